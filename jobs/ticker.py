@@ -1,6 +1,6 @@
 """Call what `serve` runs every second, in this thread or in a thread for each lane.
 
-APScheduler provides the lanes' threads, the rule that ticks missed during a long one run once, and the listeners that
+APScheduler provides the lanes' threads, coalescing (ticks missed during a long tick run as one), and the listeners that
 end everything on an error. Its calendar triggers aren't used for the timetable, for three reasons. First, they follow
 the machine's clock and a calendar of weekdays, whereas a slot is a time in the venue's session, on the broker's clock,
 which has early closes and halts and, in the sandbox, runs at any speed. Second, the ledger decides what is due

@@ -11,7 +11,7 @@ from functools import partial
 from tradebot.desk.exit_inputs import watch_positions
 from tradebot.desk.pass_result import finish_declined_pass, finish_exit_pass, finish_pass, refuse_pass
 from tradebot.desk.proposals import Proposals, claim_strategy_slots, declined_record
-from tradebot.desk.snapshot import restart_decision_clock, take_desk
+from tradebot.desk.snapshot import restart_decision_timer, take_desk
 from tradebot.desk.strategy_slots import finish_strategy_slots
 from tradebot.gates.shared_gates import session_open, session_open_for_exits
 from tradebot.model.candidate import Purpose
@@ -21,7 +21,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Pairs
 from tradebot.orders.amendments import mark_if_cancel_rejected
 from tradebot.orders.auction_trading import AuctionResult, hold_entry_auction, trade_by_ruling
-from tradebot.orders.entry_orders import account_before_entries, changes_to_trade, make_room
+from tradebot.orders.entry_orders import account_before_entries, candidates_to_trade, displace_if_full
 from tradebot.orders.exit_orders import (
     cancel_blocking_orders,
     cancel_named_order,
@@ -42,9 +42,10 @@ def trade_once(
     """Close the positions that strategies want closed, then run every gate on each entry and send those that pass.
 
     The candidates were proposed before the desk was taken; the opening halves of contract rolls are added to them. Each
-    candidate's gates see the account as updated by the candidates before it. At the first entry, an auction decides
-    which candidates compete for room. `sent_records` collects, in place, the records of sent orders by client order id,
-    so that a pass that is called again after yielding to exits also reports the orders it had already sent.
+    candidate's gates see the account as updated by the candidates before it. Before the first entry, an auction decides
+    which of the competing entries get the remaining room, if strategies use one. `sent_records` collects, in place, the
+    records of sent orders by client order id, so that a pass that is called again after yielding to exits also reports
+    the orders it had already sent.
     """
     sent_records = {} if sent_records is None else sent_records
     session_gate = session_open(desk)
@@ -53,24 +54,25 @@ def trade_once(
 
     proposed = claim_strategy_slots(world, call, proposed, desk.now)
     account, records = account_before_entries(world, call, desk), list(sent_records.values())
-    changes = changes_to_trade(world, call, account, proposed, records)
+    candidates = candidates_to_trade(world, call, account, proposed, records)
     auction_result: AuctionResult | None = None
-    for change in changes:
-        if auction_result is None and change.purpose is Purpose.OPEN:
+    for candidate in candidates:
+        if auction_result is None and candidate.purpose is Purpose.OPEN:
             # Every close comes before the first entry, so the auction knows what room there is.
-            auction_result = hold_entry_auction(world, call, account, changes)
-        account, traded = trade_by_ruling(world, call, account, change, auction_result)
-        # An entry that was refused only for lack of room may have another position closed.
-        account, traded = make_room(world, call, account, traded, proposed.candidates, records)
-        # Waiting for the venue's reply must not use up the next decision's time limit, so that starts again. `account`
-        # caches results of its gates, so replace it only if the desk has changed.
-        if (desk_now := restart_decision_clock(world, account.desk)) is not account.desk:
+            auction_result = hold_entry_auction(world, call, account, candidates)
+        account, traded = trade_by_ruling(world, call, account, candidate, auction_result)
+        # For strategies with displacement: if an entry was refused only for lack of room, close a weaker position. The
+        # entry itself is sent in a later pass.
+        account, traded = displace_if_full(world, call, account, traded, proposed.candidates, records)
+        # Restart the decision's timer, because waiting for the venue's reply doesn't count against the next decision.
+        # `account` caches results of its gates, so replace it only if the desk has changed.
+        if (desk_now := restart_decision_timer(world, account.desk)) is not account.desk:
             account = replace(account, desk=desk_now)
         records += traded
         sent_records |= {record.client_order_id: record for record in traded if record.client_order_id}
 
-    # The record shows the desk that the pass began with.
     finish_strategy_slots(world, call, proposed.own.asked, records, desk.now)
+    # The record shows the desk that the pass began with.
     return finish_pass(world, call, desk, tuple(records), proposed)
 
 
@@ -117,8 +119,8 @@ def flatten(
     """Close our positions in the given symbols (None means all of them), and cancel our entries in them.
 
     A working exit that covers its position, or is the limit order of a pair, is kept and repriced so that it fills now;
-    other exits are canceled, unless the venue hasn't confirmed the position. `take_desk_now` is called once here, and
-    again after any order was canceled; the default is the world's.
+    other exits are canceled, unless the venue hasn't confirmed the position, because then one may be all that protects
+    it. `take_desk_now` is called once here, and again after any order was canceled; the default is the world's.
     """
     take_desk_now = take_desk_now or partial(take_desk, world, for_entries=False)
     desk = take_desk_now()

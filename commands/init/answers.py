@@ -135,7 +135,7 @@ def _risk(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
             ),
             "max_sector_fraction": (
                 min(account.max_sector_fraction, sizes.gross),
-                "this and the next two don't exceed that",
+                "this and the next two are at most max_gross_fraction",
             ),
             "max_symbol_fraction": (min(account.max_symbol_fraction, sizes.gross), ""),
             "max_order_fraction": (min(account.max_order_fraction, sizes.gross), ""),

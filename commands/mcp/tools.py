@@ -195,7 +195,12 @@ TOOLS: Mapping[str, Tool] = {
             limit_s=LONG_S,
         ),
         Tool("health", ["health"], "The health of each part of the bot, with its evidence."),
-        Tool("audit", ["audit", "--offline"], "Check jobs, data, books and limits by stored records.", (SINCE,)),
+        Tool(
+            "audit",
+            ["audit", "--offline"],
+            "Check jobs, data, books and limits from stored records, without the broker.",
+            (SINCE,),
+        ),
         Tool("schedule", ["schedule"], "Which jobs run next, and when each strategy is due.", (DUE, FIRST_DAY)),
         Tool(
             "backtest",

@@ -213,7 +213,10 @@ def _broker(pnl: Pnl, compared: EquityComparison) -> str:
     if not pnl.difference_usd:
         return "Difference none: the broker's equity and the books agree to the cent"
     why = [f"no price of {', '.join(map(clean, compared.unpriced))}"] if compared.unpriced else []
-    why += [f"{shares:f} {clean(symbol)} that only the broker values" for symbol, shares in compared.left_out.items()]
+    why += [
+        f"{shares:f} {clean(symbol)} that count in the broker's equity but not in the books'"
+        for symbol, shares in compared.left_out.items()
+    ]
     prices = "its prices of open positions, or amounts not booked yet" if compared.held else "amounts not booked yet"
     apart = f"{pnl.difference_usd:+,.2f} USD between the broker's equity and the books' {compared.books_usd:,.2f}"
     return f"Difference {apart}, because of {' and '.join(why) or prices}"

@@ -122,7 +122,8 @@ class StrategyRow(Struct, frozen=True):
 
 
 class Promotions(Struct, frozen=True):
-    """The strategies' rungs; for a single one, the conditions of the `next` rung, None at the top for this bot.
+    """The strategies' rungs. If one strategy is shown, `next` has the conditions of its next rung; None if this bot has
+    no higher one.
 
     `done` is the strategy's new rung, and `demoted` are the strategies demoted for their results. `without_evidence`
     are sentences on strategies that trade real money without supporting evidence.

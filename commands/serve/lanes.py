@@ -209,7 +209,7 @@ class JobLane:
 
     @property
     def looked_at(self) -> datetime | None:
-        """Return the trading time up to which all due jobs have run."""
+        """Return the trading time up to which due jobs were checked; some may have failed or may still wait."""
         return self._runner.looked_at if self._runner else None
 
     @property

@@ -311,7 +311,7 @@ OF_PARTS: Mapping[str, tuple[str, str]] = {
     "tradebot_evidence_late_seconds": ("late_s", "For how long newer evidence about a part has been due."),
     "tradebot_evidence_budget_seconds": (
         "budget_s",
-        "For how long newer evidence may be due before a part has failed.",
+        "How many seconds overdue a part's newest evidence may be before the part counts as failed.",
     ),
     "tradebot_evidence_count": ("count", "How many pieces of evidence about a part were looked at."),
 }

@@ -50,7 +50,9 @@ def target_folder(arguments: Sequence[str]) -> Path:
 
 
 def with_bot_options(text: str, written: Callable[[str], str] = str) -> str:
-    """Return a text with each command ready to type; `written` escapes the inserted text."""
+    """Return a text in which each tradebot command has the options that select this bot; `written` escapes them for the
+    text's format.
+    """
     return COMMAND.sub(partial(_complete_hint, written), text) if f"{PROGRAM} " in text else text
 
 

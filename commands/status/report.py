@@ -392,7 +392,7 @@ def _today(app: "App", facts: "SqliteFacts | None", totals: "Totals", as_of: dat
         return None
     venue = with_stored_sessions(ledger, app.day)
     day = venue.date_of(as_of)
-    since = opening_times(totals, day, venue, ledger.fills_with_others())
+    since = opening_times(totals, day, venue, ledger.foreign_and_moved_fills())
     fills = ledger.fills_since(min(since.values())) if since else ()
     ends = facts.session_ends(day - REACH, day) if facts is not None else ()
     return day_profit(totals, day, venue, since, fills, ledger.cash_movements(), ends, opening_of(app, day))

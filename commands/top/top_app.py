@@ -168,7 +168,9 @@ class Board(Screen[None]):
 
     def _render_screen(self, reading: ScreenData | None, width: int, height: int) -> Text:
         if width < NARROWEST or height < LOWEST:
-            return Text(f"This terminal has {width} columns and {height} lines; it takes {NARROWEST} and {LOWEST}.")
+            return Text(
+                f"This terminal has {width} columns and {height} lines; at least {NARROWEST} and {LOWEST} are needed."
+            )
         if reading is None:
             return Text("" if self._unread else "Reading…")
         return render_plain(reading.draws, width - 1)

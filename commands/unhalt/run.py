@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class Unhalted(Struct, frozen=True):
-    """The previous halt, with this machine's time; `cleared` is False if nothing was halted.
+    """The halt that ended, and when, by this machine's clock; `cleared` is False if nothing was halted.
 
-    `overridden` is True if the books weren't compared before it ended. `aside` lists folders found at the path of the
-    HALT file; they were not empty, so they were left there.
+    `overridden` is True if the books weren't compared before it ended. `aside` lists folders that had the name of the
+    HALT file and weren't empty; they were renamed, not deleted.
     """
 
     cleared: bool

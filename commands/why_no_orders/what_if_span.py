@@ -303,7 +303,7 @@ def show(console: "Console", data: "WhatIfSpan") -> None:
         console.print(_by_stop(data.stops))
     _orders(console, f"Sent only with the change ({zone()}):", data.orders, data.more)
     if data.orders:
-        console.print("What these have earned since, before costs:", markup=False)
+        console.print("What these orders would have earned since, before costs:", markup=False)
     for line in _earnings_lines(data.earned):
         console.print(f"  {line}", markup=False)
     _orders(console, f"Sent then, and not with the change ({zone()}):", data.kept_back, data.fewer)

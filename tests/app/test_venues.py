@@ -217,12 +217,12 @@ def able(change: Callable[[Capabilities], Capabilities]) -> Callable[[str], Venu
         (
             lambda can: replace(can, order_types=frozenset({OrderType.LIMIT, OrderType.MARKET})),
             {"exits": {"protection": Protection.BOTH}},
-            "exits.protection both: Alpaca can't keep stops; choose bot",
+            "exits.protection both: Alpaca has no resting stop orders; set it to bot",
         ),
         (
             lambda can: replace(can, lives=frozenset()),
             {"exits": {"protection": Protection.VENUE}},
-            "exits.protection venue: Alpaca can't keep stops; choose bot",
+            "exits.protection venue: Alpaca has no resting stop orders; set it to bot",
         ),
     ],
     ids=["market orders", "changes of price", "stops", "orders that rest"],

@@ -36,7 +36,7 @@ REFUSED = Refusals(84, 21, -312.5, -700.0, 75.0)
         (replace(KNOWN, is_found=False), "can't be distinguished from chance; detecting 0.1% takes about 40 sessions"),
         (
             replace(KNOWN, is_found=False, needed=30),
-            "no better than chance; an effect of 0.1% would probably show by now",
+            "no better than chance; an effect of 0.1% would probably have shown by now",
         ),
         (
             replace(KNOWN, low=None, high=None, p=None, is_found=False, needed=None, sessions=3),

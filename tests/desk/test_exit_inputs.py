@@ -68,7 +68,7 @@ def holding_since(side: Side = Side.BUY, since: datetime = NOW) -> Scene:
 def looks(scene: Scene, rule: PriceRule | None = None) -> ExitInputs:
     """Return what a pass of exits knows about AAPL, if one rule of flow's list reads everything."""
     world = reading(scene, rule or Looking())
-    (held,) = exit_inputs.watch_positions(world, take_desk(world, for_entries=False, watching=True)).values()
+    (held,) = exit_inputs.watch_positions(world, take_desk(world, for_entries=False, evaluates_exits=True)).values()
     return held.outlook
 
 
@@ -105,7 +105,7 @@ def test_an_outlook_is_empty_when_nothing_is_stored() -> None:
     scene = holding_since()
     assert looks(scene) == ExitInputs(movement=Decimal("0.0002"))
     world = replace(reading(scene, Looking()), rules=replace(scene.world().rules, own_exits={"flow": (Looking(),)}))
-    (held,) = exit_inputs.watch_positions(world, take_desk(world, for_entries=False, watching=True)).values()
+    (held,) = exit_inputs.watch_positions(world, take_desk(world, for_entries=False, evaluates_exits=True)).values()
     assert held.outlook.flow is None, "without the flow strategy nobody says which alerts count"
 
 

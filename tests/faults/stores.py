@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.kit.bot.stage import DIED, Child, Ended, Turn, alone, together
-from tests.kit.ledgers import activity, keep_totals
+from tests.kit.ledgers import activity, checkpoint_totals
 from tests.kit.rows import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order
 from tests.kit.values import best_price
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -148,7 +148,7 @@ def traded(number: int) -> list[tuple[str, Write]]:
         (f"promised {lost.client_order_id}", Books(lambda ledger: _ignored(ledger.record_intent(lost, (PASSED,))))),
         (f"given up {number}", Books(given_up)),
         (f"slot {number}", Books(lambda ledger: _ignored(ledger.claim_slot("trade-once", DAY, f"s{number}", "", at)))),
-        (f"kept totals {number}", Books(keep_totals)),
+        (f"kept totals {number}", Books(checkpoint_totals)),
         (f"late {number}", Books(lambda ledger: _ignored(ledger.apply_fills([make_fill(f"late{number}")], at)))),
         (f"compared {number}", Books(lambda ledger: ledger.mark_reconciled(ReconcileMark(at, 0, 0)))),
     ]

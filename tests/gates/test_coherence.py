@@ -378,8 +378,8 @@ def test_limits_of_exposure_above_equity_fit_together_where_they_leave_enough_fo
         (
             {},
             {"maintenance_fraction": "0.85"},
-            "a book may tie up 0.85 of equity (min_free_margin_fraction 0.15), all of which may be maintenance margin: "
-            "not less than halts.maintenance_fraction 0.85, so filling its own budget would halt the bot",
+            "min_free_margin_fraction 0.15 lets positions use 0.85 of equity as margin, all of which may be "
+            "maintenance margin: not less than halts.maintenance_fraction 0.85, so it would halt the bot",
         ),
         (
             {},

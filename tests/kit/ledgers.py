@@ -187,7 +187,7 @@ def money(ledger: Ledger) -> dict[str, object]:
         "totals": totals,
         "fills": ledger.fills(),
         "fills of symbols": [ledger.fills(symbol) for symbol in SYMBOLS],
-        "fills with others": ledger.fills_with_others(),
+        "fills with others": ledger.foreign_and_moved_fills(),
         "known fills": sorted(ledger.known_fills(["a1", "a2", "a7", "none"])),
         "filled": ledger.filled_quantities(VENUE_IDS),
         "last reported": [ledger.last_reported_fill(minutes(at)) for at in range(-1, 4)],
@@ -385,11 +385,11 @@ def without_the_seal(totals: FillTotals) -> Checkpoint:
     return totals._add_fills(totals._checkpoint(), LAST)
 
 
-def keep_totals(ledger: SqliteLedger) -> None:
+def checkpoint_totals(ledger: SqliteLedger) -> None:
     """Write a checkpoint of all fills: books as small as these have none if the newest ones are left out."""
     totals = FillTotals(ledger.file)
     totals.left_out = 0
-    totals.keep_totals()
+    totals.checkpoint_totals()
 
 
 def activity(number: int, at: datetime) -> Booking:

@@ -42,7 +42,7 @@ def stuck(can: Capabilities, side: Side = Side.BUY, ask: Callable[[BotApart], ob
     return bot
 
 
-def make_room(bot: BotApart) -> object:
+def displace_if_full(bot: BotApart) -> object:
     """Close the position for MSFT."""
     desk = take_desk(bot.world(), for_entries=False)
     why = ExitCall(
@@ -156,7 +156,7 @@ def test_flatten_closes_what_fills_prove_where_it_can_only_reduce_a_position_tha
 
 @each
 def test_a_close_that_makes_room_goes_on_for_the_same_symbol(can: Capabilities) -> None:
-    bot = stuck(can, ask=make_room)
+    bot = stuck(can, ask=displace_if_full)
     assert Reason.STALE_EXIT in why(bot.exits())
     assert closes(bot) == [Decimal(10), Decimal(6)]
     sent = [one for one in bot.venue.asked if one.operation is Operation.SUBMIT and one.purpose is Purpose.CLOSE]

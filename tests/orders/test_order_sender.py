@@ -337,7 +337,7 @@ def hurried(seconds: float, *, at: int, purpose: Purpose = Purpose.OPEN) -> tupl
     rules = replace(world.rules, limits=limits(max_decision_ms=100, max_sending_ms=500))
     readings = itertools.count(1)
     stopwatch = lambda: 100.0 + (seconds if next(readings) >= at else 0)  # noqa: E731
-    return scene, replace(world, rules=rules, stopwatch=stopwatch), replace(desk, known_s=100.0), intent
+    return scene, replace(world, rules=rules, stopwatch=stopwatch), replace(desk, decision_started_s=100.0), intent
 
 
 LATE_AT = ((1, 100, Reason.DECISION_LATE), (2, 500, Reason.SENDING_LATE))

@@ -1,7 +1,7 @@
 """A close that nobody's rule asks for again is found until it is done, and says whose it is."""
 
 from tests.kit.core.apart import BotApart
-from tests.orders.test_exit_orders import NO_EDITS, make_room, stuck
+from tests.orders.test_exit_orders import NO_EDITS, displace_if_full, stuck
 from tradebot.adapters.ledger.rows import StoredOrder
 from tradebot.desk.snapshot import take_desk
 from tradebot.model.candidate import Purpose
@@ -54,7 +54,7 @@ def canceled(bot: BotApart) -> Order:
 
 
 def test_a_close_that_makes_room_names_the_other_symbol() -> None:
-    assert found(stuck(NO_EDITS, ask=make_room)) == "a close to make room for MSFT isn't finished"
+    assert found(stuck(NO_EDITS, ask=displace_if_full)) == "a close to make room for MSFT isn't finished"
 
 
 def test_a_position_that_nobody_closes_has_nothing_unfinished() -> None:

@@ -95,7 +95,7 @@ def _fits_the_venue(settings: Sections, venue: Capabilities) -> Iterator[str]:
         if execution.style is Style.PASSIVE and venue.edit is Edit.NONE:
             yield f"{where}.style passive: {venue.title} doesn't let an order change its price; choose marketable"
     if settings.exits.protection is not Protection.BOT and not venue.rests_stops:
-        yield f"exits.protection {settings.exits.protection}: {venue.title} can't keep stops; choose bot"
+        yield f"exits.protection {settings.exits.protection}: {venue.title} has no resting stop orders; set it to bot"
 
 
 def overridden(settings: Sections) -> Iterator[str]:
@@ -199,8 +199,8 @@ def _liquidations(settings: Sections) -> Iterator[str]:
                 continue
             if settings.capabilities.settlement is Settlement.PAID:
                 yield (
-                    f"strategies.{name}.exits: liquidation_distance can't act: this venue's accounts pay in full, "
-                    "so nothing is liquidated"
+                    f"strategies.{name}.exits: liquidation_distance can't act: this venue has only cash accounts, "
+                    "so nothing can be liquidated"
                 )
             elif least is not None and rule.trim_below >= least:
                 yield (

@@ -243,7 +243,9 @@ class App(BotStores):
 
     @property
     def rules(self) -> Rules:
-        """Return the rules that the core needs; exits follow the accepted rules until a change is accepted."""
+        """Return the rules that the core needs; exits follow the configuration that a person accepted last, whatever
+        the file says now.
+        """
         from tradebot.app.rules import discovered_last
 
         rules = self.in_force.rules(

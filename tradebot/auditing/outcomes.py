@@ -456,7 +456,7 @@ def describe_prediction(measured: MeasuredOutcome) -> str:
         return "it predicts" if measured.mean > 0 else "it predicts the opposite"
     assert measured.needed is not None, "a mean with an interval must have the number of sessions needed"
     if measured.needed <= measured.sessions:
-        return f"no better than chance; an effect of {WORTH_SEEING:.1%} would probably show by now"
+        return f"no better than chance; an effect of {WORTH_SEEING:.1%} would probably have shown by now"
     return (
         f"can't be distinguished from chance; detecting {WORTH_SEEING:.1%} takes about "
         f"{pluralize(measured.needed, 'session')}"

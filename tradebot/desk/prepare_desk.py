@@ -41,7 +41,7 @@ def desk_for_entries(world: World, proposed: Proposals, clocks: ClockReading | N
 
 def desk_for_exits(world: World, clocks: ClockReading | None = None) -> Desk:
     """Return the desk for evaluating exit rules. The clocks are read unless the caller has just done so."""
-    return _acted_on(world, take_desk(world, for_entries=False, clocks=clocks, watching=True))
+    return _acted_on(world, take_desk(world, for_entries=False, clocks=clocks, evaluates_exits=True))
 
 
 def _acted_on(world: World, desk: Desk) -> Desk:

@@ -48,13 +48,13 @@ def take_desk(
     for_entries: bool,
     clocks: ClockReading | None = None,
     symbols: Sequence[str] | None = None,
-    watching: bool = False,
+    evaluates_exits: bool = False,
 ) -> Desk:
     """Apply the venue's facts to the books, then return everything a pass decides from; a dry run applies nothing.
 
     The clocks are read unless the caller has just done so. An entry pass (`for_entries`) reads the universe, or these
-    `symbols`. If exit rules will be evaluated (`watching`), their inputs are read, and a price that would close a
-    position is requested a second time.
+    `symbols`. If exit rules will be evaluated (`evaluates_exits`), their inputs are read, and a price that would close
+    a position is requested a second time.
     """
     if clocks is None:
         stopwatch_s = world.stopwatch()
@@ -76,11 +76,11 @@ def take_desk(
     desk = _desk(world, reading, clocks, session, quotes, listings)
     if for_entries:
         desk = _with_entry_inputs(world, desk, entry_symbols, today)
-    rechecked = recheck_quotes(world, desk, for_entries=for_entries, watching=watching)
+    rechecked = recheck_quotes(world, desk, for_entries=for_entries, watching=evaluates_exits)
     # The worst-case book depends on prices, so build it again if one has changed.
     if rechecked.quotes is not quotes:
         rechecked = replace(rechecked, book=_book(world, reading, rechecked.quotes, today, desk.listings))
-    return restart_decision_clock(world, rechecked)
+    return restart_decision_timer(world, rechecked)
 
 
 def _with_entry_inputs(world: World, desk: Desk, entry_symbols: Sequence[str], today: date) -> Desk:
@@ -92,10 +92,10 @@ def _with_entry_inputs(world: World, desk: Desk, entry_symbols: Sequence[str], t
     return replace(desk, other_contracts=others) if others else desk
 
 
-def restart_decision_clock(world: World, desk: Desk) -> Desk:
+def restart_decision_timer(world: World, desk: Desk) -> Desk:
     """Restart the desk's decision time from now, if the decision time is limited."""
     is_limited = world.rules.limits.max_decision_ms is not None
-    return replace(desk, known_s=world.stopwatch()) if is_limited else desk
+    return replace(desk, decision_started_s=world.stopwatch()) if is_limited else desk
 
 
 def margined_symbols(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()) -> Iterator[str]:
@@ -177,11 +177,11 @@ def _book(world: World, reading: VenueReading, quotes: Quotes, today: date, list
     worst = book(reading.view, books, world.rules, reading.missing, quotes, session=today, listings=listings)
     own_orders = _own_orders(books, _trading(books, reading.orders))
     if world.venue.pairs is not Pairs.NATIVE:
-        worst = replace(worst, working=worst.working.union(_left_over(books, reading.orders)))
+        worst = replace(worst, working=worst.working.union(_symbols_with_orphaned_protection(books, reading.orders)))
     return worst if own_orders == worst.own_orders else replace(worst, own_orders=own_orders)
 
 
-def _left_over(books: Books, orders: Iterable[Order]) -> Iterator[str]:
+def _symbols_with_orphaned_protection(books: Books, orders: Iterable[Order]) -> Iterator[str]:
     """Yield symbols whose stops or targets outlived the shares they protected and would act on newly bought ones."""
     for holding, rests in resting_among(books, orders).items():
         held_quantity = books.totals.positions[holding].quantity if holding in books.totals.positions else Decimal(0)

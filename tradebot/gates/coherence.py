@@ -266,8 +266,8 @@ def margin_contradictions(
     maintenance_limit = halts.maintenance_fraction
     if bound and maintenance_limit is not None and bound[1] >= maintenance_limit:
         yield (
-            f"a book may tie up {_plain(bound[1])} of equity ({bound[0]}), all of which may be maintenance margin: not "
-            f"less than halts.maintenance_fraction {maintenance_limit}, so filling its own budget would halt the bot"
+            f"{bound[0]} lets positions use {_plain(bound[1])} of equity as margin, all of which may be maintenance "
+            f"margin: not less than halts.maintenance_fraction {maintenance_limit}, so it would halt the bot"
         )
     for name, value in (("margin_fraction", halted), ("maintenance_fraction", maintenance_limit)):
         if value is not None and value >= 1:

@@ -37,8 +37,8 @@ def basis(quote: Quote | None, limits: Limits) -> Decision | None:
 def shock(desk: Desk, quote: Quote | None, limits: Limits, symbol: str) -> Decision | None:
     """Compare the time since the last price shock with how long entries wait after one.
 
-    The symbol's own last shock counts, and so does the last market-wide one. A contract that is too far from its coin
-    now counts too; its decision is the record of that shock.
+    The symbol's own last shock counts, and so does the last market-wide one. A contract whose mark is now too far from
+    the coin's price counts as a shock too, and this refusal is its record.
     """
     wait_s, apart = limits.shock_wait_s, limits.max_basis_shock_fraction
     if wait_s is None:

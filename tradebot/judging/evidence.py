@@ -145,8 +145,8 @@ class OrderEvidence(Struct, frozen=True):
     """How many records of the books were examined, and the orders with an unknown outcome.
 
     `unfinished` describes each close that ended too early, `unbooked` the fills that the books lack, and `unbooked_at`
-    since when. `entering` has when the working entries were sent, by symbol. `bare` has the positions without a stop at
-    the broker, though the settings require one: when each was opened, by symbol.
+    since when. `entering` maps each symbol to the time when its working entry was sent. `bare` maps each symbol that
+    lacks a required stop at the broker to the time when its position was opened.
     """
 
     records: int

@@ -273,8 +273,8 @@ class Desk(Struct, frozen=True):
     `position_ratios` are the broker's quantities divided by the books' total, ours and others', where they differ and
     no activity explains it. `rejected_quotes` says why a symbol has no quote if the venue sent an unusable one.
     `unreadable` counts the venue's rows of positions and orders that couldn't be parsed. `taken_s` is the stopwatch's
-    reading when the snapshot was taken, and `known_s` the reading when it was complete, or when the pass finished an
-    earlier order; only set if decision time is limited.
+    reading when the snapshot was taken, and `decision_started_s` the reading when it was complete, or when the pass
+    finished an earlier order; only set if decision time is limited.
 
     `orders` are those that may still fill according to the venue or the books; `omitted_orders` are symbols of our
     orders missing from the venue's list, and `canceled` the venue's ids of the orders whose cancel it accepted.
@@ -311,7 +311,7 @@ class Desk(Struct, frozen=True):
     rejected_quotes: Mapping[str, str] = field(default_factory=dict)
     unreadable: int = 0
     taken_s: float = 0.0
-    known_s: float = 0.0
+    decision_started_s: float = 0.0
     halt_evidence: HaltEvidence = field(default_factory=HaltEvidence)
     position_ratios: Mapping[str, Decimal] = field(default_factory=dict)
     omitted_orders: frozenset[str] = frozenset()

@@ -92,7 +92,7 @@ class FindingKind(StrEnum):
         "orphan",
         "the broker holds shares that the books have closed, and no fill says whose they are",
         True,
-        "adds it as foreign, at the last price",
+        "books the shares as foreign, at the last price",
     )
     QUANTITY = (
         "quantity",

@@ -278,7 +278,7 @@ class LimitReasons:
     )
     ORDER_RATE = blocked(
         "Too many entries were sent within a second or a minute.",
-        "Nothing to do: the next slot continues. tradebot orders --all shows which strategy proposes so much.",
+        "Nothing to do: the next slot tries the others. tradebot orders --all shows which strategy proposes so much.",
     )
     ORDER_NOTIONAL_ABOVE_MAX = blocked("The order is larger than a single order may be.", _SIZE_LIMIT)
     ORDER_NOTIONAL_BELOW_MIN = idle(
@@ -326,7 +326,7 @@ class LimitReasons:
     )
     OWN_ORDER_RATE = blocked(
         "The strategy has sent more entries within a second or a minute than its own limits allow.",
-        "Nothing to do: the next slot continues. tradebot orders --all shows what it proposes.",
+        "Nothing to do: the next slot tries the others. tradebot orders --all shows what it proposes.",
     )
     OWN_SYMBOL_NOTIONAL_ABOVE_MAX = idle(
         "The symbol would be too large a fraction of the strategy's allotment.", _OWN_SIZE_LIMIT
@@ -421,7 +421,7 @@ class LimitReasons:
         "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt.",
     )
     MAINTENANCE_HALT = blocked(
-        "The maintenance margin came too close to the equity, at which the broker liquidates.",
+        "The maintenance margin came close to the equity; if it reaches it, the broker liquidates positions.",
         "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt.",
     )
     POSITIONS_HALT = blocked(

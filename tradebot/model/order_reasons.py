@@ -95,7 +95,7 @@ class OrderReasons:
     REGIME = _closes("The market's regime is unfavorable for this side, and the position is losing.")
     POSITION_DRAWDOWN = _closes("The position gave back too much of its best gain.")
     LOW_MOVEMENT = _closes("The price hardly moved while the position was held.")
-    MOMENTUM_REVERSAL = _closes("The price moved against the position within the last hour.")
+    MOMENTUM_REVERSAL = _closes("The price moved too far against the position within the last hour.")
     EVENT_AHEAD = _closes("An event of the company, such as its earnings report, is near.", Unit.SECONDS)
     LIQUIDATION_NEAR = idle(
         "The price is close to liquidation, so the position is reduced or closed.",
@@ -117,7 +117,7 @@ class OrderReasons:
     )
     DISPLACED = idle(
         "The book is full, and the position makes room for a clearly better candidate.",
-        "Nothing to do: the position is being closed. displacement: or auction: turns this off.",
+        "Nothing to do: the position is being closed. The settings displacement: and auction: control this.",
         Unit.NONE,
     )
     FRACTION_REFUSED = blocked(

@@ -172,7 +172,7 @@ def _request_details(wish: Request) -> Mapping[str, str]:
     }
 
 
-def changes_to_trade(
+def candidates_to_trade(
     world: World, call: Call, account: AccountAsk, proposed: Proposals, already: Iterable[CandidateRecord]
 ) -> Sequence[Candidate]:
     """Return the remaining changes of this pass, closes before entries: proposals, and entries to complete rolls."""
@@ -229,7 +229,7 @@ ONCE_MORE = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, "its close was l
 UNDER_WAY = Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.DISPLACEMENT_PENDING)
 
 
-def make_room(
+def displace_if_full(
     world: World,
     call: Call,
     account: AccountAsk,

@@ -109,7 +109,7 @@ def symbols_to_close(exits: Iterable[CandidateRecord]) -> frozenset[str]:
 def positions_to_protect(
     watched: Mapping[Key, WatchedPosition], exits: Iterable[CandidateRecord]
 ) -> list[WatchedPosition]:
-    """Return the positions that no rule closes, even partly, and whose earlier exits aren't being resent."""
+    """Return the positions in symbols in which no rule closes anything, and no earlier exit is being resent."""
     leaving = {record.candidate.symbol for record in exits if _is_leaving(record)}
     return [
         watched_position for watched_position in watched.values() if watched_position.position.symbol not in leaving

@@ -43,7 +43,7 @@ After that, each pass may resend it with the same id.
 """
 
 LOOKS = 3
-"""How often one pass queries the outcome of an accepted exit or cancel."""
+"""How many times one pass queries the outcome of an accepted exit or cancel."""
 
 ON_ITS_WAY = frozenset({OrderStatus.PENDING_NEW, OrderStatus.PENDING_REPLACE})
 """Order states in which the venue is still processing: it will report again soon, and the order can't be replaced yet.
@@ -187,7 +187,7 @@ def replace_intent(
     return sent_at(intent, desk)
 
 
-def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions, *, timed: bool = False) -> Decision:
+def send(world: World, desk: Desk, intent: Intent, gate_decisions: Decisions, *, timed: bool = False) -> Decision:
     """Record the intent of an order, send it once and record its outcome; return the decision for it.
 
     In a dry run or shadow mode, nothing is recorded or sent. An order that adds risk holds the send lock while it is
@@ -199,10 +199,10 @@ def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions, *, timed
     is_timed = timed and (limits.max_decision_ms, limits.max_sending_ms) != (None, None)
     decided_s = world.stopwatch() if is_timed else None
     if decided_s is not None:
-        late = _refuse_if_longer(decided_s - desk.known_s, limits.max_decision_ms, Reason.DECISION_LATE)
+        late = _refuse_if_longer(decided_s - desk.decision_started_s, limits.max_decision_ms, Reason.DECISION_LATE)
         if late:
             return late
-    return _request_once(world, desk, intent, lambda: _record_intent(world, desk, intent, verdicts, decided_s))
+    return _request_once(world, desk, intent, lambda: _record_intent(world, desk, intent, gate_decisions, decided_s))
 
 
 def _refuse_if_longer(took_s: float, limit_ms: int | None, reason: Reason) -> Decision | None:
@@ -231,7 +231,7 @@ def _request_once(world: World, desk: Desk, intent: Intent, record_intent: Calla
 
 
 def _record_intent(
-    world: World, desk: Desk, intent: Intent, verdicts: Decisions, decided_s: float | None
+    world: World, desk: Desk, intent: Intent, gate_decisions: Decisions, decided_s: float | None
 ) -> Decision | None:
     """Record the intent as sent, then check again; if something blocks it now, record and return that.
 
@@ -239,7 +239,7 @@ def _record_intent(
     """
     if _adds_risk(intent):
         world.give_way()
-    if not world.ledger.record_intent(intent, verdicts):
+    if not world.ledger.record_intent(intent, gate_decisions):
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
     # The check may read the venue's clock. No exit pass may interrupt here, because the intent is already recorded.
     with world.undisturbed():
@@ -289,13 +289,13 @@ def _request(orders: OrderPort, intent: Intent) -> Reply:
     return orders.submit(intent) if intent.operation is Operation.SUBMIT else orders.replace(intent)
 
 
-def cancel_at_once(world: World, intent: Intent, verdicts: Decisions) -> Decision | None:
+def cancel_at_once(world: World, intent: Intent, gate_decisions: Decisions) -> Decision | None:
     """Record a cancel, send it once and record the outcome; return None if it was recorded before.
 
     Nothing blocks a cancel.
     """
     assert world.orders is not None, "a dry run cancels nothing"
-    if not world.ledger.record_intent(intent, verdicts):
+    if not world.ledger.record_intent(intent, gate_decisions):
         return None
     reply = world.orders.cancel(intent)
     world.ledger.record_outcome(intent.client_order_id, reply, intent.at)

@@ -77,8 +77,8 @@ def protect_separately(
     # The requests that this pass has sent so far may be unresolved too.
     unresolved_records = world.ledger.intents(unresolved=True)
     unresolved = tuple(record.intent for record in unresolved_records)
-    abandoned = tuple(_abandoned_requests(desk, unresolved_records))
-    wanted_levels = dict(_wanted_levels(world, desk, watched, staying, abandoned))
+    long_unresolved = tuple(_long_unresolved_requests(desk, unresolved_records))
+    wanted_levels = dict(_wanted_levels(world, desk, watched, staying, long_unresolved))
     for protection in _protection_states(world, desk, wanted_levels):
         if not protection.shares:
             # The position is gone, so these orders could only open one; cancel them even if a request is unresolved.
@@ -104,7 +104,7 @@ def _wanted_levels(
     desk: Desk,
     watched: Iterable[WatchedPosition],
     staying_positions: Iterable[WatchedPosition],
-    abandoned: Sequence[Intent],
+    long_unresolved: Sequence[Intent],
 ) -> Iterator[tuple[HoldingKey, ExitLevels]]:
     """Yield where the stops and targets of positions should be; a person's own positions have none."""
     staying = {watched.position.holding for watched in staying_positions}
@@ -112,18 +112,18 @@ def _wanted_levels(
         exit_levels = rule_levels(
             watched_position, world.rules.exits_watching(watched_position.position, watched_position.kept)
         )
-        is_abandoned = any(_exits_of(abandoned, watched_position.position))
+        is_given_up = any(_exits_of(long_unresolved, watched_position.position))
         if exit_levels.stop is not None and watched_position.position.holding in staying:
             yield watched_position.position.holding, exit_levels
         elif (
             exit_levels.stop
-            and (is_abandoned or world.venue.reduce_only)
+            and (is_given_up or world.venue.reduce_only)
             and not _is_passed(desk, watched_position, exit_levels.stop)
         ):
             yield watched_position.position.holding, replace(exit_levels, targets=())
 
 
-def _abandoned_requests(desk: Desk, unresolved: Iterable[IntentRecord]) -> Iterator[Intent]:
+def _long_unresolved_requests(desk: Desk, unresolved: Iterable[IntentRecord]) -> Iterator[Intent]:
     """Yield requests that have been unresolved for so long that the shares needn't wait for them any longer.
 
     A request that this pass resent after a long pause is left to the next pass, which looks it up.
@@ -151,12 +151,12 @@ def _is_passed(desk: Desk, watched: WatchedPosition, stop: Decimal) -> bool:
 
 def _protection_states(world: World, desk: Desk, wanted: Mapping[HoldingKey, ExitLevels]) -> Iterator[ProtectionState]:
     """Yield the protection of each position and of each closed one with orders left; skip unproven quantities."""
-    position_by_key, entered = (
+    position_by_holding, entered = (
         {position.holding: position for position in desk.positions},
         frozenset(_symbols_perhaps_entered(desk)),
     )
     for holding in dict.fromkeys((*desk.resting, *wanted)):
-        position, rests = position_by_key.get(holding), desk.resting.get(holding, ())
+        position, rests = position_by_holding.get(holding), desk.resting.get(holding, ())
         # Even if the list of positions lags, reduce-only orders can't open anything.
         agreed = holding[1] not in desk.unproven and desk.position_ratios.get(holding[1], Decimal(1)) == 1
         if not (agreed or (position and world.venue.reduce_only)):
@@ -168,18 +168,18 @@ def _protection_states(world: World, desk: Desk, wanted: Mapping[HoldingKey, Exi
         for side in dict.fromkeys((*(rest.first.side for rest in rests), *((closing,) if closing else ()))):
             own = [rest for rest in rests if rest.first.side is side]
             stops, targets = ([rest for rest in own if rest.is_target is target] for target in (False, True))
-            closed_position = position if side is closing else None
+            position_to_close = position if side is closing else None
             doubted = [stop for stop in stops if stop.doubted]
-            if closed_position and world.venue.reduce_only and len(doubted) < MAX_STOPS_IN_DOUBT:
+            if position_to_close and world.venue.reduce_only and len(doubted) < MAX_STOPS_IN_DOUBT:
                 stops = [stop for stop in stops if not stop.doubted]
             yield ProtectionState(
                 holding,
                 side,
-                _shares(world, desk, closed_position) if closed_position else ZERO,
+                _shares(world, desk, position_to_close) if position_to_close else ZERO,
                 tuple(stop for stop in stops if not _is_ending(desk, stop)),
                 tuple(target for target in targets if not _is_ending(desk, target)),
-                closed_position,
-                wanted.get(holding) if closed_position and listing else None,
+                position_to_close,
+                wanted.get(holding) if position_to_close and listing else None,
                 ZERO if world.venue.reduce_only else total_shares(stop for stop in stops if _is_ending(desk, stop)),
                 listing,
             )
@@ -272,7 +272,10 @@ def _until_unresolved(steps: Iterable[Iterable[CandidateRecord]]) -> Iterator[Ca
 def _resend_or_trim(
     world: World, call: Call, desk: Desk, protection: ProtectionState, request: Intent
 ) -> Iterator[CandidateRecord]:
-    """Resend an unresolved request about stops or targets once that is safe; until then only cancel surplus orders."""
+    """Resend an unresolved request about stops or targets once that is safe; until then, cancel surplus orders.
+
+    If resending a change would leave shares without a stop, place a stop for them first.
+    """
     rests = protection.targets if request.is_target else protection.stops
     remaining = protection.shares - total_shares(rests) + _shares_lost_if_applied(rests, request)
     if (

@@ -65,21 +65,21 @@ def protect(world: World, call: Call, desk: Desk, staying: Iterable[WatchedPosit
     `staying` are the positions to protect: those that no rule closes now, including those whose close is left to their
     own stop or target at the venue.
     """
-    levels_by_key = {
+    levels_by_holding = {
         watched.position.holding: rule_levels(watched, world.rules.exits_watching(watched.position, watched.kept))
         for watched in staying
     }
-    position_by_key = {position.holding: position for position in desk.positions}
+    position_by_holding = {position.holding: position for position in desk.positions}
     bot_watches_alone = world.rules.exits.protection not in (Protection.VENUE, Protection.BOTH)
     for holding, pairs in desk.resting.items():
-        for pair in pairs if bot_watches_alone else _surplus_pairs(desk, position_by_key.get(holding), pairs):
+        for pair in pairs if bot_watches_alone else _surplus_pairs(desk, position_by_holding.get(holding), pairs):
             # Leave a pair alone if an exit is using its limit, or if it is already being canceled.
             if not (pair.exiting or pair.ending):
                 yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
     if bot_watches_alone:
         return
-    for holding, exit_levels in levels_by_key.items():
-        position = position_by_key[holding]
+    for holding, exit_levels in levels_by_holding.items():
+        position = position_by_holding[holding]
         listing = desk.listing_of(position)
         if exit_levels.stop is not None and listing and position.strategy != ADOPTED:
             yield from _protect_position(
@@ -194,8 +194,10 @@ def _adjust_pair(
     """Cancel a lapsed pair, or tighten a pair's stop; return its record, and the quantity that a cancel freed."""
     if pair.is_lapsed and class_to_try(desk.books, position.holding) is not None:
         return cancel_and_prove(world, call, desk, pair, Reason.STOP_LAPSED)
-    is_looser = _needs_tightening(pair, stop, closing_side(position.quantity), world.rules.exits.stop_step_fraction)
-    if is_looser and pair.stop and not (pair.limit and _too_near_for_pair(world, desk, position, stop)):
+    needs_tightening = _needs_tightening(
+        pair, stop, closing_side(position.quantity), world.rules.exits.stop_step_fraction
+    )
+    if needs_tightening and pair.stop and not (pair.limit and _too_near_for_pair(world, desk, position, stop)):
         original = pair.record.intent
         shares = pair.stop.quantity or original.quantity
         moved = edit_intent(call, desk, original, pair.stop, shares, stop, word)

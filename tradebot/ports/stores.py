@@ -119,10 +119,10 @@ class Money(Protocol):
     def totals(self) -> Totals:
         """Return the totals of all fills and adjustments."""
 
-    def keep_totals(self) -> None:
+    def checkpoint_totals(self) -> None:
         """Store a new checkpoint of the totals if later readers would have too many fills to add up; purely a cache."""
 
-    def fills_with_others(self) -> Sequence[OwnedFill]:
+    def foreign_and_moved_fills(self) -> Sequence[OwnedFill]:
         """Return the fills that aren't ours, and those that moved shares between others and us, oldest first."""
 
     def known_fills(self, activity_ids: Collection[str]) -> Collection[str]:
@@ -159,10 +159,10 @@ class Money(Protocol):
         """Return the booked activities, all or those with these ids, by id."""
 
     def kept(self, held: Collection[Key]) -> Mapping[Key, EntryTerms]:
-        """Return the stored terms of these open positions, apart from their fills; positions without any are left out.
+        """Return what is stored about these open positions besides their fills: entry terms and best and worst price.
 
-        A position's entry terms are read from the intent behind the fill that opened it. The original quantity isn't
-        stored: it follows from the fills.
+        Positions with nothing stored are left out. A position's entry terms are read from the intent behind the fill
+        that opened it. The original quantity isn't stored: it follows from the fills.
         """
 
     def put_marks(self, marks: Mapping[Key, Marks]) -> None:

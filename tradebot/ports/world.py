@@ -202,7 +202,7 @@ class World(Struct, frozen=True):
     name. `approvals` opens the requests for approval. `contracts` fetches the symbols of all the venue's contracts,
     including repeats; None if the venue has no such list. `features` returns features of bars computed in advance, as
     in a backtest; otherwise each pass computes them from its `bars`. With `ask_declined`, gates are also evaluated for
-    entries that their own strategy declines, as earlier programs did.
+    entries that their own strategy declines, as earlier versions of tradebot did.
     """
 
     rules: Rules

@@ -35,12 +35,12 @@ from tradebot.reconciliation.new_fills import (
 )
 from tradebot.reconciliation.unresolved_requests import legs_of, look_up
 
-LEFT_OUT = "left out"
+MISSING_ORDER = "left out"
 """The name of the claim that records a missing order, at the first pass of a day that misses it.
 
 Timetable entries have no space in their names.
 """
-LACKED_FOR = timedelta(minutes=15)
+ENDED_IF_MISSING_FOR = timedelta(minutes=15)
 """How long an order has to be missing before it counts as ended: a gateway that just started needs some minutes."""
 LONGEST_CHAIN = 100
 """How many replacements of one order a pass follows, at most. The next pass follows the others."""
@@ -112,12 +112,12 @@ def catch_up(
     ledger: Ledger,
     open_orders: Sequence[Order],
     now: datetime,
-    earliest_now: datetime,
+    earlier_now: datetime,
     list_complete_at: datetime | None = None,
 ) -> CatchUpResult:
     """Write the venue's reports, and what follows from them, into the ledger; send nothing to the venue.
 
-    `now` is the venue's time, and `earliest_now` the earlier of both clocks, so that a clock that is ahead makes no
+    `now` is the venue's time, and `earlier_now` the earlier of both clocks, so that a clock that is ahead makes no
     order look expired. The venue made its list of open orders at `list_complete_at`, which is None if the list may be
     incomplete.
     """
@@ -130,20 +130,20 @@ def catch_up(
         *_orders_dropped_by_venue(reader, ledger, working, open_orders, now),
         *_orders_missing_from_history(reader, ledger, working, open_orders, now, list_complete_at),
     )
-    changed = _changed_orders((_with_possible_time(order, now) for order in reported), working)
+    changed = _changed_orders((_without_future_time(order, now) for order in reported), working)
     n_orders = _record_orders(ledger, changed, now)
 
     # Abandoned intents are unsettled too, because they might still arrive, but they aren't returned as unresolved.
-    unsettled, fills, unreadable = _look_up_and_read_fills(reader, ledger, now, earliest_now)
-    booked = ledger.fills_with_others()
+    unsettled, fills, unreadable = _look_up_and_read_fills(reader, ledger, now, earlier_now)
+    booked = ledger.foreign_and_moved_fills()
     owners, fills, untraced = _trace_foreign_fills(reader, ledger, booked, fills, now)
     reassigned = tuple(_reassignments(owners, booked))
     liquidations = tuple(_liquidations(reader, ledger, booked, (*fills, *reassigned)))
     if new_rows := (*fills, *reassigned, *liquidations):
         ledger.apply_fills(new_rows, now)
-    if filled := tuple(_orders_filled_by_books(ledger)):
+    if filled := tuple(_orders_with_all_fills_booked(ledger)):
         n_orders += ledger.apply_orders(filled, now)
-    ledger.keep_totals()
+    ledger.checkpoint_totals()
 
     return CatchUpResult(
         orders=n_orders,
@@ -158,17 +158,17 @@ def catch_up(
 
 
 def _look_up_and_read_fills(
-    reader: BrokerReader, ledger: Ledger, now: datetime, earliest_now: datetime
+    reader: BrokerReader, ledger: Ledger, now: datetime, earlier_now: datetime
 ) -> tuple[Sequence[IntentRecord], Sequence[OwnedFill], int]:
     """Look up intents without a known outcome and read the new fills; return both, and how many rows were unreadable.
 
     An order may arrive and fill between the two reads. If an unowned fill could belong to such an order, both are read
     again.
     """
-    unsettled = look_up(reader, ledger, now, earliest_now)
+    unsettled = look_up(reader, ledger, now, earlier_now)
     fills, unreadable = new_fills(reader, ledger, now)
     if _may_own(unsettled, fills):
-        unsettled = look_up(reader, ledger, now, earliest_now)
+        unsettled = look_up(reader, ledger, now, earlier_now)
         fills, unreadable = new_fills(reader, ledger, now)
     return unsettled, fills, unreadable
 
@@ -191,7 +191,7 @@ def _trace_foreign_fills(
     return owners, fills, untraced
 
 
-def _orders_filled_by_books(ledger: Ledger) -> Iterator[Order]:
+def _orders_with_all_fills_booked(ledger: Ledger) -> Iterator[Order]:
     """Yield, as filled, the working orders whose shares are all in the books, whatever the venue's list says.
 
     Such an order has nothing left to fill. Otherwise, an exit would wait until an outdated list is updated.
@@ -284,11 +284,11 @@ def _orders_dropped_by_venue(
         with suppress(TemporaryError):
             if reader.follower(order.venue_id) is not None:
                 continue
-            is_over = missing_for is not None and missing_for >= LACKED_FOR
+            is_over = missing_for is not None and missing_for >= ENDED_IF_MISSING_FOR
             if reader.capabilities.reduce_only or not _would_close(reader, order) or is_over:
                 yield replace(order, status=OrderStatus.ENDED)
             elif missing_for is None:
-                ledger.claim_slot(LEFT_OUT, today, order.venue_id, LEFT_OUT, now)
+                ledger.claim_slot(MISSING_ORDER, today, order.venue_id, MISSING_ORDER, now)
 
 
 def _orders_missing_from_history(
@@ -313,7 +313,7 @@ def _orders_missing_from_history(
     submit_times = (
         order.submitted_at for order in listed if order.submitted_at and is_our_order_id(order.client_order_id)
     )
-    newest, recently_concluded = max(submit_times, default=None), _concluded_symbols(ledger, now - LACKED_FOR)
+    newest, recently_concluded = max(submit_times, default=None), _concluded_symbols(ledger, now - ENDED_IF_MISSING_FOR)
     for order in omitted:
         moment = max(filter(None, (order.updated_at, order.submitted_at)), default=None)
         if moment is None or now - moment < told_after:
@@ -351,8 +351,8 @@ def _was_sent_on(day: VenueDay, order: Order, today: date) -> bool:
 
 def _omitted_for(ledger: Slots, day: date, now: datetime) -> Mapping[str, timedelta]:
     """Return, by venue id, how long ago a list of this day first omitted each order; too long ago counts as never."""
-    age_by_id = {claim.slot: now - claim.at for claim in ledger.slot_claims(day) if claim.job == LEFT_OUT}
-    return {venue_id: age for venue_id, age in age_by_id.items() if age < 2 * LACKED_FOR}
+    age_by_id = {claim.slot: now - claim.at for claim in ledger.slot_claims(day) if claim.job == MISSING_ORDER}
+    return {venue_id: age for venue_id, age in age_by_id.items() if age < 2 * ENDED_IF_MISSING_FOR}
 
 
 def _would_close(reader: BrokerReader, order: Order) -> bool:
@@ -361,7 +361,7 @@ def _would_close(reader: BrokerReader, order: Order) -> bool:
     return position is not None and position.quantity * order.side.sign < 0
 
 
-def _with_possible_time(order: Order, now: datetime) -> Order:
+def _without_future_time(order: Order, now: datetime) -> Order:
     """Return the order without its last-change time if that is impossibly late.
 
     It would outrank all later reports.
@@ -385,9 +385,9 @@ def _query_order(reader: BrokerReader, order: Order) -> Order | None:
         return None
 
 
-def with_expired_orders(reader: BrokerReader, books: Books, earliest_now: datetime) -> Books:
+def with_expired_orders(reader: BrokerReader, books: Books, earlier_now: datetime) -> Books:
     """Return the books with `over` set to our working orders that the adapter can prove to have expired."""
-    over = [order.venue_id for order in books.working if _has_outlived(reader, books, order, earliest_now)]
+    over = [order.venue_id for order in books.working if _has_outlived(reader, books, order, earlier_now)]
     return replace(books, over=frozenset(over)) if over else books
 
 
@@ -406,12 +406,12 @@ def omitted_orders(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Or
     return tuple(order for order in orders if order.venue_id not in listed_ids)
 
 
-def _has_outlived(reader: BrokerReader, books: Books, order: Order, earliest_now: datetime) -> bool:
+def _has_outlived(reader: BrokerReader, books: Books, order: Order, earlier_now: datetime) -> bool:
     record = books.intents_by_id.get(order.client_order_id)
     if record is None:
         return False
     dated = order if order.submitted_at else replace(order, submitted_at=record.intent.at)
-    return bool(reader.has_outlived(dated, books.calendar, earliest_now))
+    return bool(reader.has_outlived(dated, books.calendar, earlier_now))
 
 
 def _query_orders(reader: BrokerReader, gone: Sequence[Order]) -> Iterator[tuple[Order, Order | None]]:

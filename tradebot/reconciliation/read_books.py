@@ -156,7 +156,7 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
         calendar=own,
         other_calendars=calendars,
         totals=totals,
-        with_others=tuple(ledger.fills_with_others()),
+        with_others=tuple(ledger.foreign_and_moved_fills()),
         acknowledged=ledger.acknowledged(),
         orders=orders,
         chains=chains,

@@ -44,8 +44,8 @@ class ReplayedPass(Struct, frozen=True):
 def replay(recorded: RecordedCycle, rules: Rules, *, only_decisions: bool = False) -> ReplayedPass:
     """Run a recorded pass again with these rules, and compare the result with the record.
 
-    With `only_decisions`, other port calls are allowed, because another version may reach the same decisions
-    differently.
+    With `only_decisions`, the port calls may differ from the recorded ones, because another version may reach the same
+    decisions differently.
     """
     tape, then = recorded.tape(), _plain(recorded.outcome)
     decisions = sum(len(candidate["decisions"]) for candidate in then["candidates"])
@@ -145,7 +145,7 @@ Slot = tuple[Job, date, str]
 class PassSeen(Struct, frozen=True):
     """One pass: its decisions, its desk, and its proposals, which are None for an exit pass.
 
-    `otherwise` says where this program decides differently on the same inputs; empty if nowhere.
+    `otherwise` says what this program decides differently on the same inputs; empty if nothing.
     """
 
     cycle: CycleRecord

@@ -262,7 +262,9 @@ def profit_at(fill: Fill, price: Decimal) -> Decimal:
 
 
 def fill_shortfall(live: Sequence[Fill], played: Sequence[Fill]) -> tuple[Decimal, Decimal]:
-    """Return how much worse an order's fills were than assumed, and the value of the shares that both filled."""
+    """Return how many USD worse an order's live fills were than the assumed ones, and the assumed value of the quantity
+    that both have.
+    """
     (shares, paid, _), (assumed, expected, _) = _totals(live), _totals(played)
     both = min(shares, assumed)
     if not both:

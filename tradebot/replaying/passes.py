@@ -76,9 +76,9 @@ class CycleInputs(Struct, frozen=True):
 
 
 class RecordEnvironment(Struct, frozen=True):
-    """A pass's rules and code, as JSON and text: the settings, the accepted ones, and the version.
+    """A pass's rules and code: the settings, those that a person accepted, and the program's version.
 
-    `discovered` has the symbols that replaced the universe.
+    Settings are JSON. `discovered` are the symbols that were traded in place of the configured universe.
     """
 
     settings: bytes

@@ -241,7 +241,7 @@ class PartCache:
         return apart
 
     def new(self, value: Struct) -> bytes:
-        """Write a part, and return the digest of its content."""
+        """Serialize a new part, keep its content for the record, and return its digest."""
         content = _write(_struct(type(value), True)(value, RecordParts(self, inline=True)))
         digest = digest_of(content)
         # Keep the value with its address, so that no other value can have the same address.

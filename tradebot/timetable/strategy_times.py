@@ -352,7 +352,7 @@ def session_of_month(times: OwnTimes) -> str | None:
 
 
 def in_session_of_month(times: OwnTimes, which: str) -> str:
-    """Return these times for another session of the month; `session_of_month` must return one."""
+    """Return these times with another session of the month; valid only if `session_of_month` returns one for them."""
     return _move_days(times, lambda days: f"{which} session of month")
 
 

@@ -282,7 +282,7 @@ def left_out(unrecorded: Unrecorded | None) -> str | None:
     if unrecorded.recorder == NOTHING:
         return f"This backtest recorded no candidates {option}."
     count = sum(each.count for each in unrecorded.refused)
-    recorded_text = f"This backtest recorded only candidates that were sent {option}."
+    recorded_text = f"This backtest recorded only candidates for which an order was sent {option}."
     refused = ", ".join(f"{each.count:,} {each.reason}" for each in unrecorded.refused)
     return (
         f"{recorded_text} {count:,} others were refused in all: {refused}."

@@ -81,7 +81,8 @@ def _root(universe: "list[str]", symbol: str | None) -> str:
     if len(universe) == 1:
         return universe[0]
     raise OperatorError(
-        f"a policy learns one contract, and the universe has {len(universe)}", f"name one: --symbol {universe[0]}"
+        f"a policy is trained on one contract, and the universe has {len(universe)}",
+        f"name one: --symbol {universe[0]}",
     )
 
 

@@ -1,4 +1,6 @@
-"""`papervenue`: serve an exchange to any client of its venue, and inspect, advance, break and reset it."""
+"""`papervenue`: serve an exchange to any client of its venue, inspect it, advance its clock, inject faults, and reset
+it.
+"""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def test_damaged_row_counts_as_absent_is_reported_once_and_is_replaced(tmp_path:
         store.record(cycle)
     with closing(sqlite3.connect(tmp_path / "facts.db", isolation_level=None)) as database:
         assert database.execute(f"UPDATE {table} SET {change}").rowcount == 1  # noqa: S608 - constants of this test
-    with pytest.raises(OperatorError, match="1 row changed since written"):
+    with pytest.raises(OperatorError, match="1 row changed after being written"):
         facts_schema.check(tmp_path / "facts.db", pages=True)
     with closing(SqliteFacts(tmp_path, events, NOW)) as store:
         left = {

@@ -87,7 +87,7 @@ def books(grown: Path, tmp_path: Path) -> Iterator[SqliteLedger]:
     """Yield a copy of these books with a checkpoint."""
     shutil.copytree(grown, tmp_path, dirs_exist_ok=True)
     with closing(SqliteLedger.open(tmp_path)) as opened:
-        opened.keep_totals()
+        opened.checkpoint_totals()
         yield opened
 
 
@@ -111,7 +111,7 @@ def test_checkpoint_leaves_out_the_newest_fills(books: SqliteLedger) -> None:
 def test_keep_totals_writes_no_checkpoint_for_few_fills(tmp_path: Path) -> None:
     with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
         books.apply_fills([traded(n, n) for n in range(MOST_TO_ADD)], NOW)
-        books.keep_totals()
+        books.checkpoint_totals()
         assert checkpoint(books) is None
         agree(books)
 
@@ -119,10 +119,10 @@ def test_keep_totals_writes_no_checkpoint_for_few_fills(tmp_path: Path) -> None:
 def test_checkpoint_stays_until_many_fills_follow_it(books: SqliteLedger) -> None:
     before = checkpoint(books)
     books.apply_fills([traded(n, 60 * n) for n in range(MANY, MANY + LEFT_OUT)], NOW)
-    books.keep_totals()
+    books.checkpoint_totals()
     assert checkpoint(books) == before
     books.apply_fills([traded(MANY + LEFT_OUT, 60 * (MANY + LEFT_OUT))], NOW)
-    books.keep_totals()
+    books.checkpoint_totals()
     assert before is not None
     assert checkpoint(books) != before
     agree(books)
@@ -132,7 +132,7 @@ def test_late_fill_makes_keep_totals_write_a_new_checkpoint(books: SqliteLedger)
     before = checkpoint(books)
     books.apply_fills([traded(MANY, 1, side=Side.SELL)], NOW)
     agree(books)
-    books.keep_totals()
+    books.checkpoint_totals()
     assert before is not None
     assert checkpoint(books) == (before[0] + 1, before[1])
     agree(books)
@@ -218,7 +218,7 @@ class Kept:
 
     def keep(self) -> None:
         """Make a checkpoint, if one is needed."""
-        self.books.keep_totals()
+        self.books.checkpoint_totals()
 
     def drop(self) -> None:
         """Lose the checkpoint."""
@@ -282,7 +282,7 @@ def is_made_again(books: SqliteLedger, before: list[Any]) -> None:
     """Require books whose checkpoint is missing or damaged to be sound, to add up, and to make it again."""
     books.file.check_pages()
     agree(books)
-    books.keep_totals()
+    books.checkpoint_totals()
     assert whole(books) == before
     books.file.check_pages()
     agree(books)
@@ -332,7 +332,7 @@ def test_check_finds_a_lost_row_with_and_without_a_checkpoint(books: SqliteLedge
     assert edit(books.file.path, lose) == 1
     with pytest.raises(DamagedBooksError, match="rows, but"):
         books.file.check_pages()
-    books.keep_totals()
+    books.checkpoint_totals()
     with pytest.raises(DamagedBooksError, match="rows, but"):
         books.file.check_pages()
 

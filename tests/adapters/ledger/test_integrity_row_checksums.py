@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.kit import ledgers
-from tests.kit.ledgers import activity, edit, keep_totals, opened
+from tests.kit.ledgers import activity, checkpoint_totals, edit, opened
 from tests.kit.rows import DAY, NOW, make_fill, make_intent, make_order, minutes
 from tests.kit.values import listing
 from tradebot.adapters.ledger import file as ledger_file
@@ -196,7 +196,7 @@ WRITES: Mapping[str, Callable[[SqliteLedger, int], object]] = {
     "put_sessions": compare_calendar,
     "put_listings": list_shares,
     "mark_reconciled": lambda books, n: books.mark_reconciled(ReconcileMark(minutes(n), n, n)),
-    "keep_totals": lambda books, n: keep_totals(books),
+    "checkpoint_totals": lambda books, n: checkpoint_totals(books),
     "change_note": noted,
     "mark_rebuilt": rebuilt,
     "accept_rebuilt": accepted,

@@ -402,7 +402,7 @@ READS: tuple[Callable[[SqliteLedger], object], ...] = (
     lambda books: books.kept([("flow", "AAPL", NOW)]),
     lambda books: books.totals(),
     lambda books: books.standing(),
-    lambda books: books.fills_with_others(),
+    lambda books: books.foreign_and_moved_fills(),
     lambda books: books.filled_quantities(["v1"]),
     lambda books: books.equity_peak(),
     lambda books: books.acknowledged(),

@@ -99,7 +99,7 @@ def test_rebuilt_books_have_a_checkpoint_that_fits(
 ) -> None:
     monkeypatch.setattr(FillTotals, "left_out", 0)
     with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
-        books.keep_totals()
+        books.checkpoint_totals()
         # It comes late, so the checkpoint of the old books doesn't stand for it.
         books.apply_fills([make_fill("late", minutes(-1))], NOW)
     (folder.path / lost).unlink()

@@ -215,7 +215,7 @@ def test_why_no_orders_says_what_was_not_recorded(player: Player, level: str) ->
     if level == "counts":
         refused = ", ".join(f"{count:,} {reason}" for reason, count in ended.items() if reason != "SENT")
         count = sum(ended.values()) - ended["SENT"]
-        what = "This backtest recorded only candidates that were sent (--recorder counts). "
+        what = "This backtest recorded only candidates for which an order was sent (--recorder counts). "
         what += f"{count:,} others were refused in all: {refused}."
         assert "Left out: This backtest recorded" in said.out
     for one in (said.out, of_symbol.out, of_reason.err):

@@ -219,7 +219,7 @@ LISTED = {"liquidation_distance": {"trim_below": 0.36, "trim_share": 0.5, "close
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ({"strategies": {"flow": {"exits": [LISTED]}}}, "can't act: this venue's accounts pay in full,"),
+        ({"strategies": {"flow": {"exits": [LISTED]}}}, "can't act: this venue has only cash accounts,"),
         (
             {"venue": "kraken_futures", "strategies": {"rotation": {"exits": [LISTED]}}},
             r"trim_below 0\.36 is not below limits\.min_liquidation_fraction 0\.35: a position could be reduced",

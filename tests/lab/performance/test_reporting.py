@@ -227,7 +227,7 @@ def test_difference_from_each_benchmark_is_told_apart_by_name() -> None:
     assert told[0].startswith("Its mean difference from 6 coins is +0.200%")
     assert told[0].endswith("zero is within that, so luck alone may explain the difference.")
     assert "6 coins at 12%" in told[1]
-    assert told[1].endswith("luck alone hardly explains the difference.")
+    assert told[1].endswith("luck alone is unlikely to explain the difference.")
     assert len(told) == 2
     assert names_of(None, "") == {}
 

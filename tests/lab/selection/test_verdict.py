@@ -180,4 +180,4 @@ def test_an_edge_that_lasts_for_months_only_is_none() -> None:
     assert found.p <= 0.02, "resampling alone would call it one"
     assert found.outside_return > 0
     assert found.found is SearchConclusion.NOTHING
-    assert "too few parts of the time" in found.sentence
+    assert "too few parts of the period" in found.sentence

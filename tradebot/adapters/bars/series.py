@@ -138,9 +138,9 @@ Sessions = Callable[[date, date], Sequence[Session]]
 class Window(NamedTuple):
     """A range of closed bars of a stored timeframe, from `first_s` until before `end_s`, in seconds since 1970 UTC.
 
-    Bars that start before `final_s` no longer change. `last` is when the newest one ended, as of `until`. `hours` has
-    the regular sessions of bars of `width_s`; a daily bar lasts as long as its session. If `waits` is set, stored bars
-    that may still change are requested again only once they are final.
+    Bars that start before `final_s` no longer change. `last` is when the newest bar that had ended by `until` ended.
+    `hours` are the regular sessions that the bars lie in; each bar is `width_s` long, but a daily bar lasts as long as
+    its session. If `waits` is set, stored bars that may still change are requested again only once they are final.
     """
 
     timeframe: str

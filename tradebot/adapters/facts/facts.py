@@ -480,9 +480,7 @@ OF_THE_BOT = (
 
 
 class SharedFacts(SqliteFacts):
-    """A store that keeps a folder's passes and reads facts from another folder's store, which that store's owner
-    closes.
-    """
+    """A store with its own passes that shares the facts of another folder's store, which that store's owner closes."""
 
     def __init__(self, folder: Path, events: Events, at: datetime, of: SqliteFacts) -> None:
         super().__init__(folder, events, at)

@@ -191,7 +191,9 @@ def check(path: Path, *, pages: bool) -> None:
             if pages:
                 check_pages(database)
                 if bad := database.bad_rows.find_all():
-                    raise DamagedError(f"{pluralize(bad, 'row')} changed since written; such rows count as missing")
+                    raise DamagedError(
+                        f"{pluralize(bad, 'row')} changed after being written; such rows count as missing"
+                    )
     except DamagedError as error:
         raise OperatorError(
             f"The facts {path} are damaged: {error}.",

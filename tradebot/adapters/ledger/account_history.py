@@ -115,7 +115,7 @@ class FillTotals:
         with self._file.reading():
             return self._current_checkpoint().totals
 
-    def keep_totals(self) -> None:
+    def checkpoint_totals(self) -> None:
         """Write a new checkpoint if readers have too many fills to add up, or if the current checkpoint doesn't
         match.
         """

@@ -134,7 +134,7 @@ class SqliteMoney(ForeignPositions):
         """Return the fills and adjustments from a time on, oldest first."""
         return _oldest_first(self.tables.fills.span("at", at))
 
-    def fills_with_others(self) -> Sequence[OwnedFill]:
+    def foreign_and_moved_fills(self) -> Sequence[OwnedFill]:
         return _oldest_first(self.tables.fills.among("with_others", [True]))
 
     def known_fills(self, activity_ids: Collection[str]) -> Collection[str]:

@@ -5,9 +5,9 @@ completely notes both files' stats: device, inode, size, and the times of their 
 updates the note. As long as the files match it, nobody else has written to them: the system itself sets the time of a
 file's last status change, so edited, copied and restored files all show.
 
-File stats don't reveal a bit that flips on the disk without a write. So it is valid only for the UTC day on which the
-books were read, and only until the machine restarts; without a valid note, the books are read completely. Commands that
-may add risk again (`unhalt`, `live`) and `doctor` always read everything.
+File stats don't reveal a bit that flips on the disk without a write. So the note is valid only for the UTC day on which
+the books were read, and only until the machine restarts; without a valid note, the books are read completely. Commands
+that may add risk again (`unhalt`, `live`) and `doctor` always read everything.
 
 Every row of the ledger has a checksum, and there is a count of all rows. SQLite's own check covers the structure of its
 pages but not their content, so it misses a flipped bit inside a text. Triggers write the checksums with a function that

@@ -92,7 +92,7 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path, sealed: ChainHead) -> "Journal":
-        """Open the journal of a ledger that is sealed with record `sealed`; raise if it belongs to another ledger."""
+        """Open the journal of a ledger whose last record is `sealed`; raise if it belongs to another ledger."""
         journal = cls(path)
         try:
             journal.set_seal(sealed)

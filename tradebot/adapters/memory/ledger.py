@@ -349,7 +349,7 @@ class MemoryLedger(LedgerStores, MemoryStates):
         if self._totals.count - self._newer.count >= TOTALS_APART:
             self._older, self._newer = self._newer, self._totals
 
-    def keep_totals(self) -> None:
+    def checkpoint_totals(self) -> None:
         """Do nothing: the totals are always available."""
 
     def cash_movements(self) -> Sequence[CashMovement]:

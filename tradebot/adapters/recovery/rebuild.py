@@ -140,7 +140,7 @@ def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: 
             else:
                 for record in sources.records():
                     replay(books, record, sources)
-            books.keep_totals()
+            books.checkpoint_totals()
             books.history.record("REDUCE_ONLY", "recover", f"{name} waits to be accepted", now)
             books.upkeep.mark_rebuilt(name, _rebuild_record(sources), now)
         if joined is None:

@@ -1,10 +1,10 @@
 """Lock the sending of orders that add risk, from the last check of the trading state to the venue's reply.
 
-Once a halt is set and this lock was free after that, no order that saw the older state can still begin, because whoever
-takes the lock later sees the halt. So `halt` doesn't take the lock; it only waits until it is free once. The lock is on
-the state folder itself. It needs no file, so it works on a full disk or in a read-only folder, and nobody can replace
-it while it is locked. The kernel releases a dead process's lock. A small file names the order being sent; it only
-counts while the lock is taken. `halt` imports this module, so only cheap imports are allowed.
+Once this lock has been free after a halt was set, no order that was checked before the halt can still be sent, because
+whoever takes the lock later sees the halt. So `halt` doesn't take the lock; it only waits until it is free once. The
+lock is on the state folder itself. It needs no file, so it works on a full disk or in a read-only folder, and nobody
+can replace it while it is locked. The kernel releases a dead process's lock. A small file names the order being sent;
+it only counts while the lock is taken. `halt` imports this module, so only cheap imports are allowed.
 """
 
 import fcntl

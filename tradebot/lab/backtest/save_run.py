@@ -62,7 +62,7 @@ def save(path: Path, run: FinishedRun, settings: Settings, configuration: str, b
         with books.file.begin_with():
             books.baselines.approve(Baseline(effective(settings), by, began_at.astimezone(UTC)))
             _write_books(books, run.ledger, run.ended_at)
-        books.keep_totals()
+        books.checkpoint_totals()
     write_passes(path, run.facts.to_save())
     log = JsonlEvents(path / EVENTS)
     for event in run.events:

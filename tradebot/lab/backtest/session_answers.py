@@ -75,7 +75,9 @@ class SessionPlugin(PluginStrategy):
         self._n_used = 0
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return the plug-in's wants, from its answer for the session if that was for the same view."""
+        """Return the plug-in's wants: from its precomputed answer for this slot if that was for the same view,
+        otherwise by asking it now.
+        """
         self._unproven = None
         answer = self._answers.get(view.slot)
         if answer is None or replace(view, lots={}, kept={}) != answer.view:

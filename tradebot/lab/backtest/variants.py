@@ -44,8 +44,8 @@ class PlanVariants(Struct, frozen=True):
 
 
 def changes_of(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
-    """Return a plan's variants for these strategies: doubled costs, trading a session later, and trading in each
-    session of a month.
+    """Return a plan's variants for these strategies: doubled costs, trading one session later and, for monthly
+    strategies, one variant for each possible session of the month.
 
     Variants record as little as possible, which doesn't change their results.
     """

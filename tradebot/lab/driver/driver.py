@@ -170,8 +170,9 @@ class Driver:
     """Runs the sessions of one bot. `advance` moves the market to a moment.
 
     Passes that can't change anything are skipped: no price or scheduled action can trigger a rule of the bot before
-    `_idle_period` ends, and no strategy runs before `_next_strategy_run`. The stamps are the account's state
-    (`MarketAhead.stamp`) after the last pass of each job: while one is unchanged, the account hasn't changed since.
+    `_idle_period` ends, and no strategy runs before `_next_strategy_run`. A stamp changes whenever the account does
+    (`MarketAhead.stamp`): `_stamp_at_exits` and `_stamp_at_reconcile` are from after the last pass of these jobs, and
+    `_trade_stamp_at_reconcile` doesn't change with a position's price.
     """
 
     def __init__(
@@ -184,12 +185,12 @@ class Driver:
         self._grids: dict[timedelta, SlotGrid] = {}
         self._passes = DriverPasses(world, terms.timetable[Job.TRADE_ONCE], terms.before_asking)
         self._idle_periods = IdlePeriods(world, ahead)
-        self._unskippable = _unskippable(world)
+        self._never_skipped = _never_skipped(world)
         self._idle_period = IdlePeriod(ALWAYS_NOW, nothing_pending=False)
         self._next_strategy_run: datetime | None = None
         self._stamp_at_reconcile: object = None
         self._stamp_at_exits: object = None
-        self._stamp_at_trade: object = None
+        self._trade_stamp_at_reconcile: object = None
         self.count = Count()
 
     @property
@@ -210,13 +211,14 @@ class Driver:
         if not self._is_idle_at(session.open):
             # Search from a microsecond before the open, so that prices at the open itself are included.
             self._find_idle_period(day, session.open - MICROSECOND)
+            # The new idle period may reach beyond the close.
             if self._session_changes_nothing(day):
                 return self._skip_session(day)
         index = 0
         while (index := self._next_slot(day, index)) < len(day.grid.offsets):
             self._advance(day.at(index))
             for job, slot_name in day.grid.due[index]:
-                if not self._is_unread(job):
+                if not self._result_is_unused(job):
                     self._run_or_skip(day, index, Call(job, session.date, slot_name, CLAIMED_BY))
             index += 1
         return self._end_session(day)
@@ -229,9 +231,9 @@ class Driver:
         """Return True if the idle period found last reaches beyond a moment, and the account is still as it was."""
         return moment < self._idle_period.until and self._stamp_at_exits == self._ahead.stamp
 
-    def _is_unread(self, job: Job) -> bool:
+    def _result_is_unused(self, job: Job) -> bool:
         """Return True for a fetch or a score whose result no pass reads."""
-        return job in IGNORE_ACCOUNT and job not in self._unskippable and not self._terms.every_pass
+        return job in IGNORE_ACCOUNT and job not in self._never_skipped and not self._terms.every_pass
 
     def _grid(self, session: Session) -> SlotGrid:
         """Return a session's slots; sessions of the same length share them."""
@@ -242,7 +244,7 @@ class Driver:
 
     def _session_changes_nothing(self, day: _Day) -> bool:
         """Return True if no pass of a whole session would change anything."""
-        if self._terms.every_pass or self._unskippable or self._next_strategy_run is None:
+        if self._terms.every_pass or self._never_skipped or self._next_strategy_run is None:
             return False
         reached = min(self._idle_period.until, self._next_strategy_run)
         return reached >= day.session.close and self._stamp_at_exits == self._stamp_at_reconcile == self._ahead.stamp
@@ -276,7 +278,7 @@ class Driver:
         after_idle_period = max(index, day.index_from(self._idle_period.until))
         next_asked = max(index, day.index_from(self._next_strategy_run)) if self._next_strategy_run else index
         nexts = [after_idle_period, grid.next_of(Job.TRADE_ONCE, next_asked)]
-        nexts += [grid.next_of(job, index) for job in self._unskippable]
+        nexts += [grid.next_of(job, index) for job in self._never_skipped]
         if self._stamp_at_reconcile != self._ahead.stamp:
             nexts.append(grid.next_of(Job.RECONCILE, index))
         return min(nexts)
@@ -290,7 +292,7 @@ class Driver:
             return
         quiet = self._is_quiet(day, index, job)
         if job is Job.RECONCILE:
-            if self._stamp_at_trade is not None and self._stamp_at_trade == self._ahead.trade_stamp:
+            if self._trade_stamp_at_reconcile is not None and self._trade_stamp_at_reconcile == self._ahead.trade_stamp:
                 return
             if quiet and self._books_still_agree(day.at(index)):
                 return
@@ -343,7 +345,7 @@ class Driver:
         proposed = self._passes.ask(now)
         self._next_strategy_run = _next_evaluation(self._world, proposed)
         wanted = proposed.candidates or proposed.refused or proposed.own.missed or proposed.own.new
-        if quiet and not (wanted or self._unskippable):
+        if quiet and not (wanted or self._never_skipped):
             self._passes.note_no_wants(call, proposed)
             self._wait_for_next_slots(proposed)
             return
@@ -398,7 +400,9 @@ class Driver:
         compared = self._passes.reconcile()
         # Check a difference each time, because it may be gone.
         self._stamp_at_reconcile = None if compared.findings else self._ahead.stamp
-        self._stamp_at_trade = self._ahead.trade_stamp if self._terms.only_due and not compared.findings else None
+        self._trade_stamp_at_reconcile = (
+            self._ahead.trade_stamp if self._terms.only_due and not compared.findings else None
+        )
         return compared
 
     def _write_skipped(self, day: _Day, index: int) -> None:
@@ -429,7 +433,7 @@ def _lasting(stamp: object) -> object:
     return None if type(stamp) is object else stamp
 
 
-def _unskippable(world: World) -> frozenset[Job]:
+def _never_skipped(world: World) -> frozenset[Job]:
     """Return the jobs of which no slot may be skipped, whatever the account does."""
     in_use = (world.rules.exits_of(strategy.name) for strategy in world.strategies)
     read = {name for exits in in_use for rule in exits for name in rule.reads}
@@ -490,7 +494,7 @@ class DriverPasses:
     """Runs the jobs of one bot. `before_asking` is called before strategies run, as at the start of any pass."""
 
     def __init__(self, world: World, entries: JobTimes, before_asking: Callable[[], None]) -> None:
-        self._asking = world
+        self._world_with_strategies = world
         # Only passes that run strategies need them; an exit pass must work without a missing one.
         self._world = replace(world, strategies=())
         self._entries = entries
@@ -505,7 +509,7 @@ class DriverPasses:
     def score(self, call: Call) -> None:
         """Score the universe from the facts known now."""
         self._before_asking()
-        score(self._asking, call, self._world.reader.clock())
+        score(self._world_with_strategies, call, self._world.reader.clock())
 
     def exits(self, call: Call) -> CycleRecord:
         """Close positions by exit rules, and manage working orders."""
@@ -513,7 +517,7 @@ class DriverPasses:
 
     def ask(self, now: datetime) -> Proposals:
         self._before_asking()
-        return propose(self._asking, now, self._entries)
+        return propose(self._world_with_strategies, now, self._entries)
 
     def enter(self, call: Call, proposed: Proposals) -> CycleRecord:
         """Evaluate the strategies' wants, and send the orders that pass."""

@@ -185,7 +185,7 @@ class IdlePeriods:
             return False
         if view.unreadable or not view.steady or (state.state is TradingState.FLATTEN and positions):
             return False
-        if ledger.intents(unresolved=True) or ledger.fills_with_others():
+        if ledger.intents(unresolved=True) or ledger.foreign_and_moved_fills():
             return False
         if view.account.settlement is Settlement.MARGINED and (view.positions or not self._is_booked(view)):
             # Margin changes with each price, and a pass records it. The last position's fees may be reported later.

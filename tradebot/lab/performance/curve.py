@@ -82,10 +82,10 @@ class Rates(NamedTuple):
 def frame(path: Path, benchmark: BenchmarkPrices, rates: Rates, leverage: Sequence[float] = ()) -> "pd.DataFrame":
     """Return a row for each step of a path: its date, its returns, and how many sessions it covers.
 
-    `leverage` (empty if unknown) is the account's exposure over each step, at which the benchmark is held for the
-    column `leveled`; it becomes the column `exposure`. The columns `value`, `benchmark`, `leveled` and `cash` are
-    returns as fractions, NaN where unknown. If a benchmark has no price on a day, its return counts on the next day
-    that has one.
+    `leverage` is the account's exposure over each step, which becomes the column `exposure`; empty if unknown. The
+    column `leveled` is the return of the benchmark held at that exposure. The columns `value`, `benchmark`, `leveled`
+    and `cash` are returns as fractions, NaN where unknown. If a benchmark has no price on a day, its return counts on
+    the next day that has one.
     """
     import pandas as pd
 

@@ -269,7 +269,9 @@ def luck(against: Sequence[Figure], selected: Selected | None, names: Mapping[st
         within = _within(each) if each.name in names else None
         if within is not None:
             ends = (
-                "so luck alone may explain the difference" if within else "so luck alone hardly explains the difference"
+                "so luck alone may explain the difference"
+                if within
+                else "so luck alone is unlikely to explain the difference"
             )
             name, zero = names[each.name], f"zero is {_inside(within)}"
             yield f"Its mean difference from {name} is {_interval(each)}: {zero}, {ends}."

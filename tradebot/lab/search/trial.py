@@ -73,7 +73,7 @@ def run_trial(bench: Bench, values: Values, watch: Callable[[], None]) -> TrialR
             if run.opening or run.closing:
                 raise TradebotError(
                     f"books and exchange differ after a trial with {values}",
-                    "play it with tradebot backtest to see where",
+                    "run these values with tradebot backtest to see where they differ",
                     code=ExitCode.ERROR,
                 )
             return trial_report(bench, result_of(run))

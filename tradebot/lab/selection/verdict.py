@@ -315,7 +315,7 @@ def conclude_search(of: SearchVerdict, objective: str) -> tuple[SearchConclusion
             f"Nothing found: {earned}, whatever the best trial earned in hindsight ({luck}).",
         )
     if of.p_parts > BY_PARTS:
-        warning = f"the best trial's profit comes from too few parts of the time (p {of.p_parts:.3f})"
+        warning = f"the best trial's profit is concentrated in too few parts of the period (p {of.p_parts:.3f})"
         return SearchConclusion.NOTHING, f"Nothing found: {warning}, as happens when luck lasts for months."
     weak, choice = [*_weak(of)], [*_choice(of)]
     if weak:

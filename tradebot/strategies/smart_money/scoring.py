@@ -1,4 +1,4 @@
-"""Score a setup in whole points by component. Of at most 100 points, 95 can be earned and 5 only lost."""
+"""Score a setup in whole points by component. Up to 95 points can be earned; up to 5 more can only be deducted."""
 
 from collections.abc import Mapping
 from enum import StrEnum

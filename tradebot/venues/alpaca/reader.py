@@ -54,7 +54,7 @@ class AlpacaReader:
     """Reads the account and prices from Alpaca; it has no way to send an order.
 
     After each `quotes` call, `rejected_quotes` says why symbols are missing; after each `fills` call,
-    `unreadable_fills` counts the bad rows. Differences from the known shapes are counted in the tally.
+    `unreadable_fills` counts the bad rows. Replies that differ from the known format are counted in the drift tally.
     """
 
     capabilities = ALPACA

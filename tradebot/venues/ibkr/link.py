@@ -238,7 +238,7 @@ class IbkrLink:
 
     @property
     def dropped_count(self) -> int:
-        """Return how many messages weren't understood since `note_understood` was last called."""
+        """Return how many messages weren't understood since `mark_reported` was last called."""
         return max(self._before + (self._line.lost_count if self._line else 0), self._errors.undecoded) - self._counted
 
     @property
@@ -246,7 +246,7 @@ class IbkrLink:
         """Return the library's last error message."""
         return self._errors.last
 
-    def note_understood(self, dropped: int) -> None:
+    def mark_reported(self, dropped: int) -> None:
         """Record that a view has reported this many messages that weren't understood."""
         self._counted += dropped
 

@@ -123,7 +123,7 @@ class IbkrReader:
         link = self._venue.link
         if dropped := link.dropped_count:
             self._tally.note("socket", "message", f"couldn't be decoded: {link.last_problem or 'cut off'}")
-            link.note_understood(dropped)
+            link.mark_reported(dropped)
         orders = tuple(order for venue_id, order in after.orders.items() if venue_id in after.open)
         unreadable = after.unreadable + lost + dropped
         return BrokerView(self._account(account, values), positions, orders, unreadable, steady)

@@ -361,7 +361,7 @@ class HistoryPages:
         answer = self._client.read(f"{HISTORY}/{what}", sort="desc", **params)
         self._keep_number(answer)
         if not isinstance(answer.get("elements"), list):
-            raise TemporaryError(f"the history of {what} has no list")
+            raise TemporaryError(f"Kraken's reply about the history of {what} has no list of elements")
         return answer
 
     def _keep_number(self, answer: Mapping[str, Any]) -> None:

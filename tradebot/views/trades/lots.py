@@ -65,8 +65,8 @@ class OpenLot(Struct, frozen=True):
 class ClosedLot(OpenLot, frozen=True):
     """A piece of a position that one fill closed, with its exit.
 
-    An order's id is empty if no order made the fill. Quantity and prices are in the shares of its last day: a later
-    split doesn't restate them.
+    An order's id is empty if no order made the fill. Quantity and prices are as of the day on which it was closed;
+    later splits don't restate them.
     """
 
     closed_at: datetime

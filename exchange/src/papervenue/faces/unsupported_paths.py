@@ -97,7 +97,9 @@ LEFT_OUT: tuple[UnsupportedPath, ...] = (
 
 
 def left_out_routes(engine: Engine, table: Iterable[UnsupportedPath] = LEFT_OUT) -> list[Route]:
-    """Return the routes of a table; if a path requires a key, a caller without a valid key gets that error first."""
+    """Return routes that refuse the unsupported paths of a table; where a key is required, an invalid key is refused
+    first.
+    """
     return [route(row.path, **dict.fromkeys(row.methods, _refusing(row, engine))) for row in table]
 
 

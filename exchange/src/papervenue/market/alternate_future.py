@@ -59,7 +59,7 @@ class AlternateBars:
         self.liquid = source.liquid
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        """Return the minutes of a session, oldest first."""
+        """Return a session's minute bars, with the changed prices and volumes, oldest first."""
         return tuple(self._dearer(symbol, bar) for bar in self._source.bars(symbol, index))
 
     def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:

@@ -3,7 +3,8 @@
 Prices are whole numbers of 0.0001 USD, or of an instrument's finer unit, so that sums and comparisons never depend on
 floating point.
 
-Bars are adjusted for corporate actions: prices are multiplied, and volumes divided, by the factors of their steps.
+Bars are adjusted for corporate actions: prices are multiplied by each action's factor (`Step`), and volumes divided by
+those of splits.
 """
 
 from __future__ import annotations

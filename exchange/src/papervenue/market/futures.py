@@ -101,7 +101,7 @@ class Month(NamedTuple):
 
 @lru_cache(maxsize=64)
 def months_of(name: str, first: date, last: date) -> tuple[Month, ...]:
-    """Return the months of a root whose last trading is between two dates, in order."""
+    """Return a futures root's contract months whose last trading day is between two dates, inclusive, in order."""
     root = ROOTS[name]
     named = [(year, LETTERS.index(letter) + 1) for year in range(first.year, last.year + 2) for letter in root.months]
     roots = (_month(root, year, month) for year, month in named)

@@ -223,7 +223,9 @@ class HeldBars:
 
 
 class HeldContracts(HeldBars):
-    """A bar source over recorded bars of contracts, with the file's history before the market."""
+    """A bar source over recorded minute bars of futures contracts, including the file's sessions before the market's
+    first.
+    """
 
     def __init__(self, bars: Mapping[tuple[str, int], Sequence[Bar]]) -> None:
         super().__init__(bars)

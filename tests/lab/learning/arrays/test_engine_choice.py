@@ -62,7 +62,7 @@ def test_an_episode_that_ends_with_its_session_is_played_on_the_road() -> None:
     span = span_of(plan(), "policy", NAMES)
     terms = replace(EpisodeTerms(span.plan, span.scaling), flat_overnight=True)
     assert choose_episodes([terms], span.scaling, span.parts, 1) == ChosenEpisodes(
-        (terms,), event_driven_episode, "an episode ends with its session"
+        (terms,), event_driven_episode, "episodes that end with their session (flat_overnight) aren't supported"
     )
 
 

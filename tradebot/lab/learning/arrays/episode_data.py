@@ -138,7 +138,7 @@ def _unknown(run: BacktestRun, name: str) -> Iterator[str]:
     if any((own.displacement, own.wants, own.approval, own.auction)) or own.execution.style is not Style.MARKETABLE:
         yield f"strategies.{name} enters other than by marketable limit orders without approval"
     if own.execution.max_quote_share is not None or own.execution.fit_to_room:
-        yield "entries depend on the quote, or on the remaining room"
+        yield "execution.max_quote_share or execution.fit_to_room is set"
     if settings.backtest.unhalt_after_sessions is not None:
         yield "backtest.unhalt_after_sessions is set"
     if limits.max_quote_age_s < MINUTE_S:
@@ -207,7 +207,7 @@ def tapes_of(terms: EpisodeTerms, scaling: FittedScaling, rows: Sequence[Trainin
     Raise UnsupportedEpisodeError if the vectorized engine doesn't support it.
     """
     if terms.flat_overnight:
-        raise UnsupportedEpisodeError("an episode ends with its session")
+        raise UnsupportedEpisodeError("episodes that end with their session (flat_overnight) aren't supported")
     run = create_run(terms.plan, [])
     try:
         if why := unsupported_feature(run, terms.name):

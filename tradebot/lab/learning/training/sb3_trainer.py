@@ -144,8 +144,8 @@ OFF_POLICY = ("learning_rate", "batch_size", "tau", "gamma", "learning_starts")
 class Trained(NamedTuple):
     """A network in stored form, and its outputs as computed where it was trained.
 
-    `answers` maps rows of observations with their memories to outputs and new memories. `memory` is the size of a
-    memory.
+    `answers` maps rows of observations and hidden states to outputs and new hidden states. `memory` is the size of the
+    hidden state; 0 means that there is none.
     """
 
     graph: bytes

@@ -179,7 +179,7 @@ class Timeframe(NamedTuple):
 
 
 def timeframe_of(text: str) -> Timeframe:
-    """Parse a timeframe such as 5Min, 1Hour, 1Day, 1Week or 3Month; raise the 400 for any other."""
+    """Parse a timeframe such as 5Min, 1Hour, 1Day, 1Week or 3Month; raise a 400 Refusal for any other text."""
     if match := _MINUTES.fullmatch(text):
         minutes, hours = match.groups()
         return Timeframe("minute", int(minutes or 0) + 60 * int(hours or 0))
