@@ -278,7 +278,7 @@ class LimitReasons:
     )
     ORDER_RATE = blocked(
         "Too many entries were sent within a second or a minute.",
-        "Nothing to do: the next slot tries the others. tradebot orders --all shows which strategy proposes so much.",
+        "Nothing to do: the next slot tries the rest. tradebot orders --all shows which strategy sends most.",
     )
     ORDER_NOTIONAL_ABOVE_MAX = blocked("The order is larger than a single order may be.", _SIZE_LIMIT)
     ORDER_NOTIONAL_BELOW_MIN = idle(

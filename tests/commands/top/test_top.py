@@ -219,7 +219,7 @@ def test_tab_goes_through_the_screens_and_the_log_ends_with_the_newest(traded: B
 
 def test_a_terminal_that_is_too_small_is_told_so_until_it_grows(traded: Bot) -> None:
     async def act(seen: Seen) -> None:
-        assert seen.words() == "This terminal has 59 columns and 20 lines; it takes 60 and 12."
+        assert seen.words() == "This terminal has 59 columns and 20 lines; at least 60 and 12 are needed."
         await seen.pilot.resize_terminal(60, 12)
         await seen.settle()
         assert "Trading state REDUCE_ONLY" in seen.words()
