@@ -24,7 +24,7 @@ from tradebot.app.wiring import open_app
 from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Job, Mark
+from tradebot.model.record import CandidateRecord, CycleRecord, ExitPrice, Job
 from tradebot.model.struct_tools import replace
 
 RUNS = sized(5, 1)
@@ -34,7 +34,7 @@ SESSIONS = sized(20, 1)
 FIRST = parse_time("2026-10-19T13:32:00.000000Z")
 BOUND_MS = 100
 COMPONENTS = tuple(Component(name, 0.1, 1.0, name) for name in ("premium", "sweeps", "tide", "gex", "iv", "dark pool"))
-MARKS = tuple(Mark(symbol, Decimal("187.25")) for symbol in SYMBOLS)
+MARKS = tuple(ExitPrice(symbol, Decimal("187.25")) for symbol in SYMBOLS)
 CODE = {f"strategy{number}": "0123456789abcdef" * 4 for number in range(3)}
 REFUSALS = (
     (Gate.SCORE, Reason.SCORE_BELOW_MIN), (Gate.STRATEGY, Reason.CLUSTER_TOO_SMALL),

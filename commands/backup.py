@@ -187,7 +187,7 @@ def backup_after_session(app: "App", now: datetime, *, at_once: bool = False) ->
     if failed_before and failed_before.waits(now) and not at_once:
         return False
     try:
-        backup = backups.of_session(app.folder, session, datetime.now(UTC), hashed, max_count=storage.backups)
+        backup = backups.backup_session(app.folder, session, datetime.now(UTC), hashed, max_count=storage.backups)
     except TradebotError as failed:
         if failed.code is ExitCode.ANOTHER_INSTANCE:
             return False

@@ -11,7 +11,13 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed, usd
 from commands.shared.times import when
 from commands.shared.verb_options import Report, caller, identity, on_bot
-from tradebot.app.shadow_strategies import ShadowApp, count_open_positions, in_shadow, opened_in_shadow, shadow_folder
+from tradebot.app.shadow_strategies import (
+    ShadowApp,
+    count_open_positions,
+    opened_in_shadow,
+    shadow_folder,
+    shadow_reasons,
+)
 from tradebot.errors import DamagedBooksError, ExitCode, TradebotError
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
@@ -53,7 +59,7 @@ class ShadowStrategies(Struct, frozen=True):
 
 def run(app: "App", *, by: str) -> Report:
     """Run a pass of each strategy in shadow; exit 10 if one failed."""
-    rows = tuple(_row(app, name, why, by) for name, why in in_shadow(app).items())
+    rows = tuple(_row(app, name, why, by) for name, why in shadow_reasons(app).items())
     code = ExitCode.FINDINGS if any(row.problem for row in rows) else ExitCode.DONE
     return Report("shadow", ShadowStrategies(rows), _render, code, identity(app))
 

@@ -18,7 +18,7 @@ from tradebot.adapters.bars import store as bars
 from tradebot.adapters.chat.store import ChatStore
 from tradebot.adapters.facts import recorded_passes
 from tradebot.adapters.facts import schema as facts
-from tradebot.adapters.ledger.downgrade import put_back
+from tradebot.adapters.ledger.downgrade import restore_previous_version
 from tradebot.adapters.ledger.journal_reader import last_record
 from tradebot.adapters.ledger.migration import LedgerVersion, version_of
 from tradebot.adapters.ledger.schema import FORM, open_database, translate_errors
@@ -73,7 +73,7 @@ def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "L
 def _bring(folder: "Path", form: "LedgerVersion") -> str:
     path = folder / LEDGER
     with state_locks.hold_all(folder, "upgrade", serve_wait_s=0.0), translate_errors(path):
-        copy = put_back(folder, form)
+        copy = restore_previous_version(folder, form)
         if copy is not None:
             return f"restored {copy.name}; the upgraded ledger is stored next to it"
         before = _version(path)

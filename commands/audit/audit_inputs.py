@@ -62,7 +62,9 @@ LOOKED_BACK = 5
 """How many exit passes are searched for one that was not refused as a whole."""
 
 
-def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[HealthEvidence, Trading | UnreadablePart]:
+def load_audit_evidence(
+    app: "App", since_s: int | None, *, offline: bool
+) -> tuple[HealthEvidence, Trading | UnreadablePart]:
     """Return the evidence from the bot's own records, and the evidence about trading, or why the books can't be read.
 
     If the broker doesn't respond, the evidence says so. If `since_s` is None, the period starts at the session's open.
@@ -250,7 +252,7 @@ def run_audit(app: "App", since_s: int | None, *, offline: bool) -> Audited:
     """
     finished = app.folder.kind in (BACKTEST, SHADOW)
     offline = offline or finished
-    evidence, trading = read(app, since_s, offline=offline)
+    evidence, trading = load_audit_evidence(app, since_s, offline=offline)
     # These sentences quote the broker and other people.
     judgments = tuple(replace(each, found=clean(each.found)) for each in audit(evidence, trading, finished=finished))
     moment = trading.moment if isinstance(trading, Trading) else None

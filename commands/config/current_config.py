@@ -23,7 +23,7 @@ from tradebot.app.loading import Options, load_for, options_of_demo, user_file
 from tradebot.app.settings import Loaded, load
 from tradebot.errors import TradebotError
 from tradebot.model.event import EventKind
-from tradebot.model.sentences import in_yaml
+from tradebot.model.sentences import format_yaml_scalar
 from tradebot.model.trading import Baseline, Difference, mode_name
 from tradebot.timetable.entries import Timetable
 
@@ -142,8 +142,8 @@ def table_of(changes: "tuple[Difference, ...]") -> object:
     values = sentence("accepted", "accepted"), sentence("now", "now")
     table = Table("setting", last_folded_column("change"), *values, sentence("from", "from"))
     for row in sorted(changes, key=lambda row: not row.looser):
-        was = in_yaml(row.approved) if row.known else ""
-        now = in_yaml(row.now) if row.given else "removed"
+        was = format_yaml_scalar(row.approved) if row.known else ""
+        now = format_yaml_scalar(row.now) if row.given else "removed"
         word = ("looser" if row.looser else "tighter") if row.known else "new"
         change = f"[{'red' if row.looser else 'green'}]{word}[/]"
         table.row(escape(row.name), change, escape(was), escape(now), escape(row.origin))

@@ -24,7 +24,7 @@ from tradebot.app.loading import USER_FILE, Options, load_for, user_file
 from tradebot.app.settings import Loaded, Settings, load
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.gates.permission import describe_difference
-from tradebot.model.sentences import in_yaml, pluralize
+from tradebot.model.sentences import format_yaml_scalar, pluralize
 from tradebot.model.trading import Difference
 
 Values = Sequence[tuple[tuple[str, ...], object]]
@@ -213,11 +213,12 @@ def _render(console: "Console", data: SettingChanged) -> None:
         console.print(f"{done} {data.file}", markup=False)
     for change in data.changes:
         console.print(
-            f"  {change.key}: {in_yaml(change.value_before)} before, {in_yaml(change.value)} now", markup=False
+            f"  {change.key}: {format_yaml_scalar(change.value_before)} before, {format_yaml_scalar(change.value)} now",
+            markup=False,
         )
     for row in data.outranked:
         console.print(
-            f"  {row.key} stays {in_yaml(row.value)}: {row.origin} sets it, and overrides the file",
+            f"  {row.key} stays {format_yaml_scalar(row.value)}: {row.origin} sets it, and overrides the file",
             markup=False,
         )
     if data.only_new_bots and data.changes:

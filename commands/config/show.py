@@ -29,10 +29,10 @@ from tradebot.adapters.plugins.plugin import require_installed
 from tradebot.app.baseline import differences
 from tradebot.app.flow_plan import slowed_kinds
 from tradebot.app.rules import rules_of
-from tradebot.app.settings_checks import overridden
+from tradebot.app.settings_checks import find_ineffective
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.gates.permission import describe_difference
-from tradebot.model.sentences import closest_names, in_yaml, pluralize
+from tradebot.model.sentences import closest_names, format_yaml_scalar, pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Difference
 
@@ -63,7 +63,7 @@ def show(state_dir: str | None, config: str | None, key: str | None, *, origin: 
 
 
 def _matches(row: ConfigurationValue, search: str) -> bool:
-    text = f"{row.key} {in_yaml(row.value)} {_source(row)}".lower()
+    text = f"{row.key} {format_yaml_scalar(row.value)} {_source(row)}".lower()
     return all(word in text for word in search.lower().split())
 
 
@@ -74,7 +74,7 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
         state_dir, config, None if file is None else STANDARD_INPUT if file == "-" else Path(file)
     )
     require_installed(loaded.settings.strategies.installed_as())
-    without_effect = tuple(overridden(loaded.settings))
+    without_effect = tuple(find_ineffective(loaded.settings))
     without_sector = tuple(symbol for symbol in loaded.settings.universe if symbol not in loaded.settings.sectors)
     differ = differences_of(folder, loaded)
     less = tuple(slowed_kinds(loaded.settings, rules_of(loaded.settings, loaded.settings.exits)))
@@ -118,14 +118,16 @@ def _condense_rows(data: ShownConfiguration, *, is_condensed: bool) -> Iterator[
                 shown.add(section)
                 yield section, f"{pluralize(sizes[section], 'name')}; see tradebot config show {section}", ""
             continue
-        yield row.key, escape(in_yaml(row.value)), escape(_source(row))
+        yield row.key, escape(format_yaml_scalar(row.value)), escape(_source(row))
 
 
 def _source(row: ConfigurationValue) -> str:
     if row.difference is None:
         return row.origin
     change = "looser" if row.difference.looser else "tighter"
-    accepted = f"accepted as {in_yaml(row.difference.approved)}" if row.difference.known else "never accepted"
+    accepted = (
+        f"accepted as {format_yaml_scalar(row.difference.approved)}" if row.difference.known else "never accepted"
+    )
     return f"{row.origin}; {change}, {accepted}"
 
 
@@ -133,7 +135,8 @@ def _render_check(console: "Console", data: ConfigurationChecked) -> None:
     what = "Configuration" if data.file is None else "Standard input" if data.file == "-" else data.file
     console.print(f"{escape(what)} is [green]valid[/green] ({pluralize(data.values, 'setting')})")
     for change in data.changes:
-        line = f"  {change.key}: {in_yaml(change.value)} (shipped {in_yaml(change.shipped)}; {change.origin})"
+        value, shipped = format_yaml_scalar(change.value), format_yaml_scalar(change.shipped)
+        line = f"  {change.key}: {value} (shipped {shipped}; {change.origin})"
         console.print(line, markup=False)
     if not data.changes:
         console.print("  every setting has its shipped value")
@@ -218,7 +221,12 @@ def _render_diff(console: "Console", data: Diff) -> None:
     console.print("Different from the defaults")
     table = Table("setting", sentence("shipped", "shipped"), sentence("now", "now"), sentence("from", "from"))
     for row in data.defaults:
-        table.row(escape(row.key), escape(in_yaml(row.shipped)), escape(in_yaml(row.value)), escape(row.origin))
+        table.row(
+            escape(row.key),
+            escape(format_yaml_scalar(row.shipped)),
+            escape(format_yaml_scalar(row.value)),
+            escape(row.origin),
+        )
     console.print(table)
 
 

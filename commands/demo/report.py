@@ -40,7 +40,7 @@ from tradebot.views.explain import Funnel, ReasonCount, funnel
 from tradebot.views.status import Profit, profit
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.lots import trades
-from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pieces import break_down_profit
 from tradebot.views.trades.pnl import NOT_KNOWN, ProfitGrouping, ProfitRow, entry_component, pnl
 from tradebot.views.trades.trade_row import TradeRow, TradeStatus, rule_of, rules_of
 from tradebot.views.trades.trades import rows_of
@@ -263,7 +263,7 @@ class DemoEarnings(Struct, frozen=True):
 def demo_earnings(app: "App") -> DemoEarnings:
     """Return the profit of a demo's trades, with open positions valued at its final prices."""
     history = read_history(app)
-    history_parts, trades = breakdown(history), rows_of(history, MarketTime(())).trades
+    history_parts, trades = break_down_profit(history), rows_of(history, MarketTime(())).trades
     closed = sorted((row for row in trades if row.status is TradeStatus.CLOSED), key=lambda row: row.net_usd)
     return DemoEarnings(
         closed=len(closed),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from rich.markup import escape
 
-from commands.shared.bot_records import last_passes, trading_now
+from commands.shared.bot_records import age_reference_time, last_passes
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import slippage_sentences, units, usd
 from commands.shared.tables import Table, last_folded_column, number
@@ -122,7 +122,7 @@ def _within(app: "App", fills: "Sequence[OwnedFill]", span: "PassSpan | None") -
         return fills
     if span.session or span.since_s is None:
         return [owned for owned in fills if owned.fill.at >= _session_open(app, fills[-1].fill.at)]
-    now = trading_now(app, (*(cycle.at for cycle in last_passes(app.existing_facts)), fills[-1].fill.at))
+    now = age_reference_time(app, (*(cycle.at for cycle in last_passes(app.existing_facts)), fills[-1].fill.at))
     since = (now or fills[-1].fill.at) - timedelta(seconds=span.since_s)
     return [owned for owned in fills if owned.fill.at >= since]
 

@@ -24,7 +24,7 @@ from tradebot.replaying.record_writer import RecordError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.text.handed_over import Redactor
+    from tradebot.adapters.text.handed_over import IdentityRedactor
     from tradebot.app.wiring import App
 
 UNREAD = "the records of passes can't be read; tradebot health says what to do"
@@ -94,7 +94,7 @@ def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
     return Report("incident", data, _render)
 
 
-def _parts(app: "App", subject: "IncidentSubject", redactor: "Redactor") -> tuple[str, str, dict[str, Any]]:
+def _parts(app: "App", subject: "IncidentSubject", redactor: "IdentityRedactor") -> tuple[str, str, dict[str, Any]]:
     replay, record = NONE, None
     why = OF_BACKTEST if app.folder.kind == BACKTEST else UNREAD if subject.unread else OLD
     if subject.kept:

@@ -27,7 +27,7 @@ from tradebot.adapters.state.user_files import read_env_file
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import encode
 from tradebot.adapters.text.extras import DISTRIBUTION
-from tradebot.adapters.text.handed_over import NAMED, PUBLIC, URL, Redactor, host_of
+from tradebot.adapters.text.handed_over import NAMED, PUBLIC, URL, IdentityRedactor, host_of
 from tradebot.app.keys import load_secrets
 from tradebot.errors import OperatorError, TradebotError, word
 from tradebot.model.struct_tools import replace
@@ -35,7 +35,7 @@ from tradebot.replaying.cycle_comparison import replay
 from tradebot.replaying.passes import SCHEMA as RECORD
 from tradebot.replaying.passes import RecordedCycle, read_record
 from tradebot.replaying.port_recording import OrderedReplies
-from tradebot.replaying.record_json import record_of, rewrite_body, tree_of, without_digests
+from tradebot.replaying.record_json import record_from_json, record_to_json, rewrite_body, without_digests
 from tradebot.replaying.record_writer import RecordError
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _is_near(row: Mapping[str, Any], at: datetime) -> bool:
         return False
 
 
-def redactor_of(app: "App", subject: "IncidentSubject", environ: Mapping[str, str]) -> Redactor:
+def redactor_of(app: "App", subject: "IncidentSubject", environ: Mapping[str, str]) -> IdentityRedactor:
     """Return a redactor for all private data of a bot."""
     _learn(app, environ)
     account = app.folder.account_number
@@ -208,7 +208,7 @@ def redactor_of(app: "App", subject: "IncidentSubject", environ: Mapping[str, st
     folder = str(app.folder.path.absolute())
     remaining = {name: by for name, by in names.items() if name.lower() not in words}
     ids = dict[str, str]()
-    redactor = Redactor(account, folder, remaining, ids=ids, salt=app.folder.id, secrets=secrets)
+    redactor = IdentityRedactor(account, folder, remaining, ids=ids, salt=app.folder.id, secrets=secrets)
     text = cache(redactor.once)
     ids.update(
         (record.intent.client_order_id, hidden_id(record.intent.key, text))
@@ -278,7 +278,7 @@ EQUAL, DIFFERS, NONE = "equal", "differs", "none"
 
 
 def pack_pass(
-    passes: "KeptPasses", kept_pass: "KeptPass", rules: "Callable[[RecordedCycle], Rules]", redactor: Redactor
+    passes: "KeptPasses", kept_pass: "KeptPass", rules: "Callable[[RecordedCycle], Rules]", redactor: IdentityRedactor
 ) -> tuple[str, str, dict[str, Any]]:
     """Replay a pass, and return whether the decisions are equal, how they differ, and the record without private data.
 
@@ -290,13 +290,13 @@ def pack_pass(
     body, parts = kept_record
     recorded = read_record(body, parts, {})
     difference = replay(recorded, rules(recorded)).difference
-    tree = redact_record(tree_of(body, parts), redactor)
-    new_body, new_parts = record_of(tree)
+    tree = redact_record(record_to_json(body, parts), redactor)
+    new_body, new_parts = record_from_json(tree)
     anew = None if difference else rewrite_body(new_body, new_parts, rules)
     # From a question's digest, somebody could guess its content.
-    tree = tree_of(anew or without_digests(new_body), new_parts)
+    tree = record_to_json(anew or without_digests(new_body), new_parts)
     if anew is None and difference is None:
-        hidden = read_record(*record_of(tree), {}, OrderedReplies)
+        hidden = read_record(*record_from_json(tree), {}, OrderedReplies)
         difference = replay(hidden, rules(hidden), only_decisions=True).difference
     head = {
         "id": kept_pass.id,
@@ -311,7 +311,7 @@ def pack_pass(
     return DIFFERS, redactor.text(f"{where}: {difference.recorded}, now {difference.replayed}"), record
 
 
-def redact_record(tree: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+def redact_record(tree: dict[str, Any], redactor: IdentityRedactor) -> dict[str, Any]:
     """Return a record without private data."""
     parts = [
         {"text": _of_json(part["text"], redactor)} if "text" in part else redactor.tree(part, named=False)
@@ -320,7 +320,7 @@ def redact_record(tree: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
     return {**{name: redactor.tree(tree[name], named=False) for name in ("body", "outcome")}, "parts": parts}
 
 
-def _of_json(text: str, redactor: Redactor) -> str:
+def _of_json(text: str, redactor: IdentityRedactor) -> str:
     if not text:
         return text
     return json.dumps(redactor.tree(json.loads(text)), separators=(",", ":"), ensure_ascii=False)

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from commands.shared.completion import profiles
-from commands.shared.error_boundary import whose_of
+from commands.shared.error_boundary import identify_bot
 from commands.shared.light_helpers import clean, document_in, error_document
 from commands.shared.schema import answer_schema
 from tradebot.adapters.state.subprocess_runner import OneShots
@@ -291,7 +291,7 @@ class ToolRunner:
         try:
             document = self._document(tool, [*tool.words(arguments), "--json"], stopping)
         except TradebotError as error:
-            document = error_document(error, whose_of(["--state-dir", str(self._folder)]))
+            document = error_document(error, identify_bot(["--state-dir", str(self._folder)]))
         return ToolResult(mark_untrusted(document, fixed_words(tool.output_schema)), "error" in document)
 
     def _document(self, tool: Tool, words: Sequence[str], stopping: Callable[[], bool]) -> dict[str, Any]:

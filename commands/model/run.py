@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import Report, identity
-from tradebot.adapters.models.files import draft_of, is_sealed, read_model, write_model
+from tradebot.adapters.models.files import is_sealed, load_draft, read_model, write_model
 from tradebot.adapters.models.model_folder import ModelParts, RefusedDraftError, RefusedModelError
 from tradebot.adapters.models.process import good_models, self_test
-from tradebot.adapters.models.signing import make_key, public_of, read_key, require_extra
+from tradebot.adapters.models.signing import make_key, public_key_text, read_key, require_extra
 from tradebot.adapters.plugins.plugin import PluginEnvironment
 from tradebot.adapters.plugins.protocol import AnswerBounds
 from tradebot.adapters.state.state_folder import MODELS
@@ -94,14 +94,14 @@ def key(file: Path) -> Report:
 def sign(draft: Path, key_file: Path, to: Path) -> Report:
     """Test a draft, sign it, and write it to a folder of models; raise OperatorError if it can't be used."""
     require_extra("signing models")
-    private, model = read_key(key_file), draft_of(draft)
+    private, model = read_key(key_file), load_draft(draft)
     took = self_test(model, _surroundings())
     if isinstance(took, Decision):
         raise RefusedDraftError(draft, took.reason or Reason.MODEL_FAILED, str(took.observed))
     name = write_model(to, ModelParts(model.card, model.scaling, model.probe, model.graph), private)
     usual_ms, longest_ms = map(_ms, took)
     data = ModelSigned(
-        name, str(to / name), model.card.name, public_of(private), usual_ms, longest_ms, is_sealed(draft)
+        name, str(to / name), model.card.name, public_key_text(private), usual_ms, longest_ms, is_sealed(draft)
     )
     return Report("model-sign", data, _render_signed)
 

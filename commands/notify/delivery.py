@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.bot_records import exit_reasons, trading_now
+from commands.shared.bot_records import age_reference_time, exit_reasons
 from commands.shared.evidence import evidence_of
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
@@ -228,7 +228,7 @@ def evidence_time(app: "App") -> datetime:
     mark = app.ledger_view.last_reconcile()
     recorded = app.existing_facts
     times = (mark.at if mark else None, recorded.last_pass() if recorded is not None else None)
-    return trading_now(app, times) or datetime.now(UTC)
+    return age_reference_time(app, times) or datetime.now(UTC)
 
 
 def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator[DeliveryRound]:

@@ -26,7 +26,7 @@ from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import columns
 from tradebot.model.venue import Settlement
 from tradebot.views.trades.fees import fees_assumption
-from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pieces import break_down_profit
 from tradebot.views.trades.pnl import (
     IN_TIME,
     PARTS,
@@ -96,7 +96,7 @@ class ProfitAndLoss(Struct, frozen=True):
 def read(app: App, by: ProfitGrouping, choice: Choice) -> ProfitAndLoss:
     """Return the profit and loss of an account; raise DamagedBooksError, naming the row, if a row of money changed."""
     history = read_history(app)
-    profit = pnl(breakdown(history), by, choice)
+    profit = pnl(break_down_profit(history), by, choice)
     lines = _assumptions(profit, by, history.settlement) if profit.rows else ()
     notes = tuple(line.format(place=history.day.zone_name) for line in lines)
     fills = len({fill.fill.activity_id for fill in history.owned_fills})

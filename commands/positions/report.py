@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from rich.markup import escape
 
-from commands.shared.bot_records import last_passes, load_holdings, open_trades, trading_now
+from commands.shared.bot_records import age_reference_time, last_passes, load_holdings, open_trades
 from commands.shared.light_helpers import clean
 from commands.shared.notes import left_by_earlier_orders, notes, unlike_the_broker
 from commands.shared.number_format import duration, format_distance, show_funding, show_margin, time_left, usd
@@ -71,7 +71,7 @@ def run(app: "App") -> Report:
     The exit code is 10 if the last passes saw that the broker's positions differ.
     """
     passes, totals, mark = last_passes(app.existing_facts), app.ledger_view.totals(), app.ledger_view.last_reconcile()
-    now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
+    now = age_reference_time(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
     rows = load_holdings(app, totals, passes, now)
     gains = (row.unrealized_usd for row in rows if row.unrealized_usd is not None)
     acts_from = next_open(app.ledger_view, now) if now else None

@@ -29,9 +29,9 @@ from tradebot.app.promotion_status import (
     in_force,
     last_promotion,
     share_on,
-    unproven,
+    unproven_strategies,
 )
-from tradebot.app.shadow_strategies import count_open_positions, in_shadow, values_of
+from tradebot.app.shadow_strategies import count_open_positions, shadow_reasons, values_of
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.lab.performance.of_strategy import OwnResults, own_results, returns_after
 from tradebot.lab.performance.returns import sessions_per_year
@@ -283,7 +283,9 @@ def run(app: "App", name: str | None, folder: str | None) -> Report:
     """Show the strategies' rungs; for a single one, also what it lacks. Exit 10 if a condition isn't met."""
     if name is None:
         rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
-        data = Promotions(rows, without_evidence=unproven(app), hint="tradebot promote NAME shows what it lacks")
+        data = Promotions(
+            rows, without_evidence=unproven_strategies(app), hint="tradebot promote NAME shows what it lacks"
+        )
         return Report("promote", data, render)
 
     data = _judge_rung(app, gather_evidence(app, name, folder), folder)
@@ -360,7 +362,7 @@ def review(app: "App") -> Report:
             _write_promotion(app, name, Rung.SHADOW, evidence.digest, numbers=numbers, why=why)
             sentences.append(f"{name} is demoted to shadow: {why}")
     rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
-    data = Promotions(rows, demoted=tuple(sentences), without_evidence=unproven(app))
+    data = Promotions(rows, demoted=tuple(sentences), without_evidence=unproven_strategies(app))
     return Report("demote", data, render, ExitCode.FINDINGS if sentences else ExitCode.DONE)
 
 
@@ -372,7 +374,7 @@ def _write_promotion(app: "App", name: str, to: "Rung", digest: str, **fields: o
     details = {"strategy": name, "rung": to.value, "digest": digest, "by": last.who}
     app.events.emit(kind.at(last.at, {**details, "sentence": last.sentence, "why": last.why}))
     row = row_of(app, name)
-    return Report("promote", Promotions((row,), done=to, without_evidence=unproven(app)), render)
+    return Report("promote", Promotions((row,), done=to, without_evidence=unproven_strategies(app)), render)
 
 
 def _require_next(app: "App", shown: "StrategyEvidence", to: "Rung") -> None:
@@ -413,7 +415,7 @@ def _judge_rung(app: "App", shown: "StrategyEvidence", folder: str | None) -> "P
         ),
         champion=shown.champion,
         trials=shown.evidence.trials,
-        without_evidence=unproven(app),
+        without_evidence=unproven_strategies(app),
         hint=hint,
     )
 
@@ -434,7 +436,7 @@ def row_of(app: "App", name: str, climbed: "Promotion | None" = None) -> "Strate
     lapsed = last is None and any(promotion.strategy == name for promotion in promotions)
     if last is None:
         return StrategyRow(name, digest or "", Rung.CANDIDATE, None, "", "", lapsed)
-    open_positions = count_open_positions(app, name) if last.rung is Rung.SHADOW and name in in_shadow(app) else 0
+    open_positions = count_open_positions(app, name) if last.rung is Rung.SHADOW and name in shadow_reasons(app) else 0
     return StrategyRow(name, last.digest, last.rung, last.at, last.sentence, last.why, lapsed, open_positions)
 
 

@@ -22,7 +22,7 @@ from commands.shared.verb_options import Report
 from tradebot.adapters.state import approvals
 from tradebot.desk.pass_events import tell_caught_up
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.record import AT_CLOSE, CycleRecord, Job, Mark
+from tradebot.model.record import AT_CLOSE, CycleRecord, ExitPrice, Job
 from tradebot.model.sentences import pluralize
 from tradebot.model.venue import Settlement
 from tradebot.ports.world import Call
@@ -53,7 +53,7 @@ def note_worth(app: "App", compared: "Reconciled", by: str, *, in_session: bool 
         return
     before = session_end.marks if session_end else {}
     priced = ((position.symbol, position.current_price or before.get(position.symbol)) for position in view.positions)
-    marks = tuple(Mark(symbol, price) for symbol, price in priced if price is not None)
+    marks = tuple(ExitPrice(symbol, price) for symbol, price in priced if price is not None)
     slot = AT_CLOSE if at >= session.close else f"at {at:%H:%M:%SZ}"
     call = Call(Job.RECONCILE, session.date, slot, by)
     app.facts.record(

@@ -23,7 +23,7 @@ from tradebot.ports.stores import Facts
 from tradebot.replaying.cycle_comparison import CycleDifference, ReplayedPass, replay
 from tradebot.replaying.passes import RecordedCycle, RecordEnvironment, read_record
 from tradebot.replaying.port_recording import OrderedReplies, RecordedPorts
-from tradebot.replaying.record_json import record_of
+from tradebot.replaying.record_json import record_from_json
 from tradebot.replaying.record_reader import Shared
 from tradebot.replaying.record_writer import RecordError
 
@@ -276,7 +276,7 @@ def decided_again_from(path: Path, version: str | None) -> ReplayReport:
 
 def _replay_part(tree: object, kind: type[RecordedPorts], *, only_decisions: bool) -> ReplayedPass:
     try:
-        recorded = read_record(*record_of(tree), {}, kind)
+        recorded = read_record(*record_from_json(tree), {}, kind)
         return replay(recorded, rules_of_record(recorded.surroundings), only_decisions=only_decisions)
     except RecordError:
         raise

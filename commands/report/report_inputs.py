@@ -16,7 +16,7 @@ from commands.shared.verb_options import Report, identity, open_bot, progress_ba
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, read_trials
 from tradebot.adapters.text.extras import install
 from tradebot.app import calendar
-from tradebot.app.promotion_status import unproven
+from tradebot.app.promotion_status import unproven_strategies
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.lab.backtest.results import read_result
@@ -82,7 +82,7 @@ def read(
     )
     report = account_report(material)
     played = read_result(app.folder.path) or {}
-    cautions = *report.further.cautions, *unproven(app), *_loud(played)
+    cautions = *report.further.cautions, *unproven_strategies(app), *_loud(played)
     interrupted = played.get("complete") is False
     return replace(report, further=replace(report.further, cautions=cautions), interrupted=interrupted), history.at
 

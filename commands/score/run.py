@@ -21,7 +21,7 @@ from commands.shared.times import MINUTE, moment, stamp, when, zone
 from commands.shared.verb_options import Report, identity, progress_bar
 from jobs.slot_claims import SlotRefused
 from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.app.facts_replay import ReplayedFacts, past_of
+from tradebot.app.facts_replay import ReplayedFacts, world_as_of
 from tradebot.app.wiring import App
 from tradebot.desk.proposals import propose, score
 from tradebot.desk.strategy_views import ViewBuilder
@@ -122,7 +122,7 @@ class ScoredAgain(ReplayedFacts, frozen=True):
 def run_past_session(app: App, session: str, at: str | None, progress: Progress) -> Report:
     """Score the universe as known at a time of a session; raise OperatorError if no data of that session is stored."""
     day = day_of(session)
-    with past_of(app, day, _moment(day, at), progress) as (world, past):
+    with world_as_of(app, day, _moment(day, at), progress) as (world, past):
         proposed = propose(world, past.at)
     records = tuple(CandidateRecord(candidate, candidate.decisions) for candidate in proposed.candidates)
     slot = f"at {past.at:%H:%M:%SZ}"

@@ -32,7 +32,7 @@ from tradebot.desk.auto_halt import halt_for
 from tradebot.errors import ExitCode, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
-from tradebot.model.sentences import in_yaml
+from tradebot.model.sentences import format_yaml_scalar
 from tradebot.model.serving import ENDED, STOPPED
 from tradebot.model.trading import Mode
 from tradebot.ports.stores import Events
@@ -179,7 +179,7 @@ def describe_change(changed: tuple[tuple[str, str, str], ...]) -> str:
 
 
 def _value_text(value: object) -> str:
-    text = in_yaml(value)
+    text = format_yaml_scalar(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
@@ -377,7 +377,7 @@ class Daemon:
     def _note_start(self) -> None:
         """Record this start durably. If that fails, the disk is full, and then no entry is sent anyway."""
         try:
-            self._starts = serve_status.note_start(self._app.folder.path, self._began)
+            self._starts = serve_status.record_start(self._app.folder.path, self._began)
         except OSError as error:
             self._watch.trouble("starts", f"this start can't be recorded: {error.strerror}")
 

@@ -78,7 +78,7 @@ def opening_of(app: "App", day: date) -> "tuple[datetime, Decimal] | None":
     return (at, ledger.opening_cash()) if at and is_near and not ledger.acknowledged() else None
 
 
-def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None:
+def age_reference_time(app: "App", times: Iterable[datetime | None]) -> datetime | None:
     """Return the time for computing ages; in the sandbox, whose clock stands still, the last recorded one.
 
     Elsewhere it is this machine's, unless that is behind a time recorded by the broker's clock.

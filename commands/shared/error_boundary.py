@@ -67,13 +67,13 @@ def run_command(work: Callable[[], int], arguments: Sequence[str]) -> int:
     except Exception as fault:  # noqa: BLE001 - the boundary of a command: anything else is a bug of ours
         error = _fault(fault, arguments)
     if "--json" in arguments:
-        print_error_document(error, whose_of(arguments))
+        print_error_document(error, identify_bot(arguments))
     else:
         print_error(error)
     return error.code
 
 
-def whose_of(arguments: Sequence[str]) -> Identity:
+def identify_bot(arguments: Sequence[str]) -> Identity:
     """Return the identity of the bot that a command line selects; an empty one if it can't be read."""
     try:
         folder = state_folder.open_state(hints.target_folder(arguments), os.environ)

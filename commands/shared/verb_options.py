@@ -248,7 +248,7 @@ def _found_to_leave(path: "Path", environ: "Mapping[str, str]") -> "StateFolder"
     try:
         return state_folder.open_state(path, environ)
     except DamagedMarkerError as error:
-        folder = folder_identity.by_its_copy(path, error)
+        folder = folder_identity.marker_from_copy(path, error)
         print_error(error)
         note("  until then a copy of it is used instead, and new entries are refused when you start them yourself")
         return folder

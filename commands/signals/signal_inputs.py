@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.bot_records import last_passes, trading_now
+from commands.shared.bot_records import age_reference_time, last_passes
 from commands.shared.evidence import judged_since, moment_of
 from commands.shared.light_helpers import clean
 from commands.shared.tables import Table, last_folded_column, number, sentence
@@ -133,7 +133,7 @@ def _now(app: "App", scores: "CycleRecord | None") -> datetime:
         *(cycle.at for cycle in passes),
         *(row.at for row in answers),
     )
-    return trading_now(app, recorded) or datetime.now(UTC)
+    return age_reference_time(app, recorded) or datetime.now(UTC)
 
 
 def _kinds(app: "App", moment: TradingMoment) -> Iterator[KindEvidence]:

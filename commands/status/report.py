@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from commands.shared.bot_records import last_passes, load_holdings, opening_of, trading_now, waiting_approvals
+from commands.shared.bot_records import age_reference_time, last_passes, load_holdings, opening_of, waiting_approvals
 from commands.shared.evidence import evidence_of
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.notes import unlike_the_broker
@@ -38,7 +38,7 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox
 from tradebot.app.calendar import with_stored_sessions
-from tradebot.app.promotion_status import unproven
+from tradebot.app.promotion_status import unproven_strategies
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError, one_line
 from tradebot.judging.evidence import Halts, HealthEvidence, SessionEvidence, UnreadablePart
@@ -345,7 +345,9 @@ def status_of(app: "App") -> Status:
     passes = tuple(_passes(facts, mark))
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())
     recorded = last_passes(facts)
-    now, recent = (past.now, past.cycles) if isinstance(past, SessionEvidence) else (trading_now(app, (as_of,)), ())
+    now, recent = (
+        (past.now, past.cycles) if isinstance(past, SessionEvidence) else (age_reference_time(app, (as_of,)), ())
+    )
     return Status(
         state_dir=str(app.folder.path),
         as_of=as_of,
@@ -373,7 +375,7 @@ def status_of(app: "App") -> Status:
         looked_at=RecordCounts(totals.count, len(orders), intents, len(passes)),
         margin=account_margin(recorded),
         realized_elsewhere_usd=sum((lot.realized_pnl for lot in positions if lot.strategy == FOREIGN), Decimal(0)),
-        without_evidence=unproven(app),
+        without_evidence=unproven_strategies(app),
         unended=tuple(map(unended_of, unfinished_claims(past))) if isinstance(past, SessionEvidence) else (),
         notes=unlike_the_broker(app, now, recorded),
     )

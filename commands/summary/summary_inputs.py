@@ -25,7 +25,7 @@ from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import BARS, EVENTS
 from tradebot.app import calendar, sandbox
 from tradebot.app.baseline import leaves
-from tradebot.app.promotion_status import unproven
+from tradebot.app.promotion_status import unproven_strategies
 from tradebot.app.wiring import App
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import OperatorError, TradebotError, one_line, word
@@ -137,7 +137,7 @@ def _gather_records(
         slots=slots,
         missed=lost,
         judgments=judgments,
-        notes=(*remarks, *(unproven(app) if ledger else ())),
+        notes=(*remarks, *(unproven_strategies(app) if ledger else ())),
         beside=_comparison_notes(facts, session.date),
         states=ledger.states_since(since, until) if ledger else (),
         accepted=tuple(accepted_configurations(ledger, since, until)) if ledger else (),

@@ -16,7 +16,7 @@ from commands.shared.light_helpers import NO_REASON, clean
 from commands.shared.times import when
 from commands.shared.verb_options import Report, confirm_for, console
 from tradebot.adapters.state.evidence import SHADOW
-from tradebot.adapters.state.halt_switch import left_aside
+from tradebot.adapters.state.halt_switch import displaced_halt_folders
 from tradebot.adapters.state.serve_status import forget_starts
 from tradebot.desk.auto_halt import accept_causes, remaining_causes
 from tradebot.errors import ExitCode, OperatorError
@@ -80,7 +80,7 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
                 _record_override(app, before, by, reason)
 
         under_pass_lock(app, "unhalt", work)
-    aside = tuple(str(path) for path in left_aside(app.folder.path))
+    aside = tuple(str(path) for path in displaced_halt_folders(app.folder.path))
     data = Unhalted(
         cleared, cleared and override and not simulated, before.state.value, before.who, before.why, before.at, aside
     )

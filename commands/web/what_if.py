@@ -44,7 +44,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.reason_codes import Unit
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.sentences import pluralize
-from tradebot.replaying.hypothetical_ports import Decided, decide
+from tradebot.replaying.hypothetical_ports import ReplayOutcome, decide
 from tradebot.replaying.passes import RecordedCycle
 from tradebot.replaying.record_writer import RecordError
 from tradebot.views.what_if import CandidateResult, outcomes_of
@@ -176,7 +176,7 @@ class _Trying:
 
     def _slider(self, knob: "_Threshold") -> Slider:
         force = knob.setting.value
-        tried: dict[Decimal, Decided | None] = {force: self._then}
+        tried: dict[Decimal, ReplayOutcome | None] = {force: self._then}
         remaining = [*self._values(knob, self._then.cycle)]
         while remaining and len(tried) < MOST_STOPS:
             value = remaining.pop(0)
@@ -216,7 +216,7 @@ class _Trying:
                 question.setting.scale.next_to(min(values) if way > 0 else max(values), -way)
             )
 
-    def _decide_with(self, question: "_Threshold", value: Decimal) -> Decided | None:
+    def _decide_with(self, question: "_Threshold", value: Decimal) -> ReplayOutcome | None:
         """Replay the pass with another value of a threshold that refused candidates, within the limit of work.
 
         Raise OperatorError if the value isn't valid.
@@ -228,7 +228,7 @@ class _Trying:
         supposed = asking.supposition(self._recorded.surroundings)
         return decide(asking.apply_changes(self._recorded)[0], supposed.after)
 
-    def _telling(self, tried: Mapping[Decimal, Decided | None], force: Decimal) -> Sequence[Decimal]:
+    def _telling(self, tried: Mapping[Decimal, ReplayOutcome | None], force: Decimal) -> Sequence[Decimal]:
         """Return the values whose outcome differs from their neighbor's on the way from `force`.
 
         If none does, another check refuses too: then return those at which this check refuses other candidates.
@@ -241,7 +241,9 @@ class _Trying:
                 break
         return sorted({force, *telling})
 
-    def _differs(self, tried: Mapping[Decimal, Decided | None], value: Decimal, nearer: Decimal, closely: bool) -> bool:
+    def _differs(
+        self, tried: Mapping[Decimal, ReplayOutcome | None], value: Decimal, nearer: Decimal, closely: bool
+    ) -> bool:
         """Return True if a candidate's outcome differs or is unknown, or, with `closely`, if other checks refuse it."""
         decided, other = tried[value], tried[nearer]
         if decided is None or other is None:
@@ -283,7 +285,7 @@ class _Threshold(NamedTuple):
         return format_with_unit(value, self.unit)
 
 
-def _orders(then: Decided, now: Decided) -> int:
+def _orders(then: ReplayOutcome, now: ReplayOutcome) -> int:
     return sum(outcome.now.sent for outcome in outcomes_of(then.cycle, now.cycle, (then.sent, now.sent)))
 
 

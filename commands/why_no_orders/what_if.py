@@ -20,10 +20,10 @@ from tradebot.app.what_if_rules import WhatIfRules
 from tradebot.app.wiring import App
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.record import CycleRecord
-from tradebot.model.sentences import in_yaml, plain
+from tradebot.model.sentences import format_yaml_scalar, plain
 from tradebot.model.struct_tools import replace
 from tradebot.replaying.desk_changes import at_time, with_price, with_words, without_position
-from tradebot.replaying.hypothetical_ports import decide, given_other
+from tradebot.replaying.hypothetical_ports import decide, with_inputs
 from tradebot.replaying.passes import RecordedCycle, RecordEnvironment, bytes_of, read_record
 from tradebot.replaying.record_reader import Shared
 from tradebot.replaying.record_writer import RecordError
@@ -172,7 +172,7 @@ class WhatIfRunner:
             desk = without_position(desk, symbol)
         for symbol, price in self.changes.prices:
             desk = with_price(desk, symbol, price)
-        return given_other(answered, desk=desk), unasked
+        return with_inputs(answered, desk=desk), unasked
 
 
 def require_records(app: App) -> None:
@@ -215,7 +215,7 @@ def _to_make_it_so(changes: WhatIfChanges) -> str:
     """Return the command that sets the settings of a what-if, if they are all that it changes."""
     if changes.prices or changes.gone or changes.at or not changes.settings:
         return ""
-    pairs = " ".join(f"{'.'.join(path)} {shlex.quote(in_yaml(value))}" for path, value in changes.settings)
+    pairs = " ".join(f"{'.'.join(path)} {shlex.quote(format_yaml_scalar(value))}" for path, value in changes.settings)
     return f"tradebot config set {pairs} --dry-run shows what that would write"
 
 
@@ -291,7 +291,7 @@ def changes_in(
         values = values_of(asking.supposing.then(recorded.surroundings).settings)
         for path, value in changes.settings:
             name = ".".join(path)
-            yield WhatIfChange(name, _shown_value(values, name), in_yaml(value))
+            yield WhatIfChange(name, _shown_value(values, name), format_yaml_scalar(value))
     for symbol, price in changes.prices:
         quote = desk.quotes.get(symbol)
         before = "" if each else f"{plain(quote.middle)} USD" if quote else "unknown"
@@ -304,4 +304,4 @@ def changes_in(
 
 def _shown_value(document: dict[str, Any], name: str) -> str:
     inner = {key.removeprefix(f"{name}."): value for key, value in document.items() if key.startswith(f"{name}.")}
-    return in_yaml(document.get(name, inner or None))
+    return format_yaml_scalar(document.get(name, inner or None))

@@ -42,7 +42,7 @@ from tradebot.replaying.span_replay import (
     Ends,
     ExitPassMoment,
     OverSpan,
-    Passed,
+    ReplayedCycle,
     by_filters_alone,
     compares,
 )
@@ -194,7 +194,7 @@ class _Deciding:
     def __init__(self, asking: WhatIfRunner, looks: Sequence[ExitPassMoment]) -> None:
         self._asking = asking
         self._over = OverSpan(self._change_record, self._touches, looks)
-        self._decided: list[Passed] = []
+        self._decided: list[ReplayedCycle] = []
         self._lacking: list[UndecidedPass] = []
         self._unasked: set[str] = set()
         self._held: set[str] = set()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from exchange.tests.kit.app import World
 from papervenue.faults import fault_table
-from papervenue.faults.armed_rules import FIRED, FaultBook
+from papervenue.faults.armed_rules import FIRED, ArmedRules
 from papervenue.faults.fault_table import FAULTS, NEEDED
 from papervenue.faults.kinds import KINDS, Facts, kind_of
 from papervenue.faults.rules import MOST_RULES, RuleError, read_rules
@@ -113,13 +113,13 @@ def test_every_fault_can_be_asked_for_with_what_it_needs_alone(name: str) -> Non
     assert (rule.fault, set(rule.settings)) == (name, set(FAULTS[name].options) | ({"value"} if value else set()))
 
 
-def book(world: World, script: str, notes: list[tuple[str, dict[str, Any]]]) -> FaultBook:
-    rules = FaultBook(world.exchange.market.calendar, lambda name, fields: notes.append((name, fields)))
+def book(world: World, script: str, notes: list[tuple[str, dict[str, Any]]]) -> ArmedRules:
+    rules = ArmedRules(world.exchange.market.calendar, lambda name, fields: notes.append((name, fields)))
     rules.arm(script, at_new_york(DAY, 9))
     return rules
 
 
-def fired(rules: FaultBook, facts: Facts, times: int = 1, at_us: int = at_new_york(DAY, 10)) -> list[int]:
+def fired(rules: ArmedRules, facts: Facts, times: int = 1, at_us: int = at_new_york(DAY, 10)) -> list[int]:
     """Return the places of the requests on which something fired, the first being 1."""
     return [number for number in range(1, times + 1) if rules.firings(facts, at_us)]
 
@@ -187,10 +187,10 @@ def test_counting_goes_on_after_a_restart_as_if_there_had_been_none(before: int,
     calendar = _Calendarless()
     script = f"- {{name: x, what: reply_lost, when: {{{when}}}}}"
     notes: list[tuple[str, dict[str, Any]]] = []
-    whole = FaultBook(calendar, lambda name, fields: notes.append((name, fields)))  # type: ignore[arg-type]
+    whole = ArmedRules(calendar, lambda name, fields: notes.append((name, fields)))  # type: ignore[arg-type]
     whole.arm(script, 0)
     fired(whole, SUBMIT, before)
-    again = FaultBook(calendar, lambda name, fields: None)  # type: ignore[arg-type]
+    again = ArmedRules(calendar, lambda name, fields: None)  # type: ignore[arg-type]
     again.arm(script, 0)
     for name, fields in notes:
         again.restore({"event": name, "at": "2025-03-03T14:30:00Z", **fields})
@@ -255,7 +255,7 @@ def test_a_number_written_with_a_point_is_the_number_of_the_list() -> None:
 def test_counts_of_reads_are_noted_once_a_second_and_those_of_changes_at_once(world: World) -> None:
     notes: list[tuple[str, Any]] = []
     now_s = [0.0]
-    rules = FaultBook(world.exchange.market.calendar, lambda name, fields: notes.append((name, fields["seen"])),
+    rules = ArmedRules(world.exchange.market.calendar, lambda name, fields: notes.append((name, fields["seen"])),
                      lambda: now_s[0])  # fmt: skip
     rules.arm("- {name: x, what: reply_lost, when: {nth: 9}}", 0)
     read = Facts("GET /v2/clock")

@@ -14,7 +14,7 @@ from tests.kit.values import HALTS, OPTIONS, exit_rules, limits
 from tradebot.app.keys import Secrets, load_gates, load_secrets
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Loaded, Settings, load, shipped_path
-from tradebot.app.settings_checks import overridden
+from tradebot.app.settings_checks import find_ineffective
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, self_halting_scenarios
 from tradebot.model.costs import CostModel
@@ -523,7 +523,7 @@ def test_flow_profile_changes_only_the_exits(profile: str, listed: list[str]) ->
 def test_own_limit_looser_than_the_accounts_is_reported_and_has_no_effect(user_file: Path) -> None:
     settings = loaded(user_file, "strategies: {flow: {limits: {cooldown_s: 5, max_open_positions: 20}}}").settings
     assert settings.limits_of("flow").cooldown_s == 60
-    assert list(overridden(settings)) == [
+    assert list(find_ineffective(settings)) == [
         "strategies.flow.limits.cooldown_s 5 has no effect, because limits.cooldown_s 60 is tighter"
     ]
 

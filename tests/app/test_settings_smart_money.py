@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from tradebot.app.settings import Settings, load, shipped_path
-from tradebot.app.settings_checks import overridden
+from tradebot.app.settings_checks import find_ineffective
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
 
@@ -34,10 +34,10 @@ def test_the_profile_says_what_the_strategy_would_do_by_itself() -> None:
 
 
 def test_a_variant_that_sets_what_is_set_anyway_is_said_to_have_no_effect() -> None:
-    assert list(overridden(loaded("smart_money"))) == []
+    assert list(find_ineffective(loaded("smart_money"))) == []
     nearer = {"strategies": {"smart_money": {"fib": {"near_fraction": "0.005"}}}}
     settings = load(shipped_path("profiles") / "smart_money.yaml", {}, nearer).settings
-    assert list(overridden(settings)) == [
+    assert list(find_ineffective(settings)) == [
         "strategies.smart_money.variants.nearer level has no effect, because it only repeats current settings"
     ]
 

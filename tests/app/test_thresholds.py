@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.app.settings import Settings, load
-from tradebot.app.thresholds import Scale, ThresholdQuestion, format_typed, reads, setting_at
+from tradebot.app.thresholds import Scale, ThresholdQuestion, format_typed, setting_at, settings_read_by
 from tradebot.model.decision import Gate
 
 
@@ -20,7 +20,7 @@ def settings(**own: Any) -> Settings:
 
 
 def keys(gate: Gate, **own: Any) -> list[str]:
-    return [one.key for one in reads(settings(**own), "flow", ThresholdQuestion(gate), {})]
+    return [one.key for one in settings_read_by(settings(**own), "flow", ThresholdQuestion(gate), {})]
 
 
 def test_limits_in_force_follow_from_the_strategys_and_the_accounts() -> None:
@@ -34,7 +34,7 @@ def test_limits_in_force_follow_from_the_strategys_and_the_accounts() -> None:
 
 def test_only_what_can_help_is_a_threshold_and_in_the_direction_that_can() -> None:
     def ways(gate: Gate, **own: Any) -> dict[str, int]:
-        return {one.key: one.toward for one in reads(settings(**own), "flow", ThresholdQuestion(gate), {})}
+        return {one.key: one.toward for one in settings_read_by(settings(**own), "flow", ThresholdQuestion(gate), {})}
 
     assert ways(Gate.SCORE)["limits.min_score"] == -1
     assert ways(Gate.SIZE)["limits.max_order_notional_usd"] == 1
@@ -46,7 +46,7 @@ def test_only_what_can_help_is_a_threshold_and_in_the_direction_that_can() -> No
 
 def test_a_strategys_filters_say_what_they_read() -> None:
     question = ThresholdQuestion(Gate.STRATEGY, "cluster")
-    found = reads(settings(), "flow", question, {"cluster": ("min_cluster",), "side": ("long_only",)})
+    found = settings_read_by(settings(), "flow", question, {"cluster": ("min_cluster",), "side": ("long_only",)})
     assert [(one.key, one.toward) for one in found] == [("strategies.flow.min_cluster", -1)]
 
 

@@ -19,7 +19,7 @@ from tradebot.app.baseline import differences, effective
 from tradebot.app.keys import is_secret, load_secrets
 from tradebot.app.sandbox import market_spec
 from tradebot.app.settings import Loaded, accepted_settings, load, venue_flags
-from tradebot.app.settings_checks import problems
+from tradebot.app.settings_checks import find_contradictions
 from tradebot.app.venues import driver_for
 from tradebot.errors import ConfigurationError
 from tradebot.model.limits import Protection
@@ -235,9 +235,9 @@ def test_what_a_venue_cannot_carry_is_refused_when_it_is_loaded(
 ) -> None:
     loaded = load(None, {}, settings).settings
     monkeypatch.setattr("tradebot.app.settings_checks.driver_for", able(lambda can: can))
-    assert sentence not in list(problems(loaded))
+    assert sentence not in list(find_contradictions(loaded))
     monkeypatch.setattr("tradebot.app.settings_checks.driver_for", able(lacks))
-    assert sentence in list(problems(loaded))
+    assert sentence in list(find_contradictions(loaded))
 
 
 def test_a_strategys_own_style_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,9 @@ def test_a_strategys_own_style_is_refused_too(monkeypatch: pytest.MonkeyPatch) -
         None, {}, {"strategies": {"flow": {"execution": {"style": Style.PASSIVE, "patience_s": 10}}}}
     ).settings
     monkeypatch.setattr("tradebot.app.settings_checks.driver_for", able(lambda can: replace(can, edit=MADE_UP.edit)))
-    assert any(sentence.startswith("strategies.flow.execution.style passive:") for sentence in problems(loaded))
+    assert any(
+        sentence.startswith("strategies.flow.execution.style passive:") for sentence in find_contradictions(loaded)
+    )
 
 
 def without_venue() -> Baseline:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.kit.values import NOW
 from tradebot.app.baseline import effective
-from tradebot.app.rules import surroundings_of
+from tradebot.app.rules import record_environment
 from tradebot.app.settings import Settings, load
 from tradebot.app.what_if_rules import BEFORE, FIXED, READ, WhatIfRules, rules_of_record, settings_of, with_settings
 from tradebot.errors import ConfigurationError, OperatorError
@@ -26,7 +26,7 @@ UNREAD = {"serve", "health", "notify", "chat", "web", "storage", "report", "back
 @pytest.fixture(scope="module")
 def around() -> RecordEnvironment:
     settings = load(None, {}, {"mode": "sandbox"}).settings
-    return surroundings_of(settings, Baseline(effective(settings), "test", NOW), ())
+    return record_environment(settings, Baseline(effective(settings), "test", NOW), ())
 
 
 @pytest.fixture

@@ -212,7 +212,7 @@ def test_manifest_that_names_a_file_elsewhere_is_refused(copy: Bot, usb: Path, t
 def test_chore_copies_the_sessions_backup_and_a_failure_is_told_until_one_succeeds(
     copy: Bot, usb: Path, tmp_path: Path
 ) -> None:
-    assert backups.of_session(read_marker(copy.folder), date(2026, 11, 16), datetime.now(UTC), max_count=3)
+    assert backups.backup_session(read_marker(copy.folder), date(2026, 11, 16), datetime.now(UTC), max_count=3)
     configure(copy.folder, f"storage: {{backup_to: {usb}}}")
     shutil.move(usb, tmp_path / "unplugged")
     assert "there is no folder" in copy.says("backup", "--session").err

@@ -32,7 +32,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import folder_identity, halt_switch, state_locks
 from tradebot.adapters.state.state_folder import read_marker
 from tradebot.app.loading import Options
-from tradebot.app.promotion_status import unproven
+from tradebot.app.promotion_status import unproven_strategies
 from tradebot.app.wiring import open_app
 from tradebot.model.promotion import Rung
 
@@ -211,7 +211,7 @@ def test_live_small_trades_with_a_part_of_its_allotment(real: Real) -> None:
     written = promote(real.bot.folder, Rung.LIVE_SMALL)
     with open_app(Options(str(real.bot.folder)), os.environ) as app:
         assert app.rules.of("flow").allotment_fraction == whole * app.settings.promotion.small_fraction
-        assert unproven(app)[0].startswith("flow: live small without evidence since")
+        assert unproven_strategies(app)[0].startswith("flow: live small without evidence since")
         climbed = app.reached_rungs
     assert climbed is not None
     assert (climbed["flow"].found, climbed["own"].found) == ("live small", "live")

@@ -28,7 +28,7 @@ from tradebot.app.loading import Options
 from tradebot.app.wiring import App, open_app
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.instrument import AssetClass
-from tradebot.model.record import CycleRecord, Job, Mark
+from tradebot.model.record import CycleRecord, ExitPrice, Job
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.reconcile import Reconciled
 from tradebot.views.trades.fees import fees_assumption
@@ -184,7 +184,7 @@ def app() -> App:
     ledger.put_sessions([SESSION])
     seen = CycleRecord(
         "exits", Job.EVALUATE_EXITS, DAY, "open+389m", SESSION.close - timedelta(minutes=1), "sandbox",
-        equity=D(90), marks=(Mark("AAPL", D(99)),), last_close=D(80),
+        equity=D(90), marks=(ExitPrice("AAPL", D(99)),), last_close=D(80),
     )  # fmt: skip
     facts.record(seen)
     return cast(App, SimpleNamespace(ledger=ledger, facts=facts, day=VENUE_DAY, mode_name="sandbox"))

@@ -11,7 +11,7 @@ from tradebot.exits.rules import parse
 from tradebot.model.bar import ClockReading
 from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowPage, Intake
-from tradebot.model.limits import OwnRules
+from tradebot.model.limits import StrategyRules
 from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import Needs, StrategyView, Want
@@ -148,7 +148,7 @@ class Reader:
 
 
 def needed(*strategies: Strategy, **universes: tuple[str, ...]) -> dict[str, Sequence[str]]:
-    own = {name: OwnRules(universe, LIMITS) for name, universe in universes.items()}
+    own = {name: StrategyRules(universe, LIMITS) for name, universe in universes.items()}
     rules = replace(Scene().world().rules, poll_s={"flow_alerts": 240, "dark_pool": 540}, own=own)
     return {kind.name: symbols for kind, symbols in needed_facts(strategies, rules).items()}
 
@@ -171,7 +171,7 @@ def test_a_kind_that_no_strategy_needs_is_not_fetched() -> None:
 def test_what_the_exit_rules_of_a_strategy_read_is_fetched_for_its_symbols() -> None:
     rules = Scene().world().rules
     listed = parse([{"event_ahead": {"before_s": 3600}}, {"open_interest_gone": {"min_kept_fraction": 0.5}}])
-    own = {"one": OwnRules(("AAPL",), LIMITS), "two": OwnRules(("MSFT",), LIMITS)}
+    own = {"one": StrategyRules(("AAPL",), LIMITS), "two": StrategyRules(("MSFT",), LIMITS)}
     strategies = [Reader("one"), Reader("two", "iv_rank")]
     found = needed_facts(strategies, replace(rules, poll_s={}, own=own, own_exits={"one": listed}))
     assert {kind.name: symbols for kind, symbols in found.items()} == {

@@ -15,12 +15,12 @@ from tests.kit.core.scene import NAMES, Scene, call, trade_once, wanted
 from tests.kit.core.venue import FixedStrategy, Wanting, opening
 from tests.kit.values import NOW, SECTORS, desk, fill, instrument, limits, quote
 from tests.orders.test_order_sender import end_of
-from tradebot.desk.proposals import change_to, held_by, propose, score
+from tradebot.desk.proposals import propose, score, strategy_quantity, target_to_order
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.limits import OwnRules, TargetBounds
+from tradebot.model.limits import StrategyRules, TargetBounds
 from tradebot.model.position import Position, apply_fill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
@@ -32,7 +32,7 @@ from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
 from tradebot.views.explain import funnel, why_no_orders
 
-OWN = OwnRules(("AAPL",), limits(), Decimal("0.5"))
+OWN = StrategyRules(("AAPL",), limits(), Decimal("0.5"))
 """Half of 100,000 USD: at 100 USD a share, a weight of 1 is 500 shares."""
 
 
@@ -81,16 +81,16 @@ STEPS = [
 def test_a_weight_becomes_the_next_order_toward_it(
     has: int, weight: str, side: Side, purpose: Purpose, shares: int
 ) -> None:
-    found = change_to(target(weight), seen(*([held(has)] if has else [])), OWN)
+    found = target_to_order(target(weight), seen(*([held(has)] if has else [])), OWN)
     assert (found.side, found.purpose, found.quantity) == (side, purpose, Decimal(shares))
     assert (decided(found).verdict, decided(found).observed) == (Verdict.PASS, has)
     assert found.why == ("" if purpose is Purpose.OPEN else "rebalance")
 
 
 def test_a_quantity_is_taken_to_the_share() -> None:
-    found = change_to(target(quantity="251"), seen(held(250)), OWN)
+    found = target_to_order(target(quantity="251"), seen(held(250)), OWN)
     assert (found.side, found.purpose, found.quantity) == (Side.BUY, Purpose.OPEN, Decimal(1))
-    assert decided(change_to(target(quantity="250"), seen(held(250)), OWN)).reason is Reason.TARGET_REACHED
+    assert decided(target_to_order(target(quantity="250"), seen(held(250)), OWN)).reason is Reason.TARGET_REACHED
 
 
 @pytest.mark.parametrize(
@@ -104,46 +104,46 @@ def test_a_quantity_is_taken_to_the_share() -> None:
     ],
 )
 def test_only_whole_shares_are_traded_toward_a_target(has: str, quantity: str, purpose: Purpose, shares: str) -> None:
-    found = change_to(target(quantity=quantity), seen(held(Decimal(has))), OWN)
+    found = target_to_order(target(quantity=quantity), seen(held(Decimal(has))), OWN)
     assert (found.purpose, found.quantity) == (purpose, Decimal(shares))
 
 
 @pytest.mark.parametrize(("has", "quantity"), [("2", "2.5"), ("2.5", "2"), ("2.5", "3.4")])
 def test_less_than_a_share_away_is_reached(has: str, quantity: str) -> None:
-    found = change_to(target(quantity=quantity), seen(held(Decimal(has))), OWN)
+    found = target_to_order(target(quantity=quantity), seen(held(Decimal(has))), OWN)
     assert decided(found).reason is Reason.TARGET_REACHED
 
 
 @pytest.mark.parametrize(("has", "reached"), [(245, False), (246, True), (250, True), (254, True), (255, False)])
 def test_a_weight_is_reached_within_the_tolerance(has: int, reached: bool) -> None:
-    decision = decided(change_to(target("0.5"), seen(held(has)), OWN))
+    decision = decided(target_to_order(target("0.5"), seen(held(has)), OWN))
     assert (decision.reason is Reason.TARGET_REACHED) is reached
     assert (decision.observed, decision.limit) == (has, 250)
 
 
 def test_a_small_rest_that_is_not_wanted_is_closed() -> None:
-    assert change_to(target("0"), seen(held(1)), OWN).purpose is Purpose.CLOSE
-    assert decided(change_to(target("0"), seen(), OWN)).reason is Reason.TARGET_REACHED
+    assert target_to_order(target("0"), seen(held(1)), OWN).purpose is Purpose.CLOSE
+    assert decided(target_to_order(target("0"), seen(), OWN)).reason is Reason.TARGET_REACHED
 
 
 @pytest.mark.parametrize(("quantity", "why"), [("7", Reason.OUTSIDE_UNIVERSE), ("3", None), ("0", None), ("-2", None)])
 def test_a_symbol_that_left_the_universe_is_only_reduced_or_closed(quantity: str, why: Reason | None) -> None:
-    found = change_to(target(quantity=quantity), seen(held(5)), replace(OWN, universe=("MSFT",)))
+    found = target_to_order(target(quantity=quantity), seen(held(5)), replace(OWN, universe=("MSFT",)))
     assert decided(found).reason is why
     assert (found.purpose is Purpose.OPEN) is (why is not None)
 
 
 def test_another_strategys_shares_do_not_count_toward_a_target() -> None:
     both = seen(held(100), held(400, "flow"))
-    assert held_by(both, "momentum", "AAPL") == 100
-    assert change_to(target("0.5"), both, OWN).quantity == 150
+    assert strategy_quantity(both, "momentum", "AAPL") == 100
+    assert target_to_order(target("0.5"), both, OWN).quantity == 150
 
 
 def test_without_a_quote_a_weight_is_unknown_but_nothing_is_still_a_close() -> None:
     blind = replace(seen(held(100)), quotes={}, rejected_quotes={"AAPL": "no bid"})
-    decision = decided(change_to(target("0.5"), blind, OWN))
+    decision = decided(target_to_order(target("0.5"), blind, OWN))
     assert (decision.verdict, decision.reason, decision.observed) == (Verdict.UNKNOWN, Reason.QUOTE_MISSING, "no bid")
-    assert change_to(target("0"), blind, OWN).purpose is Purpose.CLOSE
+    assert target_to_order(target("0"), blind, OWN).purpose is Purpose.CLOSE
 
 
 @given(st.integers(-2000, 2000), st.decimals(-4, 4, places=4))
@@ -152,7 +152,7 @@ def test_steps_toward_a_target_end_at_it_and_never_beyond(has: int, weight: Deci
     own = replace(OWN, limits=limits(target_tolerance_fraction=Decimal("0.0001")))
     wanted = (weight * 50_000 / 100).to_integral_value(rounding=ROUND_DOWN)
     for _ in range(3):
-        found = change_to(target(str(weight)), seen(*([held(has)] if has else [])), own)
+        found = target_to_order(target(str(weight)), seen(*([held(has)] if has else [])), own)
         if not decided(found).passed:
             break
         assert found.quantity is not None

@@ -13,7 +13,7 @@ from tradebot.desk.proposals import is_declined
 from tradebot.exits.kinds.signals import SignalDecay
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.limits import ApprovalRules, OwnRules
+from tradebot.model.limits import ApprovalRules, StrategyRules
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission
@@ -38,7 +38,7 @@ class Bars(FixedStrategy):
 def world(*candidates: Candidate, own_exits: Mapping[str, Any] | None = None, **rules: object) -> World:
     scene = Scene()
     usual = scene.world(*candidates)
-    own = {"flow": OwnRules(scene.universe, scene.limits, **rules)}  # type: ignore[arg-type]
+    own = {"flow": StrategyRules(scene.universe, scene.limits, **rules)}  # type: ignore[arg-type]
     return replace(
         usual, strategies=[Bars(*candidates)], rules=replace(usual.rules, own=own, own_exits=own_exits or {})
     )

@@ -13,7 +13,7 @@ from tradebot.desk.snapshot import book, take_desk
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
-from tradebot.model.desk import Book, Span
+from tradebot.model.desk import ExposureRange, RiskBook
 from tradebot.model.instrument import ONE, AssetClass
 from tradebot.model.intent import IntentState
 from tradebot.model.order import Order, OrderStatus, OrderType
@@ -45,7 +45,7 @@ def resting(symbol: str = "AAPL") -> Order:
     return next(iter(scene.venue.book.values()))
 
 
-def seen(told: BrokerView) -> Book:
+def seen(told: BrokerView) -> RiskBook:
     return book(told, books(), RULES, session=DAY)
 
 
@@ -263,8 +263,8 @@ def test_a_span_holds_positions_either_way_and_orders_only_on_their_side() -> No
     found = seen(view(*held, orders=(order,)))
     # A buy of 49 closes the 5 that are short and opens 44 at its limit of 100.20.
     assert found.spans == {
-        "AAPL": Span(Decimal(-60), Decimal(-50) + 44 * Decimal("100.20")),
-        "MSFT": Span(Decimal(30), Decimal(31)),
+        "AAPL": ExposureRange(Decimal(-60), Decimal(-50) + 44 * Decimal("100.20")),
+        "MSFT": ExposureRange(Decimal(30), Decimal(31)),
     }
     assert all(max(abs(end) for end in span) <= found.exposure[name] for name, span in found.spans.items())
 
@@ -286,7 +286,7 @@ def test_an_order_with_an_unknown_outcome_counts_at_its_limit_or_the_price_which
     found = book(view(), books(intents=(record,)), RULES, quotes={"AAPL": quote("AAPL", str(price), str(price))},
                  session=DAY)  # fmt: skip
     assert found.exposure == {"AAPL": record.intent.quantity * price}
-    assert found.spans == {"AAPL": Span(-record.intent.quantity * price, Decimal(0))}
+    assert found.spans == {"AAPL": ExposureRange(-record.intent.quantity * price, Decimal(0))}
     assert found.stakes[0].usd == found.gross
 
 

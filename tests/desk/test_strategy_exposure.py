@@ -13,7 +13,7 @@ from tradebot.desk.snapshot import take_desk
 from tradebot.desk.strategy_exposure import day_results
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
-from tradebot.model.desk import Book, Stake
+from tradebot.model.desk import RiskBook, StrategyExposure
 from tradebot.model.instrument import notional
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
@@ -85,7 +85,7 @@ def played(entries: list[tuple[str, Side]], fates: dict[str, str]) -> Scene:
     return scene
 
 
-def seen(scene: Scene) -> Book:
+def seen(scene: Scene) -> RiskBook:
     return take_desk(scene.world(), for_entries=False).book
 
 
@@ -115,7 +115,7 @@ def test_shares_of_others_are_in_no_stake_and_close_the_symbol_to_all() -> None:
 
 def test_a_position_counts_at_the_higher_of_the_brokers_value_and_the_price() -> None:
     scene = played([("AAPL", Side.SELL)], {"AAPL": "fill"})
-    assert seen(scene).stakes == (Stake("flow", "AAPL", Side.SELL, 50 * Decimal("99.99"), held=True),)
+    assert seen(scene).stakes == (StrategyExposure("flow", "AAPL", Side.SELL, 50 * Decimal("99.99"), held=True),)
     scene.price("AAPL", "120")
     assert [stake.usd for stake in seen(scene).stakes] == [50 * 120]
 
@@ -133,5 +133,5 @@ def test_a_fill_that_no_list_shows_yet_is_held_by_who_sent_the_order() -> None:
     scene = played([("AAPL", Side.BUY)], {"AAPL": "fill"})
     scene.venue.executions.clear()
     found = seen(scene)
-    assert found.stakes == (Stake("flow", "AAPL", Side.BUY, 49 * Decimal("99.99"), held=True),)
+    assert found.stakes == (StrategyExposure("flow", "AAPL", Side.BUY, 49 * Decimal("99.99"), held=True),)
     assert found.own("flow", CASH, SECTORS).gross <= found.gross

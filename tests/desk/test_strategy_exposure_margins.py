@@ -14,7 +14,7 @@ from tradebot.desk.snapshot import take_desk
 from tradebot.exits.rules import parse
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.desk import Book
+from tradebot.model.desk import RiskBook
 from tradebot.model.event import EventKind
 from tradebot.model.limits import Protection
 from tradebot.model.margin import Margin, MarginSeen, PositionReach
@@ -61,7 +61,7 @@ WIDE = limits(
 EXITS = call(Job.EVALUATE_EXITS, "open+31m")
 
 
-def entries_book(scene: Scene) -> Book:
+def entries_book(scene: Scene) -> RiskBook:
     return take_desk(scene.world(), for_entries=True).book
 
 

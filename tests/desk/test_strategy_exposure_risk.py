@@ -14,8 +14,8 @@ from tradebot.desk.strategy_exposure import risk_of_position
 from tradebot.exits.rules import Exits, parse
 from tradebot.gates.portfolio_limits import stop_loss
 from tradebot.model.candidate import Side
-from tradebot.model.desk import Book
-from tradebot.model.limits import OwnRules
+from tradebot.model.desk import RiskBook
+from tradebot.model.limits import StrategyRules
 from tradebot.model.position import EntryTerms
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
@@ -27,7 +27,7 @@ ASKED = {"max_open_risk_fraction": "0.04"}
 RULES = Rules(Mode.SANDBOX, (), SECTORS, limits(**ASKED), HALTS, EXITS, {})
 
 
-def seen(scene: Scene, own: dict[str, OwnRules] | None = None) -> Book:
+def seen(scene: Scene, own: dict[str, StrategyRules] | None = None) -> RiskBook:
     world = scene.world()
     return take_desk(replace(world, rules=replace(world.rules, own=own or {})), for_entries=False).book
 
@@ -44,7 +44,7 @@ def test_what_is_lost_at_stops_is_worked_out_only_for_a_limit_that_asks(fate: st
 
 def test_a_limit_of_one_strategy_asks_too() -> None:
     scene = played([("AAPL", Side.BUY)], {"AAPL": "fill"})
-    (stake,) = seen(scene, {"other": OwnRules((), limits(**ASKED))}).stakes
+    (stake,) = seen(scene, {"other": StrategyRules((), limits(**ASKED))}).stakes
     assert stake.risk_usd == 49 * D("100.20") * D("0.02")
 
 

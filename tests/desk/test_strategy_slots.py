@@ -17,7 +17,7 @@ from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.candidate import Submitted
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Intent
-from tradebot.model.limits import OwnRules
+from tradebot.model.limits import StrategyRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.series import Series
@@ -67,7 +67,7 @@ def a_scene(seen: timedelta = timedelta(minutes=30)) -> Scene:
 
 def asked(scene: Scene, *strategies: Strategy, dry_run: bool = False, times: str = "") -> Proposals:
     world = replace(scene.world(dry_run=dry_run), strategies=strategies)
-    own = {"flow": OwnRules(world.rules.universe, world.rules.limits, times=times)} if times else {}
+    own = {"flow": StrategyRules(world.rules.universe, world.rules.limits, times=times)} if times else {}
     world = replace(world, rules=replace(world.rules, own=own))
     return propose(world, scene.venue.now, None if dry_run else ENTRIES)
 

@@ -16,7 +16,7 @@ from tradebot.desk.strategy_views import MOST_BARS_TOGETHER, StrategyInputs, Vie
 from tradebot.errors import TemporaryError
 from tradebot.model.fact_kind import Fact
 from tradebot.model.flow import Intake
-from tradebot.model.limits import OwnRules
+from tradebot.model.limits import StrategyRules
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, PriceKind, Series
 from tradebot.model.struct_tools import replace
@@ -191,7 +191,7 @@ def test_it_sees_its_own_lots_and_its_allotments_equity() -> None:
     evaluate_exits(scene.world(), call(slot="book"))
     strategy = asking(lots=True, equity=True)
     asked = asking_for(scene, strategy)
-    quarter = OwnRules(scene.universe, scene.limits, Decimal("0.25"))
+    quarter = StrategyRules(scene.universe, scene.limits, Decimal("0.25"))
     asked = replace(asked, rules=replace(asked.rules, own={"momentum": quarter}))
     view = ViewBuilder(asked, scene.venue.now, [strategy]).of(strategy).view
     assert {symbol: (lot.strategy, int(lot.quantity)) for symbol, lot in view.lots.items()} == {"AAPL": ("momentum", 5)}

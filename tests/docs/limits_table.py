@@ -14,7 +14,7 @@ from tradebot.gates.evaluation import READS
 from tradebot.gates.gate_declarations import FITTED, OWN_GATES
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
-from tradebot.model.desk import Entered
+from tradebot.model.desk import SessionEntry
 from tradebot.model.limits import OF_EQUITY, OPTIONAL_OF_EQUITY, HaltRules, Limits
 from tradebot.model.reason_codes import Unit
 
@@ -107,7 +107,7 @@ def monitored() -> set[Gate]:
     settings = load(None, {}).settings
     limits = settings.limits.model_copy(update=OPTIONS)
     held = {"AAPL": Decimal(1)}
-    entered = Entered("flow", "AAPL", Side.BUY, NOW)
+    entered = SessionEntry("flow", "AAPL", Side.BUY, NOW)
     seen = margined(exposure=held, sector_exposure=held, entries=(entered, entered))
     on_book, on_margin = (of.monitors(seen, limits, settings.halts) for of in (limits_of, margin_of))
     answers = (*on_book, *limits_of.rate_monitors(seen, limits, NOW), *on_margin)

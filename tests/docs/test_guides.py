@@ -14,7 +14,7 @@ from tests.kit.bot.real_money import at_a_terminal
 from tests.kit.recipes import ROOT
 from tradebot.app import sandbox
 from tradebot.venues.ibkr.capabilities import TRADING_ID
-from tradebot.venues.ibkr.link import link_to
+from tradebot.venues.ibkr.link import shared_link
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def test_a_roll_is_killed_in_the_middle_and_goes_on(place: Path, capsys: pytest.
 
     def killed(command: str) -> Said:
         # The connection of this process is none of its copy's.
-        link_to("127.0.0.1", sandbox.ports(exchange)["tws"], TRADING_ID, reads_a_second=0).close()
+        shared_link("127.0.0.1", sandbox.ports(exchange)["tws"], TRADING_ID, reads_a_second=0).close()
         with forked.start(command.partition("&")[0].split()[1:]) as passing:
             until = time.monotonic() + 30
             while b'"fault_fired"' not in log.read_bytes():

@@ -34,7 +34,7 @@ from tradebot.model.account import BrokerView
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Desk, Stake
+from tradebot.model.desk import Desk, StrategyExposure
 from tradebot.model.intent import ID_PREFIX, Intent, IntentKey, IntentRecord
 from tradebot.model.order import Order, Reply, WriteOutcome
 from tradebot.model.position import OwnedFill, Position, add
@@ -402,7 +402,7 @@ def believe_the_positions() -> None:
     vars(broker_consistency)["differences"] = lambda *given: ()
     vars(broker_consistency)["_query_differing_positions"] = lambda world, reading: reading
 
-    def listed(view: BrokerView, *given: Any) -> tuple[Stake, ...]:
+    def listed(view: BrokerView, *given: Any) -> tuple[StrategyExposure, ...]:
         held = {position.symbol for position in view.positions}
         return tuple(stake for stake in strategy_exposures(view, *given) if stake.symbol in held or not stake.held)
 

@@ -39,7 +39,7 @@ from tradebot.model.view import Needs, StrategyView, Want
 from tradebot.ports.world import Rules
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import trades
-from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pieces import break_down_profit
 from tradebot.views.trades.pnl import ProfitGrouping, pnl
 
 # The judge of lives: what the exchange's log and account say of an account, after each pass of its bot.
@@ -175,7 +175,7 @@ def _divided(past: History, marks: Mapping[str, Decimal], change: Decimal) -> It
     if not times:
         return
     end = SessionEnd(VENUE_DAY.date_of(max(times)), None, None, marks, None)
-    known = breakdown(replace(past, ends=(end,)))
+    known = break_down_profit(replace(past, ends=(end,)))
     for by in ProfitGrouping:
         found = pnl(known, by)
         rows = sum((row.total_usd for row in found.rows), Decimal(0))

@@ -179,7 +179,7 @@ def latched(folder: Path) -> None:
 
 def backed_up(folder: Path) -> None:
     """Make the copy of a session."""
-    backups.of_session(state_folder.read_marker(folder, {}), DAY, NOW, max_count=30)
+    backups.backup_session(state_folder.read_marker(folder, {}), DAY, NOW, max_count=30)
 
 
 def made_anew(folder: Path) -> None:

@@ -43,9 +43,9 @@ from tradebot.gates.auction_bids import (
 from tradebot.model.auction import PositionValue
 from tradebot.model.candidate import Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Desk, OwnOrder, Stake
+from tradebot.model.desk import Desk, StrategyExposure, StrategyOrder
 from tradebot.model.intent import IntentRecord, IntentState
-from tradebot.model.limits import ExitRules, OwnRules, Protection
+from tradebot.model.limits import ExitRules, Protection, StrategyRules
 from tradebot.model.position import EntryTerms, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.resting_orders import Resting
@@ -54,12 +54,12 @@ from tradebot.model.trading import Mode
 from tradebot.ports.world import Rules
 
 D = Decimal
-OWN = {"flow": OwnRules((), LIMITS, auction=RULES)}
+OWN = {"flow": StrategyRules((), LIMITS, auction=RULES)}
 TAKING = AuctionSettings(RULES, OWN)
 STOP = EXITS.stop_loss_fraction
 
 
-def rules(exits: ExitRules = EXITS, own: dict[str, OwnRules] = OWN) -> Rules:
+def rules(exits: ExitRules = EXITS, own: dict[str, StrategyRules] = OWN) -> Rules:
     return Rules(Mode.SANDBOX, (), SECTORS, LIMITS, HALTS, exits, {}, own)
 
 
@@ -71,7 +71,7 @@ def seen(held: Position, price: str = "101", kept: EntryTerms | None = None, **c
         net={held.symbol: held.quantity},
         quotes={held.symbol: quote(held.symbol, price, price)},
         books=books(kept={held.key: known}),
-        book=book(stakes=(Stake(held.strategy, held.symbol, Side.of(held.quantity), D(1010), held=True),)),
+        book=book(stakes=(StrategyExposure(held.strategy, held.symbol, Side.of(held.quantity), D(1010), held=True),)),
     )
     return replace(usual, **changes)  # type: ignore[arg-type]
 
@@ -105,7 +105,12 @@ OLD = position("AAPL")
         (seen(OLD, quotes={"AAPL": quote(at=ago(121))}), EXITS, Reason.QUOTE_STALE, False),
         (seen(OLD, kept=EntryTerms()), EXITS, Reason.SCORE_UNKNOWN, False),
         (seen(OLD, net={}), EXITS, Reason.POSITION_GONE, True),
-        (seen(OLD, book=book(own_orders=(OwnOrder("flow", "AAPL", Side.SELL),))), EXITS, Reason.ORDER_WORKING, True),
+        (
+            seen(OLD, book=book(own_orders=(StrategyOrder("flow", "AAPL", Side.SELL),))),
+            EXITS,
+            Reason.ORDER_WORKING,
+            True,
+        ),
         (seen(OLD, position_ratios={"AAPL": D(2)}), EXITS, Reason.SPLIT_UNPROVEN, True),
         (
             seen(
@@ -140,7 +145,7 @@ def test_without_any_stop_in_its_exits_a_position_has_no_value_and_stays() -> No
 
 def test_only_positions_of_those_who_take_part_bid_and_unfilled_entries_count_as_there() -> None:
     other = position("MSFT", strategy="other")
-    waits = Stake("flow", "JPM", Side.SELL, D(700), held=False)
+    waits = StrategyExposure("flow", "JPM", Side.SELL, D(700), held=False)
     held = seen(OLD, positions=(OLD, other))
     entry = replace(displacing("JPM", ago(60)).intent, purpose=Purpose.OPEN, displaced_by="", cluster="tight_down")
     held = replace(
@@ -155,7 +160,7 @@ def test_only_positions_of_those_who_take_part_bid_and_unfilled_entries_count_as
 
 def test_an_entry_whose_fill_only_its_order_tells_takes_its_place_too() -> None:
     filled, waits = (
-        Stake("flow", "JPM", Side.SELL, D(usd), held=is_held) for usd, is_held in ((600, True), (100, False))
+        StrategyExposure("flow", "JPM", Side.SELL, D(usd), held=is_held) for usd, is_held in ((600, True), (100, False))
     )
     held = seen(OLD)
     held = replace(held, book=replace(held.book, stakes=(*held.book.stakes, filled, waits)))
@@ -234,7 +239,7 @@ def test_in_an_account_with_margin_initial_margin_counts_and_its_tightest_limit(
     # A tenth of 100,000 USD in MSFT is others' margin.
     assert auction_room(account, TAKING, []).margin_usd == D("0.75") * CASH - 10_000
     leveled = seen(OLD, listings={"AAPL": listing("AAPL", margin_levels=LEVELS)}, book=replace(
-        margined(), stakes=(Stake("flow", "AAPL", Side.BUY, D(1010), held=True),)))  # fmt: skip
+        margined(), stakes=(StrategyExposure("flow", "AAPL", Side.BUY, D(1010), held=True),)))  # fmt: skip
     assert bid_of(leveled).margin_usd == 101
     asked = ask(desk=desk(listings={"XOM": listing("XOM", margin_levels=LEVELS)}),
                 book=margined(margin=margin()), candidate=candidate("XOM"))  # fmt: skip
@@ -265,5 +270,5 @@ def test_only_want_of_room_lets_a_refused_candidate_compete() -> None:
 
 def test_strategies_take_part_only_if_they_chose_it() -> None:
     assert auction_settings(rules()) == TAKING
-    assert auction_settings(rules(own={"flow": OwnRules((), LIMITS)})) is None
+    assert auction_settings(rules(own={"flow": StrategyRules((), LIMITS)})) is None
     assert SHIPPED.auction is None

@@ -36,7 +36,7 @@ from tradebot.gates.coherence import (
 from tradebot.gates.evaluation import decide
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, first_failure
-from tradebot.model.desk import Book, Entered
+from tradebot.model.desk import RiskBook, SessionEntry
 from tradebot.model.instrument import MarginLevel
 from tradebot.model.limits import COUNTS, OF_EQUITY, ExitRules, HaltRules, Limits, OwnLimits, in_force
 from tradebot.model.reasons import Reason
@@ -103,7 +103,7 @@ def refused(rules: Limits, exits: ExitRules, latches: HaltRules) -> list[str]:
     ]
 
 
-def after_losing(lost: Decimal, **changes: object) -> Book:
+def after_losing(lost: Decimal, **changes: object) -> RiskBook:
     return book(equity=CASH - lost, day_loss=lost, peak_equity=CASH, buying_power=RICH, **changes)
 
 
@@ -119,26 +119,26 @@ def dearest(rules: Limits, exits: ExitRules) -> Decimal:
     return entry - stopped + exits.limit_offset_fraction
 
 
-def asked_of(symbol: str, seen: Book, rules: Limits, latches: HaltRules) -> Ask:
+def asked_of(symbol: str, seen: RiskBook, rules: Limits, latches: HaltRules) -> Ask:
     return ask(
         candidate=candidate(symbol), desk=desk(FACTS, sectors=SECTORS, book=seen), book=seen, limits=rules,
         halts=latches, quote=quote(symbol, "0.9999", "1.0000"),
     )  # fmt: skip
 
 
-def filled(lost: Decimal, rules: Limits, latches: HaltRules) -> Book:
+def filled(lost: Decimal, rules: Limits, latches: HaltRules) -> RiskBook:
     """Return the largest book that the gates themselves let anybody open after a loss."""
     seen = after_losing(lost)
     for symbol in SYMBOLS:
         # One cycle after another: what a cycle, a second or a session may send bounds the pace, not the book.
         asked = asked_of(symbol, replace(seen, new_entries=(), entries=()), rules, latches)
         if asked.size is not None and first_failure(decide(asked)) is None:
-            entered = Entered("flow", symbol, Side.BUY, NOW)
+            entered = SessionEntry("flow", symbol, Side.BUY, NOW)
             seen = seen.with_entry(entered, asked.size.notional_usd, SECTORS[symbol])
     return seen
 
 
-def troubles(seen: Book, rules: Limits, latches: HaltRules) -> list[Decision]:
+def troubles(seen: RiskBook, rules: Limits, latches: HaltRules) -> list[Decision]:
     """Return what is beyond its limit in a book, and what halts on it; the day's own gate only shuts entries."""
     on_book = [*limits_of.monitors(seen, rules, latches), *limits_of.rate_monitors(seen, rules, NOW)]
     beyond = [said for _, said in on_book if not said.passed and said.gate is not Gate.DAILY_LOSS]
@@ -501,7 +501,7 @@ def test_no_position_opened_within_its_limits_is_liquidated_before_its_stop(
     for symbol in SYMBOLS[: count + 1]:
         asked = asked_of(symbol, replace(seen, new_entries=(), entries=()), rules, HALTS)
         if asked.size is not None and first_failure(decide(asked)) is None:
-            entered, size = Entered("flow", symbol, Side.BUY, NOW), asked.size
+            entered, size = SessionEntry("flow", symbol, Side.BUY, NOW), asked.size
             seen = seen.with_entry(entered, size.notional_usd, SECTORS[symbol], size.quantity, size.limit_price)
     assert seen.margin is not None
     note(f"{seen.gross / CASH:.3f} of equity, {seen.margin.initial_usd / CASH:.3f} tied up")

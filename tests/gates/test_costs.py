@@ -14,14 +14,14 @@ from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, ScaleOutLevel, Side
 from tradebot.model.costs import CostModel
 from tradebot.model.decision import Gate, Verdict
-from tradebot.model.limits import OwnRules
+from tradebot.model.limits import StrategyRules
 from tradebot.model.order import Execution, LastStep, Style
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 
 COSTS = CostModel(D("5"), D("2"), D("2"), D("10"))
 ASKING = LIMITS.model_copy(update={"min_edge_ratio": D("6"), "min_reward_ratio": D("2")})
-OWN = OwnRules((), ASKING, costs=COSTS)
+OWN = StrategyRules((), ASKING, costs=COSTS)
 SEEN = replace(quote(bid="100", ask="100"), mark=D("100"), funding_rate=D("0"))
 TIGHT_S, WIDE_S = 6 * 3600, 36 * 3600
 LADDER = (ScaleOutLevel(D("0.029"), D("0.4")), ScaleOutLevel(D("0.0725"), D("0.4")))
@@ -32,7 +32,7 @@ def entry(side: Side = Side.BUY, **changes: object) -> Candidate:
     return replace(candidate(side=side), **changes)  # type: ignore[arg-type]
 
 
-def plan(of: Candidate, exits: Exits = (), own: OwnRules = OWN, seen: Quote = SEEN) -> EntryPlan:
+def plan(of: Candidate, exits: Exits = (), own: StrategyRules = OWN, seen: Quote = SEEN) -> EntryPlan:
     found = plan_of(of, exits, seen, own)
     assert found is not None
     return found
@@ -80,7 +80,9 @@ def test_an_entry_rests_only_if_its_last_step_never_takes() -> None:
 
 
 def test_without_assumed_costs_their_limits_refuse_and_the_others_do_not() -> None:
-    planned = plan(entry(stop_loss_fraction=D("0.029"), profit_target_fraction=D("0.058")), own=OwnRules((), ASKING))
+    planned = plan(
+        entry(stop_loss_fraction=D("0.029"), profit_target_fraction=D("0.058")), own=StrategyRules((), ASKING)
+    )
     said = {one.gate: one for one in decide(ask(limits=ASKING, plan=planned, quote=SEEN))}
     assert (said[Gate.EDGE].verdict, said[Gate.EDGE].reason) == (Verdict.UNKNOWN, Reason.COST_UNKNOWN)
     assert (said[Gate.REWARD].verdict, said[Gate.REWARD].observed) == (Verdict.PASS, Decimal(2))

@@ -13,7 +13,7 @@ from tradebot.gates.ask import Ask
 from tradebot.gates.displacement import Displacement, choose_displaced, gave_way, lacks_only_room, position_strength
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Desk, OwnOrder, Stake
+from tradebot.model.desk import Desk, StrategyExposure, StrategyOrder
 from tradebot.model.intent import IntentKey, IntentRecord, IntentState
 from tradebot.model.limits import DisplacementRules
 from tradebot.model.order import OrderType
@@ -115,7 +115,7 @@ def test_the_worst_gain_gives_way_then_the_oldest_then_the_lowest_score() -> Non
         (full(position("AAPL"), unproven=frozenset({"AAPL"})), Reason.POSITION_UNPROVEN, 0, 10),
         (full(position("AAPL"), net={}), Reason.POSITION_GONE, 0, 10),
         (
-            full(position("AAPL"), book=book(own_orders=(OwnOrder("flow", "AAPL", Side.SELL),))),
+            full(position("AAPL"), book=book(own_orders=(StrategyOrder("flow", "AAPL", Side.SELL),))),
             Reason.ORDER_WORKING,
             None,
             None,
@@ -149,7 +149,7 @@ def test_a_book_above_its_limit_and_a_shared_symbol_leave_no_room() -> None:
     seen = full(position("AAPL"))
     above = replace(FULL, observed=7)
     assert causes(judged(seen, failed=above)) == [Reason.FREES_NO_ROOM]
-    stakes = (Stake("other", "AAPL", Side.BUY, Decimal(1), held=True),)
+    stakes = (StrategyExposure("other", "AAPL", Side.BUY, Decimal(1), held=True),)
     assert causes(judged(seen, stakes=stakes)) == [Reason.FREES_NO_ROOM]
     # Its own limit counts only its own position.
     assert symbol_of(judged(seen, failed=OWN_FULL, stakes=stakes)) == "AAPL"

@@ -34,8 +34,8 @@ from tradebot.gates.sizing import Size, entry_size, marketable_limit
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict, first_failure, units_of
-from tradebot.model.desk import Book, Entered, HaltEvidence, Stake
-from tradebot.model.limits import Limits, OwnRules
+from tradebot.model.desk import HaltEvidence, RiskBook, SessionEntry, StrategyExposure
+from tradebot.model.limits import Limits, StrategyRules
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.record import PositionDifference, SymbolFacts
@@ -85,19 +85,21 @@ def with_signs(**changes: object) -> Ask:
 
 def entered(
     age_s: float, symbol: str = "AAPL", side: Side = Side.BUY, *, strategy: str = "flow"
-) -> tuple[Entered, ...]:
-    return (Entered(strategy, symbol, side, ago(age_s)),)
+) -> tuple[SessionEntry, ...]:
+    return (SessionEntry(strategy, symbol, side, ago(age_s)),)
 
 
 def staked(
     usd: int, symbol: str = "MSFT", strategy: str = "flow", side: Side = Side.BUY, *, held: bool = True
-) -> Stake:
-    return Stake(strategy, symbol, side, Decimal(usd), held)
+) -> StrategyExposure:
+    return StrategyExposure(strategy, symbol, side, Decimal(usd), held)
 
 
-def on_own(*stakes: Stake, entries: tuple[Entered, ...] = (), new: tuple[str, ...] = (), **own: object) -> Ask:
+def on_own(
+    *stakes: StrategyExposure, entries: tuple[SessionEntry, ...] = (), new: tuple[str, ...] = (), **own: object
+) -> Ask:
     seen = book(stakes=stakes, entries=entries, new_entries=new)
-    return ask(book=seen, own=OwnRules((), limits(**own), Decimal("0.25")), size=sized(10))
+    return ask(book=seen, own=StrategyRules((), limits(**own), Decimal("0.25")), size=sized(10))
 
 
 def sized(quantity: int, price: str = "100") -> Size:
@@ -472,7 +474,7 @@ def test_a_limit_price_is_on_its_tick_and_never_inside_the_touch(side: Side, see
 def test_a_book_with_entries_adds_up(entries: list[tuple[str, int, Decimal]]) -> None:
     before = seen = book(exposure={"XOM": Decimal(500)}, gross=Decimal(500))
     for symbol, quantity, price in entries:
-        wanted = Entered("flow", symbol, Side.BUY, NOW)
+        wanted = SessionEntry("flow", symbol, Side.BUY, NOW)
         seen = seen.with_entry(wanted, instrument(symbol).notional(Decimal(quantity), price), f"sector of {symbol}")
     spent = sum((abs(instrument(s).notional(Decimal(q), p)) for s, q, p in entries), Decimal(0))
     assert before.buying_power - seen.buying_power == spent
@@ -492,7 +494,7 @@ def test_an_order_of_our_own_size_passes_the_gates_on_its_size(seen: Quote, rule
 
 
 def test_the_next_candidate_of_a_sector_meets_what_the_last_one_took() -> None:
-    seen: Book = book()
+    seen: RiskBook = book()
     tight = limits(max_sector_fraction=Decimal("0.10"))
     ends = []
     for symbol in ("AAPL", "MSFT", "NVDA"):
@@ -501,7 +503,7 @@ def test_the_next_candidate_of_a_sector_meets_what_the_last_one_took() -> None:
         asked = ask(candidate=candidate(symbol), desk=seen_desk, book=seen, limits=tight)
         ends.append(first_failure(decide(asked)))
         assert asked.size is not None
-        seen = seen.with_entry(Entered("flow", symbol, Side.BUY, NOW), asked.size.notional_usd, "technology")
+        seen = seen.with_entry(SessionEntry("flow", symbol, Side.BUY, NOW), asked.size.notional_usd, "technology")
     assert [end.reason if end else None for end in ends] == [None, None, Reason.SECTOR_NOTIONAL_ABOVE_MAX]
     assert LIMITS.max_sector_fraction * CASH > seen.sector_exposure["technology"]
 
@@ -510,7 +512,9 @@ def test_the_next_candidate_of_a_sector_meets_what_the_last_one_took() -> None:
 def test_gates_of_the_account_asked_once_for_many_candidates_say_what_they_say_to_each(row: Row) -> None:
     asked = row[2]
     others = [replace(asked, candidate=replace(asked.candidate, side=side)) for side in Side]
-    rules = OwnRules((), asked.limits, asked.strategy.book.equity / asked.book.equity if asked.book.equity else D("1"))
+    rules = StrategyRules(
+        (), asked.limits, asked.strategy.book.equity / asked.book.equity if asked.book.equity else D("1")
+    )
     afresh = replace(asked.account).of(asked.candidate.strategy, rules)
     for other in (*others, replace(asked, quote=None, size=None)):
         assert decide(other) == decide(replace(other, strategy=afresh))
@@ -522,7 +526,7 @@ def test_what_gates_were_asked_leaves_memory_by_itself() -> None:
     gc.freeze()
     try:
         asked = ask()
-        again = asked.account.of(asked.candidate.strategy, OwnRules((), asked.limits))
+        again = asked.account.of(asked.candidate.strategy, StrategyRules((), asked.limits))
         assert decide(replace(asked, strategy=again)) == decide(asked)
         del asked, again
         assert gc.collect() == 0, "what refers to itself stays until it is looked for, which takes a third of a second"

@@ -12,7 +12,7 @@ from tradebot.gates.shared_gates import check_still_held, closable_quantity
 from tradebot.model.bar import SUSPENDED
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Entered
+from tradebot.model.desk import SessionEntry
 from tradebot.model.fact_kind import Breach, Drift
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
@@ -46,7 +46,7 @@ def test_another_strategys_signals_close_nothing() -> None:
     assert contract(with_drift(100, "others")).passed
 
 
-ENTERED = (Entered("flow", "MSFT", Side.BUY, ago(600)), Entered("flow", "AAPL", Side.BUY, ago(90)))
+ENTERED = (SessionEntry("flow", "MSFT", Side.BUY, ago(600)), SessionEntry("flow", "AAPL", Side.BUY, ago(90)))
 SHOWN = {
     Gate.TRADING_STATE: ("ACTIVE", None, None),
     Gate.RECONCILED: (60.0, 2700, 60.0),

@@ -35,8 +35,8 @@ from tradebot.gates.sizing import stop_distance
 from tradebot.model.candidate import Side
 from tradebot.model.costs import Costs
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book, Entered, Shocks, Span
-from tradebot.model.limits import OF_MARGIN, OF_SHOCKS, Limits, OwnRules
+from tradebot.model.desk import ExposureRange, RiskBook, SessionEntry, Shocks
+from tradebot.model.limits import OF_MARGIN, OF_SHOCKS, Limits, StrategyRules
 from tradebot.model.position import RoundTrip
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
@@ -52,10 +52,10 @@ def only(*names: str) -> Limits:
     return LIMITS.model_copy(update={name: OPTIONS[name] for name in names})
 
 
-def holding(**usd: int) -> Book:
+def holding(**usd: int) -> RiskBook:
     return book(
         exposure={symbol: Decimal(abs(value)) for symbol, value in usd.items()},
-        spans={symbol: Span(Decimal(value), Decimal(value)) for symbol, value in usd.items()},
+        spans={symbol: ExposureRange(Decimal(value), Decimal(value)) for symbol, value in usd.items()},
         held=frozenset(usd),
         gross=Decimal(sum(map(abs, usd.values()))),
         themes=THEMES,
@@ -63,33 +63,33 @@ def holding(**usd: int) -> Book:
     )
 
 
-def on(seen: Book, *names: str, quantity: int = 50, side: Side = Side.BUY) -> Ask:
+def on(seen: RiskBook, *names: str, quantity: int = 50, side: Side = Side.BUY) -> Ask:
     """Ask about an entry of 100 USD a share under these options."""
     return ask(book=seen, limits=only(*names), candidate=candidate(side=side), size=sized(quantity))
 
 
-def on_own(seen: Book, *names: str) -> Ask:
+def on_own(seen: RiskBook, *names: str) -> Ask:
     """Ask under own options of a strategy that has a quarter of the account, of which the book is its own."""
     stakes = (staked(int(usd), symbol) for symbol, usd in seen.exposure.items())
     whole = replace(seen, stakes=tuple(stakes))
-    return ask(book=whole, own=OwnRules((), only(*names), D("0.25")), size=sized(10))
+    return ask(book=whole, own=StrategyRules((), only(*names), D("0.25")), size=sized(10))
 
 
 def trip(profit: int, age_s: float = 60, symbol: str = "MSFT", strategy: str = "flow") -> RoundTrip:
     return RoundTrip(strategy, symbol, ago(age_s), Decimal(profit), Decimal(1000), ago(age_s + 600))
 
 
-def after(*profits: int, age_s: float = 60, **changes: object) -> Book:
+def after(*profits: int, age_s: float = 60, **changes: object) -> RiskBook:
     return book(round_trips=tuple(trip(profit, age_s) for profit in profits), **changes)
 
 
-def lost(age_s: float, strategy: str = "flow") -> Book:
+def lost(age_s: float, strategy: str = "flow") -> RiskBook:
     return book(lost_at={(strategy, "AAPL"): ago(age_s), (strategy, "MSFT"): ago(1)})
 
 
 def own_day(result: int | None, **changes: object) -> Ask:
     """Ask under an own limit of a hundredth of a quarter of the account, after a session with this result in USD."""
-    own = OwnRules((), LIMITS.model_copy(update={"max_daily_loss_fraction": D("0.01")}), D("0.25"))
+    own = StrategyRules((), LIMITS.model_copy(update={"max_daily_loss_fraction": D("0.01")}), D("0.25"))
     known = None if result is None else Decimal(result)
     return ask(book=book(day_results={"flow": known, "other": Decimal(-99_999)}, **changes), own=own, size=sized(1))
 
@@ -97,7 +97,7 @@ def own_day(result: int | None, **changes: object) -> Ask:
 def risking(losses: tuple[str | None, ...], own: str = "1") -> Ask:
     """Ask about an entry that loses 100 USD at its stop, besides positions that lose so much at theirs."""
     stakes = tuple(replace(staked(1000), risk_usd=None if loss is None else Decimal(loss)) for loss in losses)
-    rules = OwnRules((), only("max_open_risk_fraction"), Decimal(own))
+    rules = StrategyRules((), only("max_open_risk_fraction"), Decimal(own))
     size = replace(sized(50), risk_usd=D("100"))
     whole = only("max_open_risk_fraction") if own == "1" else LIMITS
     return ask(book=book(stakes=stakes), limits=whole, own=rules, size=size)
@@ -219,13 +219,13 @@ REFUSALS: list[Row] = [
      UNKNOWN, D("0"), D("80000")),
     (Gate.LOSS_STREAK, Reason.LOSS_STREAK, on(after(5, -1, -1, -1, -1, age_s=7199), *STREAK), FAIL, 4, 4),
     (Gate.OWN_LOSS_STREAK, Reason.OWN_LOSS_STREAK,
-     ask(book=after(5, -1, -1, -1, -1), own=OwnRules((), only(*STREAK))), FAIL, 4, 4),
+     ask(book=after(5, -1, -1, -1, -1), own=StrategyRules((), only(*STREAK))), FAIL, 4, 4),
     (Gate.LOSS_COOLDOWN, Reason.LOSS_COOLDOWN, on(lost(3599), "loss_cooldown_s"), FAIL, 3599.0, 3600),
     (Gate.LOSS_COOLDOWN, Reason.LOSS_COOLDOWN, on(lost(3599, "other"), "loss_cooldown_s"), FAIL, 3599.0, 3600),
-    (Gate.LOSS_COOLDOWN, Reason.LOSS_COOLDOWN, ask(book=lost(10), own=OwnRules((), only("loss_cooldown_s"))),
+    (Gate.LOSS_COOLDOWN, Reason.LOSS_COOLDOWN, ask(book=lost(10), own=StrategyRules((), only("loss_cooldown_s"))),
      FAIL, 10.0, 3600),
     (Gate.LOSS_COOLDOWN, Reason.LOSS_COOLDOWN,
-     ask(book=lost(5000), limits=only("loss_cooldown_s"), own=OwnRules((), limits(loss_cooldown_s=7200))),
+     ask(book=lost(5000), limits=only("loss_cooldown_s"), own=StrategyRules((), limits(loss_cooldown_s=7200))),
      FAIL, 5000.0, 7200),
     (Gate.WASH_SALE, Reason.WASH_SALE, on(lost(30 * DAY_S, "other"), "wash_sale_days"), FAIL, 30, 30),
 ]  # fmt: skip
@@ -251,15 +251,15 @@ PASSES_AT_THE_EDGE: list[tuple[Gate, Ask]] = [
     (Gate.OWN_OPEN_RISK, risking(("650", "0"), own="0.25")),
     (Gate.OWN_DAILY_LOSS, own_day(-249, equity=D("99000"))),
     (Gate.OWN_DAILY_LOSS, own_day(5000)),
-    (Gate.LOSS_COOLDOWN, ask(book=lost(3600), limits=only("loss_cooldown_s"), own=OwnRules((), ALL))),
+    (Gate.LOSS_COOLDOWN, ask(book=lost(3600), limits=only("loss_cooldown_s"), own=StrategyRules((), ALL))),
     (Gate.MAX_DRAWDOWN, on(book(equity=D("95001"), peak_equity=CASH), "max_drawdown_fraction")),
     (Gate.EQUITY_FLOOR, on(book(equity=D("80000")), "min_equity_usd")),
     (Gate.LOSS_STREAK, on(after(-1, 0, -1, -1, -1), *STREAK)),
     (Gate.LOSS_STREAK, on(after(-1, -1, -1, -1, -1, age_s=7200), *STREAK)),
     (Gate.OWN_LOSS_STREAK,
-     ask(book=replace(after(), round_trips=9 * (trip(-1, strategy="other"),)), own=OwnRules((), only(*STREAK)))),
+     ask(book=replace(after(), round_trips=9 * (trip(-1, strategy="other"),)), own=StrategyRules((), only(*STREAK)))),
     (Gate.LOSS_COOLDOWN, on(lost(3600), "loss_cooldown_s")),
-    (Gate.LOSS_COOLDOWN, ask(book=lost(10, "other"), own=OwnRules((), only("loss_cooldown_s")))),
+    (Gate.LOSS_COOLDOWN, ask(book=lost(10, "other"), own=StrategyRules((), only("loss_cooldown_s")))),
     (Gate.WASH_SALE, on(lost(31 * DAY_S), "wash_sale_days")),
 ]  # fmt: skip
 
@@ -304,9 +304,9 @@ def test_without_a_quote_no_optional_limit_on_size_passes() -> None:
 @pytest.mark.parametrize("side", Side)
 def test_a_stake_that_is_held_counts_either_way_and_an_order_only_on_its_side(side: Side) -> None:
     signed = side.sign * Decimal(100)
-    assert staked(100, side=side).on(Span(Decimal(-1), Decimal(1))) == Span(signed - 1, signed + 1)
-    ordered = staked(100, side=side, held=False).on(Span())
-    assert ordered == Span(min(signed, Decimal(0)), max(signed, Decimal(0)))
+    assert staked(100, side=side).on(ExposureRange(Decimal(-1), Decimal(1))) == ExposureRange(signed - 1, signed + 1)
+    ordered = staked(100, side=side, held=False).on(ExposureRange())
+    assert ordered == ExposureRange(min(signed, Decimal(0)), max(signed, Decimal(0)))
 
 
 @pytest.mark.parametrize("profits", [(), (5, -1, -1, -1), (-1, -1, -1, -1), (-1, -1, -1, -1, 0)])
@@ -331,14 +331,14 @@ values = st.dictionaries(st.sampled_from(sorted(SECTORS)), st.integers(-20_000, 
 orders = st.lists(st.tuples(st.sampled_from(sorted(SECTORS)), st.sampled_from(Side), st.integers(1, 9_000)), max_size=4)
 
 
-def with_orders(seen: Book, placed: list[tuple[str, Side, int]]) -> Book:
+def with_orders(seen: RiskBook, placed: list[tuple[str, Side, int]]) -> RiskBook:
     for symbol, side, usd in placed:
         risk = Decimal(usd) / 50
-        seen = seen.with_entry(Entered("flow", symbol, side, NOW), Decimal(usd), SECTORS[symbol], risk_usd=risk)
+        seen = seen.with_entry(SessionEntry("flow", symbol, side, NOW), Decimal(usd), SECTORS[symbol], risk_usd=risk)
     return seen
 
 
-def observed(seen: Book) -> dict[tuple[Gate, str], Decimal]:
+def observed(seen: RiskBook) -> dict[tuple[Gate, str], Decimal]:
     monitors = limits_of.exposure_monitors(seen, ALL)
     return {(d.gate, subject): Decimal(str(d.observed)) for subject, d in monitors}
 
@@ -352,8 +352,10 @@ def test_an_order_never_lowers_a_projected_exposure(
     assert all(fuller[place] >= value for place, value in observed(before).items())
 
 
-def mirrored(seen: Book) -> Book:
-    return replace(seen, spans={symbol: Span(-span.highest, -span.lowest) for symbol, span in seen.spans.items()})
+def mirrored(seen: RiskBook) -> RiskBook:
+    return replace(
+        seen, spans={symbol: ExposureRange(-span.highest, -span.lowest) for symbol, span in seen.spans.items()}
+    )
 
 
 @given(held=values, placed=orders)
@@ -391,7 +393,7 @@ def test_an_optional_gate_passes_exactly_where_the_monitor_of_the_book_after_it_
     asked = ask(book=before, limits=ALL, candidate=candidate("MSFT", side), stop=D("0.02"))
     assert asked.size is not None
     gates = said(asked)
-    usd, risk, entered = asked.size.notional_usd, asked.size.risk_usd, Entered("flow", "MSFT", side, NOW)
+    usd, risk, entered = asked.size.notional_usd, asked.size.risk_usd, SessionEntry("flow", "MSFT", side, NOW)
     book_after = before.with_entry(entered, usd, "technology", risk_usd=risk)
     monitors = {(d.gate, subject): d for subject, d in limits_of.monitors(book_after, ALL, HALTS)}
     for gate in (*ON_BOOK, Gate.OPEN_RISK, Gate.MAX_DRAWDOWN, Gate.EQUITY_FLOOR):

@@ -32,7 +32,7 @@ from tradebot.gates.halts import failing_rules
 from tradebot.model.account import AccountValue
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book, Entered
+from tradebot.model.desk import RiskBook, SessionEntry
 from tradebot.model.limits import OF_MARGIN, HaltRules, Limits
 from tradebot.model.margin import PositionReach
 from tradebot.model.reasons import Reason
@@ -46,11 +46,11 @@ TEN = sized(10)
 """An order of 1,000 USD, which ties up 100 and keeps 50."""
 
 
-def on(seen: Book, rules: Limits = SET, latches: HaltRules = LATCHES) -> Ask:
+def on(seen: RiskBook, rules: Limits = SET, latches: HaltRules = LATCHES) -> Ask:
     return ask(book=seen, limits=rules, halts=latches, size=replace(TEN, margin_usd=D("100")))
 
 
-def dear(seen: Book) -> Ask:
+def dear(seen: RiskBook) -> Ask:
     """Ask about an order of ten units that loses 1,100 as it fills, since its limit is that far above the mark."""
     return ask(book=seen, limits=SET, halts=LATCHES, size=replace(TEN, limit_price=D("210"), margin_usd=D("100")))
 
@@ -59,7 +59,7 @@ def said(asked: Ask) -> dict[Gate, Decision]:
     return {decision.gate: decision for decision in decide(asked)}
 
 
-def without(**changes: object) -> Book:
+def without(**changes: object) -> RiskBook:
     """Return the book of an account with one position, of whose margin something isn't known."""
     return margined({"MSFT": "10"}, margin=replace(margin({"MSFT": "10"}), **changes))  # type: ignore[arg-type]
 
@@ -175,15 +175,15 @@ holdings = st.dictionaries(
 equities = st.integers(20_000, 300_000).map(Decimal)
 
 
-def wanting(seen: Book, symbol: str, side: Side, quantity: int) -> Ask:
+def wanting(seen: RiskBook, symbol: str, side: Side, quantity: int) -> Ask:
     wanted = replace(candidate(symbol, side), quantity=Decimal(quantity))
     return ask(book=seen, limits=WIDE, halts=LATCHES, candidate=wanted, quote=quote(symbol))
 
 
-def entered(asked: Ask) -> Book:
+def entered(asked: Ask) -> RiskBook:
     size, wanted = asked.size, asked.candidate
     assert size is not None
-    entry = Entered("flow", wanted.symbol, wanted.side, NOW)
+    entry = SessionEntry("flow", wanted.symbol, wanted.side, NOW)
     return asked.book.with_entry(entry, size.notional_usd, "technology", size.quantity, size.limit_price)
 
 

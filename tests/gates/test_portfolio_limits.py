@@ -13,7 +13,7 @@ from tradebot.gates.evaluation import decide
 from tradebot.model.account import AccountValue
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
-from tradebot.model.desk import Book, Entered
+from tradebot.model.desk import RiskBook, SessionEntry
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 
@@ -21,21 +21,23 @@ OF_RATES = (Gate.SESSION_ENTRIES, Gate.SYMBOL_ENTRIES, Gate.ORDER_RATE, Gate.DUP
 ages = st.integers(0, 120).map(lambda s: NOW - timedelta(seconds=s))
 entries = st.lists(
     st.builds(
-        Entered, st.sampled_from(["flow", "own"]), st.sampled_from(["AAPL", "MSFT"]), st.sampled_from(Side), ages
+        SessionEntry, st.sampled_from(["flow", "own"]), st.sampled_from(["AAPL", "MSFT"]), st.sampled_from(Side), ages
     ),
     max_size=40,
 ).map(lambda found: tuple(sorted(found, key=lambda e: e.at)))
 
 
-def monitored(seen: Book) -> list[tuple[str, Decision]]:
+def monitored(seen: RiskBook) -> list[tuple[str, Decision]]:
     return list(limits_of.rate_monitors(seen, LIMITS, NOW))
 
 
 @given(entries=entries)
-def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_entries_after_it(entries: tuple[Entered, ...]) -> None:
+def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_entries_after_it(
+    entries: tuple[SessionEntry, ...],
+) -> None:
     before = book(entries=entries)
     wanted = candidate("AAPL")
-    after = monitored(before.with_order(Entered("flow", "AAPL", Side.BUY, NOW)))
+    after = monitored(before.with_order(SessionEntry("flow", "AAPL", Side.BUY, NOW)))
     gates = {decision.gate: decision for decision in decide(ask(book=before, candidate=wanted))}
     for gate in OF_RATES:
         said = [decision for _, decision in after if decision.gate is gate]
@@ -47,7 +49,7 @@ def test_entries_that_each_pass_their_gates_never_trip_a_monitor(asked: list[tup
     seen, now = book(), NOW
     for symbol, wait_s in asked:
         now += timedelta(seconds=wait_s)
-        wanted = Entered("flow", symbol, Side.BUY, now)
+        wanted = SessionEntry("flow", symbol, Side.BUY, now)
         answers = (
             limits_of.session_entries(seen, LIMITS, more=1),
             limits_of.symbol_entries(seen, LIMITS, wanted.strategy, wanted.symbol, wanted.side, more=1),
@@ -68,7 +70,7 @@ SHARED = (
 )  # fmt: skip
 
 
-def held(usd: int, loss: int = 0) -> Book:
+def held(usd: int, loss: int = 0) -> RiskBook:
     value = Decimal(usd)
     return book(
         exposure={"AAPL": value}, sector_exposure={"technology": value}, gross=value, day_loss=Decimal(loss),
@@ -83,7 +85,7 @@ def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it(usd:
     asked = ask(book=before, candidate=candidate("MSFT"))
     assert asked.size is not None
     size = asked.size
-    after = before.with_entry(Entered("flow", "MSFT", Side.BUY, NOW), size.notional_usd, "technology")
+    after = before.with_entry(SessionEntry("flow", "MSFT", Side.BUY, NOW), size.notional_usd, "technology")
     gates = {decision.gate: decision for decision in decide(asked)}
     monitors = {(d.gate, subject): d for subject, d in limits_of.monitors(after, LIMITS, HALTS)}
     subjects = {Gate.SYMBOL_NOTIONAL: "MSFT", Gate.SECTOR_NOTIONAL: "technology"}
@@ -109,14 +111,14 @@ def test_a_monitor_fails_where_the_book_itself_is_beyond_its_limit(usd: int, los
 @pytest.mark.parametrize(
     "bare", [book(equity=Decimal(0)), margined(equity=Decimal(0), worth=AccountValue(Decimal(0), Decimal(0)))]
 )
-def test_without_equity_no_monitor_of_shares_knows_anything(bare: Book) -> None:
+def test_without_equity_no_monitor_of_shares_knows_anything(bare: RiskBook) -> None:
     answers = limits_of.monitors(replace(bare, exposure={"AAPL": Decimal(1)}), LIMITS, HALTS)
     unsure = {decision.gate for _, decision in answers if decision.verdict is Verdict.UNKNOWN}
     assert unsure == {Gate.GROSS_NOTIONAL, Gate.SYMBOL_NOTIONAL, Gate.DAILY_LOSS, Gate.DRAWDOWN}
     assert {d.reason for _, d in limits_of.monitors(bare, LIMITS, HALTS)} == {Reason.EQUITY_UNKNOWN, None}
 
 
-def stated(equity: int, total: int, at_cost: int = 0) -> Book:
+def stated(equity: int, total: int, at_cost: int = 0) -> RiskBook:
     return book(
         equity=Decimal(equity),
         worth=AccountValue(Decimal(total), Decimal(at_cost)),

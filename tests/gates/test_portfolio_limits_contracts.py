@@ -10,7 +10,7 @@ from tests.kit.values import NOW, book, candidate, limits, listing, quote
 from tradebot.gates import portfolio_limits as limits_of
 from tradebot.gates.sizing import entry_size
 from tradebot.model.candidate import Side
-from tradebot.model.desk import Entered
+from tradebot.model.desk import SessionEntry
 from tradebot.model.struct_tools import replace
 
 D = Decimal
@@ -29,7 +29,7 @@ def test_a_loss_of_the_limit_itself_closes_entries_and_a_cent_less_does_not(lost
 
 @pytest.mark.parametrize(("traded", "allowed"), [(19, True), (20, False)])
 def test_nineteen_trades_allow_one_more_and_twenty_none(traded: int, allowed: bool) -> None:
-    entered = tuple(Entered("futures", f"S{number}", Side.BUY, NOW) for number in range(traded))
+    entered = tuple(SessionEntry("futures", f"S{number}", Side.BUY, NOW) for number in range(traded))
     assert limits_of.session_entries(book(entries=entered), DAY, more=1).passed is allowed
 
 
@@ -52,5 +52,5 @@ def test_an_order_has_no_more_contracts_than_its_limit_and_no_more_than_were_wis
 
 def test_an_entry_counts_for_the_next_one_in_the_same_pass() -> None:
     before = book(contracts=D(2))
-    after = before.with_entry(Entered("futures", "AAPL", Side.BUY, NOW), D(100), "technology", D(1), D(100))
+    after = before.with_entry(SessionEntry("futures", "AAPL", Side.BUY, NOW), D(100), "technology", D(1), D(100))
     assert after.contracts == 3

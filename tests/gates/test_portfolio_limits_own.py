@@ -14,7 +14,7 @@ from tradebot.gates.evaluation import decide
 from tradebot.gates.gate_declarations import OWN_GATES
 from tradebot.model.candidate import Candidate, Side, WantKind
 from tradebot.model.decision import Gate, Verdict, first_failure
-from tradebot.model.desk import Book, Entered, Span, Stake
+from tradebot.model.desk import ExposureRange, RiskBook, SessionEntry, StrategyExposure
 from tradebot.model.limits import (
     NESTED,
     OF_EQUITY,
@@ -22,10 +22,10 @@ from tradebot.model.limits import (
     OPTIONAL_OF_EQUITY,
     Limits,
     OwnLimits,
-    OwnRules,
+    StrategyRules,
     Tighter,
-    given_limits,
     in_force,
+    strategy_limits,
     tightest,
     without_effect,
 )
@@ -53,7 +53,7 @@ owns = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(FACTORS), max_siz
 )
 stakes = st.lists(
     st.builds(
-        Stake,
+        StrategyExposure,
         st.sampled_from(["flow", "other"]),
         st.sampled_from(sorted(SECTORS)),
         st.sampled_from(Side),
@@ -65,12 +65,12 @@ stakes = st.lists(
 ).map(tuple)
 
 
-def account_of(parts: tuple[Stake, ...]) -> Book:
+def account_of(parts: tuple[StrategyExposure, ...]) -> RiskBook:
     """Return the account's book in which these are all the stakes."""
-    exposure, by_sector, spans = dict[str, Decimal](), dict[str, Decimal](), dict[str, Span]()
+    exposure, by_sector, spans = dict[str, Decimal](), dict[str, Decimal](), dict[str, ExposureRange]()
     for part in parts:
         exposure[part.symbol] = exposure.get(part.symbol, Decimal(0)) + part.usd
-        spans[part.symbol] = part.on(spans.get(part.symbol, Span()))
+        spans[part.symbol] = part.on(spans.get(part.symbol, ExposureRange()))
         sector = SECTORS[part.symbol]
         by_sector[sector] = by_sector.get(sector, Decimal(0)) + part.usd
     return book(
@@ -98,7 +98,7 @@ SHARES = st.decimals("0.05", 1, places=2)
 
 @given(own=owns, share=SHARES)
 def test_effective_limits_are_never_looser_than_the_accounts_or_the_strategys(own: OwnLimits, share: Decimal) -> None:
-    effective, given_own = in_force(ALL, own, share), given_limits(own)
+    effective, given_own = in_force(ALL, own, share), strategy_limits(own)
     for name in Limits.model_fields:
         # Of the account's equity, a strategy's fraction is only its allotment's part.
         part = share if name in (*OF_EQUITY, *OPTIONAL_OF_EQUITY) else 1
@@ -130,11 +130,13 @@ def test_a_strategy_may_have_every_limit_but_those_on_prices_and_orders_whoever_
 @settings(max_examples=80)
 @given(parts=stakes, own=owns, share=SHARES, score=st.floats(0, 1))
 def test_what_passes_a_strategys_own_limits_passes_the_accounts_too(
-    parts: tuple[Stake, ...], own: OwnLimits, share: Decimal, score: float
+    parts: tuple[StrategyExposure, ...], own: OwnLimits, share: Decimal, score: float
 ) -> None:
     wish = candidate("AAPL", score=score)
     seen = account_of(parts)
-    asked = ask(book=seen, candidate=wish, limits=ALL, own=OwnRules((), in_force(ALL, own, share), share), stop=STOP)
+    asked = ask(
+        book=seen, candidate=wish, limits=ALL, own=StrategyRules((), in_force(ALL, own, share), share), stop=STOP
+    )
     alone = ask(book=seen, candidate=wish, limits=ALL, size=asked.size)
     if first_failure(decide(asked)) is None:
         assert first_failure(decide(alone)) is None
@@ -146,13 +148,13 @@ def test_what_passes_a_strategys_own_limits_passes_the_accounts_too(
 
 @given(parts=stakes, share=SHARES)
 def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_after_it(
-    parts: tuple[Stake, ...], share: Decimal
+    parts: tuple[StrategyExposure, ...], share: Decimal
 ) -> None:
-    rules = OwnRules((), ALL, share)
+    rules = StrategyRules((), ALL, share)
     before = account_of(parts)
     asked = ask(book=before, candidate=candidate("MSFT"), own=rules, stop=STOP)
     assert asked.size is not None
-    entered = Entered("flow", "MSFT", Side.BUY, NOW)
+    entered = SessionEntry("flow", "MSFT", Side.BUY, NOW)
     usd, risk = asked.size.notional_usd, asked.size.risk_usd
     after = before.with_order(entered).with_entry(entered, usd, "technology", risk_usd=risk)
     gates = {decision.gate: decision for decision in decide(asked)}
@@ -168,7 +170,7 @@ def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_aft
 
 
 @given(parts=stakes)
-def test_the_strategies_own_books_add_up_to_the_accounts(parts: tuple[Stake, ...]) -> None:
+def test_the_strategies_own_books_add_up_to_the_accounts(parts: tuple[StrategyExposure, ...]) -> None:
     whole = account_of(parts)
     books = [whole.own(name, CASH, SECTORS) for name in ("flow", "other")]
     assert sum((part.gross for part in books), Decimal(0)) == whole.gross
@@ -179,7 +181,9 @@ def test_the_strategies_own_books_add_up_to_the_accounts(parts: tuple[Stake, ...
 
 
 @given(parts=stakes.map(lambda parts: tuple(replace(part, strategy="flow") for part in parts)), score=st.floats(0, 1))
-def test_a_strategy_that_is_alone_meets_the_same_numbers_at_both_walls(parts: tuple[Stake, ...], score: float) -> None:
+def test_a_strategy_that_is_alone_meets_the_same_numbers_at_both_walls(
+    parts: tuple[StrategyExposure, ...], score: float
+) -> None:
     asked = ask(book=account_of(parts), candidate=candidate("AAPL", score=score), limits=ALL)
     said = {d.gate: d for d in decide(asked)}
     assert len(OWN_GATES) == 14
@@ -200,7 +204,7 @@ def test_a_wish_for_a_quantity_makes_the_size_smaller_and_never_larger(side: Sid
 
 def test_a_target_needs_no_score_and_may_add_to_the_strategys_own_position() -> None:
     target = replace(candidate(score=None), want=WantKind.TARGET, coverage=None, weight=Decimal("0.04"))
-    held = Stake("flow", "AAPL", Side.BUY, Decimal(1000), held=True)
+    held = StrategyExposure("flow", "AAPL", Side.BUY, Decimal(1000), held=True)
     said = {d.gate: d for d in decide(ask(candidate=target, book=account_of((held,))))}
     assert all(decision.verdict is Verdict.PASS for decision in said.values())
     assert (said[Gate.SCORE].observed, said[Gate.COVERAGE].observed) == ("not used", "not used")
@@ -210,7 +214,7 @@ def test_a_target_needs_no_score_and_may_add_to_the_strategys_own_position() -> 
 def test_only_who_reads_flow_is_asked_for_fresh_flow() -> None:
     bars = ask(candidate=replace(candidate(), reads_flow=False, coverage=None))
     without = replace(bars.account, desk=replace(bars.desk, facts={}))
-    unread = replace(bars, strategy=without.of("flow", OwnRules((), LIMITS)))
+    unread = replace(bars, strategy=without.of("flow", StrategyRules((), LIMITS)))
     reading = replace(unread, candidate=candidate())
     assert first_failure(decide(unread)) is None
     end = first_failure(decide(reading))
@@ -224,7 +228,7 @@ class Named(FixedStrategy):
         self.name = name
 
 
-def between(scene: Scene, *strategies: Named, own: dict[str, OwnRules] | None = None) -> World:
+def between(scene: Scene, *strategies: Named, own: dict[str, StrategyRules] | None = None) -> World:
     world = scene.world()
     return replace(world, strategies=strategies, rules=replace(world.rules, own=own or {}))
 
@@ -270,8 +274,8 @@ def test_each_strategy_counts_its_own_entries_and_trades_its_own_allotment() -> 
     scene = Scene()
     one_each = LIMITS.model_copy(update={"max_new_entries": 1})
     own = {
-        "flow": OwnRules(scene.universe, one_each, Decimal("0.75")),
-        "other": OwnRules(scene.universe, one_each, Decimal("0.25")),
+        "flow": StrategyRules(scene.universe, one_each, Decimal("0.75")),
+        "other": StrategyRules(scene.universe, one_each, Decimal("0.25")),
     }
     flow = Named("flow", wanted("AAPL", 0.9), wanted("MSFT", 0.8))
     other = Named("other", wanted("JPM", 0.7), wanted("XOM", 0.6))
@@ -288,7 +292,7 @@ def test_each_strategy_counts_its_own_entries_and_trades_its_own_allotment() -> 
 
 def test_a_pass_that_goes_on_after_a_kill_counts_the_entries_of_each_strategy() -> None:
     scene = Scene()
-    own = {"other": OwnRules(scene.universe, LIMITS.model_copy(update={"max_new_entries": 1}))}
+    own = {"other": StrategyRules(scene.universe, LIMITS.model_copy(update={"max_new_entries": 1}))}
     trade_once(between(scene, Named("flow", wanted("AAPL")), own=own), call())
     again = trade_once(between(scene, Named("other", wanted("MSFT", 0.9), wanted("JPM", 0.8)), own=own), call())
     assert ends(again) == {("other", "MSFT"): None, ("other", "JPM"): Reason.OWN_MAX_NEW_ENTRIES}

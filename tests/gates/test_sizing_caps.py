@@ -13,9 +13,9 @@ from tradebot.gates.ask import Ask
 from tradebot.gates.evaluation import decide
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate, Verdict
-from tradebot.model.desk import Stake
+from tradebot.model.desk import StrategyExposure
 from tradebot.model.instrument import TickStep
-from tradebot.model.limits import OF_MARGIN, OF_SHOCKS, OwnRules
+from tradebot.model.limits import OF_MARGIN, OF_SHOCKS, StrategyRules
 from tradebot.model.order import Execution
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
@@ -35,7 +35,7 @@ def on(equity: str, price: str, stop: str | None = "0.029", **changes: object) -
     """Ask about an entry at one price, in an account that has bought nothing yet."""
     named: dict[str, object] = {"limits": CAPS, "candidate": candidate(), "listed": COIN} | changes
     execution = Execution(fit_to_room=bool(named.pop("fit", True)))
-    named["own"] = OwnRules((), named["limits"], execution=execution)  # type: ignore[arg-type]
+    named["own"] = StrategyRules((), named["limits"], execution=execution)  # type: ignore[arg-type]
     listed = named.pop("listed")
     seen = replace(book(equity=D(equity), buying_power=10 * D(equity)), **named.pop("seen", {}))  # type: ignore[arg-type]
     at = quote(bid=price, ask=price)
@@ -124,7 +124,7 @@ def test_an_entry_that_may_shrink_fits_into_every_cap_and_is_never_larger(
     wish: Decimal | None,
     holds: str | None,
 ) -> None:
-    stake = Stake("flow", "AAPL", side, held * equity, held=True)
+    stake = StrategyExposure("flow", "AAPL", side, held * equity, held=True)
     seen: dict[str, object] = {"buying_power": Decimal(power), "stakes": (stake,)}
     if holds:
         seen["margin"] = margin({"AAPL": holds}, listings={"AAPL": replace(COIN, margin_levels=LEVELS)})

@@ -43,12 +43,12 @@ from tradebot.judging.signal_health import KindHealth, SignalHealth
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import OwnOrder, Stake
+from tradebot.model.desk import StrategyExposure, StrategyOrder
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import IntentKey, IntentRecord, IntentState
 from tradebot.model.lifecycle import State as LifeState
-from tradebot.model.limits import OwnRules
+from tradebot.model.limits import StrategyRules
 from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
 from tradebot.model.position import EntryTerms, OwnedFill
 from tradebot.model.reasons import Reason
@@ -160,12 +160,12 @@ def test_audit_of_a_healthy_bot_has_evidence_for_each_item_and_no_finding() -> N
 
 def test_audit_names_a_strategy_beyond_its_own_limit() -> None:
     own = {
-        "flow": OwnRules((), limits(max_symbol_fraction=Decimal("0.10")), Decimal("0.75")),
-        "other": OwnRules((), limits(max_open_positions=5), Decimal("0.25")),
+        "flow": StrategyRules((), limits(max_symbol_fraction=Decimal("0.10")), Decimal("0.75")),
+        "other": StrategyRules((), limits(max_open_positions=5), Decimal("0.25")),
     }
     parts = (
-        Stake("flow", "AAPL", Side.BUY, Decimal(7_600), held=True),
-        Stake("other", "AAPL", Side.BUY, Decimal(1_000), held=True),
+        StrategyExposure("flow", "AAPL", Side.BUY, Decimal(7_600), held=True),
+        StrategyExposure("other", "AAPL", Side.BUY, Decimal(1_000), held=True),
     )
     whole = book(exposure={"AAPL": Decimal(8_600)}, sector_exposure={}, gross=Decimal(8_600), stakes=parts)
     items = found(healthy(rules=replace(RULES, own=own), broker=broker(book=whole)))
@@ -309,7 +309,7 @@ def test_position_missing_from_the_last_pass_is_unwatched() -> None:
 
 def test_position_beyond_its_stop_is_no_finding_once_its_exit_is_sent() -> None:
     beyond = {"AAPL": quote(bid="97", ask="97.1"), "MSFT": quote("MSFT")}
-    busy = broker(quotes=beyond, book=book(own_orders=(OwnOrder("flow", "AAPL", Side.SELL),)))
+    busy = broker(quotes=beyond, book=book(own_orders=(StrategyOrder("flow", "AAPL", Side.SELL),)))
     assert found(healthy(broker=busy))["exits at quotes"].state is OK
 
 

@@ -19,12 +19,12 @@ from tradebot.model.account import Account, CashMovement
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import AccountState, Books
 from tradebot.model.candidate import Candidate, Purpose, Side
-from tradebot.model.desk import Book, Desk
+from tradebot.model.desk import Desk, RiskBook
 from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Instrument, Listing, MarginLevel, Right
 from tradebot.model.intent import Intent, IntentKey, Operation
-from tradebot.model.limits import ExitRules, Limits, OwnRules, Protection
+from tradebot.model.limits import ExitRules, Limits, Protection, StrategyRules
 from tradebot.model.margin import Margin, PositionReach
 from tradebot.model.order import Fee, Fill, OrderType, TimeInForce
 from tradebot.model.position import EntryTerms, Lot, Origin, OwnedFill, Position
@@ -219,8 +219,8 @@ def new_intent(key: IntentKey, of: Instrument, **changes: Any) -> Intent:
     return replace(usual, **changes)
 
 
-def book(**changes: object) -> Book:
-    empty = Book(
+def book(**changes: object) -> RiskBook:
+    empty = RiskBook(
         equity=CASH,
         buying_power=CASH,
         day_loss=Decimal(0),
@@ -265,7 +265,7 @@ def margin(positions: Mapping[str, str] | None = None, *, equity: Decimal = CASH
     return replace(told, **changes)  # type: ignore[arg-type]
 
 
-def margined(positions: Mapping[str, str] | None = None, *, equity: Decimal = CASH, **changes: object) -> Book:
+def margined(positions: Mapping[str, str] | None = None, *, equity: Decimal = CASH, **changes: object) -> RiskBook:
     """Return the book of such an account."""
     of = margin(positions, equity=equity)
     usual = book(equity=equity, margin=of, buying_power=of.available, held=frozenset(positions or {}))
@@ -330,7 +330,7 @@ def ask(stop: Decimal | None = None, **changes: object) -> Ask:
     judged = {name: changes.pop(name) for name in ("desk", "book", "limits", "halts") if name in changes}
     account = replace(AccountAsk(desk(), book(), LIMITS, HALTS), **judged)  # type: ignore[arg-type]
     wanted = changes.pop("candidate", candidate())
-    own = changes.pop("own", OwnRules((), account.limits))
+    own = changes.pop("own", StrategyRules((), account.limits))
     asked = account.of(wanted.strategy, own)  # type: ignore[attr-defined, arg-type]
     changed = replace(Ask(asked, wanted, quote(), None, is_recorded=False), **changes)  # type: ignore[arg-type]
     if changed.quote is None or "size" in changes:
@@ -341,7 +341,7 @@ def ask(stop: Decimal | None = None, **changes: object) -> Ask:
     return replace(changed, size=entry_size(*given, fit_to_room=fit))
 
 
-def size_of(candidate: Candidate, quote: Quote, book: Book, limits: Limits, stop: Decimal | None = None) -> Size:
+def size_of(candidate: Candidate, quote: Quote, book: RiskBook, limits: Limits, stop: Decimal | None = None) -> Size:
     """Return the size of an entry at Alpaca."""
     return entry_size(candidate, listing(candidate.symbol), quote, book, limits, ALPACA.short_reserve, stop)
 

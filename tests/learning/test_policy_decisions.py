@@ -1,7 +1,14 @@
 """Records say which policies acted by their rule, or by an earlier model."""
 
 from tests.kit.values import candidate
-from tradebot.learning.policy_decisions import ANSWER, MODEL, in_a_word, passing_decision, sentences, stood_in
+from tradebot.learning.policy_decisions import (
+    ANSWER,
+    MODEL,
+    describe_fallback,
+    fallback_reasons,
+    passing_decision,
+    sentences,
+)
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord
@@ -21,14 +28,14 @@ def test_models_that_act_leave_nothing_to_tell() -> None:
         passing_decision(MODEL, None, "0123456789abcdef"),
         passing_decision(ANSWER, None, 1.5, "0123456789abcdef"),
     )
-    assert stood_in([acted]) == {}
+    assert fallback_reasons([acted]) == {}
     assert sentences([acted]) == ""
 
 
 def test_first_reason_of_each_strategy_counts() -> None:
     found = [record("one", SLOW), record("one", REPLACED), record("two", REPLACED)]
-    assert stood_in(found) == {"one": SLOW, "two": REPLACED}
-    assert in_a_word("one", SLOW) == "one acts by its rule (MODEL_SLOW)"
-    assert in_a_word("two", REPLACED) == "two acts by its last good model (MODEL_REPLACED)"
+    assert fallback_reasons(found) == {"one": SLOW, "two": REPLACED}
+    assert describe_fallback("one", SLOW) == "one acts by its rule (MODEL_SLOW)"
+    assert describe_fallback("two", REPLACED) == "two acts by its last good model (MODEL_REPLACED)"
     meant = REASONS[Reason.MODEL_SLOW].meaning
     assert sentences(found[:1]) == f"Strategy one acts by its rule (MODEL_SLOW): {meant}"

@@ -13,7 +13,7 @@ from tradebot.model.auction import WORTH, AuctionRules, PositionValue, read_valu
 from tradebot.model.bar import Depth, Level
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate
-from tradebot.model.limits import ApprovalRules, ExitRules, OwnRules, Protection
+from tradebot.model.limits import ApprovalRules, ExitRules, Protection, StrategyRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
@@ -44,7 +44,7 @@ def world(
     dry_run: bool = False,
 ) -> World:  # fmt: skip
     usual = scene.world(*(replace(one, at=scene.venue.now) for one in candidates), dry_run=dry_run)
-    own = {"flow": OwnRules(scene.universe, scene.limits, auction=rules, approval=approval)}
+    own = {"flow": StrategyRules(scene.universe, scene.limits, auction=rules, approval=approval)}
     return replace(usual, rules=replace(usual.rules, own=own))
 
 

@@ -23,7 +23,7 @@ from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent, IntentRecord, IntentState
-from tradebot.model.limits import ExitRules, OwnRules, Protection
+from tradebot.model.limits import ExitRules, Protection, StrategyRules
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType
 from tradebot.model.reasons import Reason
 from tradebot.model.record import DOUBTED, CandidateRecord, CycleRecord, Job
@@ -53,7 +53,7 @@ def full(count: int = 2, exits: ExitRules = EXITS) -> Scene:
 def world(scene: Scene, *candidates: Candidate, dry_run: bool = False) -> World:
     now = (replace(one, at=scene.venue.now) for one in candidates)
     usual = scene.world(*now, dry_run=dry_run)
-    own = {"flow": OwnRules(scene.universe, scene.limits, displacement=RULES)}
+    own = {"flow": StrategyRules(scene.universe, scene.limits, displacement=RULES)}
     return replace(usual, rules=replace(usual.rules, own=own))
 
 

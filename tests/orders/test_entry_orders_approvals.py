@@ -9,7 +9,7 @@ from tests.kit.core.scene import NAMES, Scene, call, evaluate_exits, trade_once,
 from tests.kit.core.venue import LOST, Wanting
 from tests.kit.values import DAY, limits
 from tradebot.model.candidate import Candidate, Purpose
-from tradebot.model.limits import ApprovalRules, OwnRules
+from tradebot.model.limits import ApprovalRules, StrategyRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
@@ -24,7 +24,7 @@ BUY = wanted("AAPL")
 def world(scene: Scene, *candidates: Candidate, dry_run: bool = False, **own: Any) -> World:
     now = (replace(one, at=scene.venue.now) for one in candidates)
     usual = scene.world(*now, dry_run=dry_run)
-    rules = OwnRules(scene.universe, scene.limits, approval=RULES, **own)
+    rules = StrategyRules(scene.universe, scene.limits, approval=RULES, **own)
     return replace(usual, rules=replace(usual.rules, own={"flow": rules, "momentum": rules}))
 
 

@@ -10,7 +10,7 @@ from tests.kit.values import Killed, limits
 from tradebot.desk.snapshot import take_desk
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentState, Operation
-from tradebot.model.limits import OwnRules
+from tradebot.model.limits import StrategyRules
 from tradebot.model.order import Execution, LastStep, Order, Reply, Style
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
@@ -24,7 +24,7 @@ PASSIVE = Execution(Style.PASSIVE, patience_s=60, steps=3)
 def world(scene: Scene, execution: Execution, side: Side | None = None) -> World:
     """Return the scene's world, in which entries are sent this way, and one is wanted if there is a side."""
     made = scene.world(*([] if side is None else [wanted("AAPL", side=side)]))
-    own = OwnRules(NAMES, scene.limits, execution=execution)
+    own = StrategyRules(NAMES, scene.limits, execution=execution)
     return replace(made, rules=replace(made.rules, own={"flow": own}))
 
 

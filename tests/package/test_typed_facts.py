@@ -75,7 +75,7 @@ EXCEPTIONS = {
     "tradebot/signals/subjects/insiders.py": "the source's words for a trade, and its ranges of amounts",
     "tradebot/signals/fields.py": "the venue's symbols of options",
     "tradebot/views/trades/account_trades.py": "the venue's symbols of options and of cryptocurrencies",
-    "tradebot/adapters/facts/facts.py:going_on": "the names of a class's methods",
+    "tradebot/adapters/facts/facts.py:retry_when_damaged": "the names of a class's methods",
     "tradebot/replaying/record_writer.py": "the names of classes, of ports and of their methods",
     "tradebot/replaying/passes.py:questions": "the names of methods",
     "tradebot/replaying/port_recording.py:_is_port": "the names of ports and of their methods",

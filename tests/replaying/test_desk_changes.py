@@ -9,7 +9,7 @@ from tests.kit.core import recorded
 from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.values import NOW, SESSION, ago, book, books, desk, fill, listing, quote
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.desk import Desk, Span, Stake
+from tradebot.model.desk import Desk, ExposureRange, StrategyExposure
 from tradebot.model.struct_tools import replace
 from tradebot.replaying.desk_changes import (
     Filled,
@@ -42,8 +42,8 @@ def holding(quantity: str = "10") -> Desk:
             sector_exposure={"technology": worth + 500},
             gross=worth + 500,
             held=frozenset({"AAPL"}),
-            spans={"AAPL": Span(shares * 100, shares * 100)},
-            stakes=(Stake("flow", "AAPL", side, worth, True),),
+            spans={"AAPL": ExposureRange(shares * 100, shares * 100)},
+            stakes=(StrategyExposure("flow", "AAPL", side, worth, True),),
             day_results={"flow": D(0)},
         ),
     )
@@ -77,7 +77,7 @@ def test_without_a_position_its_exposure_is_gone_and_its_worth_is_cash(quantity:
     assert (after.positions, after.net, after.book.held) == ((), {"AAPL": D(0)}, frozenset())
     assert after.book.exposure == {"AAPL": D(0), "MSFT": D(500)}
     assert (after.book.gross, after.book.stakes) == (D(500), ())
-    assert after.book.spans["AAPL"] == Span()
+    assert after.book.spans["AAPL"] == ExposureRange()
     assert after.book.buying_power - before.book.buying_power == D(quantity) * 100
     assert after.book.equity == before.book.equity
 
@@ -102,7 +102,7 @@ def test_order_against_what_is_held_closes_that_first(held: str, bought: str, le
 def test_order_larger_than_what_is_held_against_it_turns_the_position() -> None:
     after = with_filled(holding("10"), order("-15"))
     assert (after.net["AAPL"], [one.quantity for one in after.positions]) == (D(-5), [D(-5)])
-    assert after.book.stakes == (Stake("flow", "AAPL", Side.SELL, D(500), True),)
+    assert after.book.stakes == (StrategyExposure("flow", "AAPL", Side.SELL, D(500), True),)
 
 
 @pytest.mark.parametrize(("side", "close", "profit"), [("10", "103", 30), ("10", "98", -20), ("-10", "98", 20)])

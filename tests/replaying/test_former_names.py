@@ -16,7 +16,7 @@ from tradebot.replaying import former_names
 from tradebot.replaying.cycle_comparison import replay
 from tradebot.replaying.former_names import FORMER, field_now, name_now
 from tradebot.replaying.passes import CycleInputs, questions, read_record
-from tradebot.replaying.record_json import record_of, tree_of
+from tradebot.replaying.record_json import record_from_json, record_to_json
 from tradebot.replaying.record_reader import shapes_of
 from tradebot.replaying.record_writer import RecordError, reply_hint, shapes
 
@@ -58,7 +58,7 @@ def test_record_from_before_is_read_and_decided_as_it_was(place: int) -> None:
     taken = (entries, exits, lost_reply)[place](Scene())[-1]
     record = records()[0][place]
     assert is_decided_as_it_was(record, taken)
-    assert is_decided_as_it_was(record_of(tree_of(*record)), taken)
+    assert is_decided_as_it_was(record_from_json(record_to_json(*record)), taken)
 
 
 def test_each_class_field_and_method_of_before_is_known_by_its_name_of_today() -> None:

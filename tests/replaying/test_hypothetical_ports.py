@@ -12,7 +12,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.ports.world import Rules
-from tradebot.replaying.hypothetical_ports import decide, given_other, recorded_before, supposed_tape
+from tradebot.replaying.hypothetical_ports import decide, recorded_before, supposed_tape, with_inputs
 from tradebot.replaying.passes import RecordedCycle, bytes_of
 
 
@@ -92,5 +92,5 @@ def test_pass_can_be_decided_on_another_desk() -> None:
     record = taken.record
     desk = record.given.desk
     quotes = {symbol: quote for symbol, quote in desk.quotes.items() if symbol != "MSFT"}
-    now = suppose(given_other(record, desk=replace(desk, quotes=quotes)), taken.rules)
+    now = suppose(with_inputs(record, desk=replace(desk, quotes=quotes)), taken.rules)
     assert ends(now) == {"MSFT": Gate.QUOTE_FRESH, "AAPL": None, "JPM": Gate.SCORE}

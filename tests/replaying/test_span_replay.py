@@ -12,7 +12,7 @@ from tests.kit.core.scene import Scene, call, evaluate_exits, wanted
 from tests.kit.values import SESSION, exit_rules, quote
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Desk, Span
+from tradebot.model.desk import Desk, ExposureRange
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
@@ -28,7 +28,7 @@ from tradebot.replaying.span_replay import (
     Ends,
     ExitPassMoment,
     OverSpan,
-    Passed,
+    ReplayedCycle,
     SpanState,
     by_filters_alone,
     ended_in,
@@ -61,7 +61,7 @@ def with_limits(rules: Rules, **limits: Any) -> Rules:
     return replace(rules, limits=rules.limits.model_copy(update=limits))
 
 
-def what_if(taken: Sequence[Taken], *, whole: bool = True, **limits: Any) -> list[Passed]:
+def what_if(taken: Sequence[Taken], *, whole: bool = True, **limits: Any) -> list[ReplayedCycle]:
     rules = with_limits(taken[0].rules, **limits)
 
     def change(one: Body, around: RecordEnvironment) -> ChangedRecord:
@@ -75,7 +75,7 @@ def ends(cycle: CycleRecord) -> dict[str, str]:
     return {one.candidate.symbol: one.terminal.gate.value if one.terminal else "" for one in cycle.candidates}
 
 
-def named(found: Passed) -> dict[str, str]:
+def named(found: ReplayedCycle) -> dict[str, str]:
     return {symbol: end.gate for (_, symbol, _), end in found.now.items()}
 
 
@@ -104,7 +104,10 @@ def sheet(desk: Desk) -> dict[str, Any]:
     book = desk.book
     amounts = {name: dict(getattr(book, name)) for name in ("exposure", "sector_exposure", "spans")}
     return {
-        **{name: {key: one for key, one in found.items() if one not in (0, Span())} for name, found in amounts.items()},
+        **{
+            name: {key: one for key, one in found.items() if one not in (0, ExposureRange())}
+            for name, found in amounts.items()
+        },
         **{name: getattr(book, name) for name in ("equity", "buying_power", "gross", "held", "working")},
         "entries": sorted((one.strategy, one.symbol, one.at) for one in book.entries),
         "stakes": sorted((one.symbol, one.side, one.usd, one.held) for one in book.stakes),

@@ -17,7 +17,7 @@ from tradebot.model.flow import Intake
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import Needs, Open, StrategyView
-from tradebot.replaying.hypothetical_ports import decide, given_other
+from tradebot.replaying.hypothetical_ports import decide, with_inputs
 from tradebot.replaying.passes import read_record
 from tradebot.replaying.strategy_replay import PastStores, ReplayedStrategy, StrategyAnswers
 from tradebot.strategies.filters import StrategyFilter
@@ -98,7 +98,7 @@ def test_strategy_that_was_not_due_is_not_asked_again() -> None:
     assert proposed is not None
     slot = StrategySlot("flow", SESSION.date, "open+5m", SESSION.open, SESSION.close)
     own = proposed.own._replace(waiting=(WaitingStrategy("flow", slot),))
-    waited = given_other(taken.record, proposed=replace(proposed, candidates=(), own=own))
+    waited = with_inputs(taken.record, proposed=replace(proposed, candidates=(), own=own))
     one = ReplayedStrategy("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
     assert StrategyAnswers(waited, taken.rules, stored).to([one], taken.rules) == (waited, frozenset())
 

@@ -27,7 +27,7 @@ from tradebot.reconciliation.differences import booked_behind, compare
 from tradebot.reconciliation.read_books import read_books
 from tradebot.views.status import profit
 from tradebot.views.trades.history import History
-from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pieces import break_down_profit
 from tradebot.views.trades.pnl import ProfitGrouping, pnl
 
 MULTIPLIERS = {"AAPL": Decimal(1), "ES": Decimal(50), "XBT": Decimal("0.001")}
@@ -196,7 +196,7 @@ def test_reports_divide_the_change_of_an_account_without_a_rest(
     settlement: Settlement, days: list[Traded | Moved]
 ) -> None:
     lived = live(settlement, days)
-    found = pnl(breakdown(history(lived)), ProfitGrouping.SYMBOL)
+    found = pnl(break_down_profit(history(lived)), ProfitGrouping.SYMBOL)
     total, (own, theirs) = found.total, values(lived)
     assert total.realized_usd + total.open_usd + total.funding_usd + total.fees_usd == total.total_usd == own
     assert own == pytest.approx(theirs, abs=Decimal("1e-15"))

@@ -20,7 +20,7 @@ from tradebot.app.loading import Options
 from tradebot.app.wiring import App, open_app
 from tradebot.model.candidate import Side
 from tradebot.model.desk import Desk
-from tradebot.model.limits import OwnRules
+from tradebot.model.limits import StrategyRules
 from tradebot.model.record import CandidateRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import Open
@@ -41,7 +41,7 @@ def world(app: App, *wants: Open) -> World:
     usual = app.world(proposing=False)
     rules = usual.rules
     small = {"max_order_notional_usd": D(9_000), "cooldown_s": 0, "duplicate_window_s": 0, "loss_cooldown_s": 0}
-    own = OwnRules(SYMBOLS, rules.limits.model_copy(update=small), D(1))
+    own = StrategyRules(SYMBOLS, rules.limits.model_copy(update=small), D(1))
     rules = replace(rules, own={**rules.own, "steps": own}, own_exits={**rules.own_exits, "steps": RULES})
     return replace(usual, rules=rules, strategies=(Wanting(*wants, name="steps"),))
 

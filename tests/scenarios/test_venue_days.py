@@ -13,7 +13,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.account_trades import account_trades
-from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pieces import break_down_profit
 from tradebot.views.trades.pnl import ProfitGrouping, pnl
 from tradebot.views.trades.tax import tax_year
 from tradebot.views.trades.tax_lots import Method
@@ -44,7 +44,7 @@ THANKSGIVING = datetime(2026, 11, 26, 15, tzinfo=UTC)
 def test_profit_trades_and_taxes_have_the_same_date(venue: VenueDay, at: datetime, trade_date: str) -> None:
     fills = fill(1, price="50", at=BOUGHT), fill(2, side=Side.SELL, price="60", at=at)
     known = replace(tax_history(fills, until="2026-12-31"), day=venue)
-    earned = [row.name for row in pnl(breakdown(known), ProfitGrouping.DAY).rows if row.realized_usd]
+    earned = [row.name for row in pnl(break_down_profit(known), ProfitGrouping.DAY).rows if row.realized_usd]
     assert earned == [trade_date]
     assert [str(trade.day) for trade in account_trades(known).trades] == ["2026-11-20", trade_date]
     assert [str(row.sold) for row in tax_year(known, 2026, Method.FIFO).rows] == [trade_date]

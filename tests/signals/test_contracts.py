@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.kit.values import NOW
 from tradebot.model.fact_kind import Breach, CheckedReply, ContractFinding, NullCounts
 from tradebot.signals.bulk_fields import columns
-from tradebot.signals.contracts import LONGEST_EXAMPLE, broken, check, drifts, more_nulls
+from tradebot.signals.contracts import LONGEST_EXAMPLE, check, drifts, harmful_drifts, more_nulls
 
 FIELDS = {
     "id": "text",
@@ -147,8 +147,8 @@ def test_drift_is_measured_over_the_replies_about_all_symbols() -> None:
 
 def test_harmful_difference_in_too_many_rows_breaks_the_contract() -> None:
     seen = drifts([reply("AAPL", 100, GONE, NEW)])
-    assert [drift.field for drift in broken(seen, Decimal("0.29"))] == ["price"]
-    assert broken(seen, Decimal("0.30")) == ()
+    assert [drift.field for drift in harmful_drifts(seen, Decimal("0.29"))] == ["price"]
+    assert harmful_drifts(seen, Decimal("0.30")) == ()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.kit.signals.source_rows import GOOD, JUNK, NO_QUOTA, asked, captured, row, seeded, world
 from tests.kit.values import NOW
-from tradebot.adapters.flow.unusual_whales import rows_of
+from tradebot.adapters.flow.unusual_whales import read_rows
 from tradebot.adapters.wire.http import HttpReply
 from tradebot.errors import TemporaryError
 from tradebot.model.flow import FlowAlert, FlowPage, Intake
@@ -54,8 +54,8 @@ def kept(name: str, rows: list[object]) -> Intake:
 def test_body_cut_short_is_a_failed_call_without_rows(name: str, share: float) -> None:
     body = body_of(name)
     with pytest.raises(TemporaryError):
-        rows_of("/api", HttpReply(200, {}, body[: int(len(body) * share)]))
-    assert rows_of("/api", HttpReply(200, {}, body)) == tuple(json.loads(body, parse_float=Decimal)["data"])
+        read_rows("/api", HttpReply(200, {}, body[: int(len(body) * share)]))
+    assert read_rows("/api", HttpReply(200, {}, body)) == tuple(json.loads(body, parse_float=Decimal)["data"])
 
 
 def cut(rows: list[dict[str, object]], share: float) -> tuple[list[object], int]:

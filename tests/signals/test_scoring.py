@@ -15,26 +15,26 @@ from tests.kit.values import DAY, NOW, ago, known
 from tradebot.model.candidate import Input
 from tradebot.model.struct_tools import replace
 from tradebot.signals.components import component_names, component_of
-from tradebot.signals.scoring import NumberFormat, ScoreComponent, ScoringInputs, evaluate, names, still_counts
+from tradebot.signals.scoring import NumberFormat, ScoreComponent, ScoringInputs, evaluate, is_fresh, names
 from tradebot.signals.subjects.volatility import IV_RANK_KIND
 
 HOUR = replace(IV_RANK_KIND, max_age_s=3600)
 
 
 def test_time_counts_until_it_is_older_than_the_limit() -> None:
-    assert still_counts(HOUR, ago(3600), NOW)
-    assert not still_counts(HOUR, ago(3601), NOW)
+    assert is_fresh(HOUR, ago(3600), NOW)
+    assert not is_fresh(HOUR, ago(3601), NOW)
 
 
 def test_age_of_a_date_is_counted_from_its_end_in_new_york() -> None:
     end = datetime(2026, 11, 17, 5, tzinfo=UTC)
-    assert still_counts(HOUR, DAY, NOW)
-    assert still_counts(HOUR, DAY, end + timedelta(hours=1))
-    assert not still_counts(HOUR, DAY, end + timedelta(hours=1, seconds=1))
+    assert is_fresh(HOUR, DAY, NOW)
+    assert is_fresh(HOUR, DAY, end + timedelta(hours=1))
+    assert not is_fresh(HOUR, DAY, end + timedelta(hours=1, seconds=1))
 
 
 def test_fact_of_any_age_counts_without_a_limit() -> None:
-    assert still_counts(replace(IV_RANK_KIND, max_age_s=None), DAY - timedelta(days=4000), NOW)
+    assert is_fresh(replace(IV_RANK_KIND, max_age_s=None), DAY - timedelta(days=4000), NOW)
 
 
 class Facts(NamedTuple):

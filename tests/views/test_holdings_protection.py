@@ -18,7 +18,7 @@ from tradebot.model.order import OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED, EntryTerms, Lot, Position
 from tradebot.model.record import DOUBTED, EXITING, Gap
 from tradebot.model.struct_tools import replace
-from tradebot.views.holdings import Holding, PositionProtection, Uncovered, holdings, protection_of
+from tradebot.views.holdings import Holding, PositionProtection, StopGap, holdings, protection_of
 
 D = Decimal
 HEADINGS = {"STOP_LOSS": "stop"}
@@ -54,7 +54,7 @@ def two_pairs(first: str, second: str) -> PendingWork:
             pair("10"),
             LISTED,
             "10",
-            Uncovered.FRACTION,
+            StopGap.FRACTION,
             "stop 95.00, target 110.00 for 10; the rest: the bot's stop, stops for fractional "
             "shares can't rest at the broker",
         ),
@@ -63,18 +63,18 @@ def two_pairs(first: str, second: str) -> PendingWork:
             NOTHING,
             LISTED,
             "0",
-            Uncovered.FRACTION,
+            StopGap.FRACTION,
             "the bot's stop, stops for fractional shares can't rest at the broker",
         ),
-        (held("10", ADOPTED), NOTHING, LISTED, "0", Uncovered.ADOPTED, "the bot's stop, it was adopted"),
-        (held("10"), NOTHING, ONLY_TIME, "0", Uncovered.NO_STOP_RULE, "none, no stop rule is in force"),
-        (held("10"), NOTHING, LISTED, "0", Uncovered.NOT_PLACED, "the bot's stop"),
+        (held("10", ADOPTED), NOTHING, LISTED, "0", StopGap.ADOPTED, "the bot's stop, it was adopted"),
+        (held("10"), NOTHING, ONLY_TIME, "0", StopGap.NO_STOP_RULE, "none, no stop rule is in force"),
+        (held("10"), NOTHING, LISTED, "0", StopGap.NOT_PLACED, "the bot's stop"),
         (
             held("10"),
             PendingWork(resting=(RestingPrice(D(110), D(10), False),)),
             LISTED,
             "0",
-            Uncovered.NOT_PLACED,
+            StopGap.NOT_PLACED,
             "only target 110.00; the bot's stop",
         ),
         (
@@ -82,7 +82,7 @@ def two_pairs(first: str, second: str) -> PendingWork:
             pair("4"),
             LISTED,
             "4",
-            Uncovered.NOT_PLACED,
+            StopGap.NOT_PLACED,
             "stop 95.00, target 110.00 for 4; the rest: the bot's stop",
         ),
         (
@@ -90,23 +90,23 @@ def two_pairs(first: str, second: str) -> PendingWork:
             REFUSED,
             LISTED,
             "0",
-            Uncovered.REFUSED,
+            StopGap.REFUSED,
             "the bot's stop, the broker refused it: 40310000 no pairs here",
         ),
     ],
 )
 def test_position_shows_what_rests_and_which_rule_protects_the_rest(
-    position: Position, work: PendingWork, rules: Exits, covered: str, why: Uncovered | None, words: str
+    position: Position, work: PendingWork, rules: Exits, covered: str, why: StopGap | None, words: str
 ) -> None:
     found = protection_of(WatchedPosition(position, D(100)), work, rules, None, NOW, at_venue=True)
     assert (found.covered, found.why) == (D(covered), why and why.value)
-    assert (found.rule is None) is (why in (None, Uncovered.NO_STOP_RULE))
+    assert (found.rule is None) is (why in (None, StopGap.NO_STOP_RULE))
     assert positions.protection(found, HEADINGS, "AAPL") == words
 
 
 def test_half_a_share_is_no_fraction_where_lots_are_smaller() -> None:
     one = WatchedPosition(held("0.5"), D(100), EntryTerms(instrument=instrument(lot=D("0.1"))))
-    assert protection_of(one, NOTHING, LISTED, None, NOW, at_venue=True).why == Uncovered.NOT_PLACED.value
+    assert protection_of(one, NOTHING, LISTED, None, NOW, at_venue=True).why == StopGap.NOT_PLACED.value
 
 
 def test_refusal_older_than_the_position_is_ignored() -> None:
@@ -114,11 +114,11 @@ def test_refusal_older_than_the_position_is_ignored() -> None:
     found = protection_of(
         WatchedPosition(held("10"), D(100)), replace(REFUSED, refused=early), LISTED, None, NOW, at_venue=True
     )
-    assert (found.why, found.refusal) == (Uncovered.NOT_PLACED.value, None)
+    assert (found.why, found.refusal) == (StopGap.NOT_PLACED.value, None)
 
 
 def test_every_protection_reason_has_its_own_words() -> None:
-    known = {EXITING, DOUBTED, OrderStatus.UNKNOWN.value, *(why.value for why in Uncovered)}
+    known = {EXITING, DOUBTED, OrderStatus.UNKNOWN.value, *(why.value for why in StopGap)}
     assert set(positions.WHY) == known
 
 
@@ -211,4 +211,4 @@ def test_protecting_rule_is_the_one_with_the_nearest_stop(side: int) -> None:
         found = protection_of(
             WatchedPosition(held(str(10 * side)), D(best)), NOTHING, LISTED, None, NOW, at_venue=False
         )
-        assert (found.rule, found.why) == (rule, Uncovered.BY_SETTING.value)
+        assert (found.rule, found.why) == (rule, StopGap.BY_SETTING.value)

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.kit.values import NOW, there
-from tradebot.model.parity import DayParity, DifferenceType, ParityCause, ParityDifference, by_cause
+from tradebot.model.parity import DayParity, DifferenceType, ParityCause, ParityDifference, group_by_cause
 from tradebot.model.record import Job
 from tradebot.views.parity import day_in_words, in_words, over_time
 
@@ -21,7 +21,7 @@ def differing(what: DifferenceType, cause: ParityCause, cost: str = "0") -> Pari
 
 def day(number: int = 0, worse: str = "0", *found: ParityDifference, assumed: str = "2") -> DayParity:
     numbers = Decimal(worse), Decimal(10_000), Decimal(assumed)
-    return DayParity(FIRST + timedelta(number), "1", True, 5, 40, 6, 4, by_cause(found), found, *numbers)
+    return DayParity(FIRST + timedelta(number), "1", True, 5, 40, 6, 4, group_by_cause(found), found, *numbers)
 
 
 LATE = differing(DifferenceType.DECISION, ParityCause.LATE_DATA)

@@ -45,7 +45,7 @@ from tradebot.views.status import (
 from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import trades
-from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pieces import break_down_profit
 from tradebot.views.trades.pnl import ProfitGrouping, pnl
 from tradebot.views.trades.trade_row import Choice
 
@@ -126,7 +126,7 @@ def test_day_profit_from_few_records_equals_that_from_all(past: History) -> None
     ours = replace(ours, ends=(*ends, end((day - on(0).date()).days, marks)))
     found = of_last_day(ours)
     if found is not None:
-        whole = pnl(breakdown(ours), ProfitGrouping.DAY, Choice(DateRange(day, day))).total
+        whole = pnl(break_down_profit(ours), ProfitGrouping.DAY, Choice(DateRange(day, day))).total
         assert (found.realized_usd, found.fees_usd, found.trades_closed) == (
             whole.realized_usd,
             whole.fees_usd,

@@ -12,7 +12,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.struct_tools import replace
 from tradebot.replaying.desk_changes import Filled
-from tradebot.replaying.span_replay import SENT, CandidateEnd, Passed
+from tradebot.replaying.span_replay import SENT, CandidateEnd, ReplayedCycle
 from tradebot.replaying.strategy_replay import Unanswered
 from tradebot.views.what_if_span import Later, earned_by, what_if_span
 
@@ -36,9 +36,9 @@ def filled(session: date, side: Side = Side.BUY) -> Filled:
 
 def passed(
     then: dict[str, CandidateEnd], now: dict[str, CandidateEnd], *more: Filled, fewer: Sequence[Filled] = ()
-) -> Passed:
+) -> ReplayedCycle:
     before, after = ({("flow", symbol, Purpose.OPEN): end for symbol, end in each.items()} for each in (then, now))
-    return Passed(before, after, more, tuple(fewer))
+    return ReplayedCycle(before, after, more, tuple(fewer))
 
 
 def nothing(orders: Sequence[Filled]) -> Later:

@@ -48,7 +48,7 @@ class ReplayedFacts(Struct, frozen=True):
 
 
 @contextmanager
-def past_of(
+def world_as_of(
     app: App, session: date, at: datetime | None, progress: Progress = lambda done, total: None
 ) -> Iterator[tuple[World, ReplayedFacts]]:
     """Yield a pass's ports with the facts known at a time of a session, by default the time of its last archived reply.

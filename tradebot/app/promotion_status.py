@@ -110,7 +110,7 @@ def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) ->
     return allotment * (app.settings.promotion.small_fraction if small else 1)
 
 
-def unproven(app: App) -> tuple[str, ...]:
+def unproven_strategies(app: App) -> tuple[str, ...]:
     """Return a sentence for each strategy that may trade real money without evidence, and since when."""
     promotions, unproven = app.books.promotions.every(), list[str]()
     for name in dict.fromkeys(promotion.strategy for promotion in promotions):

@@ -13,7 +13,7 @@ from tradebot.app.flow_plan import allowance_of
 from tradebot.app.settings import Settings
 from tradebot.app.settings_schema import Sections
 from tradebot.app.venues import driver_for
-from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, OwnRules
+from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, StrategyRules
 from tradebot.model.record import Job
 from tradebot.model.registry import UNSORTED
 from tradebot.model.struct_tools import replace
@@ -125,11 +125,11 @@ class CurrentRules:
     def surroundings(self) -> "RecordEnvironment":
         """Return the sources of the last rules, as a pass record has them."""
         if self._surroundings is None:
-            self._surroundings = surroundings_of(self._settings, *self._based_on)
+            self._surroundings = record_environment(self._settings, *self._based_on)
         return self._surroundings
 
 
-def surroundings_of(settings: Settings, accepted: Baseline | None, discovered: Sequence[str]) -> "RecordEnvironment":
+def record_environment(settings: Settings, accepted: Baseline | None, discovered: Sequence[str]) -> "RecordEnvironment":
     """Return the settings in force, from which the rules can be rebuilt."""
     from tradebot.replaying.passes import RecordEnvironment
 
@@ -155,7 +155,7 @@ def discovered_last(settings: Settings, recorded: Callable[[], Facts | None]) ->
 
 def _own(
     settings: Sections, everything: Sequence[str], stands_for: Callable[[str], str], *, asks: bool
-) -> Iterator[tuple[str, OwnRules]]:
+) -> Iterator[tuple[str, StrategyRules]]:
     """Yield the rules of each strategy in use."""
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
@@ -165,7 +165,7 @@ def _own(
         approval = _if_approval_needed(settings.approval_of(name)) if asks else None
         yield (
             name,
-            OwnRules(
+            StrategyRules(
                 universe,
                 limits,
                 allotments[name],

@@ -62,7 +62,7 @@ class Settings(Sections):
 
     @model_validator(mode="after")
     def _relations(self, info: ValidationInfo) -> "Settings":
-        if problems := list(settings_checks.problems(self, flow_must_fit=info.context is not PLANNING)):
+        if problems := list(settings_checks.find_contradictions(self, flow_must_fit=info.context is not PLANNING)):
             raise ValueError("\n".join(problems))
         return self
 

@@ -48,7 +48,7 @@ The bot itself watches the stops; no stop orders rest at the venue.
 """
 
 
-def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]:
+def find_contradictions(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]:
     """Yield each contradiction between settings, with an example.
 
     If `flow_must_fit` is False, don't check that flow can be fetched in time.
@@ -98,7 +98,7 @@ def _fits_the_venue(settings: Sections, venue: Capabilities) -> Iterator[str]:
         yield f"exits.protection {settings.exits.protection}: {venue.title} has no resting stop orders; set it to bot"
 
 
-def overridden(settings: Sections) -> Iterator[str]:
+def find_ineffective(settings: Sections) -> Iterator[str]:
     """Yield a sentence for each setting without effect: strategies' own limits, and variants of smart-money strategies.
 
     Such a limit is wider than the account's, and such a variant equals the default.

@@ -46,7 +46,7 @@ BY = "shadow"
 """The user who creates its folder and accepts its configuration, which follows the bot's."""
 
 
-def in_shadow(app: App) -> Mapping[str, str]:
+def shadow_reasons(app: App) -> Mapping[str, str]:
     """Return why each strategy in shadow is there: because of its settings, or because it isn't promoted to real
     money.
     """

@@ -134,7 +134,7 @@ class ThresholdSetting(Struct, frozen=True):
         return ".".join(self.path)
 
 
-def reads(
+def settings_read_by(
     settings: Sections, strategy: str, question: ThresholdQuestion, filters: Mapping[str, Sequence[str]]
 ) -> list[ThresholdSetting]:
     """Return the settings that a check of a strategy's candidate reads, starting with its limits.
@@ -162,7 +162,9 @@ def threshold_of(
     if number is None:
         return None
     filters = filter_settings(settings, strategy) if question.gate is Gate.STRATEGY else {}
-    return next((read for read in reads(settings, strategy, question, filters) if read.value == number), None)
+    return next(
+        (read for read in settings_read_by(settings, strategy, question, filters) if read.value == number), None
+    )
 
 
 def _sizes(name: str, way: int, *, fits: bool) -> bool:

@@ -22,7 +22,7 @@ from tradebot.app.rules import in_force
 from tradebot.app.settings import Settings, shipped_path, validate
 from tradebot.app.universe import read_universe
 from tradebot.errors import ConfigurationError, OperatorError
-from tradebot.model.limits import OwnRules
+from tradebot.model.limits import StrategyRules
 from tradebot.model.trading import Baseline
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Rules
@@ -218,7 +218,7 @@ def _different(was: Mapping[str, Any], becomes: Mapping[str, Any]) -> Iterator[s
     return (key for key in {**was, **becomes} if was.get(key) != becomes.get(key))
 
 
-def _visible_rules(own: OwnRules) -> tuple[Any, ...]:
+def _visible_rules(own: StrategyRules) -> tuple[Any, ...]:
     """Return the rules that a strategy sees, or that its answer is checked against."""
     return tuple(own.universe), own.wants, own.costs, own.allotment_fraction
 

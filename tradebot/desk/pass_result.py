@@ -29,9 +29,9 @@ from tradebot.model.record import (
     NOT_PLACED,
     CandidateRecord,
     CycleRecord,
+    ExitPrice,
     Gap,
     Job,
-    Mark,
     StrategyRefusal,
 )
 from tradebot.model.resting_orders import HoldingKey, Resting, resting_among
@@ -119,7 +119,7 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
         world.mode_name,
         dry_run=world.dry_run,
         equity=desk.account.equity,
-        marks=tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted),
+        marks=tuple(ExitPrice(p.symbol, exit_price(p, quote)) for p, quote in quoted),
         # After the close, some venues already report the account's value at the close.
         last_close=desk.account.last_equity if desk.session and desk.session.contains(desk.now) else None,
         margin=desk.book.margin.as_observed(desk.book.equity) if desk.book.margin else None,

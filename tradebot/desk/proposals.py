@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 
 from tradebot.desk.listing_lookup import NOT_LISTED
 from tradebot.desk.registry import look_at_coins, look_for_coins
-from tradebot.desk.shocks import Moves, recent_shocks
+from tradebot.desk.shocks import RecentShocks, recent_shocks
 from tradebot.desk.strategy_slots import SlotPlan, claim_slots, plan_slots
 from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder
 from tradebot.desk.want_validation import OWN_SOURCE, reject_excess_wants, validate_wants
@@ -22,7 +22,7 @@ from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
 from tradebot.model.instrument import ONE, Listing, whole_lots
-from tradebot.model.limits import OwnRules, TargetBounds
+from tradebot.model.limits import StrategyRules, TargetBounds
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
@@ -47,7 +47,7 @@ class Proposals(Struct, frozen=True):
     own: SlotPlan = SlotPlan()
     reads: Mapping[str, frozenset[str]] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
-    moves: Moves | None = None
+    moves: RecentShocks | None = None
 
 
 def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Proposals:
@@ -115,7 +115,7 @@ def build_answer(
     slot: StrategySlot | None,
 ) -> StrategyAnswer:
     """Return a strategy's result for its inputs: candidates, or the reason for refusing all of it."""
-    result = strategy_inputs.unmet or answer_of(strategy, strategy_inputs.view, rules.of(strategy.name).wants)
+    result = strategy_inputs.unmet or ask_strategy(strategy, strategy_inputs.view, rules.of(strategy.name).wants)
     if isinstance(result, Decision):
         return StrategyAnswer((), strategy_inputs.left_out, result)
     named, candidates, refused = (
@@ -137,7 +137,7 @@ def inputs_for_strategy(sights: ViewBuilder, strategy: Strategy, slot: StrategyS
     return sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
 
 
-def answer_of(strategy: Strategy, view: StrategyView, most: TargetBounds | None) -> tuple[Want, ...] | Decision:
+def ask_strategy(strategy: Strategy, view: StrategyView, most: TargetBounds | None) -> tuple[Want, ...] | Decision:
     """Return a strategy's wants, or why its whole result is refused."""
     answer = strategy.propose(view)
     if isinstance(answer, Decision):
@@ -203,7 +203,8 @@ def pending_changes(
     """
     remaining = (candidate for candidate in proposed.candidates if (candidate.strategy, candidate.symbol) not in done)
     changes = [
-        change_to(_as_listed(candidate, desk), desk, world.rules.of(candidate.strategy)) for candidate in remaining
+        target_to_order(_as_listed(candidate, desk), desk, world.rules.of(candidate.strategy))
+        for candidate in remaining
     ]
     closed = next((gate for gate in (permission_to_enter(desk), trading_state(desk)) if not gate.passed), None)
     if closed is not None and closed.reason is not Reason.FLATTEN:
@@ -251,7 +252,7 @@ def leave_target_unchanged(candidate: Candidate, why: Reason | None) -> Candidat
     return replace(candidate, decisions=tuple(decisions))
 
 
-def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
+def target_to_order(candidate: Candidate, desk: Desk, own: StrategyRules) -> Candidate:
     """Turn a target into an order to open, reduce or close, with the decision behind it; return other wants unchanged.
 
     For a target on the opposite side, the position is closed first; the remainder follows once it is closed. A change
@@ -259,7 +260,7 @@ def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
     """
     if candidate.want is not WantKind.TARGET:
         return candidate
-    held_quantity = held_by(desk, candidate.strategy, candidate.symbol)
+    held_quantity = strategy_quantity(desk, candidate.strategy, candidate.symbol)
     wanted = _wanted_shares(candidate, desk, own)
     if wanted is None:
         unpriced = fail_without_quote(Gate.TARGET, desk.rejected_quotes.get(candidate.symbol))
@@ -278,12 +279,12 @@ def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
     return replace(candidate, side=side, purpose=purpose, quantity=quantity, decisions=decisions, why=why)
 
 
-def held_by(desk: Desk, strategy: str, symbol: str) -> Decimal:
+def strategy_quantity(desk: Desk, strategy: str, symbol: str) -> Decimal:
     quantities = (p.quantity for p in desk.positions if (p.strategy, p.symbol) == (strategy, symbol))
     return next(quantities, ZERO)
 
 
-def _wanted_shares(candidate: Candidate, desk: Desk, own: OwnRules) -> Decimal | None:
+def _wanted_shares(candidate: Candidate, desk: Desk, own: StrategyRules) -> Decimal | None:
     """Return the wanted signed shares in whole lots, or None if only a quote could tell.
 
     A weight is a fraction of the allotment's equity, converted at the quote's midpoint. Both are rounded toward zero.
@@ -300,7 +301,7 @@ def _wanted_shares(candidate: Candidate, desk: Desk, own: OwnRules) -> Decimal |
     return whole_lots(candidate.instrument, value / candidate.instrument.notional(ONE, quote.middle))
 
 
-def _is_reached(candidate: Candidate, desk: Desk, own: OwnRules, held_quantity: Decimal, wanted: Decimal) -> bool:
+def _is_reached(candidate: Candidate, desk: Desk, own: StrategyRules, held_quantity: Decimal, wanted: Decimal) -> bool:
     """Return True if no change is needed. A position that isn't wanted at all is closed however small it is."""
     change = abs(wanted - held_quantity)
     if not wanted:

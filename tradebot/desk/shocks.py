@@ -24,14 +24,14 @@ NEARLY = 0.999
 """The share of a limit below which a float is certainly below it."""
 
 
-class Moves(NamedTuple):
+class RecentShocks(NamedTuple):
     """The shocks in minute bars, and the symbols that have bars."""
 
     shocks: tuple[Shock, ...]
     known: frozenset[str]
 
 
-def recent_shocks(world: World, now: datetime) -> Moves | None:
+def recent_shocks(world: World, now: datetime) -> RecentShocks | None:
     """Return the shocks in the bars of the last minutes; None if no limit needs them, or if they can't be read.
 
     All symbols of the bot are checked, because a shock in many symbols blocks all entries. Bars may have to be fetched,
@@ -45,10 +45,12 @@ def recent_shocks(world: World, now: datetime) -> Moves | None:
         series = world.bars.closed(need, world.rules.every_symbol, now)
     except TradebotError:
         return None
-    return Moves(tuple(shock for bars in series.values() for shock in shocks_in_bars(bars, limits)), frozenset(series))
+    return RecentShocks(
+        tuple(shock for bars in series.values() for shock in shocks_in_bars(bars, limits)), frozenset(series)
+    )
 
 
-def shocks_on(world: World, desk: Desk, moves: Moves | None) -> Shocks | None:
+def shocks_on(world: World, desk: Desk, moves: RecentShocks | None) -> Shocks | None:
     """Return the shocks recent enough to make entries wait; None if no limit needs them, or if they are unknown."""
     limits, wait_s = world.rules.limits, world.rules.limits.shock_wait_s
     if wait_s is None or (moves is None and _of_minutes(limits)):

@@ -25,7 +25,7 @@ from tradebot.model.account import Account, AccountValue, BrokerView
 from tradebot.model.bar import ClockReading, Session
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
-from tradebot.model.desk import Book, Desk, Entered, HaltEvidence, OwnOrder, Span
+from tradebot.model.desk import Desk, ExposureRange, HaltEvidence, RiskBook, SessionEntry, StrategyOrder
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_our_order_id
 from tradebot.model.order import Order
@@ -172,7 +172,9 @@ def _other_sessions(books: Books) -> Mapping[str, Session]:
     return {name: session for name, session in sessions if session}
 
 
-def _book(world: World, reading: VenueReading, quotes: Quotes, today: date, listings: Mapping[str, Listing]) -> Book:
+def _book(
+    world: World, reading: VenueReading, quotes: Quotes, today: date, listings: Mapping[str, Listing]
+) -> RiskBook:
     books = reading.books
     worst = book(reading.view, books, world.rules, reading.missing, quotes, session=today, listings=listings)
     own_orders = _own_orders(books, _trading(books, reading.orders))
@@ -189,11 +191,11 @@ def _symbols_with_orphaned_protection(books: Books, orders: Iterable[Order]) -> 
             yield holding[1]
 
 
-def _own_orders(books: Books, trading: Iterable[Order]) -> tuple[OwnOrder, ...]:
+def _own_orders(books: Books, trading: Iterable[Order]) -> tuple[StrategyOrder, ...]:
     """Return our working orders among these, and orders that someone created by replacing ours."""
     owned = ((order, books.intent_behind(order)) for order in trading)
     return tuple(
-        OwnOrder(
+        StrategyOrder(
             record.intent.key.strategy if record else "",
             order.symbol,
             order.side,
@@ -209,9 +211,9 @@ def _trading(books: Books, orders: Iterable[Order]) -> Iterator[Order]:
     return (order for order in orders if not books.protects(order))
 
 
-def _entries_of(recorded: Iterable[IntentRecord]) -> tuple[Entered, ...]:
+def _entries_of(recorded: Iterable[IntentRecord]) -> tuple[SessionEntry, ...]:
     entries = (r.intent for r in recorded if _submits(r) and r.intent.purpose is Purpose.OPEN)
-    return tuple(Entered(i.key.strategy, i.instrument.symbol, i.side, i.at) for i in entries)
+    return tuple(SessionEntry(i.key.strategy, i.instrument.symbol, i.side, i.at) for i in entries)
 
 
 def _submits(record: IntentRecord) -> bool:
@@ -260,7 +262,7 @@ def book(
     *,
     session: date,
     listings: Mapping[str, Listing] = MappingProxyType({}),
-) -> Book:
+) -> RiskBook:
     """Build the worst-case book: each position at the higher of the broker's value and ours, all open orders filled.
 
     Shares that our orders have filled but that no list of fills shows yet count as additional positions. The entries
@@ -276,7 +278,7 @@ def book(
         (*(p.symbol for p in books.totals.own_positions()), *(fill.order.symbol for fill in missing))
     )
     margin = margin_of(view, priced, orders, quotes, listings)
-    return Book(
+    return RiskBook(
         equity=view.account.equity,
         buying_power=(margin.available or Decimal(0)) if margin else view.account.buying_power,
         day_loss=max(view.account.last_equity - view.account.equity, Decimal(0)),
@@ -354,16 +356,16 @@ def account_value(view: BrokerView, quotes: Quotes) -> AccountValue:
 
 def _exposure(
     view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[PossibleExposure]
-) -> tuple[Mapping[str, Decimal], Mapping[str, Span]]:
+) -> tuple[Mapping[str, Decimal], Mapping[str, ExposureRange]]:
     """Return the worst-case exposure by symbol in USD, and the signed range that it may reach.
 
     A position counts at the venue's value or at this pass's price, whichever is more.
     """
-    exposure, spans = defaultdict[str, Decimal](Decimal), defaultdict[str, Span](Span)
+    exposure, spans = defaultdict[str, Decimal](Decimal), defaultdict[str, ExposureRange](ExposureRange)
     for position in view.positions:
         values, span = (position.value, position.value_at(prices[position.symbol])), spans[position.symbol]
         exposure[position.symbol] += max(map(abs, values))
-        spans[position.symbol] = Span(span.lowest + min(values), span.highest + max(values))
+        spans[position.symbol] = ExposureRange(span.lowest + min(values), span.highest + max(values))
     for order in orders:
         exposure[order.symbol] += order.usd
         spans[order.symbol] = spans[order.symbol].with_order(order.side, order.usd)

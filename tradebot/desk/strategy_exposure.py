@@ -21,12 +21,12 @@ from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.bar import Quote
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.desk import Stake
+from tradebot.model.desk import StrategyExposure
 from tradebot.model.instrument import ONE, Listing, notional
 from tradebot.model.intent import Intent, Operation, is_our_order_id
 from tradebot.model.margin import Margin, Place, PositionReach
 from tradebot.model.order import Order
-from tradebot.model.position import EntryTerms, Position, to_nine_places
+from tradebot.model.position import EntryTerms, Position, round_to_nine_places
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.world import Rules
@@ -35,7 +35,7 @@ from tradebot.reconciliation.new_fills import MissingFill
 
 def strategy_exposures(
     view: BrokerView, books: Books, prices: Mapping[str, Decimal], missing: Sequence[MissingFill], rules: Rules
-) -> Iterator[Stake]:
+) -> Iterator[StrategyExposure]:
     """Yield each strategy's exposures in the worst case: every opening order fills at the worst known price.
 
     `prices` are in USD per share. A working exit adds nothing, because its position counts until it fills; an
@@ -49,7 +49,7 @@ def strategy_exposures(
         price = max(prices.get(position.symbol, cost), valued.get(position.symbol, Decimal(0)))
         usd = abs(position.value_at(price))
         lost = risk_of_position(rules_for_risk, books, position) if rules_for_risk else None
-        yield Stake(position.strategy, position.symbol, Side.of(position.quantity), usd, True, lost)
+        yield StrategyExposure(position.strategy, position.symbol, Side.of(position.quantity), usd, True, lost)
     for missing_fill in missing:
         record = books.intent_behind(missing_fill.order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
@@ -66,13 +66,15 @@ def strategy_exposures(
             yield _of(record.intent, record.intent.quantity, usd, rules_for_risk, closes=False)
 
 
-def _of(intent: Intent, quantity: Decimal, usd: Decimal, rules: Rules | None, *, closes: bool) -> Stake:
+def _of(intent: Intent, quantity: Decimal, usd: Decimal, rules: Rules | None, *, closes: bool) -> StrategyExposure:
     """Return the exposure of an order; an order that closes counts on its position's side."""
     sign = intent.side.sign if intent.purpose is Purpose.OPEN else -intent.side.sign
     # Only an order that opens can add to the loss at stops.
     opens = intent.purpose is Purpose.OPEN
     lost = _risk_of_intent(rules, intent, quantity, usd) if rules and opens else Decimal(0)
-    return Stake(intent.key.strategy, intent.instrument.symbol, Side.of(sign), usd, closes, lost if rules else None)
+    return StrategyExposure(
+        intent.key.strategy, intent.instrument.symbol, Side.of(sign), usd, closes, lost if rules else None
+    )
 
 
 def missing_fill_usd(
@@ -236,7 +238,7 @@ def risk_of_position(rules: Rules, books: Books, position: Position) -> Decimal 
     lost, worst = max(position.cost - position.value_at(stop), Decimal(0)), entry_terms.worst_price
     if position.quantity > 0 or worst is None or not worst < position.average_price <= MOST_BETTER * worst:
         return lost
-    return to_nine_places(lost * worst / position.average_price)
+    return round_to_nine_places(lost * worst / position.average_price)
 
 
 def _risk_of_intent(rules: Rules, intent: Intent, quantity: Decimal, usd: Decimal) -> Decimal | None:

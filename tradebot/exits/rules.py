@@ -37,7 +37,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.limits import ExitRules
 from tradebot.model.position import EntryTerms
 from tradebot.model.reasons import Reason
-from tradebot.model.sentences import describe_validation_error, in_yaml, known_name
+from tradebot.model.sentences import describe_validation_error, format_yaml_scalar, known_name
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
 
@@ -134,7 +134,7 @@ def _mistakes(name: str, bad: ValidationError) -> Iterator[str]:
 
 def _as_written(value: object) -> str:
     """Return a value as it is written in the configuration; a string in quotes, so that odd characters show."""
-    return reprlib.repr(value) if isinstance(value, str) else in_yaml(value)[:LONGEST_VALUE]
+    return reprlib.repr(value) if isinstance(value, str) else format_yaml_scalar(value)[:LONGEST_VALUE]
 
 
 def _contradictions(rules: Sequence[ExitRule]) -> Iterator[str]:

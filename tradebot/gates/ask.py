@@ -12,8 +12,8 @@ from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate
 from tradebot.model.costs import Costs
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book, Desk, Entered
-from tradebot.model.limits import HaltRules, Limits, OwnRules
+from tradebot.model.desk import Desk, RiskBook, SessionEntry
+from tradebot.model.limits import HaltRules, Limits, StrategyRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 
@@ -22,7 +22,7 @@ class AccountAsk(Struct, frozen=True, dict=True):
     """The inputs of a gate on the account, the same for every candidate."""
 
     desk: Desk
-    book: Book
+    book: RiskBook
     limits: Limits
     halts: HaltRules
     recorded_ids: Mapping[str, Collection[str]] = field(default_factory=dict)
@@ -33,12 +33,12 @@ class AccountAsk(Struct, frozen=True, dict=True):
         return tuple(ACCOUNT.answers(self))
 
     @cached_property
-    def _strategies(self) -> dict[str, tuple[Book, tuple[Decision, ...]]]:
+    def _strategies(self) -> dict[str, tuple[RiskBook, tuple[Decision, ...]]]:
         # This isn't the strategy's ask, because that refers to this object, and a reference cycle stays in memory until
         # it is collected.
         return {}
 
-    def of(self, strategy: str, rules: OwnRules) -> "StrategyAsk":
+    def of(self, strategy: str, rules: StrategyRules) -> "StrategyAsk":
         """Return the inputs of gates on one strategy; its book is computed only once."""
         exposure = self._strategies.get(strategy)
         if exposure is not None:
@@ -54,7 +54,7 @@ class StrategyAsk(Struct, frozen=True, dict=True):
 
     name: str
     account: AccountAsk
-    book: Book
+    book: RiskBook
     limits: Limits
     decided: tuple[Decision, ...] = ()
 
@@ -98,7 +98,7 @@ class Ask(Struct, frozen=True, dict=True):
         return self.strategy.account.desk
 
     @property
-    def book(self) -> Book:
+    def book(self) -> RiskBook:
         """Return the account's book, including the orders that this pass has already sent."""
         return self.strategy.account.book
 
@@ -116,20 +116,20 @@ class Ask(Struct, frozen=True, dict=True):
         return self.desk.sectors.get(self.candidate.symbol)
 
     @cached_property
-    def _after(self) -> dict[int, Book | None]:
+    def _after(self) -> dict[int, RiskBook | None]:
         return {}
 
-    def after(self, book: Book) -> Book | None:
+    def after(self, book: RiskBook) -> RiskBook | None:
         """Return a book with this entry added at its worst price; None without a price."""
         if id(book) not in self._after:
             self._after[id(book)] = self._with_entry(book)
         return self._after[id(book)]
 
-    def _with_entry(self, book: Book) -> Book | None:
+    def _with_entry(self, book: RiskBook) -> RiskBook | None:
         size, candidate = self.size, self.candidate
         if size is None:
             return None
-        entered = Entered(candidate.strategy, candidate.symbol, candidate.side, self.desk.now)
+        entered = SessionEntry(candidate.strategy, candidate.symbol, candidate.side, self.desk.now)
         worst = (size.notional_usd, self.sector or "", size.quantity, size.limit_price, size.risk_usd)
         return book.with_entry(entered, *worst)
 

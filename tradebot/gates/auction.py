@@ -18,7 +18,7 @@ from tradebot.gates.shared_gates import answer
 from tradebot.model.auction import AuctionRules, PositionValue
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.position import ZERO, to_nine_places
+from tradebot.model.position import ZERO, round_to_nine_places
 from tradebot.model.reasons import Reason
 
 
@@ -31,12 +31,12 @@ def value_of_position(entry_score: float, gain: Decimal, stop: Decimal, rules: A
     """Return the value of a position; `gain` and `stop` are fractions of its entry price, both unrounded."""
     r = gain / stop
     return PositionValue(
-        _exactly(abs(entry_score)), to_nine_places(rules.value_per_r * r), rules.cost, to_nine_places(r)
+        _exactly(abs(entry_score)), round_to_nine_places(rules.value_per_r * r), rules.cost, round_to_nine_places(r)
     )
 
 
 def _exactly(score: float) -> Decimal:
-    return to_nine_places(Decimal(score))
+    return round_to_nine_places(Decimal(score))
 
 
 class Bid(Struct, frozen=True):

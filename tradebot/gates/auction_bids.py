@@ -26,9 +26,9 @@ from tradebot.gates.shared_gates import answer, check_cooldown
 from tradebot.model.auction import AuctionRules, PositionValue
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Desk, Stake
+from tradebot.model.desk import Desk, StrategyExposure
 from tradebot.model.intent import Intent, IntentState
-from tradebot.model.limits import Limits, OwnRules, Protection
+from tradebot.model.limits import Limits, Protection, StrategyRules
 from tradebot.model.margin import ZERO, need_of
 from tradebot.model.position import EntryTerms, Position
 from tradebot.model.reasons import Reason
@@ -44,7 +44,7 @@ class AuctionSettings(Struct, frozen=True):
     """The participants of an auction: their shared rules, and each strategy's configuration by name."""
 
     rules: AuctionRules
-    own: Mapping[str, OwnRules]
+    own: Mapping[str, StrategyRules]
 
 
 def auction_settings(rules: Rules) -> AuctionSettings | None:
@@ -151,7 +151,7 @@ def candidate_bids(desk: Desk, asks: Iterable[Ask], settings: AuctionSettings) -
 
 def _not_filled(account: AccountAsk, settings: AuctionSettings, held_holdings: Set[HoldingKey]) -> Iterator[Bid]:
     """Yield a bid for each entry that may still fill, or has filled but isn't booked; other bids have its margin."""
-    desk, waiting = account.desk, dict[HoldingKey, Stake]()
+    desk, waiting = account.desk, dict[HoldingKey, StrategyExposure]()
     for stake in account.book.stakes:
         holding = stake.strategy, stake.symbol
         if stake.strategy in settings.own and holding not in held_holdings:

@@ -22,7 +22,7 @@ from tradebot.model.limits import (
 )
 from tradebot.model.order import Execution
 from tradebot.model.promotion import PromotionRules, Rung
-from tradebot.model.sentences import in_yaml
+from tradebot.model.sentences import format_yaml_scalar
 from tradebot.model.venue import Settlement
 
 
@@ -395,12 +395,12 @@ def promotion_contradictions(rules: PromotionRules) -> Iterator[str]:
         if step.mean_above is not None and (step.sessions or 0) < FEWEST_FOR_A_MEAN:
             yield (
                 f"promotion.{rung}.mean_above needs sessions of at least {FEWEST_FOR_A_MEAN}, not "
-                f"{in_yaml(step.sessions)}: with fewer, its interval is too narrow"
+                f"{format_yaml_scalar(step.sessions)}: with fewer, its interval is too narrow"
             )
 
 
 def _requires_less(name: str, required: object, least: object) -> str:
     return (
-        f"promotion.{name} {in_yaml(required)} requires less than the rung below it ({least}), which "
+        f"promotion.{name} {format_yaml_scalar(required)} requires less than the rung below it ({least}), which "
         "every strategy there has met already"
     )

@@ -18,7 +18,7 @@ from tradebot.model.candidate import Candidate
 from tradebot.model.costs import round_trip
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import ONE
-from tradebot.model.limits import Limits, OwnRules
+from tradebot.model.limits import Limits, StrategyRules
 from tradebot.model.position import NINE_PLACES, EntryTerms, Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
@@ -49,7 +49,7 @@ def _on_plan(gate: Gate, reads: GateSettings, limit: LimitOf) -> Callable[[PlanQ
     return declare
 
 
-def plan_of(candidate: Candidate, exits: Exits, quote: Quote, own: OwnRules) -> EntryPlan | None:
+def plan_of(candidate: Candidate, exits: Exits, quote: Quote, own: StrategyRules) -> EntryPlan | None:
     """Return an entry's plan from its own stop and targets and its strategy's exits; None if no limit needs it."""
     if all(limit(own.limits) is None for limit in _LIMITS):
         return None

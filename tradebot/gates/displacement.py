@@ -22,7 +22,7 @@ from tradebot.gates.shared_gates import answer, check_cooldown, check_still_held
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book, Desk
+from tradebot.model.desk import Desk, RiskBook
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.limits import DisplacementRules
 from tradebot.model.position import ADOPTED, Position
@@ -192,7 +192,7 @@ def closable_now(desk: Desk, position: Position) -> Iterator[Decision]:
         yield Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.SPLIT_UNPROVEN, ratio, 1)
 
 
-def _frees_room(book: Book, position: Position, failed: Decision) -> Decision:
+def _frees_room(book: RiskBook, position: Position, failed: Decision) -> Decision:
     """Fail if a limit on open positions would still refuse the candidate after the position is closed."""
     assert isinstance(failed.observed, int), "positions are counted"
     assert isinstance(failed.limit, int), "positions are counted"

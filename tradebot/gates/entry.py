@@ -44,14 +44,14 @@ from tradebot.gates.shared_gates import (
 )
 from tradebot.model.candidate import WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book
+from tradebot.model.desk import RiskBook
 from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 
-BooksQuestion = Callable[[Book, Limits, datetime], Decision | None]
-EntryQuestion = Callable[[Ask, Book, Limits], Decision | None]
-BookPredicate = Callable[[Book, Limits], Decision | None]
+BooksQuestion = Callable[[RiskBook, Limits, datetime], Decision | None]
+EntryQuestion = Callable[[Ask, RiskBook, Limits], Decision | None]
+BookPredicate = Callable[[RiskBook, Limits], Decision | None]
 DAILY_LOSS = GateSettings(
     {"max_daily_loss_fraction": "a smaller loss, or the next session"},
     halts={"daily_loss_fraction": "the next session, then unhalt"},
@@ -249,7 +249,7 @@ def _spread(ask: Ask) -> Decision:
 
 
 @_of_books(Gate.NEW_ENTRIES, GateSettings({"max_new_entries": NEXT_PASS}))
-def _new_entries(book: Book, limits: Limits, now: datetime) -> Decision:
+def _new_entries(book: RiskBook, limits: Limits, now: datetime) -> Decision:
     after, limit = len(book.new_entries) + 1, limits.max_new_entries
     return answer(Gate.NEW_ENTRIES, after <= limit, Reason.MAX_NEW_ENTRIES, after, limit)
 
@@ -274,14 +274,14 @@ def _order_notional(ask: Ask) -> Decision:
 
 
 @_on_books(Gate.SYMBOL_NOTIONAL, GateSettings({"max_symbol_fraction": CLOSING}, sized=SMALLER))
-def _symbol_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
+def _symbol_notional(ask: Ask, book: RiskBook, limits: Limits) -> Decision:
     if ask.size is None:
         return fail_unpriced(Gate.SYMBOL_NOTIONAL, limits.max_symbol_fraction)
     return limits_of.symbol_notional(book, limits, ask.candidate.symbol, ask.size.notional_usd)
 
 
 @_on_books(Gate.SECTOR_NOTIONAL, GateSettings({"max_sector_fraction": CLOSING}, sized=SMALLER))
-def _sector_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
+def _sector_notional(ask: Ask, book: RiskBook, limits: Limits) -> Decision:
     limit = limits.max_sector_fraction
     if ask.sector is None:
         return Decision(Gate.SECTOR_NOTIONAL, Verdict.UNKNOWN, Reason.SECTOR_UNKNOWN, None, limit)
@@ -291,14 +291,14 @@ def _sector_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
 
 
 @_on_books(Gate.GROSS_NOTIONAL, GateSettings({"max_gross_fraction": CLOSING}, sized=SMALLER))
-def _gross_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
+def _gross_notional(ask: Ask, book: RiskBook, limits: Limits) -> Decision:
     if ask.size is None:
         return fail_unpriced(Gate.GROSS_NOTIONAL, limits.max_gross_fraction)
     return limits_of.gross_notional(book, limits, ask.size.notional_usd)
 
 
 @_on_books(Gate.OPEN_POSITIONS, GateSettings({"max_open_positions": CLOSING}, displacement=ROOM))
-def _open_positions(ask: Ask, book: Book, limits: Limits) -> Decision:
+def _open_positions(ask: Ask, book: RiskBook, limits: Limits) -> Decision:
     return limits_of.open_positions(book, limits, ask.candidate.symbol)
 
 
@@ -419,7 +419,7 @@ def _loss_cooldown(ask: Ask) -> Decision | None:
 
 
 @_on_books(Gate.THEME_NOTIONAL, GateSettings({"max_theme_fraction": CLOSING}, sized=SMALLER))
-def _theme(ask: Ask, book: Book, limits: Limits) -> Decision | None:
+def _theme(ask: Ask, book: RiskBook, limits: Limits) -> Decision | None:
     limit, symbol = limits.max_theme_fraction, ask.candidate.symbol
     if limit is None:
         return None
@@ -435,7 +435,7 @@ def _on_whole_books(gate: Gate, predicate: BookPredicate, limit: str, clears: st
     """Declare the gates of an optional limit, the account's and a strategy's, on the book after the entry."""
 
     @_on_books(gate, GateSettings({limit: clears}, exits=exits, sized=SMALLER))
-    def evaluate(ask: Ask, book: Book, limits: Limits) -> Decision | None:
+    def evaluate(ask: Ask, book: RiskBook, limits: Limits) -> Decision | None:
         most = getattr(limits, limit)
         if most is None:
             return None

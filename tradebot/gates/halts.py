@@ -17,7 +17,7 @@ from tradebot.gates.margin import maintenance_halt, margin_halt
 from tradebot.gates.portfolio_limits import check_drawdown, daily_loss_halt, equity_floor_halt, share
 from tradebot.gates.shared_gates import answer
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book, Desk
+from tradebot.model.desk import Desk, RiskBook
 from tradebot.model.limits import HaltRules
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
@@ -84,7 +84,7 @@ def venue_drift(desk: Desk, halts: HaltRules) -> Decision:
     return answer(Gate.VENUE_DRIFT, count < limit, Reason.VENUE_DRIFT, count, limit)
 
 
-def positions_halt(book: Book, halts: HaltRules) -> Decision | None:
+def positions_halt(book: RiskBook, halts: HaltRules) -> Decision | None:
     """Compare the number of positions with the number that halts the bot; unfilled orders don't count."""
     if halts.positions is None:
         return None
@@ -94,7 +94,7 @@ def positions_halt(book: Book, halts: HaltRules) -> Decision | None:
     )
 
 
-def symbol_halt(book: Book, halts: HaltRules) -> Decision | None:
+def symbol_halt(book: RiskBook, halts: HaltRules) -> Decision | None:
     """Compare our largest position with the size that halts the bot, as a share of equity."""
     limit = halts.symbol_fraction
     if limit is None:

@@ -15,12 +15,12 @@ from tradebot.gates.gate_declarations import CLOSING, SMALLER, GateSettings
 from tradebot.gates.portfolio_limits import unknown_loss
 from tradebot.gates.shared_gates import answer
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book
+from tradebot.model.desk import RiskBook
 from tradebot.model.limits import HaltRules, Limits
 from tradebot.model.margin import Margin
 from tradebot.model.reasons import Reason
 
-Predicate = Callable[[Book, Margin, Decimal], Decision]
+Predicate = Callable[[RiskBook, Margin, Decimal], Decision]
 HALTING = frozenset({Gate.HELD_MARGIN, Gate.MAINTENANCE_MARGIN})
 """The gates whose limits halt the bot."""
 NOTHING_LEFT = "no equity left"
@@ -66,7 +66,7 @@ def _on_margin(
     GateSettings({"max_margin_fraction": CLOSING}, sized=SMALLER),
     lambda limits, _: limits.max_margin_fraction,
 )
-def initial_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
+def initial_margin(book: RiskBook, margin: Margin, limit: Decimal) -> Decision:
     """Compare the initial margin of the whole book with its limit, as a share of equity."""
     gate, reason = Gate.INITIAL_MARGIN, Reason.MARGIN_ABOVE_MAX
     return _judge_margin(book, margin, limit, gate, reason, le, lambda equity: margin.initial_usd / equity)
@@ -77,7 +77,7 @@ def initial_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     GateSettings({"min_free_margin_fraction": "closing positions, or a deposit"}, sized=SMALLER),
     lambda limits, _: limits.min_free_margin_fraction,
 )
-def free_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
+def free_margin(book: RiskBook, margin: Margin, limit: Decimal) -> Decision:
     """Compare the margin available for more orders with its limit, as a fraction of equity.
 
     It is the venue's available margin, or equity minus the initial margin of the whole book, whichever is less.
@@ -92,7 +92,7 @@ def free_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     GateSettings(halts={"margin_fraction": "closing positions or a deposit, then unhalt"}, sized=SMALLER),
     lambda _, halts: halts.margin_fraction,
 )
-def held_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
+def held_margin(book: RiskBook, margin: Margin, limit: Decimal) -> Decision:
     """Compare the initial margin with the share of equity at which the bot halts."""
     gate, reason = Gate.HELD_MARGIN, Reason.MARGIN_HALT
     return _judge_margin(book, margin, limit, gate, reason, lt, lambda equity: margin.initial_usd / equity)
@@ -103,7 +103,7 @@ def held_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     GateSettings(halts={"maintenance_fraction": "closing positions or a deposit, then unhalt"}, sized=SMALLER),
     lambda _, halts: halts.maintenance_fraction,
 )
-def maintenance_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
+def maintenance_margin(book: RiskBook, margin: Margin, limit: Decimal) -> Decision:
     """Compare maintenance margin with the share of equity that halts the bot; at 100 %, the venue liquidates."""
     gate, reason = Gate.MAINTENANCE_MARGIN, Reason.MAINTENANCE_HALT
     return _judge_margin(book, margin, limit, gate, reason, lt, lambda equity: margin.maintenance_usd / equity)
@@ -114,14 +114,14 @@ def maintenance_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     GateSettings({"min_liquidation_fraction": "closing positions, prices that recover, or a deposit"}, sized=SMALLER),
     lambda limits, _: limits.min_liquidation_fraction,
 )
-def liquidation(book: Book, margin: Margin, limit: Decimal) -> Decision:
+def liquidation(book: RiskBook, margin: Margin, limit: Decimal) -> Decision:
     """Compare every position's distance from its mark to its liquidation price with the minimum."""
     gate, reason = Gate.LIQUIDATION, Reason.LIQUIDATION_TOO_NEAR
     nearest = (liquidation.distance for liquidation in margin.liquidations(book.equity))
     return _judge_margin(book, margin, limit, gate, reason, ge, lambda _: next(nearest, None))
 
 
-def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
+def monitors(book: RiskBook, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
     """Yield the decision of each limit on the account's present book, with the symbol."""
     if book.margin is None:
         return
@@ -132,20 +132,20 @@ def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str
             yield nearest if gate is Gate.LIQUIDATION else "", predicate(book, margin, limit)
 
 
-def margin_halt(book: Book, halts: HaltRules) -> Decision | None:
+def margin_halt(book: RiskBook, halts: HaltRules) -> Decision | None:
     """Compare the initial margin of positions with the share of equity at which the bot halts."""
     limit = halts.margin_fraction
     return None if book.margin is None or limit is None else held_margin(book, book.margin.without_orders, limit)
 
 
-def maintenance_halt(book: Book, halts: HaltRules) -> Decision | None:
+def maintenance_halt(book: RiskBook, halts: HaltRules) -> Decision | None:
     """Compare the maintenance margin of positions with the share of equity at which the bot halts."""
     limit = halts.maintenance_fraction
     return None if book.margin is None or limit is None else maintenance_margin(book, book.margin.without_orders, limit)
 
 
 def _judge_margin(
-    book: Book,
+    book: RiskBook,
     margin: Margin,
     limit: Decimal,
     gate: Gate,

@@ -12,7 +12,7 @@ from msgspec import Struct
 from tradebot.model import variables
 from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
-from tradebot.model.sentences import in_yaml
+from tradebot.model.sentences import format_yaml_scalar
 from tradebot.model.trading import Arming, Difference, Mode, Permission, RungReached
 
 PLACE = "state folder"
@@ -151,7 +151,7 @@ def describe_difference(difference: Difference) -> str:
 
 def _config_text(value: object) -> str:
     """Return a value as it is written in the configuration, truncated if it is long."""
-    text = in_yaml(value)
+    text = format_yaml_scalar(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 

@@ -18,7 +18,7 @@ from tradebot.gates.shared_gates import answer, check_cooldown
 from tradebot.model.account import UNEXPLAINED
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book, Span
+from tradebot.model.desk import ExposureRange, RiskBook
 from tradebot.model.limits import HaltRules, Limits
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
@@ -26,13 +26,13 @@ from tradebot.model.struct_tools import replace
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
-def session_entries(book: Book, limits: Limits, more: int = 0) -> Decision:
+def session_entries(book: RiskBook, limits: Limits, more: int = 0) -> Decision:
     """Compare the number of entries recorded in this session, before they were sent, with its limit."""
     after, limit = len(book.entries) + more, limits.max_session_entries
     return answer(Gate.SESSION_ENTRIES, after <= limit, Reason.MAX_SESSION_ENTRIES, after, limit)
 
 
-def symbol_entries(book: Book, limits: Limits, strategy: str, symbol: str, side: Side, more: int = 0) -> Decision:
+def symbol_entries(book: RiskBook, limits: Limits, strategy: str, symbol: str, side: Side, more: int = 0) -> Decision:
     """Compare how often one strategy entered one side of one symbol in this session with the limit."""
     same = (strategy, symbol, side)
     after = sum((e.strategy, e.symbol, e.side) == same for e in book.entries) + more
@@ -40,7 +40,7 @@ def symbol_entries(book: Book, limits: Limits, strategy: str, symbol: str, side:
     return answer(Gate.SYMBOL_ENTRIES, after <= limit, Reason.MAX_SYMBOL_ENTRIES, after, limit)
 
 
-def order_rate(book: Book, limits: Limits, now: datetime, more: int = 0) -> Decision:
+def order_rate(book: RiskBook, limits: Limits, now: datetime, more: int = 0) -> Decision:
     """Compare the entries of the last second and the last minute with their limits; report the first that fails."""
     spans = ((SECOND, limits.max_orders_per_second), (MINUTE, limits.max_orders_per_minute))
     counted = [(sum(now - span < e.at for e in book.entries) + more, limit) for span, limit in spans]
@@ -48,13 +48,13 @@ def order_rate(book: Book, limits: Limits, now: datetime, more: int = 0) -> Deci
     return answer(Gate.ORDER_RATE, after <= limit, Reason.ORDER_RATE, after, limit)
 
 
-def duplicate_order(book: Book, limits: Limits, symbol: str, side: Side, now: datetime) -> Decision:
+def duplicate_order(book: RiskBook, limits: Limits, symbol: str, side: Side, now: datetime) -> Decision:
     """Fail if the same side of the symbol was entered within the window, by any strategy and under any id."""
     last = max((e.at for e in book.entries if (e.symbol, e.side) == (symbol, side)), default=None)
     return check_cooldown(Gate.DUPLICATE, Reason.DUPLICATE_ORDER, last, now, limits.duplicate_window_s)
 
 
-def rate_monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
+def rate_monitors(book: RiskBook, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
     """Yield the decision of each limit on the session's entries and the newest round trips, with the symbol concerned.
 
     The order rate is evaluated at the time of the newest entry; duplicates are evaluated at the time of each entry.
@@ -75,34 +75,34 @@ def rate_monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[s
 NOTHING = Decimal(0)
 
 
-def open_positions(book: Book, limits: Limits, *more: str) -> Decision:
+def open_positions(book: RiskBook, limits: Limits, *more: str) -> Decision:
     """Compare the number of open or possible positions with its limit; `more` are symbols to open."""
     held_symbols, limit = book.open_symbols, limits.max_open_positions
     after = len(held_symbols) + len([symbol for symbol in more if symbol not in held_symbols])
     return answer(Gate.OPEN_POSITIONS, after <= limit, Reason.MAX_OPEN_POSITIONS, after, limit)
 
 
-def symbol_notional(book: Book, limits: Limits, symbol: str, more_usd: Decimal = NOTHING) -> Decision:
+def symbol_notional(book: RiskBook, limits: Limits, symbol: str, more_usd: Decimal = NOTHING) -> Decision:
     """Compare the exposure in one symbol with its limit, as a share of equity."""
     value = book.exposure.get(symbol, NOTHING) + more_usd
     limit = limits.max_symbol_fraction
     return share(book, Gate.SYMBOL_NOTIONAL, Reason.SYMBOL_NOTIONAL_ABOVE_MAX, value, limit)
 
 
-def sector_notional(book: Book, limits: Limits, sector: str, more_usd: Decimal = NOTHING) -> Decision:
+def sector_notional(book: RiskBook, limits: Limits, sector: str, more_usd: Decimal = NOTHING) -> Decision:
     """Compare the exposure in one sector with its limit, as a share of equity."""
     value = book.sector_exposure.get(sector, NOTHING) + more_usd
     limit = limits.max_sector_fraction
     return share(book, Gate.SECTOR_NOTIONAL, Reason.SECTOR_NOTIONAL_ABOVE_MAX, value, limit)
 
 
-def gross_notional(book: Book, limits: Limits, more_usd: Decimal = NOTHING) -> Decision:
+def gross_notional(book: RiskBook, limits: Limits, more_usd: Decimal = NOTHING) -> Decision:
     """Compare the gross exposure with its limit, as a share of equity."""
     limit = limits.max_gross_fraction
     return share(book, Gate.GROSS_NOTIONAL, Reason.GROSS_NOTIONAL_ABOVE_MAX, book.gross + more_usd, limit)
 
 
-def contracts(book: Book, limits: Limits, more: Decimal = NOTHING) -> Decision | None:
+def contracts(book: RiskBook, limits: Limits, more: Decimal = NOTHING) -> Decision | None:
     """Compare the number of units in positions and orders, over all symbols, with its limit."""
     limit = limits.max_contracts
     if limit is None:
@@ -111,12 +111,12 @@ def contracts(book: Book, limits: Limits, more: Decimal = NOTHING) -> Decision |
     return answer(Gate.CONTRACTS, after <= limit, Reason.CONTRACTS_ABOVE_MAX, after, limit)
 
 
-def theme_of(book: Book, symbol: str) -> str:
+def theme_of(book: RiskBook, symbol: str) -> str:
     """Return a symbol's theme: the symbol itself if it has none, empty if the configuration lists no themes for it."""
     return book.themes.get(symbol, "") or (symbol if symbol in book.themes else "")
 
 
-def theme_notional(book: Book, limits: Limits, theme: str) -> Decision | None:
+def theme_notional(book: RiskBook, limits: Limits, theme: str) -> Decision | None:
     """Compare the exposure in one theme with its limit, as a share of equity."""
     limit = limits.max_theme_fraction
     if limit is None:
@@ -125,7 +125,7 @@ def theme_notional(book: Book, limits: Limits, theme: str) -> Decision | None:
     return share(book, Gate.THEME_NOTIONAL, Reason.THEME_NOTIONAL_ABOVE_MAX, value, limit)
 
 
-def net_notional(book: Book, limits: Limits) -> Decision | None:
+def net_notional(book: RiskBook, limits: Limits) -> Decision | None:
     """Compare longs minus shorts with their limit, as a share of equity on either side.
 
     Open orders count as filled wherever that makes the result larger.
@@ -137,7 +137,7 @@ def net_notional(book: Book, limits: Limits) -> Decision | None:
     return share(book, Gate.NET_NOTIONAL, Reason.NET_NOTIONAL_ABOVE_MAX, value, limit)
 
 
-def beta_notional(book: Book, limits: Limits) -> Decision | None:
+def beta_notional(book: RiskBook, limits: Limits) -> Decision | None:
     """Compare the sum of signed exposure times beta with its limit, as a share of equity.
 
     Open orders count as filled wherever that makes the result larger. A single symbol without a beta leaves the sum
@@ -150,11 +150,11 @@ def beta_notional(book: Book, limits: Limits) -> Decision | None:
     if unknown:
         return Decision(Gate.BETA_NOTIONAL, Verdict.UNKNOWN, Reason.BETA_UNKNOWN, ", ".join(unknown[:3]), limit)
     moved = ((book.betas[symbol], span) for symbol, span in book.spans.items() if any(span))
-    value = _farthest(Span(*sorted((span.lowest * beta, span.highest * beta))) for beta, span in moved)
+    value = _farthest(ExposureRange(*sorted((span.lowest * beta, span.highest * beta))) for beta, span in moved)
     return share(book, Gate.BETA_NOTIONAL, Reason.BETA_NOTIONAL_ABOVE_MAX, value, limit)
 
 
-def concentration(book: Book, limits: Limits) -> Decision | None:
+def concentration(book: RiskBook, limits: Limits) -> Decision | None:
     """Compare the sum of the squares of all positions' fractions of equity with its limit.
 
     This is the Herfindahl index, ignoring cash: a single position of all equity is 1, ten of a tenth each are 0.1.
@@ -179,7 +179,7 @@ def stop_loss(limits: Limits, risk_usd: Decimal | None) -> Decision | None:
     return answer(Gate.STOP_LOSS, risk_usd <= limit, Reason.STOP_LOSS_ABOVE_MAX, risk_usd, limit)
 
 
-def open_risk(book: Book, limits: Limits) -> Decision | None:
+def open_risk(book: RiskBook, limits: Limits) -> Decision | None:
     """Compare the loss if every stop is hit with its limit, as a fraction of equity.
 
     Each position loses from its entry to its stop: nothing, once the stop has moved past the entry. If one has no stop,
@@ -195,7 +195,7 @@ def open_risk(book: Book, limits: Limits) -> Decision | None:
     return share(book, Gate.OPEN_RISK, Reason.OPEN_RISK_ABOVE_MAX, value, limit)
 
 
-def max_drawdown(book: Book, limits: Limits) -> Decision | None:
+def max_drawdown(book: RiskBook, limits: Limits) -> Decision | None:
     """Compare the drawdown from peak equity with the limit that blocks entries, below the one that halts the bot.
 
     While entries are blocked, only open positions can raise the equity again.
@@ -208,7 +208,7 @@ def max_drawdown(book: Book, limits: Limits) -> Decision | None:
     return _drawdown(book, Gate.MAX_DRAWDOWN, limit, reason)
 
 
-def closed_by(book: Book, limits: Limits, now: datetime) -> Iterator[Decision]:
+def closed_by(book: RiskBook, limits: Limits, now: datetime) -> Iterator[Decision]:
     """Yield the account's limits that refuse every entry now."""
     evaluated = (daily_loss(book, limits), max_drawdown(book, limits), equity_floor(book, limits))
     yield from (
@@ -216,32 +216,32 @@ def closed_by(book: Book, limits: Limits, now: datetime) -> Iterator[Decision]:
     )
 
 
-def equity_floor(book: Book, limits: Limits) -> Decision | None:
+def equity_floor(book: RiskBook, limits: Limits) -> Decision | None:
     """Compare the equity with the level below which entries are blocked."""
     return _floor(book, limits.min_equity_usd, Reason.EQUITY_BELOW_FLOOR)
 
 
-def equity_floor_halt(book: Book, halts: HaltRules) -> Decision | None:
+def equity_floor_halt(book: RiskBook, halts: HaltRules) -> Decision | None:
     """Compare the equity with the lower level below which the bot halts."""
     return _floor(book, halts.min_equity_usd, Reason.EQUITY_FLOOR_HALT)
 
 
-def daily_loss(book: Book, limits: Limits) -> Decision:
+def daily_loss(book: RiskBook, limits: Limits) -> Decision:
     """Compare the day's loss with the limit that blocks entries, as a fraction of the day's starting equity."""
     return _day_loss(book, limits.max_daily_loss_fraction, Reason.DAILY_LOSS_REACHED)
 
 
-def daily_loss_halt(book: Book, halts: HaltRules) -> Decision:
+def daily_loss_halt(book: RiskBook, halts: HaltRules) -> Decision:
     """Compare the day's loss with the higher limit that halts the bot."""
     return _day_loss(book, halts.daily_loss_fraction, Reason.DAILY_LOSS_HALT)
 
 
-def check_drawdown(book: Book, halts: HaltRules) -> Decision:
+def check_drawdown(book: RiskBook, halts: HaltRules) -> Decision:
     """Compare the drawdown from peak equity with its limit; in the first pass the peak is the current equity."""
     return _drawdown(book, Gate.DRAWDOWN, halts.drawdown_fraction, Reason.DRAWDOWN_REACHED)
 
 
-def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
+def monitors(book: RiskBook, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
     """Yield the decision of each limit on the account's present book, with the symbol or sector."""
     yield "", daily_loss(book, limits)
     yield "", check_drawdown(book, halts)
@@ -253,7 +253,7 @@ def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str
     yield from exposure_monitors(book, limits)
 
 
-def exposure_monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decision]]:
+def exposure_monitors(book: RiskBook, limits: Limits) -> Iterator[tuple[str, Decision]]:
     """Yield the decision of each limit on a book's exposure, the account's or a strategy's own."""
     yield "", gross_notional(book, limits)
     yield "", open_positions(book, limits)
@@ -267,7 +267,7 @@ def exposure_monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decisio
     yield from ((subject, decision) for subject, decision in (*by_theme, *of_book) if decision)
 
 
-def _farthest(spans: Iterable[Span]) -> Decimal:
+def _farthest(spans: Iterable[ExposureRange]) -> Decimal:
     """Return the largest distance from zero that the sum of these ranges may have."""
     lowest, highest = NOTHING, NOTHING
     for span in spans:
@@ -275,7 +275,7 @@ def _farthest(spans: Iterable[Span]) -> Decimal:
     return max(abs(lowest), abs(highest))
 
 
-def _drawdown(book: Book, gate: Gate, limit: Decimal, reason: Reason) -> Decision:
+def _drawdown(book: RiskBook, gate: Gate, limit: Decimal, reason: Reason) -> Decision:
     unknown = unknown_loss(book, gate, limit)
     if unknown:
         return unknown
@@ -286,14 +286,14 @@ def _drawdown(book: Book, gate: Gate, limit: Decimal, reason: Reason) -> Decisio
     return answer(gate, fallen < limit, reason, fallen, limit)
 
 
-def _floor(book: Book, limit: Decimal | None, reason: Reason) -> Decision | None:
+def _floor(book: RiskBook, limit: Decimal | None, reason: Reason) -> Decision | None:
     if limit is None:
         return None
     unknown = unknown_loss(book, Gate.EQUITY_FLOOR, limit)
     return unknown or answer(Gate.EQUITY_FLOOR, book.equity >= limit, reason, book.equity, limit)
 
 
-def _day_loss(book: Book, limit: Decimal, reason: Reason) -> Decision:
+def _day_loss(book: RiskBook, limit: Decimal, reason: Reason) -> Decision:
     # The base is the equity at the start of the day: the current equity plus the day's loss.
     unknown = unknown_loss(book, Gate.DAILY_LOSS, limit)
     if unknown or book.equity + book.day_loss <= 0:
@@ -305,7 +305,7 @@ def _day_loss(book: Book, limit: Decimal, reason: Reason) -> Decision:
     return answer(Gate.DAILY_LOSS, loss < limit, reason, loss, limit)
 
 
-def share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Decimal) -> Decision:
+def share(book: RiskBook, gate: Gate, reason: Reason, value_usd: Decimal, limit: Decimal) -> Decision:
     """Compare a value with its limit, both as fractions of equity so that the numbers are comparable."""
     if book.equity <= 0:
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
@@ -316,7 +316,7 @@ def share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Dec
     return answer(gate, part <= limit, reason, part, limit)
 
 
-def unknown_loss(book: Book, gate: Gate, limit: Decimal) -> Decision | None:
+def unknown_loss(book: RiskBook, gate: Gate, limit: Decimal) -> Decision | None:
     """Return why no loss can be computed from the equity, or None; only a margin account's equity can be 0 or less."""
     if book.equity <= 0 and (book.margin is None or book.worth is None):
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
@@ -328,7 +328,7 @@ def unknown_loss(book: Book, gate: Gate, limit: Decimal) -> Decision | None:
 DAY = timedelta(days=1)
 
 
-def loss_streak(book: Book, limits: Limits, now: datetime) -> Decision | None:
+def loss_streak(book: RiskBook, limits: Limits, now: datetime) -> Decision | None:
     """Compare the current number of losing round trips in a row with its limit, unless the wait has passed.
 
     Round trips are the account's or a strategy's, depending on the book. A streak ends with the first round trip that
@@ -343,7 +343,7 @@ def loss_streak(book: Book, limits: Limits, now: datetime) -> Decision | None:
     return answer(Gate.LOSS_STREAK, len(lost) < limit or over, Reason.LOSS_STREAK, len(lost), limit, waited)
 
 
-def loss_cooldown(book: Book, limits: Limits, symbol: str, now: datetime) -> Decision | None:
+def loss_cooldown(book: RiskBook, limits: Limits, symbol: str, now: datetime) -> Decision | None:
     """Compare the time since the last loss in a symbol with the wait after a loss."""
     limit = limits.loss_cooldown_s
     if limit is None:
@@ -351,7 +351,7 @@ def loss_cooldown(book: Book, limits: Limits, symbol: str, now: datetime) -> Dec
     return check_cooldown(Gate.LOSS_COOLDOWN, Reason.LOSS_COOLDOWN, _last_loss(book, symbol), now, limit)
 
 
-def wash_sale(book: Book, limits: Limits, symbol: str, now: datetime) -> Decision | None:
+def wash_sale(book: RiskBook, limits: Limits, symbol: str, now: datetime) -> Decision | None:
     """Compare the days since the last loss in a symbol with the window in which buying it back is a wash sale.
 
     The source is 26 U.S.C. 1091: a loss doesn't count if the same stock is bought within 30 days of the sale.
@@ -364,7 +364,7 @@ def wash_sale(book: Book, limits: Limits, symbol: str, now: datetime) -> Decisio
     return answer(Gate.WASH_SALE, days is None or days > limit, Reason.WASH_SALE, days, limit)
 
 
-def _last_loss(book: Book, symbol: str) -> datetime | None:
+def _last_loss(book: RiskBook, symbol: str) -> datetime | None:
     return max((at for (_, lost), at in book.lost_at.items() if lost == symbol), default=None)
 
 
@@ -384,7 +384,7 @@ def as_strategy_limit(decision: Decision) -> Decision:
     return Decision(gate, decision.verdict, reason, decision.observed, decision.limit, decision.age_s)
 
 
-def own_monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
+def own_monitors(book: RiskBook, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
     """Yield the decision of each limit on a strategy's own present book, with the symbol or sector."""
     for subject, decision in (*exposure_monitors(book, limits), *rate_monitors(book, limits, now)):
         if decision.gate in OWN_GATES:

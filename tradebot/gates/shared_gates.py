@@ -12,7 +12,7 @@ from tradebot.model.bar import SUSPENDED, Session
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict
-from tradebot.model.desk import Book, Desk
+from tradebot.model.desk import Desk, RiskBook
 from tradebot.model.fact_kind import Drift
 from tradebot.model.instrument import Instrument, Listing
 from tradebot.model.limits import Limits
@@ -186,7 +186,7 @@ def _market_closed(desk: Desk) -> Decision:
     return Decision(Gate.SESSION, Verdict.FAIL, Reason.MARKET_CLOSED, f"opens {opens}")
 
 
-def working_for_entry(desk: Desk, book: Book, symbol: str) -> Decision:
+def working_for_entry(desk: Desk, book: RiskBook, symbol: str) -> Decision:
     """Fail while any order on the symbol may still fill, or if the venue omits one of our orders."""
     if symbol in desk.omitted_orders:
         return Decision(Gate.WORKING, Verdict.FAIL, Reason.ORDER_LEFT_OUT)
@@ -202,7 +202,7 @@ def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
     return answer(Gate.SESSION, ahead_s is None or abs(ahead_s) <= limit, Reason.CLOCKS_DISAGREE, ahead_s, limit)
 
 
-def working_for_exit(book: Book, strategy: str, symbol: str, side: Side) -> Decision:
+def working_for_exit(book: RiskBook, strategy: str, symbol: str, side: Side) -> Decision:
     """Fail while one of our orders blocks closing a strategy's position with an order on this side.
 
     An order of the same strategy could close the same shares twice, and another strategy's order on the opposite side
@@ -230,7 +230,7 @@ def candidate_fresh(candidate: Candidate, now: datetime, limits: Limits) -> Deci
     return answer(Gate.CANDIDATE_FRESH, in_time, Reason.CANDIDATE_EXPIRED, age, limit, age)
 
 
-def check_unresolved(book: Book, symbol: str) -> Decision:
+def check_unresolved(book: RiskBook, symbol: str) -> Decision:
     """Fail while an earlier order on the symbol is unresolved."""
     return answer(Gate.UNRESOLVED, symbol not in book.unresolved, Reason.INTENT_UNRESOLVED)
 

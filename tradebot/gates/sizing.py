@@ -12,7 +12,7 @@ from tradebot.gates.shared_gates import answer
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book
+from tradebot.model.desk import RiskBook
 from tradebot.model.instrument import Listing
 from tradebot.model.limits import Limits
 from tradebot.model.order import Execution, Style
@@ -55,7 +55,7 @@ def entry_size(
     candidate: Candidate,
     listing: Listing,
     quote: Quote,
-    book: Book,
+    book: RiskBook,
     limits: Limits,
     short_reserve: Decimal,
     stop: Decimal | None = None,
@@ -103,7 +103,7 @@ def entry_size(
     return size_of((fitting - 1) * instrument.lot)
 
 
-def _budget(book: Book, limits: Limits, stop: Decimal | None) -> Decimal:
+def _budget(book: RiskBook, limits: Limits, stop: Decimal | None) -> Decimal:
     """Return the largest notional of an order, in USD."""
     largest = min(limits.max_order_fraction * book.equity, limits.max_order_notional_usd)
     if stop is None:

@@ -18,7 +18,7 @@ from tradebot.judging.pass_health import FINISHED, RECONCILE, RECOVER, TABLE, ju
 from tradebot.judging.signal_health import KindHealth, SignalHealth
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book
+from tradebot.model.desk import RiskBook
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order, OrderStatus
@@ -383,7 +383,7 @@ def judge_limits(evidence: Trading) -> Iterator[Judgment]:
         yield _limit(gate, answers[gate], broker, evidence)
 
 
-def _of_strategies(book: Book, rules: Rules, evidence: Trading) -> Iterator[tuple[str, Decision]]:
+def _of_strategies(book: RiskBook, rules: Rules, evidence: Trading) -> Iterator[tuple[str, Decision]]:
     """Yield the decisions of each strategy's own limits on its part of the book, under the strategy's name."""
     for name in dict.fromkeys((*rules.own, *(stake.strategy for stake in book.stakes))):
         own = rules.of(name)

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from tradebot.model.account import Booking, BrokerView
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books
-from tradebot.model.desk import Book
+from tradebot.model.desk import RiskBook
 from tradebot.model.finding import Finding
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.lifecycle import State, may_follow
@@ -371,7 +371,7 @@ class Broker(Struct, frozen=True):
     view: BrokerView
     totals: Totals
     proven: Sequence[Booking]
-    book: Book
+    book: RiskBook
     findings: tuple[Finding, ...]
     unapplied: int
     quotes: Mapping[str, Quote]

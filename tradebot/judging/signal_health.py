@@ -19,7 +19,7 @@ from tradebot.model.fact_kind import AnyKind, CheckedReply, Drift, NullCounts, P
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.record import CycleRecord
 from tradebot.model.sentences import noun_for, pluralize
-from tradebot.signals.contracts import broken, drifts
+from tradebot.signals.contracts import drifts, harmful_drifts
 
 
 class SignalHealth(StrEnum):
@@ -145,7 +145,7 @@ def signals(
 
 def _kind_health(kind_evidence: KindEvidence, moment: TradingMoment, largest_share: Decimal) -> KindHealth:
     findings = (*drifts(kind_evidence.replies), *kind_evidence.more_nulls)
-    harmful = broken(drifts(kind_evidence.replies), largest_share)
+    harmful = harmful_drifts(drifts(kind_evidence.replies), largest_share)
     verdict = _judge_kind(kind_evidence, findings, harmful, moment, largest_share)
     return KindHealth(
         kind_evidence.kind.name,

@@ -18,7 +18,7 @@ from tradebot.lab.backtest.recorded_day import PlayedDay, RecordedDay, is_played
 from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, Operation
-from tradebot.model.parity import ZERO, DayParity, ParityCause, by_cause
+from tradebot.model.parity import ZERO, DayParity, ParityCause, group_by_cause
 from tradebot.model.position import FOREIGN, Origin
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
@@ -79,7 +79,7 @@ def parity_of(app: App, day: date, progress: Progress) -> DayParity:
     charged = {movement.about: -movement.amount_usd for movement in app.ledger_view.past.cash_movements()}
     return DayParity(
         day, __version__, until >= session.close, len(live), both.decisions, len(ran.sent), both.fills,
-        by_cause(both.differences), both.differences, both.worse_usd, both.value_usd, assumed, played_again,
+        group_by_cause(both.differences), both.differences, both.worse_usd, both.value_usd, assumed, played_again,
         costs(ran, assumed, charged),
     )  # fmt: skip
 

@@ -30,7 +30,7 @@ def refusal(reason: Reason, observed: Number | str, limit: Number | str | None =
     return Decision(Gate.STRATEGY, Verdict.FAIL, reason, text, limit, about=MODEL)
 
 
-def stood_in(records: Iterable[CandidateRecord]) -> Mapping[str, Decision]:
+def fallback_reasons(records: Iterable[CandidateRecord]) -> Mapping[str, Decision]:
     """Return why a fallback acted instead of the models, for each strategy with such a record."""
     by_name = dict[str, Decision]()
     for record in records:
@@ -40,7 +40,7 @@ def stood_in(records: Iterable[CandidateRecord]) -> Mapping[str, Decision]:
     return by_name
 
 
-def in_a_word(strategy: str, why: Decision) -> str:
+def describe_fallback(strategy: str, why: Decision) -> str:
     """Format which fallback acted for a strategy (its last good model or its rule), and the reason's code."""
     actor = "its last good model" if why.reason is Reason.MODEL_REPLACED else "its rule"
     return f"{strategy} acts by {actor} ({why.reason})"
@@ -48,5 +48,5 @@ def in_a_word(strategy: str, why: Decision) -> str:
 
 def sentences(records: Iterable[CandidateRecord]) -> str:
     """Describe the fallback that acted for each strategy, and why; empty if there was none."""
-    reasons = ((in_a_word(name, why), why.reason) for name, why in stood_in(records).items())
+    reasons = ((describe_fallback(name, why), why.reason) for name, why in fallback_reasons(records).items())
     return " ".join(f"Strategy {name}: {REASONS[reason].meaning}" for name, reason in reasons if reason)

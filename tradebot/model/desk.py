@@ -67,7 +67,7 @@ def _everywhere(ordered: list[Shock], together: int) -> datetime | None:
     return None
 
 
-class Entered(Struct, frozen=True, array_like=True):
+class SessionEntry(Struct, frozen=True, array_like=True):
     """One entry that was recorded for sending. Rate limits count it no matter what happened to it afterward."""
 
     strategy: str
@@ -76,7 +76,7 @@ class Entered(Struct, frozen=True, array_like=True):
     at: datetime
 
 
-class OwnOrder(NamedTuple):
+class StrategyOrder(NamedTuple):
     """A working order of ours; `strategy` is empty if the books don't say which strategy owns it.
 
     `shares` is its unfilled quantity, unsigned; zero for an exit that was first placed as the limit order of a pair.
@@ -88,18 +88,22 @@ class OwnOrder(NamedTuple):
     shares: Decimal = Decimal(0)
 
 
-class Span(NamedTuple):
+class ExposureRange(NamedTuple):
     """The range of a symbol's signed exposure in USD over every way its open orders may fill; shorts are negative."""
 
     lowest: Decimal = Decimal(0)
     highest: Decimal = Decimal(0)
 
-    def with_order(self, side: Side, usd: Decimal) -> "Span":
+    def with_order(self, side: Side, usd: Decimal) -> "ExposureRange":
         """Return the range with one more order, which may or may not fill."""
-        return Span(self.lowest, self.highest + usd) if side is Side.BUY else Span(self.lowest - usd, self.highest)
+        return (
+            ExposureRange(self.lowest, self.highest + usd)
+            if side is Side.BUY
+            else ExposureRange(self.lowest - usd, self.highest)
+        )
 
 
-class Stake(Struct, frozen=True, array_like=True):
+class StrategyExposure(Struct, frozen=True, array_like=True):
     """A strategy's position or potential position in a symbol on one side: its worst-case notional in USD.
 
     `held` is True for a position, False for an order that may still fill. `risk_usd` is the loss from its entry, or
@@ -113,11 +117,11 @@ class Stake(Struct, frozen=True, array_like=True):
     held: bool
     risk_usd: Decimal | None = None
 
-    def on(self, span: Span) -> Span:
+    def on(self, span: ExposureRange) -> ExposureRange:
         if not self.held:
             return span.with_order(self.side, self.usd)
         signed = self.side.sign * self.usd
-        return Span(span.lowest + signed, span.highest + signed)
+        return ExposureRange(span.lowest + signed, span.highest + signed)
 
 
 class HaltEvidence(Struct, frozen=True):
@@ -136,7 +140,7 @@ class HaltEvidence(Struct, frozen=True):
     forgotten: tuple[str, ...] = ()
 
 
-class Book(Struct, frozen=True, dict=True):
+class RiskBook(Struct, frozen=True, dict=True):
     """The account in USD, assuming the worst case for every open order.
 
     `exposure` is the absolute notional by symbol of positions and working orders, ours and foreign. `working` has the
@@ -165,17 +169,17 @@ class Book(Struct, frozen=True, dict=True):
     held: frozenset[str]
     foreign: frozenset[str]
     working: frozenset[str]
-    own_orders: tuple[OwnOrder, ...]
+    own_orders: tuple[StrategyOrder, ...]
     unresolved: frozenset[str]
     last_fill_at: Mapping[str, datetime]
     gross: Decimal
     new_entries: tuple[str, ...] = ()
-    entries: tuple[Entered, ...] = ()
+    entries: tuple[SessionEntry, ...] = ()
     peak_equity: Decimal | None = None
     worth: AccountValue | None = None
-    stakes: tuple[Stake, ...] = ()
+    stakes: tuple[StrategyExposure, ...] = ()
     own_fill_at: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
-    spans: Mapping[str, Span] = field(default_factory=dict)
+    spans: Mapping[str, ExposureRange] = field(default_factory=dict)
     themes: Mapping[str, str | None] = field(default_factory=dict)
     betas: Mapping[str, Decimal] = field(default_factory=dict)
     round_trips: tuple[RoundTrip, ...] = ()
@@ -189,11 +193,11 @@ class Book(Struct, frozen=True, dict=True):
         """Return the symbols with a position, a working order, or an unresolved order."""
         return self.held | self.foreign | self.working | self.unresolved
 
-    def own(self, strategy: str, equity: Decimal, sectors: Mapping[str, str]) -> "Book":
+    def own(self, strategy: str, equity: Decimal, sectors: Mapping[str, str]) -> "RiskBook":
         """Return the part of the book that belongs to one strategy, as if the account had only its `equity` in USD."""
         stakes = tuple(stake for stake in self.stakes if stake.strategy == strategy)
         exposure, by_sector = defaultdict[str, Decimal](Decimal), defaultdict[str, Decimal](Decimal)
-        spans = defaultdict[str, Span](Span)
+        spans = defaultdict[str, ExposureRange](ExposureRange)
         for stake in stakes:
             spans[stake.symbol] = stake.on(spans[stake.symbol])
             exposure[stake.symbol] += stake.usd
@@ -224,23 +228,23 @@ class Book(Struct, frozen=True, dict=True):
         across = [stake for stake in self.stakes if stake.symbol == symbol and stake.side is not side]
         return tuple(dict.fromkeys(stake.strategy for stake in across if stake.strategy != strategy)) if across else ()
 
-    def with_closing(self, symbol: str) -> "Book":
+    def with_closing(self, symbol: str) -> "RiskBook":
         """Return the book as if a closing order were working on a symbol, to evaluate the next candidate with."""
         return replace(self, working=self.working | {symbol})
 
-    def with_order(self, entered: Entered) -> "Book":
+    def with_order(self, entered: SessionEntry) -> "RiskBook":
         """Return the book with one more recorded entry, whatever its outcome."""
         return replace(self, entries=(*self.entries, entered))
 
     def with_entry(
         self,
-        entered: Entered,
+        entered: SessionEntry,
         cost_usd: Decimal,
         sector: str,
         quantity: Decimal = Decimal(0),
         price: Decimal | None = None,
         risk_usd: Decimal | None = None,
-    ) -> "Book":
+    ) -> "RiskBook":
         """Return the book as if this entry had filled at its worst-case cost, to evaluate the next candidate with.
 
         `quantity` (unsigned) and `price` (the worst one) affect only margin. `risk_usd` is the entry's loss at its
@@ -256,9 +260,9 @@ class Book(Struct, frozen=True, dict=True):
             working=self.working | {symbol},
             gross=self.gross + cost_usd,
             contracts=self.contracts + quantity,
-            spans={**self.spans, symbol: self.spans.get(symbol, Span()).with_order(entered.side, cost_usd)},
+            spans={**self.spans, symbol: self.spans.get(symbol, ExposureRange()).with_order(entered.side, cost_usd)},
             new_entries=(*self.new_entries, entered.strategy),
-            stakes=(*self.stakes, Stake(entered.strategy, symbol, entered.side, cost_usd, False, risk_usd)),
+            stakes=(*self.stakes, StrategyExposure(entered.strategy, symbol, entered.side, cost_usd, False, risk_usd)),
         )
 
 
@@ -300,7 +304,7 @@ class Desk(Struct, frozen=True):
     permission: Permission
     state: TradingStateRecord
     reconcile: ReconcileMark | None
-    book: Book
+    book: RiskBook
     books: Books
     positions: Sequence[Position]
     net: Mapping[str, Decimal]

@@ -295,7 +295,7 @@ NESTED = (
 Number = Decimal | float | int
 
 
-def given_limits(own: OwnLimits) -> dict[str, Number]:
+def strategy_limits(own: OwnLimits) -> dict[str, Number]:
     """Return the limits that a strategy sets for itself, by name."""
     return {name: value for name, value in own if value is not None}
 
@@ -333,7 +333,7 @@ def in_force(account: Limits, own: OwnLimits, allotment: Decimal) -> Limits:
 def without_effect(account: Limits, own: OwnLimits, allotment: Decimal) -> Iterator[str]:
     """Yield the names of a strategy's limits that have no effect because the account's are tighter."""
     effective = in_force(account, own, allotment)
-    yield from (name for name, value in given_limits(own).items() if value != getattr(effective, name))
+    yield from (name for name, value in strategy_limits(own).items() if value != getattr(effective, name))
 
 
 def _tighter_of(name: str, number: Number | None, other: Number) -> Number:
@@ -435,7 +435,7 @@ class TargetBounds(Frozen):
     positions: Annotated[int, Field(ge=1, le=5000), Tighter.SAME]
 
 
-class OwnRules(Struct, frozen=True):
+class StrategyRules(Struct, frozen=True):
     """The configuration of one strategy.
 
     `limits` are the tighter of the account's and its own. Its fractions are of its allotment, which is a share of the

@@ -118,7 +118,7 @@ class DayParity(Struct, frozen=True):
         )
 
 
-def by_cause(differences: Sequence[ParityDifference]) -> tuple[ByCause, ...]:
+def group_by_cause(differences: Sequence[ParityDifference]) -> tuple[ByCause, ...]:
     """Summarize a session's differences by cause, in the order of the causes."""
     by_causes = []
     for cause in ParityCause:

@@ -218,7 +218,7 @@ class OwnedFill(Struct, frozen=True):
     about: str = ""
 
 
-def to_nine_places(number: Decimal) -> Decimal:
+def round_to_nine_places(number: Decimal) -> Decimal:
     """Round a number to nine decimals, to drop digits that come only from a division."""
     return number.quantize(NINE_PLACES).normalize() + ZERO
 
@@ -302,7 +302,7 @@ def add(position: Position, owned: OwnedFill) -> Position:
     if after.lots:
         old_quantity, holds = abs(position.quantity), abs(after.quantity)
         if of_activity and owned.about != position.entered_by:
-            original, lost = (to_nine_places(count * holds / old_quantity) for count in (original, lost))
+            original, lost = (round_to_nine_places(count * holds / old_quantity) for count in (original, lost))
         else:
             original += max(holds - old_quantity, ZERO)
             lost += max(old_quantity - holds, ZERO) if loses else ZERO

@@ -143,7 +143,7 @@ class StrategyRefusal(Struct, frozen=True):
     slot: str = ""
 
 
-class Mark(Struct, frozen=True):
+class ExitPrice(Struct, frozen=True):
     """The price at which a position could have been closed during a pass, in USD per share."""
 
     symbol: str
@@ -225,7 +225,7 @@ class CycleRecord(Struct, frozen=True):
     job_decision: Decision | None = None
     dry_run: bool = False
     equity: Decimal | None = None
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[ExitPrice, ...] = ()
     quota: Quota | None = None
     refused_strategies: tuple[StrategyRefusal, ...] = ()
     waiting: tuple[WaitingStrategy, ...] = ()

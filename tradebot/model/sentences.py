@@ -95,12 +95,12 @@ def known_name(name: str, names: Sequence[str], what: str) -> str:
     raise ValueError(f"there is no {what} {name!r}; {meant}")
 
 
-def in_yaml(value: object) -> str:
+def format_yaml_scalar(value: object) -> str:
     """Format a configuration value as YAML on one line."""
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(in_yaml, value))}]"
+        return f"[{', '.join(map(format_yaml_scalar, value))}]"
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key}: {in_yaml(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{key}: {format_yaml_scalar(item)}' for key, item in value.items())}}}"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

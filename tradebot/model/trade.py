@@ -80,7 +80,7 @@ class Trade(Struct, frozen=True, omit_defaults=True):
         )
 
 
-def by_position(fills: Iterable[OwnedFill]) -> dict[tuple[str, str], list[OwnedFill]]:
+def fills_by_position(fills: Iterable[OwnedFill]) -> dict[tuple[str, str], list[OwnedFill]]:
     """Return our fills by strategy and symbol; a renamed position's fills are under its last symbol.
 
     Fills proven by a statement replace the assumed ones.

@@ -33,7 +33,7 @@ from tradebot.gates.shared_gates import position_of
 from tradebot.gates.sizing import Size, entry_price, entry_size, liquidity, stop_distance
 from tradebot.model.candidate import Candidate, Purpose, WantKind
 from tradebot.model.decision import Decision, Decisions, Gate, Number, Verdict, first_failure
-from tradebot.model.desk import Desk, Entered
+from tradebot.model.desk import Desk, SessionEntry
 from tradebot.model.event import EventKind
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, Operation
@@ -380,7 +380,7 @@ def _enter(
     # Half of a contract roll must not be dropped because its decision took long.
     sent = send(world, desk, intent, decisions, timed=candidate.source != MOVED)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
-    entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
+    entered = SessionEntry(candidate.strategy, candidate.symbol, candidate.side, desk.now)
     if sent.reason not in NEVER_RECORDED:
         book = book.with_order(entered)
     if sent.reason not in NEVER_FILLS:

@@ -12,7 +12,7 @@ from tradebot.gates.shared_gates import permission_to_enter, session_open, tradi
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Decisions, first_failure
-from tradebot.model.desk import Book, Desk
+from tradebot.model.desk import Desk, RiskBook
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order
@@ -103,7 +103,7 @@ def far_below(listing: Listing, quote: Quote) -> Decimal:
     return listing.on_tick(quote.bid * FAR, ROUND_FLOOR)
 
 
-def _highest_priced(quotes: Mapping[str, Quote], book: Book) -> Quote | None:
+def _highest_priced(quotes: Mapping[str, Quote], book: RiskBook) -> Quote | None:
     """Return the free symbol with the highest price, because venues refuse orders that are worth almost nothing."""
     unavailable = book.held | book.foreign | book.working | book.unresolved
     return max(

@@ -18,7 +18,15 @@ from tradebot.exits.rules import Exits, account_rules, effective_rules
 from tradebot.model.costs import CostModel
 from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import Allowance, FlowPage, FlowWindow, Intake, StreamRows
-from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, HaltRules, Limits, OwnRules, tightest
+from tradebot.model.limits import (
+    ApprovalRules,
+    DisplacementRules,
+    ExitRules,
+    HaltRules,
+    Limits,
+    StrategyRules,
+    tightest,
+)
 from tradebot.model.order import MARKETABLE, Execution
 from tradebot.model.position import EntryTerms, Position
 from tradebot.model.record import CycleRecord, Job
@@ -81,7 +89,7 @@ class Rules(Struct, frozen=True, dict=True):
     halts: HaltRules
     exits: ExitRules
     poll_s: Mapping[str, int]
-    own: Mapping[str, OwnRules] = field(default_factory=dict)
+    own: Mapping[str, StrategyRules] = field(default_factory=dict)
     own_exits: Mapping[str, Exits] = field(default_factory=dict)
     execution: Execution = MARKETABLE
     themes: Mapping[str, str | None] = field(default_factory=dict)
@@ -113,7 +121,7 @@ class Rules(Struct, frozen=True, dict=True):
     def tightest(self) -> Limits:
         return tightest(self.limits, *(rules.limits for rules in self.own.values()))
 
-    def of(self, strategy: str) -> OwnRules:
+    def of(self, strategy: str) -> StrategyRules:
         """Return the rules of one strategy; a name without its own rules, such as "adopted", has the account's."""
         return self.own.get(strategy) or self._of_others
 
@@ -164,8 +172,8 @@ class Rules(Struct, frozen=True, dict=True):
         return account_rules(self.exits)
 
     @cached_property
-    def _of_others(self) -> OwnRules:
-        return OwnRules(
+    def _of_others(self) -> StrategyRules:
+        return StrategyRules(
             self.universe,
             self.limits,
             execution=self.execution,

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from tradebot.model.account import Activity, ActivityKind, Booking, BrokerPosition, Corrects, Entry, RestatedPosition
 from tradebot.model.instrument import ONE, notional
-from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, to_nine_places, unreported_fill
+from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, round_to_nine_places, unreported_fill
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.reconciliation.books_before import BooksBefore
@@ -28,7 +28,7 @@ NINE_PLACES = Decimal("1e-9")
 _ZERO = Decimal(0)
 
 
-class Booked(Struct, frozen=True):
+class BookingResult(Struct, frozen=True):
     """The result of booking activities: the bookings they prove, in order, and the activities that prove nothing."""
 
     proven: tuple[Booking, ...]
@@ -38,7 +38,9 @@ class Booked(Struct, frozen=True):
 Broker = Mapping[str, BrokerPosition]
 
 
-def book_all(books_before: BooksBefore, broker: Broker, activities: Iterable[Activity], venue: VenueDay) -> Booked:
+def book_all(
+    books_before: BooksBefore, broker: Broker, activities: Iterable[Activity], venue: VenueDay
+) -> BookingResult:
     """Turn activities into bookings in time order, retrying unproven ones until no more can be proven."""
     proven, waiting, before = list[Booking](), list(_groups(activities, venue)), -1
     while len(proven) > before:
@@ -51,7 +53,7 @@ def book_all(books_before: BooksBefore, broker: Broker, activities: Iterable[Act
                 proven.append(booking)
                 books_before = books_before.after(booking) if booking.fills or booking.acknowledged else books_before
         waiting = doubtful
-    return Booked(tuple(proven), tuple(row for group in waiting for row in group))
+    return BookingResult(tuple(proven), tuple(row for group in waiting for row in group))
 
 
 def _before(broker: Broker, later: Sequence[list[Activity]]) -> Broker:
@@ -374,7 +376,7 @@ def _costing(position: Position, change: Decimal, quantity: Decimal, at: datetim
     owner, symbol, multiplier = position.strategy, position.symbol, position.multiplier
     remaining = min(quantity, abs(position.quantity))
     more = change / notional(remaining.copy_sign(position.quantity), ONE, multiplier)
-    if more != to_nine_places(more):
+    if more != round_to_nine_places(more):
         # Thirds have infinitely many digits, so one unit takes the whole amount.
         remaining = min(remaining, ONE)
         more = change / notional(remaining.copy_sign(position.quantity), ONE, multiplier)

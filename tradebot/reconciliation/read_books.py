@@ -19,7 +19,7 @@ from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Money
-from tradebot.reconciliation.activity_booking import Booked, book_all
+from tradebot.reconciliation.activity_booking import BookingResult, book_all
 from tradebot.reconciliation.books_before import BooksBefore
 from tradebot.reconciliation.catch_up import omitted_orders
 from tradebot.reconciliation.new_fills import WATCHED, MissingFill, missing_fills
@@ -42,11 +42,11 @@ def apply_activities(
 
 def preview_bookings(
     reader: BrokerReader, ledger: Money, books: Books, view: BrokerView, pending: Sequence[OwnedFill] = ()
-) -> Booked:
+) -> BookingResult:
     """Return the bookings that the activities would write after the `pending` fills, without writing anything."""
     opened, mark = books.standing.opened_at, books.standing.reconciled
     if opened is None:
-        return Booked((), ())
+        return BookingResult((), ())
     reported = reader.activities(max(opened, mark.at - LISTED_LATE) if mark else opened)
     booked_ids = ledger.booked(frozenset(_activity_ids(reported))) if reported else {}
     of_fills = {activity.fill_id for activity in reported if activity.fill_id}

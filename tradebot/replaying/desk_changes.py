@@ -14,7 +14,7 @@ from msgspec import Struct
 from tradebot.model.bar import Quote
 from tradebot.model.books import terms_set_by_entry
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.desk import Book, Desk, Entered, Span, Stake
+from tradebot.model.desk import Desk, ExposureRange, RiskBook, SessionEntry, StrategyExposure
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fill
 from tradebot.model.position import OwnedFill, Position, RoundTrip
@@ -208,23 +208,23 @@ def without_order(desk: Desk, unsent: Unsent) -> Desk:
     return replace(fewer, book=replace(fewer.book, buying_power=fewer.book.buying_power - gain))
 
 
-def _with_bought(desk: Desk, filled: Filled) -> Book:
+def _with_bought(desk: Desk, filled: Filled) -> RiskBook:
     intent, symbol, before = filled.intent, filled.intent.instrument.symbol, desk.book
     strategy, price = intent.key.strategy, _price(desk, symbol, filled.price)
     usd = abs(intent.instrument.notional(filled.signed_quantity, price))
-    entered = Entered(strategy, symbol, intent.side, intent.at)
+    entered = SessionEntry(strategy, symbol, intent.side, intent.at)
     counted = _with_times(_count_entry(desk, intent), strategy, symbol, intent.at)
     after = counted.with_entry(entered, usd, desk.sectors.get(symbol, ""), intent.quantity, price)
     paid, value = intent.instrument.notional(filled.signed_quantity, filled.price), usd * intent.side.sign
-    margined, span = desk.account.settlement is Settlement.MARGINED, before.spans.get(symbol, Span())
+    margined, span = desk.account.settlement is Settlement.MARGINED, before.spans.get(symbol, ExposureRange())
     return replace(
         after,
         buying_power=after.buying_power if margined else before.buying_power - abs(paid),
-        spans={**before.spans, symbol: Span(span.lowest + value, span.highest + value)},
+        spans={**before.spans, symbol: ExposureRange(span.lowest + value, span.highest + value)},
         new_entries=before.new_entries,
         working=before.working,
         held=before.held | {symbol},
-        stakes=(*before.stakes, Stake(strategy, symbol, intent.side, usd, True)),
+        stakes=(*before.stakes, StrategyExposure(strategy, symbol, intent.side, usd, True)),
     )
 
 
@@ -234,14 +234,14 @@ def _held_against(desk: Desk, intent: Intent) -> Decimal:
     return abs(held_quantity) if held_quantity * intent.side.sign < 0 else ZERO
 
 
-def _count_entry(desk: Desk, entry: Intent) -> Book:
+def _count_entry(desk: Desk, entry: Intent) -> RiskBook:
     """Return the book with an entry counted in its session, if that is the desk's."""
     today = desk.session is not None and desk.session.date == entry.key.session
-    entered = Entered(entry.key.strategy, entry.instrument.symbol, entry.side, entry.at)
+    entered = SessionEntry(entry.key.strategy, entry.instrument.symbol, entry.side, entry.at)
     return desk.book.with_order(entered) if today else desk.book
 
 
-def _with_times(book: Book, strategy: str, symbol: str, at: datetime) -> Book:
+def _with_times(book: RiskBook, strategy: str, symbol: str, at: datetime) -> RiskBook:
     """Return the book with the time of a fill, unless later ones are known."""
     last, own = book.last_fill_at.get(symbol, at), book.own_fill_at.get((strategy, symbol), at)
     return replace(
@@ -251,7 +251,7 @@ def _with_times(book: Book, strategy: str, symbol: str, at: datetime) -> Book:
     )
 
 
-def _without_times(book: Book, unsent: Unsent) -> Book:
+def _without_times(book: RiskBook, unsent: Unsent) -> RiskBook:
     """Return the book with the times of fills and losses from before an order, in place of the order's own."""
     symbol, holding = unsent.order.symbol, unsent.order.intent.holding
     others = (at for (strategy, name), at in book.own_fill_at.items() if name == symbol and strategy != holding[0])
@@ -330,16 +330,16 @@ def _with_net(desk: Desk, symbol: str, change: Decimal) -> Desk:
     return replace(desk, net=net, book=book)
 
 
-def _revalue(desk: Desk, symbol: str, was: Decimal, becomes: Decimal) -> Book:
+def _revalue(desk: Desk, symbol: str, was: Decimal, becomes: Decimal) -> RiskBook:
     """Return the book with a symbol's position revalued from `was` to `becomes`, in signed USD."""
     book = desk.book
-    more, span = abs(becomes) - abs(was), book.spans.get(symbol, Span())
+    more, span = abs(becomes) - abs(was), book.spans.get(symbol, ExposureRange())
     return replace(
         book,
         exposure=_add_amount(book.exposure, symbol, more),
         sector_exposure=_add_amount(book.sector_exposure, desk.sectors.get(symbol, ""), more),
         gross=book.gross + more,
-        spans={**book.spans, symbol: Span(span.lowest + becomes - was, span.highest + becomes - was)},
+        spans={**book.spans, symbol: ExposureRange(span.lowest + becomes - was, span.highest + becomes - was)},
     )
 
 
@@ -359,9 +359,13 @@ def _worth_more(desk: Desk, symbol: str, gain: Decimal) -> Desk:
 
 
 def _without_working(desk: Desk, symbol: str, usd: Decimal, side: Side) -> Desk:
-    book, span = desk.book, desk.book.spans.get(symbol, Span())
+    book, span = desk.book, desk.book.spans.get(symbol, ExposureRange())
     less = min(usd, book.exposure.get(symbol, ZERO))
-    narrower = Span(span.lowest, span.highest - less) if side is Side.BUY else Span(span.lowest + less, span.highest)
+    narrower = (
+        ExposureRange(span.lowest, span.highest - less)
+        if side is Side.BUY
+        else ExposureRange(span.lowest + less, span.highest)
+    )
     return replace(
         desk,
         book=replace(

@@ -126,14 +126,14 @@ KNOWN: Mapping[str, Callable[[Desk, tuple[Any, ...]], Any]] = {
 """The desk's replies to calls without a recorded one."""
 
 
-class Decided(NamedTuple):
+class ReplayOutcome(NamedTuple):
     """The record of a pass that was decided again, and the orders that were accepted only in this run."""
 
     cycle: CycleRecord
     sent: tuple[Intent, ...]
 
 
-def decide(recorded: RecordedCycle, rules: Rules) -> Decided:
+def decide(recorded: RecordedCycle, rules: Rules) -> ReplayOutcome:
     """Replay a recorded pass with these rules, on its recorded desk and its strategies' recorded results.
 
     Nothing is sent. With the record's own rules and inputs, the result equals the record: its orders are accepted or
@@ -142,7 +142,7 @@ def decide(recorded: RecordedCycle, rules: Rules) -> Decided:
     """
     tape = supposed_tape(recorded)
     try:
-        return Decided(decide_again(recorded, rules, tape), tuple(tape.sent))
+        return ReplayOutcome(decide_again(recorded, rules, tape), tuple(tape.sent))
     except UnrecordedCallError as error:
         raise RecordError(f"with this change it calls {error}, whose reply is unknown") from error
 
@@ -165,6 +165,6 @@ def recorded_before(outcome: bytes) -> frozenset[str]:
     )
 
 
-def given_other(recorded: RecordedCycle, **changes: Any) -> RecordedCycle:
+def with_inputs(recorded: RecordedCycle, **changes: Any) -> RecordedCycle:
     """Return a record with some inputs replaced, such as `desk` or `proposed`."""
     return replace(recorded, given=replace(recorded.given, **changes))

@@ -14,7 +14,7 @@ from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission
 from tradebot.ports.world import Call, Rules, World
-from tradebot.replaying.port_recording import RecordedPorts, Recording, UnrecordedCallError, port_calls_of, tape_of
+from tradebot.replaying.port_recording import PortRecorder, RecordedPorts, UnrecordedCallError, port_calls_of, tape_of
 from tradebot.replaying.record_reader import RecordSource, Shared, parse_untyped, shapes_of
 from tradebot.replaying.record_writer import (
     PORTS,
@@ -123,7 +123,7 @@ class PassRecorder:
             call, world.permission, sends, world.shadow, desk, proposed, dict(earlier), universe,
             ask_declined=world.ask_declined,
         )  # fmt: skip
-        self._recording = Recording(world)
+        self._recording = PortRecorder(world)
         self.world = self._recording.world
 
     def record_request(

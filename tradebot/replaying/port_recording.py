@@ -91,7 +91,7 @@ class ReplyLog:
         return value
 
 
-class Recording:
+class PortRecorder:
     """Records the port calls of one pass, which has to run with `world`."""
 
     def __init__(self, world: World) -> None:

@@ -20,7 +20,7 @@ DEEPEST = 100
 Read = Sequence[bytes]
 
 
-def tree_of(body: bytes, parts: Read) -> dict[str, Any]:
+def record_to_json(body: bytes, parts: Read) -> dict[str, Any]:
     """Convert a pass record to plain JSON values; raise RecordError if it isn't one."""
     tree = parse_untyped(body)
     if not isinstance(tree, list) or len(tree) != LENGTH or not isinstance(tree[OUTCOME], bytes):
@@ -34,7 +34,7 @@ def tree_of(body: bytes, parts: Read) -> dict[str, Any]:
     return {"body": _plain(tree), "outcome": outcome, "parts": contents}
 
 
-def record_of(tree: object) -> tuple[bytes, Read]:
+def record_from_json(tree: object) -> tuple[bytes, Read]:
     """Convert plain JSON from an untrusted source to a record's body and parts; raise RecordError if it is invalid."""
     try:
         body, outcome, contents = (tree[name] for name in ("body", "outcome", "parts"))  # type: ignore[index]

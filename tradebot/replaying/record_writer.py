@@ -22,7 +22,7 @@ from msgspec.structs import astuple
 
 import tradebot.model
 from tradebot.model.books import Books
-from tradebot.model.desk import Book, Desk
+from tradebot.model.desk import Desk, RiskBook
 from tradebot.model.instrument import Listing, ListingRecord
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
@@ -49,7 +49,7 @@ NEVER = (object, Strategy)
 APART: Mapping[type, frozenset[str]] = MappingProxyType({
     Desk: frozenset({"positions", "sectors"}),
     Books: frozenset({"chains", "filled", "intents", "intents_by_id", "orders", "totals"}),
-    Book: frozenset({"themes"}),
+    RiskBook: frozenset({"themes"}),
 })  # fmt: skip
 
 """Large fields that seldom change: they are stored as separate parts, whatever their type."""

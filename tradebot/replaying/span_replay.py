@@ -46,7 +46,7 @@ SENT, SHADOW = CandidateEnd(), Reason.SHADOW.value
 Ends = Mapping[Key, CandidateEnd]
 
 
-class Passed(NamedTuple):
+class ReplayedCycle(NamedTuple):
     """One pass of a period: its candidates' results before and after the change, and the orders that only one has."""
 
     then: Ends
@@ -213,7 +213,7 @@ class OverSpan:
         self._change, self._touches = change, touches
         self._carrying = SpanState(looks)
 
-    def replay_next(self, body: Body) -> Passed:
+    def replay_next(self, body: Body) -> ReplayedCycle:
         """Return the next pass's result; raise RecordError, changing nothing, if its record is unusable."""
         around, outcome = glance(*body)
         then = ended_in(outcome)
@@ -222,9 +222,9 @@ class OverSpan:
         if self._carrying.holds:
             changed = self._change(body, around)
             self._carrying.onto(changed.recorded.given.desk, changed.rules)
-        return Passed(then, then)
+        return ReplayedCycle(then, then)
 
-    def _replay_cycle(self, changed: ChangedRecord, then: Ends) -> Passed:
+    def _replay_cycle(self, changed: ChangedRecord, then: Ends) -> ReplayedCycle:
         recorded, rules, carrying = changed.recorded, changed.rules, self._carrying
         desk = carrying.onto(recorded.given.desk, rules)
         inputs, rest = replace(recorded.given, desk=desk), dict[Key, CandidateEnd]() if changed.whole else dict(then)
@@ -250,7 +250,7 @@ class OverSpan:
             Filled(price, _touch(desk, price)) for name, price in before.items() if not _same(price, after.get(name))
         ]
         carrying.after(more, fewer, before.values())
-        return Passed(then, now, tuple(more), tuple(fewer))
+        return ReplayedCycle(then, now, tuple(more), tuple(fewer))
 
 
 def _as_before(end: CandidateEnd, then: CandidateEnd | None) -> CandidateEnd:

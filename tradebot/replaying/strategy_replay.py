@@ -26,7 +26,7 @@ from tradebot.model.view import BarNeed
 from tradebot.ports.stores import Bars, Facts, Ledger
 from tradebot.ports.strategy import RefilteringStrategy, Strategy
 from tradebot.ports.world import Rules
-from tradebot.replaying.hypothetical_ports import given_other, supposed_tape
+from tradebot.replaying.hypothetical_ports import supposed_tape, with_inputs
 from tradebot.replaying.passes import RecordedCycle
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -122,7 +122,7 @@ class StrategyAnswers:
         for strategy in changes:
             if strategy.name not in unknown and not self._waits(strategy):
                 proposed = self._again(proposed, strategy, rules)
-        return given_other(self._recorded, proposed=proposed), unknown
+        return with_inputs(self._recorded, proposed=proposed), unknown
 
     def _waits(self, strategy: ReplayedStrategy) -> bool:
         """Return True if a strategy wasn't due and therefore didn't run."""

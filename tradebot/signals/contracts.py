@@ -133,7 +133,7 @@ def drifts(replies: Iterable[CheckedReply]) -> tuple[Drift, ...]:
     return tuple(sorted(together, key=lambda drift: (not drift.breach.harms, -drift.share, str(drift))))
 
 
-def broken(drifted: Iterable[Drift], largest_share: Decimal) -> tuple[Drift, ...]:
+def harmful_drifts(drifted: Iterable[Drift], largest_share: Decimal) -> tuple[Drift, ...]:
     """Return the harmful differences that occur in more than `largest_share` of the rows."""
     return tuple(drift for drift in drifted if drift.breach.harms and drift.share > largest_share)
 

@@ -108,7 +108,7 @@ def _check(node: ast.AST) -> None:
         _check(part)
 
 
-def still_counts(kind: AnyKind, moment: datetime | date, now: datetime) -> bool:
+def is_fresh(kind: AnyKind, moment: datetime | date, now: datetime) -> bool:
     """Return True if a fact is within its freshness limit; the age of a date counts from that day's end in New York."""
     if kind.max_age_s is None:
         return True
@@ -270,7 +270,7 @@ def recent(kind: Kind[Any, Any, Any], at: str = "date") -> Callable[[ScoringInpu
 
     def look(inputs: ScoringInputs) -> Any:
         facts = inputs.facts.known.get(name)
-        return facts if facts is not None and still_counts(kind, moment(facts), inputs.now) else None
+        return facts if facts is not None and is_fresh(kind, moment(facts), inputs.now) else None
 
     return look
 

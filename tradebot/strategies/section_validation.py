@@ -10,7 +10,7 @@ from typing import TypeVar
 from msgspec import Struct
 from pydantic import ValidationError
 
-from tradebot.model.limits import Frozen, Limits, Number, OwnLimits, TargetBounds, given_limits
+from tradebot.model.limits import Frozen, Limits, Number, OwnLimits, TargetBounds, strategy_limits
 from tradebot.model.sentences import describe_validation_error, pluralize
 
 Settings = TypeVar("Settings", bound=Frozen)
@@ -71,7 +71,7 @@ class TargetStrategy(Struct, frozen=True):
 def problems(every: Sequence[TargetStrategy], account: Limits) -> Iterator[str]:
     """Yield a sentence for each limit that allows less than the strategies propose, alone or together."""
     for wanting in every:
-        own = given_limits(wanting.limits)
+        own = strategy_limits(wanting.limits)
         yield from _too_low((wanting,), wanting.most, own, f"strategies.{wanting.name}.limits", " of its allotment")
     symbol, gross = (
         sum((getattr(each.most, name) * each.allotment_fraction for each in every), Decimal(0))

@@ -23,7 +23,7 @@ from tradebot.model.totals import Totals
 NO_SHARES = Decimal(0)
 
 
-class Uncovered(StrEnum):
+class StopGap(StrEnum):
     """The reason why a position, or part of it, has no stop at the broker."""
 
     NO_STOP_RULE = "no_stop_rule"
@@ -35,7 +35,7 @@ class Uncovered(StrEnum):
     NOT_PLACED = "not_placed"
 
 
-AS_SET = frozenset({Uncovered.BY_SETTING, Uncovered.NO_STOP_RULE, Uncovered.FRACTION, Uncovered.ARRIVING, "exiting"})
+AS_SET = frozenset({StopGap.BY_SETTING, StopGap.NO_STOP_RULE, StopGap.FRACTION, StopGap.ARRIVING, "exiting"})
 """Reasons for which no stop rests at the broker by design."""
 
 
@@ -88,20 +88,20 @@ def protection_of(
         return PositionProtection(covered, work.resting, None, None, None)
     rule, since = _nearest_stop(watched, rules), None
     refused = work.refused if work.refused and work.refused.intent.at >= position.opened_at else None
-    why: str = Uncovered.REFUSED if refused else Uncovered.NOT_PLACED
+    why: str = StopGap.REFUSED if refused else StopGap.NOT_PLACED
     if rule is None:
-        why = Uncovered.NO_STOP_RULE
+        why = StopGap.NO_STOP_RULE
     elif not at_venue:
-        why = Uncovered.BY_SETTING
+        why = StopGap.BY_SETTING
     elif position.strategy == ADOPTED:
-        why = Uncovered.ADOPTED
+        why = StopGap.ADOPTED
     elif quantity - covered < (watched.kept.instrument.lot if watched.kept.instrument else 1):
-        why = Uncovered.FRACTION
+        why = StopGap.FRACTION
     elif gap is not None and not (gap.sent and work.arriving):
         why, since = gap.why, gap.since
     elif work.arriving:
-        why = Uncovered.ARRIVING
-    refusal = (refused.code, refused.message) if refused and why == Uncovered.REFUSED else None
+        why = StopGap.ARRIVING
+    refusal = (refused.code, refused.message) if refused and why == StopGap.REFUSED else None
     words = None if refusal is None else " ".join(filter(None, refusal))
     gap_s = (now - since).total_seconds() if now and since else None
     return PositionProtection(covered, work.resting, rule, str(why), words, since, gap_s)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradebot.judging.judgment import Judgment
-from tradebot.learning.policy_decisions import in_a_word, stood_in
+from tradebot.learning.policy_decisions import describe_fallback, fallback_reasons
 from tradebot.model.account import CashMovement, EquityPeak
 from tradebot.model.decision import Gate
 from tradebot.model.flow import Intake
@@ -28,7 +28,7 @@ from tradebot.views.holdings import AccountMargin, Holding
 from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import Owner
-from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pieces import break_down_profit
 from tradebot.views.trades.pnl import ProfitGrouping, pnl
 from tradebot.views.trades.trade_row import Choice
 
@@ -148,7 +148,7 @@ def day_profit(
         return None
     opened_at, opening_cash = opening or (None, Decimal(0))
     history = History("", "", venue, opened_at, opening_cash, tuple(of_day), tuple(cash), tuple(ends))
-    profit = pnl(breakdown(history), ProfitGrouping.DAY, Choice(DateRange(day, day)))
+    profit = pnl(break_down_profit(history), ProfitGrouping.DAY, Choice(DateRange(day, day)))
     row, funding = profit.total, profit.total.funding_usd
     other = row.dividends_usd + row.interest_usd + funding + row.other_usd
     amounts = row.realized_usd, row.open_usd, row.fees_usd, other, profit.profit_usd
@@ -235,7 +235,9 @@ def _did(cycle: CycleRecord, answers: Sequence[Intake]) -> str:
     failed = "".join(f"; strategy {each.strategy} is BROKEN ({each.decision.reason})" for each in refused)
     if cycle.job is Job.SCORE:
         return f"{len(cycle.candidates)} scored, {pluralize(orders, 'candidate')}{failed}"
-    instead = "".join(f"; strategy {in_a_word(name, why)}" for name, why in stood_in(cycle.candidates).items())
+    instead = "".join(
+        f"; strategy {describe_fallback(name, why)}" for name, why in fallback_reasons(cycle.candidates).items()
+    )
     return f"{len(cycle.candidates)} looked at, {orders} sent{failed}{instead}"
 
 

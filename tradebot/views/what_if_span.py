@@ -19,7 +19,7 @@ from tradebot.model.decision import Gate
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.sentences import pluralize
 from tradebot.replaying.desk_changes import Filled
-from tradebot.replaying.span_replay import SENT, CandidateEnd, Passed
+from tradebot.replaying.span_replay import SENT, CandidateEnd, ReplayedCycle
 from tradebot.replaying.strategy_replay import Unanswered
 from tradebot.views.what_if import WhatIfChange, WhatIfOrder, no_difference, order_of
 
@@ -129,7 +129,7 @@ Later = Mapping[tuple[str, date, int], Decimal]
 """The price of a symbol some sessions after another one; unknown prices are absent."""
 
 
-def stops_of(passes: Iterable[Passed], symbol: str | None) -> tuple[QuestionCounts, ...]:
+def stops_of(passes: Iterable[ReplayedCycle], symbol: str | None) -> tuple[QuestionCounts, ...]:
     """Return the gates at which a different number of candidates ended, most refusals first."""
     then, now = Counter[CandidateEnd](), Counter[CandidateEnd]()
     for candidate_end in passes:
@@ -151,7 +151,7 @@ def next_limit(stops: Sequence[QuestionCounts]) -> QuestionCounts | None:
     return max(more, key=lambda change: change.now - change.then, default=None)
 
 
-def symbols_of(passes: Sequence[Passed]) -> tuple[SymbolOrders, ...]:
+def symbols_of(passes: Sequence[ReplayedCycle]) -> tuple[SymbolOrders, ...]:
     """Return the symbols whose orders differ, largest increase first."""
     more, fewer, sent = Counter[str](), Counter[str](), Counter[str]()
     for candidate_end in passes:
@@ -184,7 +184,7 @@ def _earnings(entries: Sequence[Filled], later: Later, sessions: int) -> WhatIfE
 
 
 def what_if_span(
-    passes: Sequence[Passed],
+    passes: Sequence[ReplayedCycle],
     span: tuple[datetime, datetime],
     changes: Iterable[WhatIfChange],
     later: Callable[[Sequence[Filled]], Later],
@@ -235,7 +235,7 @@ def _sent_orders(orders: Sequence[Filled]) -> tuple[SentAt, ...]:
     return tuple(SentAt(order.intent.at, order_of(order.intent)) for order in orders[:SHOWN])
 
 
-def _apart(passes: Sequence[Passed], symbol: str | None) -> tuple[Sequence[Filled], Sequence[Filled], int]:
+def _apart(passes: Sequence[ReplayedCycle], symbol: str | None) -> tuple[Sequence[Filled], Sequence[Filled], int]:
     """Return the orders that only one side sends, and how many both send, but with another size or price."""
     more, fewer = (
         [each for orders in records for each in orders if symbol in (None, each.symbol)]

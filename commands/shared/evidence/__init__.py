@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from commands.shared.bot_records import load_holdings, trading_now, unfinished_closes
+from commands.shared.bot_records import age_reference_time, load_holdings, unfinished_closes
 from commands.shared.evidence.machine import (
     LAST_EVENTS,
     backups_of,
@@ -36,7 +36,7 @@ from tradebot.judging import pass_health
 from tradebot.judging.component_health import ModelSeen, ModelsSeen
 from tradebot.judging.evidence import HealthEvidence, SessionEvidence, UnreadablePart
 from tradebot.judging.pass_health import last_run
-from tradebot.learning.policy_decisions import in_a_word, stood_in
+from tradebot.learning.policy_decisions import describe_fallback, fallback_reasons
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
 from tradebot.model.event import HEALINGS, EventKind, Severity
@@ -47,7 +47,7 @@ from tradebot.model.venue import Capabilities
 from tradebot.model.venue_day import VenueDay
 from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited
 from tradebot.reconciliation.unfinished_closes import describe_unfinished
-from tradebot.signals.contracts import broken, drifts
+from tradebot.signals.contracts import drifts, harmful_drifts
 from tradebot.strategies.settings import POLICY
 from tradebot.timetable.entries import ENDED, ENDS, TimetableEntry
 from tradebot.timetable.sessions import (
@@ -112,7 +112,7 @@ def _instead(app: "App") -> "Iterator[str]":
     """
     if app.existing_facts is not None:
         for cycle in app.existing_facts.cycles(job=Job.TRADE_ONCE, last=1):
-            yield from (in_a_word(name, why) for name, why in stood_in(cycle.candidates).items())
+            yield from (describe_fallback(name, why) for name, why in fallback_reasons(cycle.candidates).items())
 
 
 DAY = timedelta(days=1)
@@ -342,7 +342,7 @@ def _now(app: "App", facts: "SqliteFacts | UnreadablePart | None") -> datetime |
     if facts is not None and not isinstance(facts, UnreadablePart):
         times.append(facts.last_pass())
     if app.mode is Mode.SANDBOX:
-        return trading_now(app, times)
+        return age_reference_time(app, times)
     now, most = datetime.now(UTC), timedelta(seconds=app.settings.limits.max_clock_disagreement_s)
     return max([now, *(at for at in times if at is not None and at <= now + most)])
 
@@ -418,7 +418,7 @@ def _signals(app: "App", past: SessionEvidence) -> records.ReplyEvidence | None:
     replies = app.existing_facts.checked_replies(judged_since(app.ledger_view, past.now), past.now)
     if not replies:
         return None
-    findings = broken(drifts(replies), app.settings.tightest_limits.max_foreign_share)
+    findings = harmful_drifts(drifts(replies), app.settings.tightest_limits.max_foreign_share)
     return records.ReplyEvidence(len(replies), max(reply.at for reply in replies), str(findings[0]) if findings else "")
 
 

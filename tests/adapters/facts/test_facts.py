@@ -38,7 +38,7 @@ from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.event import Severity
 from tradebot.model.fact_kind import NullCounts
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, EntryOutcome, Job, Mark, PositionDifference, RefusedTrade
+from tradebot.model.record import CycleRecord, EntryOutcome, ExitPrice, Job, PositionDifference, RefusedTrade
 from tradebot.model.struct_tools import replace
 from tradebot.signals.subjects.market import MARKET_TIDE_KIND
 from tradebot.signals.subjects.volatility import IV_RANK_KIND
@@ -54,7 +54,7 @@ def facts(tmp_path: Path) -> Iterator[SqliteFacts]:
 
 def test_passes_without_their_prices_lack_nothing_else_and_the_newest_says_when_it_was(facts: SqliteFacts) -> None:
     assert facts.last_pass() is None
-    marks = (Mark("AAPL", Decimal(5)), Mark("MSFT", Decimal(6)))
+    marks = (ExitPrice("AAPL", Decimal(5)), ExitPrice("MSFT", Decimal(6)))
     seen = replace(make_cycle("c1", job=Job.EVALUATE_EXITS), equity=Decimal(9), marks=marks, candidates=())
     refused = replace(make_cycle("c2", minutes(1)), candidates=())
     facts.record(seen)
@@ -66,7 +66,7 @@ def test_passes_without_their_prices_lack_nothing_else_and_the_newest_says_when_
 
 def test_last_pass_that_saw_a_price_of_a_symbol_is_found_however_many_saw_others_since(facts: SqliteFacts) -> None:
     for number, symbols in enumerate((["AAPL", "MSFT"], ["AAPL"], ["MSFT"], [])):
-        marks = tuple(Mark(symbol, Decimal(number)) for symbol in symbols)
+        marks = tuple(ExitPrice(symbol, Decimal(number)) for symbol in symbols)
         facts.record(replace(make_cycle(f"c{number}", minutes(number), job=Job.EVALUATE_EXITS), marks=marks))
     found = {symbol: facts.last_marked(symbol, NOW) for symbol in ("AAPL", "MSFT", "KO")}
     assert {symbol: cycle and cycle.id for symbol, cycle in found.items()} == {"AAPL": "c1", "MSFT": "c2", "KO": None}

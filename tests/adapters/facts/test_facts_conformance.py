@@ -29,7 +29,7 @@ from tradebot.adapters.memory.recorder import MemoryEvents, RecordLevel
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.fact_kind import Breach, CheckedReply, ContractFinding
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job, Mark, Scored, SymbolFacts
+from tradebot.model.record import CycleRecord, ExitPrice, Job, Scored, SymbolFacts
 from tradebot.model.struct_tools import replace
 from tradebot.ports.stores import Facts
 from tradebot.signals.subjects.dark_pool import DARK_POOL_KIND
@@ -262,9 +262,9 @@ def test_a_pass_that_is_recorded_again_as_refused_leaves_its_slot_to_the_pass_be
 
 def test_marks_are_those_of_the_last_pass_of_exits_in_the_span_that_saw_prices(facts: Facts) -> None:
     for minute, price in ((1, "10"), (5, "11"), (9, "12")):
-        marked = (Mark("AAPL", Decimal(price)),)
+        marked = (ExitPrice("AAPL", Decimal(price)),)
         facts.record(replace(make_cycle(f"c{minute}", minutes(minute), Job.EVALUATE_EXITS), marks=marked))
-    facts.record(replace(make_cycle("entries", minutes(6)), marks=(Mark("AAPL", Decimal(99)),)))
+    facts.record(replace(make_cycle("entries", minutes(6)), marks=(ExitPrice("AAPL", Decimal(99)),)))
     facts.record(make_cycle("just begun", minutes(7), Job.EVALUATE_EXITS))
     assert facts.marks(minutes(0), minutes(8)) == {"AAPL": Decimal(11)}
     assert facts.marks(minutes(2), minutes(4)) == {}

@@ -18,7 +18,7 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.model.event import Severity
-from tradebot.model.record import CycleRecord, Job, Mark, SessionEnd
+from tradebot.model.record import CycleRecord, ExitPrice, Job, SessionEnd
 from tradebot.model.struct_tools import replace
 
 EVER = date.min, date.max
@@ -45,7 +45,7 @@ def seen(day: int, minute: int, equity: int | None, price: int | None, job: Job 
         make_cycle(f"{job}.{day}.{minute}", at, job, symbols=1),
         session=DAY + timedelta(days=day),
         equity=None if equity is None else Decimal(equity),
-        marks=() if price is None else (Mark("AAPL", Decimal(price)),),
+        marks=() if price is None else (ExitPrice("AAPL", Decimal(price)),),
     )
 
 

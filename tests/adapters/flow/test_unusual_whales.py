@@ -27,8 +27,8 @@ from tradebot.adapters.flow.unusual_whales import (
     UNUSUAL_WHALES_URL,
     UnusualWhales,
     quota_of,
+    read_rows,
     request_of,
-    rows_of,
     wait_of,
 )
 from tradebot.adapters.wire.http import HttpReply
@@ -227,7 +227,7 @@ def test_captured_answers_are_pages_of_objects_with_every_row() -> None:
         pytest.skip("no ../shared/data/uw to read")
     for path in recorded("live"):
         captured = json.loads(path.read_text())
-        rows = rows_of(captured["endpoint"], HttpReply(200, {}, json.dumps(captured["response"]).encode()))
+        rows = read_rows(captured["endpoint"], HttpReply(200, {}, json.dumps(captured["response"]).encode()))
         assert len(rows) == len(captured["response"]["data"])
         assert all(isinstance(row, dict) for row in rows)
 
@@ -247,7 +247,7 @@ def test_the_documented_example_of_each_endpoint_is_a_page(name: str) -> None:
     path = DATA / "examples" / f"{name}.json"
     if not path.exists():
         pytest.skip("no ../shared/data/uw to read")
-    assert rows_of(name, HttpReply(200, {}, path.read_bytes()), single=True)
+    assert read_rows(name, HttpReply(200, {}, path.read_bytes()), single=True)
 
 
 DAY = date(2026, 11, 20)

@@ -11,7 +11,7 @@ import pytest
 from tests.kit import ledgers
 from tests.kit.ledgers import KEPT, LATER, UPGRADED
 from tradebot.adapters import failpoint
-from tradebot.adapters.ledger.downgrade import put_back
+from tradebot.adapters.ledger.downgrade import restore_previous_version
 from tradebot.adapters.ledger.schema import FORM, open_database
 from tradebot.errors import OperatorError
 
@@ -36,11 +36,11 @@ def versions(folder: Path) -> dict[str, int]:
 
 def test_books_from_before_the_upgrade_are_back_and_the_upgraded_ones_kept(folder: Path, tmp_path: Path) -> None:
     before = ledgers.content(ledgers.make(tmp_path / "other").path)
-    taken = put_back(folder)
+    taken = restore_previous_version(folder)
     assert taken == folder / KEPT
     assert versions(folder) == {"ledger.db": FORM.version, UPGRADED: LATER.version}
     assert ledgers.content(folder) == before
-    assert put_back(folder) is None
+    assert restore_previous_version(folder) is None
 
 
 MADE_AGAIN = [
@@ -54,7 +54,7 @@ MADE_AGAIN = [
 def test_what_is_made_again_is_given_up(folder: Path, change: str) -> None:
     with closing(open_database(folder / "ledger.db", read_only=False, form=LATER)) as books:
         assert books.execute(change).rowcount == 1
-    assert put_back(folder) == folder / KEPT
+    assert restore_previous_version(folder) == folder / KEPT
 
 
 WRITTEN = [
@@ -70,7 +70,7 @@ def test_books_that_were_written_since_are_not_given_up(folder: Path, change: st
     with closing(open_database(folder / "ledger.db", read_only=False, form=LATER)) as books:
         assert books.execute(change).rowcount == 1
     with pytest.raises(OperatorError, match="the bot has written since") as refused:
-        put_back(folder)
+        restore_previous_version(folder)
     assert "tradebot recover" in refused.value.hint
     assert versions(folder) == {"ledger.db": LATER.version, KEPT: FORM.version}
 
@@ -84,10 +84,10 @@ def test_kill_on_the_way_back_leaves_one_ledger_or_the_other(folder: Path, point
     child = os.fork()
     if not child:
         failpoint.hook = kill
-        put_back(folder)
+        restore_previous_version(folder)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.WTERMSIG(status) == signal.SIGKILL
     assert versions(folder)["ledger.db"] == left
-    put_back(folder)
+    restore_previous_version(folder)
     assert versions(folder)["ledger.db"] == FORM.version

@@ -16,7 +16,7 @@ from tests.kit.ledgers import edit
 from tests.kit.rows import DAY, NOW, minutes
 from tests.kit.values import listing
 from tradebot.adapters.ledger import integrity as ledger_sums
-from tradebot.adapters.ledger.downgrade import put_back
+from tradebot.adapters.ledger.downgrade import restore_previous_version
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.migration import LedgerVersion
 from tradebot.adapters.ledger.schema import APPLICATION_ID, FORM, SAYS_2, SAYS_3, TABLES, open_database
@@ -108,7 +108,7 @@ def test_version_1_puts_its_ledger_back_though_listings_were_read_since(folder: 
     with closing(SqliteLedger.open(folder)) as books:
         books.put_listings([ListingRecord(listing("AAPL"))])
     assert dumped(folder / "ledger.db") != before
-    assert put_back(folder, FORM_1) == folder / KEPT
+    assert restore_previous_version(folder, FORM_1) == folder / KEPT
     assert dumped(folder / "ledger.db") == before
 
 

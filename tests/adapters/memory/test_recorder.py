@@ -13,7 +13,7 @@ from tests.kit.rows import DAY, FAILED, NOW, PASSED, make_cycle
 from tradebot.adapters.memory.recorder import Recorder, RecordLevel
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Job, Mark, StrategyRefusal
+from tradebot.model.record import CandidateRecord, CycleRecord, ExitPrice, Job, StrategyRefusal
 from tradebot.model.struct_tools import replace
 
 JOBS = (Job.TRADE_ONCE, Job.EVALUATE_EXITS, Job.SCORE)
@@ -47,7 +47,7 @@ def passes(draw: st.DrawFn) -> list[CycleRecord]:
             candidates=records,
             job_decision=draw(st.sampled_from([None, None, CUT])),
             equity=draw(st.sampled_from([None, Decimal(100_000 + number)])),
-            marks=draw(st.sampled_from([(), (Mark("AAPL", Decimal(number)),)])),
+            marks=draw(st.sampled_from([(), (ExitPrice("AAPL", Decimal(number)),)])),
         )
         if draw(st.booleans()):
             found.append(replace(made, candidates=(), equity=None, marks=(), job_decision=CUT))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.kit.fakes.networks import Signed, constant, deep, probe, scaling
 from tradebot.adapters.models import files
-from tradebot.adapters.models.files import draft_of, is_sealed, read_model, write_draft
+from tradebot.adapters.models.files import is_sealed, load_draft, read_model, write_draft
 from tradebot.adapters.models.model_folder import (
     CARD,
     FILES,
@@ -227,10 +227,10 @@ def test_signed_model_that_this_program_can_not_use_is_refused(
 def test_draft_is_read_without_a_signature_and_needs_its_four_files(tmp_path: Path) -> None:
     for name, content in PARTS.files().items():
         (tmp_path / name).write_bytes(content)
-    assert draft_of(tmp_path).card == PARTS.card
+    assert load_draft(tmp_path).card == PARTS.card
     (tmp_path / "README").write_text("hello")
     with pytest.raises(RefusedDraftError) as refused:
-        draft_of(tmp_path)
+        load_draft(tmp_path)
     assert refused.value.reason is Reason.MODEL_FILES_DIFFER
 
 
@@ -238,27 +238,27 @@ def test_draft_is_read_without_a_signature_and_needs_its_four_files(tmp_path: Pa
 def test_draft_that_was_changed_since_its_run_sealed_it_is_not_signed(tmp_path: Path, name: str) -> None:
     draft = tmp_path / "draft"
     write_draft(draft, PARTS)
-    assert (is_sealed(draft), draft_of(draft).card) == (True, PARTS.card)
+    assert (is_sealed(draft), load_draft(draft).card) == (True, PARTS.card)
     file = draft / name
     file.write_text(file.read_text().replace("0", "1", 1))
     with pytest.raises(RefusedDraftError, match=f"{name} isn't as listed by the run that made it"):
-        draft_of(draft)
+        load_draft(draft)
 
 
 def test_draft_that_is_missing_or_damaged_is_told_as_a_draft(tmp_path: Path) -> None:
     draft = tmp_path / "draft"
     with pytest.raises(RefusedDraftError, match=f"there is no draft at {draft}: No such file") as refused:
-        draft_of(draft)
+        load_draft(draft)
     assert refused.value.hint == "tradebot learn policy train creates drafts"
     draft.mkdir()
     for name, content in PARTS.files().items():
         (draft / name).write_bytes(content)
     (draft / PROBE).write_text("{")
     with pytest.raises(RefusedDraftError, match=f"the draft {draft} can't be signed: ") as refused:
-        draft_of(draft)
+        load_draft(draft)
     (draft / PROBE).unlink()
     with pytest.raises(RefusedDraftError, match=rf"it lacks {PROBE}\.") as lacking:
-        draft_of(draft)
+        load_draft(draft)
     for told in (refused.value, lacking.value):
         assert told.hint == f"check that folder (ls -l {draft}), or train the model again: tradebot learn policy train"
 

@@ -9,7 +9,7 @@ import pytest
 from tests.kit.fakes.networks import Signed, constant
 from tests.kit.values import Killed
 from tradebot.adapters import failpoint
-from tradebot.adapters.models.files import LEFT_AFTER_S, draft_of, read_model, write_draft, write_model
+from tradebot.adapters.models.files import LEFT_AFTER_S, load_draft, read_model, write_draft, write_model
 from tradebot.adapters.models.signing import make_key, name_of, read_key
 from tradebot.errors import OperatorError
 
@@ -106,12 +106,12 @@ def test_killed_at_each_point_a_draft_is_there_as_a_whole_or_not_at_all(tmp_path
         failpoint.hook = None
         assert place.exists() == (number >= written), point
         if place.exists():
-            assert draft_of(place).card == PARTS.card
+            assert load_draft(place).card == PARTS.card
             with pytest.raises(OperatorError, match="already"):
                 write_draft(place, PARTS)
         else:
             write_draft(place, PARTS)
-            assert draft_of(place).graph == PARTS.graph
+            assert load_draft(place).graph == PARTS.graph
 
 
 def _another(signed: Signed, number: int) -> Signed:

@@ -18,7 +18,7 @@ from tradebot.adapters.models.files import read_model
 from tradebot.adapters.models.model_folder import ModelParts
 from tradebot.adapters.models.onnx_format import node, number, part
 from tradebot.adapters.models.process import ModelLocation, ModelProcess, good_models, read_results
-from tradebot.adapters.models.worker_settings import settings_of
+from tradebot.adapters.models.worker_settings import worker_settings
 from tradebot.adapters.plugins.plugin import PluginEnvironment
 from tradebot.adapters.plugins.process import NoValidReplyError
 from tradebot.adapters.plugins.protocol import AnswerBounds
@@ -225,7 +225,7 @@ def test_note_that_can_not_be_read_names_no_good_model(tmp_path: Path, text: str
 
 def test_process_that_is_watched_never_reads_models_and_the_bot_loads_no_runtime(signed: Signed) -> None:
     model = read_model(signed.folder, signed.write(constant([0.75])), signed.public)
-    found = settings_of([model], ModelSelection(PolicyMode.INFERENCE, Combine.WEIGHTED, 20, {}))
+    found = worker_settings([model], ModelSelection(PolicyMode.INFERENCE, Combine.WEIGHTED, 20, {}))
     assert {type(each) for _, files in found["models"] for each in files.values()} == {bytes}
     assert isinstance(found["acting"], str)
     assert not hasattr(process, "onnxruntime")

@@ -13,7 +13,7 @@ from tradebot.adapters.models.model_folder import RefusedModelError
 from tradebot.adapters.models.signing import (
     make_key,
     name_of,
-    public_of,
+    public_key_text,
     read_key,
     require_extra,
     require_signed,
@@ -44,7 +44,7 @@ def test_private_key_is_readable_by_its_owner_alone_whatever_the_umask(tmp_path:
 
 def test_folder_of_a_key_is_made_for_its_owner_alone_and_one_that_can_not_be_is_named(tmp_path: Path) -> None:
     file = tmp_path / "my" / "keys" / "private"
-    assert make_key(file) == public_of(read_key(file))
+    assert make_key(file) == public_key_text(read_key(file))
     assert [stat.S_IMODE(folder.stat().st_mode) for folder in (file.parent, file.parents[1])] == [0o700] * 2
     with pytest.raises(OperatorError, match="can't be created: File exists") as refused:
         make_key(file / "more" / "private")
@@ -53,11 +53,11 @@ def test_folder_of_a_key_is_made_for_its_owner_alone_and_one_that_can_not_be_is_
 
 def test_key_is_read_as_it_was_made_and_never_replaced(pair: tuple[Path, str]) -> None:
     file, public = pair
-    assert public_of(read_key(file)) == public
+    assert public_key_text(read_key(file)) == public
     assert len(bytes.fromhex(public)) == 32
     with pytest.raises(OperatorError, match="already"):
         make_key(file)
-    assert public_of(read_key(file)) == public
+    assert public_key_text(read_key(file)) == public
 
 
 def test_key_is_not_made_in_the_folder_of_a_bot(tmp_path: Path) -> None:

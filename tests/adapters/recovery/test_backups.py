@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> StateFolder:
 
 def test_a_backup_holds_what_the_books_held(folder: StateFolder) -> None:
     made = backups.make(folder, "by-hand", NOW)
-    with backups.whole(made.path) as copy:
+    with backups.assembled_backup(made.path) as copy:
         found, kept = ledgers.content(copy), ledgers.content(folder.path)
         # The copy is no state of its own: it has no ARMED.
         assert ledgers.part(found, *ledgers.MONEY, *ledgers.BESIDE) == ledgers.part(
@@ -61,7 +61,10 @@ def test_second_backup_is_refused_while_one_is_made(folder: StateFolder, monkeyp
     read_through, refused = backups._read_through, list[TradebotError]()
 
     def meanwhile(*given: Any) -> Backup:
-        for again in (partial(backups.make, folder, "second"), partial(backups.of_session, folder, DAY, max_count=30)):
+        for again in (
+            partial(backups.make, folder, "second"),
+            partial(backups.backup_session, folder, DAY, max_count=30),
+        ):
             with pytest.raises(TradebotError) as error:
                 again(NOW)
             refused.append(error.value)
@@ -123,18 +126,18 @@ def test_interrupted_backup_does_not_count_and_is_made_again(
 
     monkeypatch.setattr(failpoint, "hook", dies)
     with pytest.raises(KeyboardInterrupt):
-        backups.of_session(folder, DAY, NOW, max_count=30)
+        backups.backup_session(folder, DAY, NOW, max_count=30)
     assert backups.places(folder.path) == []
     monkeypatch.setattr(failpoint, "hook", None)
-    assert backups.of_session(folder, DAY, NOW, max_count=30) is not None
+    assert backups.backup_session(folder, DAY, NOW, max_count=30) is not None
 
 
 def test_session_is_backed_up_once_and_the_oldest_are_deleted(folder: StateFolder) -> None:
     by_hand = backups.make(folder, "by-hand", NOW - timedelta(days=9))
     days = [date(2026, 1, day) for day in (5, 6, 7)]
     for number, day in enumerate(days):
-        assert backups.of_session(folder, day, NOW + timedelta(days=number), max_count=2) is not None
-        assert backups.of_session(folder, day, NOW + timedelta(days=number, hours=1), max_count=2) is None
+        assert backups.backup_session(folder, day, NOW + timedelta(days=number), max_count=2) is not None
+        assert backups.backup_session(folder, day, NOW + timedelta(days=number, hours=1), max_count=2) is None
     names = [path.name for path in backups.places(folder.path)]
     assert [name.partition("-")[2] for name in names] == ["session-2026-01-07", "session-2026-01-06", "by-hand"]
     assert backups.verify_backup(folder, by_hand.path.name) == by_hand
@@ -174,7 +177,7 @@ def test_parts_are_deleted_only_when_no_backup_needs_them(folder: StateFolder, m
     monkeypatch.setattr(backup_parts, "MAX_PARTS", 3)
     for number in range(6):
         grown(folder, number)
-        made = backups.of_session(folder, DAY + timedelta(days=number), NOW + timedelta(days=number), max_count=2)
+        made = backups.backup_session(folder, DAY + timedelta(days=number), NOW + timedelta(days=number), max_count=2)
         kept = backups.places(folder.path)
         assert [backups.verify_backup(folder, place.name).path for place in kept] == kept
         assert made is not None
@@ -251,7 +254,7 @@ def test_killed_backup_leaves_the_others_whole(
     by_hand = backups.make(folder, "by-hand", NOW)
     for number in (1, 2):
         grown(folder, number)
-        backups.of_session(folder, DAY + timedelta(days=number), NOW + timedelta(days=number), max_count=1)
+        backups.backup_session(folder, DAY + timedelta(days=number), NOW + timedelta(days=number), max_count=1)
     last, reached = backups.places(folder.path)[0], list[str]()
 
     def dies(at: str) -> None:
@@ -261,7 +264,7 @@ def test_killed_backup_leaves_the_others_whole(
 
     monkeypatch.setattr(failpoint, "hook", dies)
     with pytest.raises(KeyboardInterrupt):
-        backups.of_session(folder, DAY + timedelta(days=3), NOW + timedelta(days=3), max_count=1)
+        backups.backup_session(folder, DAY + timedelta(days=3), NOW + timedelta(days=3), max_count=1)
     monkeypatch.setattr(failpoint, "hook", None)
     assert point in reached
     assert backups.verify_backup(folder, by_hand.path.name) == by_hand
@@ -293,7 +296,7 @@ def test_next_backup_removes_only_what_killed_readers_left(folder: StateFolder) 
     left = made.path.parent / f"{backups.SCRATCH}killed"
     left.mkdir()
     (left / "ledger.db").write_bytes(b"a whole copy")
-    with backups.whole(made.path) as read:
+    with backups.assembled_backup(made.path) as read:
         backups.make(folder, "by-hand", NOW + timedelta(hours=1))
         assert (read / "ledger.db").exists()
     assert not left.exists()

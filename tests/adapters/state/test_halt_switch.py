@@ -84,7 +84,7 @@ def test_unhalt_leaves_a_filled_folder_named_halt_aside(folder: Path) -> None:
     (folder / "HALT" / "note").write_text("not yet")
     end_halt(folder)
     assert halt_switch.read(folder).state is TradingState.ACTIVE
-    (aside,) = halt_switch.left_aside(folder)
+    (aside,) = halt_switch.displaced_halt_folders(folder)
     assert [path.name for path in aside.iterdir()] == ["note"]
 
 

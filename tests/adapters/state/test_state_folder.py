@@ -128,7 +128,7 @@ def test_damaged_marker_is_read_from_its_copy_or_refused(folder: Path, text: byt
     with pytest.raises(DamagedMarkerError, match=r"damaged|can't be read") as caught:
         state_folder.open_state(folder)
     assert caught.value.hint == f"restore it: cp {folder / 'state.id.copy'} {folder / 'state.id'}"
-    assert folder_identity.by_its_copy(folder, caught.value) == folder_identity.load_marker(folder) == said
+    assert folder_identity.marker_from_copy(folder, caught.value) == folder_identity.load_marker(folder) == said
     (folder / "state.id.copy").write_bytes(text)
     with pytest.raises(DamagedMarkerError):
         folder_identity.load_marker(folder)
@@ -146,7 +146,7 @@ def test_lost_marker_is_restored_from_a_backup_or_needs_init(folder: Path) -> No
     with pytest.raises(DamagedMarkerError, match="lost") as damaged:
         state_folder.open_state(folder)
     assert damaged.value.hint == f"restore it: cp {kept} {marker}"
-    assert folder_identity.by_its_copy(folder, damaged.value).account_number == ACCOUNT
+    assert folder_identity.marker_from_copy(folder, damaged.value).account_number == ACCOUNT
 
 
 @pytest.mark.parametrize("size", [None, 0])

@@ -21,7 +21,7 @@ from tradebot.model.flow import FlowAlert, Quota
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fill, Order, Reply
 from tradebot.model.position import OwnedFill
-from tradebot.model.record import CandidateRecord, CycleRecord, Mark
+from tradebot.model.record import CandidateRecord, CycleRecord, ExitPrice
 from tradebot.model.struct_tools import replace
 from tradebot.signals.subjects.open_interest import GreekExposure, OiChange
 
@@ -162,7 +162,7 @@ def test_decode_uses_the_default_of_a_missing_field() -> None:
 
 
 def test_unpack_uses_the_default_of_a_missing_field() -> None:
-    cycle = replace(make_cycle("c"), equity=Decimal(5), marks=(Mark("AAPL", Decimal(7)),), quota=Quota(1, 2, None))
+    cycle = replace(make_cycle("c"), equity=Decimal(5), marks=(ExitPrice("AAPL", Decimal(7)),), quota=Quota(1, 2, None))
     packed = json.loads(json_text(pack(cycle)))
     assert unpack(CycleRecord, packed) == cycle
     before = CycleRecord.__struct_fields__.index("equity")

@@ -19,7 +19,7 @@ from tests.kit.values import ACCOUNT, DAY, NOW
 from tests.suite.tiers import sized
 from tradebot.adapters.facts.recorded_passes import KeptPass, KeptPasses
 from tradebot.adapters.text.codec import encode
-from tradebot.adapters.text.handed_over import Redactor
+from tradebot.adapters.text.handed_over import IdentityRedactor
 from tradebot.model.event import SystemEvent
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Order
@@ -28,7 +28,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.replaying.cycle_comparison import replay
 from tradebot.replaying.passes import SCHEMA, CycleInputs, _shapes, bytes_of, decide_again, questions, read_record
 from tradebot.replaying.port_recording import OrderedReplies, RecordedPorts
-from tradebot.replaying.record_json import OUTCOME, TOLD, record_of, tree_of
+from tradebot.replaying.record_json import OUTCOME, TOLD, record_from_json, record_to_json
 from tradebot.replaying.record_writer import (
     GIVEN,
     NEVER,
@@ -74,9 +74,9 @@ REPLIES = dict(_replies())
 ONE = KeptPass("trade-once.1", DAY, NOW, "1.0")
 
 
-def redactor(intents: Sequence[Intent]) -> Redactor:
+def redactor(intents: Sequence[Intent]) -> IdentityRedactor:
     ids = dict[str, str]()
-    found = Redactor(ACCOUNT, FOLDER, {HOST: "host", USER: "someone"}, ids=ids, salt="s")
+    found = IdentityRedactor(ACCOUNT, FOLDER, {HOST: "host", USER: "someone"}, ids=ids, salt="s")
     ids.update((one.client_order_id, hidden_id(one.key, found.once)) for one in intents)
     return found
 
@@ -157,11 +157,11 @@ def test_no_text_that_a_record_can_hold_keeps_anything_private() -> None:
     assert texts.places - {""} == set(places_in(CycleInputs, CycleRecord, *REPLIES.values())) - {""}
     assert len(texts.places) > 150
     contents = [parts.remembered.content[one] for one in parts.numbers]
-    before = json.dumps(tree_of(body, contents), ensure_ascii=False)
+    before = json.dumps(record_to_json(body, contents), ensure_ascii=False)
     assert before.count(HOST) >= texts.number, "each of them was in the record"
-    tree = redact_record(tree_of(body, contents), redactor([]))
+    tree = redact_record(record_to_json(body, contents), redactor([]))
     assert private_in(json.dumps(tree, ensure_ascii=False)) == []
-    read_record(*record_of(json.loads(json.dumps(tree))), {})
+    read_record(*record_from_json(json.loads(json.dumps(tree))), {})
 
 
 def stopped(scene: Scene) -> list[Taken]:
@@ -290,7 +290,7 @@ def test_pass_that_read_something_private_in_any_field_is_packed_without_it_and_
         assert (how, why) == (EQUAL, ""), at
         assert private_in(json.dumps(record, ensure_ascii=False)) == [], at
         kind = OrderedReplies if record["in_order"] else RecordedPorts
-        again = read_record(*record_of(json.loads(json.dumps(record["record"]))), {}, kind)
+        again = read_record(*record_from_json(json.loads(json.dumps(record["record"]))), {}, kind)
         assert replay(again, taken.rules, only_decisions=record["in_order"]).difference is None, at
         planted_in.append(at)
         in_order |= {at} if record["in_order"] else set()
@@ -299,7 +299,7 @@ def test_pass_that_read_something_private_in_any_field_is_packed_without_it_and_
 
 
 def test_people_and_addresses_are_hidden_by_their_form() -> None:
-    found = Redactor(ACCOUNT, FOLDER, {}, ids={}, salt="s")
+    found = IdentityRedactor(ACCOUNT, FOLDER, {}, ids={}, salt="s")
     said = "halted by unhalt ann.lee/5115 from fe80::1 or 10.1.2.3 at 10:30 for AAPL 3/4"
     assert found.text(said) == (
         "halted by unhalt someone/5115 from hidden.invalid or hidden.invalid at 10:30 for AAPL 3/4"
@@ -309,4 +309,4 @@ def test_people_and_addresses_are_hidden_by_their_form() -> None:
 @pytest.mark.parametrize("tree", [{}, {"body": 1, "outcome": 1, "parts": [{}]}, [], {"body": [], "parts": 3}])
 def test_what_is_no_record_is_told_without_the_words_of_the_program(tree: object) -> None:
     with pytest.raises(RecordError, match=r"^it isn't a pass record$"):
-        record_of(tree)
+        record_from_json(tree)

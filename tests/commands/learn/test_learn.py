@@ -18,7 +18,7 @@ from tradebot.app.loading import Options
 from tradebot.app.wiring import open_app
 from tradebot.judging.evidence import SessionEvidence
 from tradebot.model.candidate import Side
-from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pieces import break_down_profit
 from tradebot.views.trades.pnl import ProfitGrouping, pnl
 
 FLOW = "strategies.flow.weights.flow"
@@ -84,7 +84,7 @@ def test_every_item_says_what_is_missing(reader: Bot) -> None:
 
 def test_names_of_components_are_those_of_attribution_and_of_the_score(reader: Bot) -> None:
     with open_app(Options(str(reader.folder)), {}) as app:
-        attributed = {row.name for row in pnl(breakdown(read_history(app)), ProfitGrouping.COMPONENT).rows}
+        attributed = {row.name for row in pnl(break_down_profit(read_history(app)), ProfitGrouping.COMPONENT).rows}
     learned = {
         one["setting"].rpartition(".")[2] for one in reader.json("learn")["proposals"] if one["item"] == "weights"
     }

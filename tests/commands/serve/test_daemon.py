@@ -26,7 +26,7 @@ from tests.kit.bot.state import configure
 from tests.kit.fakes.receivers import TOKEN, chatting, hang, receiving
 from tests.kit.values import there
 from tradebot import __version__
-from tradebot.adapters.state.serve_status import MOST_STARTS, is_running, note_start, read_serving
+from tradebot.adapters.state.serve_status import MOST_STARTS, is_running, read_serving, record_start
 from tradebot.adapters.state.state_folder import STALL_TRACE, STARTS
 from tradebot.app.settings import Loaded, load
 from tradebot.errors import ConfigurationError
@@ -250,7 +250,7 @@ def test_hanging_lane_ends_the_process_with_a_trace(trader: Bot, monkeypatch: py
 
 def test_crash_loop_closes_entries_and_exits_continue(trader: Bot) -> None:
     for _ in range(MOST_STARTS):
-        note_start(trader.folder, datetime.now(UTC))
+        record_start(trader.folder, datetime.now(UTC))
     with serving(trader) as process:
         until(lambda: len(log(trader.url)) and exits(trader) > 2)
         process.send_signal(signal.SIGTERM)

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from commands.notify.delivery import evidence_time
-from commands.shared.bot_records import trading_now
+from commands.shared.bot_records import age_reference_time
 from tests.kit.values import NOW
 from tradebot.app.wiring import App
 from tradebot.model.trading import Mode
@@ -35,7 +35,7 @@ def test_nothing_that_was_recorded_has_an_age_below_nought(
 
     monkeypatch.setattr("commands.shared.bot_records.datetime", Machine)
     monkeypatch.setattr("commands.notify.delivery.datetime", Machine)
-    assert trading_now(bot(mode), (NOW, None, NOW - DAY)) == shown
+    assert age_reference_time(bot(mode), (NOW, None, NOW - DAY)) == shown
     # Notices go by a clock that never stands still.
     assert evidence_time(bot(mode)) == (NOW if mode is Mode.SANDBOX else machine)
     assert machine.tzinfo is UTC

@@ -20,7 +20,7 @@ from tests.commands.web.client import browser, site
 from tests.commands.web.test_bot_pages import HOSTILE, words
 from tests.kit.bot.folder import Bot
 from tradebot.model.struct_tools import replace
-from tradebot.views.holdings import PositionProtection, Uncovered
+from tradebot.views.holdings import PositionProtection, StopGap
 
 
 @pytest.fixture
@@ -135,8 +135,8 @@ def test_first_page_names_who_halted_and_positions_without_a_stop_before_all_els
 
     def without_stops(held: Any) -> Any:
         row = held[0]
-        none = PositionProtection(row.quantity * 0, (), None, Uncovered.NOT_PLACED, None)
-        whole = replace(none, why=Uncovered.BY_SETTING)
+        none = PositionProtection(row.quantity * 0, (), None, StopGap.NOT_PLACED, None)
+        whole = replace(none, why=StopGap.BY_SETTING)
         bare = [replace(row, symbol=f"{HOSTILE}{n}", protection=none) for n in range(BARE + 2)]
         return (replace(row, symbol="0FINE", protection=whole), *bare)
 

@@ -19,7 +19,7 @@ from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.app.settings import load
 from tradebot.desk.features import BarFeatures
 from tradebot.lab.backtest.engine_conversion import session_of
-from tradebot.lab.backtest.full_session_bars import ForeseenBars
+from tradebot.lab.backtest.full_session_bars import FullSessionBars
 from tradebot.lab.backtest.http_exchange import InProcess
 from tradebot.lab.backtest.setup import BacktestSetup, assemble
 from tradebot.model.bar import Session
@@ -79,7 +79,7 @@ def test_contracts_have_the_bars_that_are_served_later(tmp_path: Path) -> None:
     def sessions(first: date, last: date) -> list[Session]:
         return [one for one in played if first <= one.date <= last]
 
-    ahead = ForeseenBars(market, NoBars(), sessions, IBKR.day)
+    ahead = FullSessionBars(market, NoBars(), sessions, IBKR.day)
     until = session_of(market.calendars["ESH7"].market[1]).close
     found = ahead.closed(BarNeed("5Min", 600), ["ESH7", "NQH7"], until)
     assert found.keys() == {"ESH7"}

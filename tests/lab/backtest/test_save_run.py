@@ -28,7 +28,7 @@ from tradebot.model.event import EventKind
 from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Marks
 from tradebot.model.reasons import Reason
-from tradebot.model.record import Job, Mark
+from tradebot.model.record import ExitPrice, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Override, ReconcileMark, TradingState, TradingStateRecord
 
@@ -87,7 +87,7 @@ def test_decisions_are_saved_as_far_as_the_recorder_kept_them(tmp_path: Path) ->
         facts = MemoryFacts(level)
         made = [replace(make_cycle(f"pass {number}", minutes(number)), job_decision=None) for number in range(2)]
         unsent = tuple(replace(record, client_order_id=None) for record in made[0].candidates)
-        end = replace(make_cycle("end", minutes(2), Job.EVALUATE_EXITS, 0), equity=CASH, marks=(Mark("KO", CASH),))
+        end = replace(make_cycle("end", minutes(2), Job.EVALUATE_EXITS, 0), equity=CASH, marks=(ExitPrice("KO", CASH),))
         for cycle in (replace(made[0], candidates=unsent), made[1], end):
             facts.record(cycle)
         saved(tmp_path / level, books(), facts, EventKind.ORDER_LEFT_OUT.at(NOW, {}))

@@ -19,7 +19,7 @@ from tradebot.lab.performance.backtest_result import (
 )
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.limits import HaltRules, OwnRules
+from tradebot.model.limits import HaltRules, StrategyRules
 from tradebot.model.order import Fee
 from tradebot.model.position import Origin
 from tradebot.model.reasons import Reason
@@ -111,7 +111,7 @@ HELD, CAPPED, NO_SECTOR = Reason.TARGET_REACHED, Reason.SYMBOL_NOTIONAL_ABOVE_MA
 def rules(allotment: str = "1", **own: str) -> Rules:
     account = limits(**{name: Decimal(value) for name, value in (WALLS | FINE).items()})
     mine = account.model_copy(update={name: Decimal(value) for name, value in own.items()})
-    known = {"thirds": OwnRules((), mine, Decimal(allotment))}
+    known = {"thirds": StrategyRules((), mine, Decimal(allotment))}
     return replace(Scene().world().rules, limits=account, sectors=SECTORS, own=known)
 
 

@@ -28,7 +28,7 @@ from tradebot.adapters.wire.json_fields import DriftTally, FieldDrift
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.order import OrderStatus
 from tradebot.model.trading import Mode
-from tradebot.venues.alpaca.reader import HASTY, MOST_SYMBOLS, WAIT_S, AlpacaReader, ask_again
+from tradebot.venues.alpaca.reader import HASTY, MOST_SYMBOLS, WAIT_S, AlpacaReader, refetch_quotes
 from tradebot.venues.alpaca.wire import AlpacaVenue
 
 HTML = b"<html></html>"
@@ -517,7 +517,7 @@ def real(wire: Wire) -> AlpacaVenue:
 def test_second_look_waits_and_ends_within_five_seconds(wire: Wire) -> None:
     slept: list[float] = []
     wire.answer(Scripted(200, {"AAPL": snapshot_row(), "MSFT": snapshot_row(bid=0), "JPM": None}))
-    quotes = ask_again(real(wire), DriftTally(), ["AAPL", "MSFT", "JPM", "XOM"], slept.append)
+    quotes = refetch_quotes(real(wire), DriftTally(), ["AAPL", "MSFT", "JPM", "XOM"], slept.append)
     assert {symbol: found.bid for symbol, found in quotes.items()} == {"AAPL": Decimal("100.1")}
     assert (slept, wire.count("GET")) == ([WAIT_S], 1)
     assert WAIT_S + HASTY.connect_s + HASTY.read_s + HASTY.total_s <= 5
@@ -526,7 +526,7 @@ def test_second_look_waits_and_ends_within_five_seconds(wire: Wire) -> None:
 def test_second_look_does_not_wait_in_lock_step(wire: Wire) -> None:
     slept: list[float] = []
     wire.answer(Scripted(200, {"AAPL": snapshot_row()}))
-    assert list(ask_again(venue(wire), DriftTally(), ["AAPL"], slept.append)) == ["AAPL"]
+    assert list(refetch_quotes(venue(wire), DriftTally(), ["AAPL"], slept.append)) == ["AAPL"]
     assert slept == []
 
 
@@ -538,5 +538,5 @@ def test_second_look_does_not_wait_in_lock_step(wire: Wire) -> None:
 def test_whatever_is_no_answer_is_one_error_after_one_request(wire: Wire, answer: Scripted) -> None:
     wire.answer(answer)
     with pytest.raises(TradebotError):
-        ask_again(real(wire), DriftTally(), [f"S{number}" for number in range(150)], lambda seconds: None)
+        refetch_quotes(real(wire), DriftTally(), [f"S{number}" for number in range(150)], lambda seconds: None)
     assert (wire.count("GET"), len(wire.asked[0].query["symbols"].split(","))) == (1, MOST_SYMBOLS)

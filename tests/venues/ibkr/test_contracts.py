@@ -9,7 +9,15 @@ import pytest
 from papervenue.market import futures
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.venues.ibkr.capabilities import IBKR
-from tradebot.venues.ibkr.contracts import ROOTS, doubt_of, months_of, oddity_of, rolling_of, root_of, symbol_of
+from tradebot.venues.ibkr.contracts import (
+    ROOTS,
+    contract_mismatch,
+    months_of,
+    oddity_of,
+    rolling_of,
+    root_of,
+    symbol_of,
+)
 
 ES = ROOTS["ES"]
 
@@ -68,8 +76,11 @@ def test_a_chart_names_the_months_of_its_root() -> None:
 
 
 def test_what_the_venue_says_otherwise_is_a_doubt() -> None:
-    assert doubt_of(ES, Decimal(50), Decimal("0.25"), "CME", "USD") == ""
-    assert doubt_of(ES, Decimal(5), Decimal("0.50"), "CME", "USD") == "ES: multiplier 5, not 50; tick 0.50, not 0.25"
+    assert contract_mismatch(ES, Decimal(50), Decimal("0.25"), "CME", "USD") == ""
+    assert (
+        contract_mismatch(ES, Decimal(5), Decimal("0.50"), "CME", "USD")
+        == "ES: multiplier 5, not 50; tick 0.50, not 0.25"
+    )
 
 
 def test_a_short_session_of_the_stock_indexes_is_a_holidays_where_shares_dont_trade() -> None:

@@ -27,7 +27,7 @@ from tradebot.model.trading import Mode
 from tradebot.venues.door import Access
 from tradebot.venues.ibkr.capabilities import TRADING_ID
 from tradebot.venues.ibkr.contracts import CURRENCY, METALS
-from tradebot.venues.ibkr.link import IbkrLink, IbkrVenue, link_to
+from tradebot.venues.ibkr.link import IbkrLink, IbkrVenue, shared_link
 
 DOOR = driver_for("ibkr")
 CHECKS = DOOR.checks
@@ -129,7 +129,7 @@ def rows_of(bot: Bot) -> dict[str, dict[str, str]]:
 @contextmanager
 def connected_to(port: int, **pace: int) -> Iterator[IbkrLink]:
     """Return this process's connection to a Gateway, which doesn't wait for long; end it afterwards."""
-    link = link_to("127.0.0.1", port, TRADING_ID, **pace)
+    link = shared_link("127.0.0.1", port, TRADING_ID, **pace)
     before, link.patience = link.patience, SOON
     try:
         yield link

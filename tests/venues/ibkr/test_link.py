@@ -24,7 +24,7 @@ from tradebot.adapters.text.extras import install
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.model.trading import Mode
 from tradebot.venues.ibkr import link as module
-from tradebot.venues.ibkr.link import IbkrConnection, IbkrVenue, LinkTimeouts, connection_address, link_to
+from tradebot.venues.ibkr.link import IbkrConnection, IbkrVenue, LinkTimeouts, connection_address, shared_link
 
 
 def without(number: int, fields: Sequence[str]) -> list[Message]:
@@ -221,7 +221,7 @@ def test_what_does_not_fit_is_refused(mode: Mode, given: dict[str, str], words: 
     (Mode.SANDBOX, "SBX1", True),
 ])  # fmt: skip
 def test_an_account_of_another_kind_than_the_mode_is_refused(mode: Mode, number: str, fits: bool) -> None:
-    venue = IbkrVenue(mode, link_to("127.0.0.1", 1, 1))
+    venue = IbkrVenue(mode, shared_link("127.0.0.1", 1, 1))
     if fits:
         venue.check_account(number)
     else:
@@ -230,8 +230,8 @@ def test_an_account_of_another_kind_than_the_mode_is_refused(mode: Mode, number:
 
 
 def test_a_process_has_one_connection_with_a_client_id() -> None:
-    assert link_to("127.0.0.1", 1, 1) is link_to("127.0.0.1", 1, 1)
-    assert link_to("127.0.0.1", 1, 2) is not link_to("127.0.0.1", 1, 1)
+    assert shared_link("127.0.0.1", 1, 1) is shared_link("127.0.0.1", 1, 1)
+    assert shared_link("127.0.0.1", 1, 2) is not shared_link("127.0.0.1", 1, 1)
 
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ import pytest
 
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.model.order import OrderStatus
-from tradebot.venues.ibkr.order_reports import order_of, put_together
+from tradebot.venues.ibkr.order_reports import build_order, merge_order_reports
 
 
 def told(word: str, total: object = 2, **more: Any) -> OrderStatus:
@@ -16,7 +16,7 @@ def told(word: str, total: object = 2, **more: Any) -> OrderStatus:
     named: dict[str, Any] = {"permId": 11, "orderRef": "tb1.x", "action": "BUY", "orderType": "MKT", "tif": "DAY"}
     order = SimpleNamespace(**named, totalQuantity=total, filledQuantity=more.pop("filled", 0))
     state = SimpleNamespace(status=word, completedStatus=more.pop("why", ""))
-    return order_of(contract, order, state, None, (), DriftTally()).status
+    return build_order(contract, order, state, None, (), DriftTally()).status
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def row(perm_id: int, ref: str, client_id: int, action: str = "BUY") -> tuple[An
 def test_of_what_arrived_twice_ours_is_ours_and_each_stop_hangs_on_its_own_entry() -> None:
     rows = [row(11, "tb1.x", 7), row(12, "stop of tb1.x", 7, "SELL")]
     rows += [row(13, "tb1.x", 0), row(14, "stop of tb1.x", 0, "SELL")]
-    told = put_together(rows, [], ([], 0), ("DU1", 7), DriftTally())
+    told = merge_order_reports(rows, [], ([], 0), ("DU1", 7), DriftTally())
     assert {name: order.parent for name, order in told.orders.items()} == {
         "11": None,
         "12": "11",

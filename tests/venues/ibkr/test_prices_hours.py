@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from tradebot.adapters.time.calendar import exchange_sessions
-from tradebot.venues.ibkr.prices import TradingSpan, hours_of, spans_of
+from tradebot.venues.ibkr.prices import TradingSpan, hours_of, parse_sessions
 
 WEEK = "20261125:1700-20261126:1200;20261126:1700-20261127:1215;20261128:CLOSED;20261129:1700-20261130:1600"
 SESSIONS = exchange_sessions(date(2026, 11, 25), date(2026, 12, 2), "CME Globex Equity")
@@ -24,7 +24,7 @@ def told(spans: Sequence[TradingSpan]) -> list[str]:
 
 @pytest.mark.parametrize("zone", ["US/Central", "America/Chicago", "CST (Central Standard Time)"])
 def test_hours_are_in_the_contracts_zone_and_closed_days_have_none(zone: str) -> None:
-    assert told(spans_of(WEEK, zone)) == [
+    assert told(parse_sessions(WEEK, zone)) == [
         "2026-11-25T23:00Z to 2026-11-26T18:00Z",
         "2026-11-26T23:00Z to 2026-11-27T18:15Z",
         "2026-11-29T23:00Z to 2026-11-30T22:00Z",
@@ -33,12 +33,15 @@ def test_hours_are_in_the_contracts_zone_and_closed_days_have_none(zone: str) ->
 
 def test_older_forms_have_several_spans_a_day_and_ends_without_a_date() -> None:
     old = "20261125:0830-1515,1530-1600;20261126:1700-1215"
-    assert told(spans_of(old, "CST")) == [
+    assert told(parse_sessions(old, "CST")) == [
         "2026-11-25T14:30Z to 2026-11-25T21:15Z",
         "2026-11-25T21:30Z to 2026-11-25T22:00Z",
         "2026-11-26T23:00Z to 2026-11-27T18:15Z",
     ]
-    assert spans_of("20261125:0830-20261125:1515,20261125:1530-20261125:1600", "CST") == spans_of(old, "CST")[:2]
+    assert (
+        parse_sessions("20261125:0830-20261125:1515,20261125:1530-20261125:1600", "CST")
+        == parse_sessions(old, "CST")[:2]
+    )
 
 
 @pytest.mark.parametrize(

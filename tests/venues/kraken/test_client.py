@@ -36,9 +36,9 @@ from tradebot.venues.kraken.client import (
     OpeningEquity,
     RequestBudget,
     SinceMidnight,
+    equity_at_midnight,
     sandbox_secret,
     venue_of,
-    worth_at_midnight,
 )
 from tradebot.venues.kraken.rows import activities, fill, listing, quote
 
@@ -469,7 +469,7 @@ def test_the_day_began_with_what_is_there_now_less_what_the_day_earned(
     since = SinceMidnight(
         cash + held * now, symbols, {"PF_XBTUSD": Decimal(now)}, fills, (), lambda symbol: Decimal(then)
     )
-    assert worth_at_midnight(since) == began
+    assert equity_at_midnight(since) == began
 
 
 def test_what_the_day_began_with_is_worked_out_once(tmp_path: Path) -> None:

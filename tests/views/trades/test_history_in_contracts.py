@@ -22,7 +22,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trade import OrderSent
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.history import History
-from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pieces import break_down_profit
 from tradebot.views.trades.tax import tax_year
 from tradebot.views.trades.tax_lots import Method
 from tradebot.views.trades.trade_row import Choice
@@ -71,7 +71,7 @@ def trades(of: History) -> list[object]:
 
 
 def profit(of: History) -> list[object]:
-    known = breakdown(of)
+    known = break_down_profit(of)
     return [[(piece.kind, piece.usd) for piece in known.pieces], [end.value_usd for end in known.ends]]
 
 

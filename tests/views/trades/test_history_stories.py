@@ -19,7 +19,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trade import OrderSent
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.history import History, group_by_story, links
-from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pieces import break_down_profit
 from tradebot.views.trades.pnl import ProfitGrouping, pnl
 from tradebot.views.trades.trade_row import Choice
 from tradebot.views.trades.trades import rows_of
@@ -75,18 +75,18 @@ def test_report_counts_a_moved_position_once_and_its_amounts_stay() -> None:
 
 
 def test_each_cut_counts_a_moved_position_once_where_it_ended() -> None:
-    known = breakdown(moved())
+    known = break_down_profit(moved())
     by_symbol = {row.name: row.trades_closed for row in pnl(known, ProfitGrouping.SYMBOL).rows}
     assert (by_symbol["ESM6"], by_symbol["ESU6"], pnl(known, ProfitGrouping.SYMBOL).total.trades_closed) == (0, 2, 2)
-    assert pnl(breakdown(moved(FILLS[:3])), ProfitGrouping.SYMBOL).total.trades_closed == 0
-    assert pnl(breakdown(moved(why="stop_loss(-2%)")), ProfitGrouping.SYMBOL).total.trades_closed == 3
+    assert pnl(break_down_profit(moved(FILLS[:3])), ProfitGrouping.SYMBOL).total.trades_closed == 0
+    assert pnl(break_down_profit(moved(why="stop_loss(-2%)")), ProfitGrouping.SYMBOL).total.trades_closed == 3
 
 
 def test_contract_that_was_left_is_no_trade_even_if_only_that_contract_is_shown() -> None:
     history, only = moved(), Choice(symbol="ESM6")
     rows, _ = report_trades(history, only)
     found = trade_figures(rows, VENUE_DAY, history.rolled_positions)[0].observations
-    assert (found, pnl(breakdown(history), ProfitGrouping.SYMBOL, only).total.trades_closed) == (0, 0)
+    assert (found, pnl(break_down_profit(history), ProfitGrouping.SYMBOL, only).total.trades_closed) == (0, 0)
     assert next(cautions([0.0] * 252, (), rows, None, moved=history.rolled_positions)).startswith(
         "These figures are from only 0 closed"
     )

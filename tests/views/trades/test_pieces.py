@@ -17,7 +17,7 @@ from tradebot.model.record import SessionEnd
 from tradebot.model.struct_tools import replace
 from tradebot.views.trades.days import EVER, DateRange
 from tradebot.views.trades.history import History
-from tradebot.views.trades.pieces import ProfitKind, breakdown, day_ends, equity_before_and_after, value_at
+from tradebot.views.trades.pieces import ProfitKind, break_down_profit, day_ends, equity_before_and_after, value_at
 from tradebot.views.trades.pnl import ProfitGrouping, ProfitReport, pnl
 from tradebot.views.trades.trade_row import Choice
 
@@ -44,7 +44,7 @@ def test_renamed_position_uses_price_and_dividend_of_its_old_name() -> None:
     assert not end.unpriced
     assert end.value_usd == past.opening_cash + 2 + 50
     assert past.former_names == {("flow", "PEAR"): ("AAPL",)}
-    found = {piece.kind: (piece.strategy, piece.symbol, piece.usd) for piece in breakdown(past).pieces}
+    found = {piece.kind: (piece.strategy, piece.symbol, piece.usd) for piece in break_down_profit(past).pieces}
     assert found == {ProfitKind.OPEN: ("flow", "PEAR", D(50)), ProfitKind.DIVIDENDS: ("flow", "PEAR", D(2))}
 
 
@@ -63,7 +63,7 @@ def test_rename_moves_no_cash_to_another_day() -> None:
 def test_split_changes_no_profit() -> None:
     scene = holding("10")
     assert happens(scene, activity("SPLIT", quantity="10"), averages={"AAPL": "50"}).findings == ()
-    found = {piece.kind: piece.usd for piece in breakdown(seen(scene, "52.5")).pieces}
+    found = {piece.kind: piece.usd for piece in break_down_profit(seen(scene, "52.5")).pieces}
     assert found == {ProfitKind.OPEN: D(50), ProfitKind.DIVIDENDS: D(2)}
 
 
@@ -99,7 +99,7 @@ def test_profit_is_from_the_close_before_or_the_opening_of_the_books_to_the_last
 
 def test_profit_is_by_the_brokers_equity_and_what_the_books_lack_has_its_own_line() -> None:
     ends = (end(0, {"AAPL": "105"}, "100050.25"), end(1, {"AAPL": "106"}, "100110"))
-    known = breakdown(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends))
+    known = break_down_profit(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends))
     whole, first, part = (
         pnl(known, ProfitGrouping.DAY),
         pnl(known, ProfitGrouping.DAY, Choice(DateRange(last=FIRST))),
@@ -113,5 +113,5 @@ def test_profit_is_by_the_brokers_equity_and_what_the_books_lack_has_its_own_lin
     )
     assert pnl(known, ProfitGrouping.DAY, part).difference_usd == 0
     # Nothing was seen of the last day, so the equity of the one before doesn't count for both.
-    unseen = pnl(breakdown(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends[:1])), ProfitGrouping.DAY)
+    unseen = pnl(break_down_profit(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends[:1])), ProfitGrouping.DAY)
     assert (unseen.profit_usd, unseen.difference_usd) == (unseen.total.total_usd, Decimal(0))

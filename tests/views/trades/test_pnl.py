@@ -20,7 +20,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.views.trades.days import DateRange, MarketTime
 from tradebot.views.trades.fees import cash_kind
 from tradebot.views.trades.history import History
-from tradebot.views.trades.pieces import Breakdown, breakdown
+from tradebot.views.trades.pieces import Breakdown, break_down_profit
 from tradebot.views.trades.pnl import PARTS, Pnl, ProfitGrouping, ProfitRow, entry_component, fees_not_counted, pnl
 from tradebot.views.trades.trade_row import Choice
 from tradebot.views.trades.trades import rows_of
@@ -120,7 +120,7 @@ def worth(past: History, last: date) -> Decimal:
 def test_rows_of_every_cut_sum_to_the_change_of_the_account(
     past: History, by: ProfitGrouping, lo: int, hi: int
 ) -> None:
-    known = breakdown(past)
+    known = break_down_profit(past)
     every_cut_is_the_same_whole(known)
     for days in (DateRange(), DateRange(on(lo).date(), on(lo + hi).date())):
         found = pnl(known, by, Choice(days))
@@ -139,7 +139,7 @@ def test_total_profit_is_the_change_in_cash_and_positions(past: History, data: s
     ends = {e.session: e for e in (*past.ends, end(first, marks), end(last, {**marks, "AAPL": "7"}))}
     past = replace(past, ends=tuple(ends[day] for day in sorted(ends)))
     after_first = DateRange(on(first).date() + timedelta(days=1), on(last).date())
-    found = pnl(breakdown(past), ProfitGrouping.DAY, Choice(after_first))
+    found = pnl(break_down_profit(past), ProfitGrouping.DAY, Choice(after_first))
     moved = [
         one.amount_usd for one in past.cash if cash_kind(one).value == "transfer" and after_first.has(one.at, VENUE_DAY)
     ]
@@ -165,9 +165,9 @@ def test_profit_ignores_the_order_of_simultaneous_fills(past: History, chance: r
     past = replace(past, ends=tuple(SessionEnd(day, None, None, marks, None) for day in sorted(days)))
     mixed = list(past.fills)
     chance.shuffle(mixed)
-    other = breakdown(replace(past, fills=tuple(sorted(mixed, key=lambda owned: owned.fill.at))))
+    other = break_down_profit(replace(past, fills=tuple(sorted(mixed, key=lambda owned: owned.fill.at))))
     for by in (ProfitGrouping.DAY, ProfitGrouping.WEEK, ProfitGrouping.MONTH):
-        ours, theirs = pnl(breakdown(past), by), pnl(other, by)
+        ours, theirs = pnl(break_down_profit(past), by), pnl(other, by)
         assert [parts(row) for row in ours.rows] == [parts(row) for row in theirs.rows]
         assert (ours.before_usd, ours.after_usd) == (theirs.before_usd, theirs.after_usd)
 
@@ -192,7 +192,7 @@ def lines(found: Pnl) -> dict[str, tuple[float, float, float, int]]:
 
 
 def test_realized_profit_is_dated_by_exit_and_open_profit_by_gain() -> None:
-    found = pnl(breakdown(one_day()), ProfitGrouping.DAY)
+    found = pnl(break_down_profit(one_day()), ProfitGrouping.DAY)
     assert lines(found) == {"2026-11-16": (40, 30, -0.04, 0), "2026-11-17": (120, -30, 0, 1)}
     assert (found.before_usd, found.after_usd, found.transfers_usd) == (CASH, D("101159.96"), D(1000))
     assert (found.total.total_usd, found.first, found.last) == (D("159.96"), date(2026, 11, 16), date(2026, 11, 17))
@@ -211,12 +211,12 @@ def test_realized_profit_is_dated_by_exit_and_open_profit_by_gain() -> None:
     ],
 )
 def test_every_cut_shows_the_same_profit(by: ProfitGrouping, rows: dict[str, tuple[float, float, float, int]]) -> None:
-    assert lines(pnl(breakdown(one_day()), by)) == rows
+    assert lines(pnl(break_down_profit(one_day()), by)) == rows
 
 
 def test_gain_without_a_price_moves_to_the_next_priced_day() -> None:
     ends = (end(0, {"AAPL": "105"}), end(1, {"MSFT": "1"}), end(2, {"AAPL": "108"}))
-    found = pnl(breakdown(history(fill(1, at=on(0)), ends=ends)), ProfitGrouping.DAY)
+    found = pnl(break_down_profit(history(fill(1, at=on(0)), ends=ends)), ProfitGrouping.DAY)
     assert [(float(row.open_usd), row.unpriced) for row in found.rows] == [(50, ()), (0, ("AAPL",)), (30, ())]
 
 
@@ -227,7 +227,7 @@ def test_unpriced_purchases_are_at_cost_and_sales_take_their_gain() -> None:
         fill(3, side=Side.SELL, quantity="5", price="150", at=on(1, 1)),
         ends=(end(0, {"AAPL": "104"}),),
     )
-    found = pnl(breakdown(past), ProfitGrouping.DAY)
+    found = pnl(break_down_profit(past), ProfitGrouping.DAY)
     assert lines(found) == {"2026-11-16": (0, 40, 0, 0), "2026-11-17": (250, -20, 0, 0)}
     assert found.rows[1].unpriced == found.total.unpriced == ("AAPL",)
 
@@ -235,7 +235,7 @@ def test_unpriced_purchases_are_at_cost_and_sales_take_their_gain() -> None:
 def test_dividend_goes_to_the_only_holder_or_else_to_the_account() -> None:
     cash = (paid("3", "DIV", on(1), "AAPL"), paid("5", "DIV", on(1), "MSFT"), paid("7", "DIV", on(1)))
     held = fill(1, at=on(0)), fill(2, "MSFT", at=on(0)), fill(3, "MSFT", at=on(0), strategy="momentum")
-    known = breakdown(history(*held, cash=cash))
+    known = break_down_profit(history(*held, cash=cash))
     by_strategy = {row.name: float(row.dividends_usd) for row in pnl(known, ProfitGrouping.STRATEGY).rows}
     assert by_strategy == {"flow": 3, "account": 12}
     by_symbol = {row.name: float(row.dividends_usd) for row in pnl(known, ProfitGrouping.SYMBOL).rows}
@@ -244,7 +244,7 @@ def test_dividend_goes_to_the_only_holder_or_else_to_the_account() -> None:
 
 def test_trades_by_hand_are_kept_apart_from_the_bots() -> None:
     bought, sold = fill(1, at=on(0)), fill(2, side=Side.SELL, price="103", at=on(0, 1))
-    known = breakdown(history(*(replace(owned, strategy=FOREIGN) for owned in (bought, sold))))
+    known = break_down_profit(history(*(replace(owned, strategy=FOREIGN) for owned in (bought, sold))))
     for by in (ProfitGrouping.STRATEGY, ProfitGrouping.REASON, ProfitGrouping.COMPONENT):
         assert lines(pnl(known, by)) == {"not the bot's": (30, 0, 0, 0)}
 
@@ -253,14 +253,14 @@ def test_day_fee_is_shared_with_sales_of_others() -> None:
     theirs = [replace(fill(n, "MSFT", side, at=on(0)), strategy=FOREIGN) for n, side in enumerate(Side)]
     ours = fill(8, at=on(0)), fill(9, side=Side.SELL, price="300", at=on(0))
     past = history(*theirs, *ours, cash=(paid("-0.04", "FEE", on(0, 7)),))
-    rows = {row.name: row.fees_usd for row in pnl(breakdown(past), ProfitGrouping.STRATEGY).rows}
+    rows = {row.name: row.fees_usd for row in pnl(break_down_profit(past), ProfitGrouping.STRATEGY).rows}
     assert rows == {"flow": D("-0.03"), "not the bot's": D("-0.01")}
     (trade,) = rows_of(past, MarketTime(())).trades
     assert trade.fees_usd == D("-0.03")
 
 
 def test_chosen_part_has_no_change_of_the_account() -> None:
-    known = breakdown(one_day())
+    known = break_down_profit(one_day())
     found = pnl(known, ProfitGrouping.DAY, Choice(symbol="MSFT"))
     assert found.rows == ()
     assert found.total.total_usd == 0
@@ -269,13 +269,15 @@ def test_chosen_part_has_no_change_of_the_account() -> None:
 
 
 def test_unknown_days_have_no_rows_and_no_value() -> None:
-    found = pnl(breakdown(one_day()), ProfitGrouping.DAY, Choice(DateRange(date(2027, 1, 1))))
+    found = pnl(break_down_profit(one_day()), ProfitGrouping.DAY, Choice(DateRange(date(2027, 1, 1))))
     assert (found.rows, found.first, found.before_usd, found.after_usd, found.compared) == ((), None, None, None, None)
 
 
 def test_books_are_compared_with_the_brokers_last_equity() -> None:
     ends = (end(0, {"AAPL": "105"}, "100050.25"), end(1, {"AAPL": "106"}))
-    found = there(pnl(breakdown(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends)), ProfitGrouping.DAY).compared)
+    found = there(
+        pnl(break_down_profit(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends)), ProfitGrouping.DAY).compared
+    )
     assert (found.at, found.books_usd, found.difference_usd) == (on(0, 5), D(100_050), D("0.25"))
 
 
@@ -300,7 +302,7 @@ def test_component_with_the_largest_vote_for_the_entry_is_named(
 def test_funding_is_a_kind_of_its_own_and_belongs_to_who_held_the_contract() -> None:
     fills = [fill(1, multiplier="50"), fill(2, "MSFT"), fill(3, "MSFT", strategy="momentum")]
     cash = paid("-1.50", "FUNDING", on(0, 1), "AAPL"), paid("0.25", "FUNDING", on(0, 2), "MSFT")
-    known = breakdown(history(*fills, cash=cash))
+    known = break_down_profit(history(*fills, cash=cash))
     found = {row.name: row.funding_usd for row in pnl(known, ProfitGrouping.STRATEGY).rows}
     # Two strategies hold the second one, so its funding is the account's.
     assert found == {"flow": D("-1.50"), "account": D("0.25")}
@@ -317,16 +319,16 @@ def test_fees_that_are_unknown_or_in_another_currency_are_counted_and_in_no_amou
         fill(4, fee=Fee(D("0.0003"), "BTC")),
         fill(5, fee=Fee(D("1.25"))),
     ]
-    found = pnl(breakdown(history(*fills)), ProfitGrouping.SYMBOL)
+    found = pnl(break_down_profit(history(*fills)), ProfitGrouping.SYMBOL)
     assert (found.unknown_fees, found.other_fees, found.total.fees_usd) == (2, {"BTC": D("0.0005")}, D("-1.25"))
     assert list(fees_not_counted(found.unknown_fees, found.other_fees)) == [
         "Not known yet: the fees of 2 fills. Profit doesn't include them.",
         "Fees of 0.0005 BTC were charged too; no amount in USD includes them.",
     ]
     only = Choice(symbol="MSFT")
-    assert pnl(breakdown(history(*fills)), ProfitGrouping.SYMBOL, only).unknown_fees == 1
+    assert pnl(break_down_profit(history(*fills)), ProfitGrouping.SYMBOL, only).unknown_fees == 1
     later = cash_movement(on(3), D("-2.50"), "FEE", Origin.ACTIVITY, fee_id("fill-2"), "", "MSFT")
-    known = breakdown(history(*fills, cash=(later,)))
+    known = break_down_profit(history(*fills, cash=(later,)))
     assert pnl(known, ProfitGrouping.SYMBOL, only).unknown_fees == 0
     assert {row.name: row.fees_usd for row in pnl(known, ProfitGrouping.SYMBOL).rows} == {
         "AAPL": D("-1.25"),

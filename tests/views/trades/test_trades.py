@@ -27,7 +27,7 @@ from tradebot.views.slippage import total_slippage
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.history import NOT_OURS, History
 from tradebot.views.trades.lots import trades
-from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pieces import break_down_profit
 from tradebot.views.trades.pnl import ProfitGrouping, pnl
 from tradebot.views.trades.trade_row import (
     Choice,
@@ -137,7 +137,7 @@ def test_liquidation_is_whole_with_its_fee_in_the_trades_whose_lots_it_closed(us
     parts = [("flow", "10", ":0"), ("momentum", "1", ":1")]
     given = [one for owner, part, name in parts for one in reassign(owner, replace(whole.fill, quantity=D(part)), name)]
     history = past([BOUGHT, fill(1, strategy="momentum", at=ago(500)), whole, *given])
-    rows, known = rows_of(history, MARKET, by_lot=True), breakdown(history)
+    rows, known = rows_of(history, MARKET, by_lot=True), break_down_profit(history)
     flow, momentum, held = rows.lots
     assert (flow.reason, flow.exit_fill, flow.fees_usd) == ("liquidation", whole.fill.activity_id, usd and D(-1))
     assert (momentum.reason, momentum.quantity, momentum.fees_usd) == ("liquidation", D(1), usd and D("-0.1"))

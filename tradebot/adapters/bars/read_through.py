@@ -25,15 +25,15 @@ from tradebot.adapters.bars.series import (
     REACHES,
     Window,
     adjust_bars,
+    adjust_series,
     days_from,
     frame_window,
     missing_span,
     moment,
+    price_steps,
     resample,
     series,
-    steps_of,
     window_of,
-    with_steps,
 )
 from tradebot.adapters.bars.store import (
     DAYS,
@@ -226,7 +226,7 @@ class StoredBars:
         first = min(self._venue.date_of(bars.start_of(0)) for bars in there.values())
         self._ensure_actions(list(there), first, closed_until)
         until_s = int(closed_until.timestamp())
-        return {symbol: with_steps(bars, self.store.actions(symbol), until_s) for symbol, bars in there.items()}
+        return {symbol: adjust_series(bars, self.store.actions(symbol), until_s) for symbol, bars in there.items()}
 
     def _series(self, need: BarNeed, symbol: str, window: Window) -> Series:
         """Return the unadjusted bars of a window, from memory unless one of them may have changed."""
@@ -352,7 +352,7 @@ class StoredBars:
         self._ensure_closes(in_force, as_of)
         for symbol, of_symbol in in_force.items():
             days = self.store.get(symbol, DAYS, first_s - int(CLOSE_WITHIN.total_seconds()), last_s)
-            self.store.put_actions(symbol, steps_of(of_symbol, days, self._venue))
+            self.store.put_actions(symbol, price_steps(of_symbol, days, self._venue))
             self.store.put_asked(symbol, ACTIONS, name, first_s, last_s)
 
     def _ensure_closes(self, actions: Mapping[str, Sequence[CorporateAction]], as_of: datetime) -> None:

@@ -56,7 +56,7 @@ def _one(start_s: int, parts: Sequence[RawBar]) -> RawBar:
     )
 
 
-def steps_of(actions: Iterable[CorporateAction], days: Sequence[RawBar], venue: VenueDay) -> list[PriceStep]:
+def price_steps(actions: Iterable[CorporateAction], days: Sequence[RawBar], venue: VenueDay) -> list[PriceStep]:
     """Compute the factors of splits and dividends from raw daily bars that start before each ex-date.
 
     A split's factor is old shares / new shares; a dividend's is (close before - dividend) / close before, as CRSP and
@@ -101,7 +101,7 @@ def series(
     return Series(symbol, timeframe, adjusted, array("q", starts), opening, high, low, close, volume, price)
 
 
-def with_steps(of: Series, steps: Sequence[PriceStep], until_s: int) -> Series:
+def adjust_series(of: Series, steps: Sequence[PriceStep], until_s: int) -> Series:
     """Return a series adjusted by all splits and dividends in `steps` that took effect after a bar's start and by
     `until_s`; the same series if there are none.
     """

@@ -34,14 +34,14 @@ from tradebot.adapters.facts.pass_rows import (
     candidate_prices,
     candidates_in,
     heads,
-    heads_of,
     insert_pass,
-    of_span,
+    load_pass_sums,
     pass_at,
+    query_pass_heads,
+    query_passes,
     rows_of_symbol,
     sessions_beside,
     span_ends,
-    sums_of,
     was_judged,
 )
 from tradebot.adapters.facts.schema import FILE
@@ -93,7 +93,7 @@ def count_refusals(
     passes = dict(database.execute(PASSES, span).fetchall())
     counts = defaultdict[tuple[str | None, str, str | None], Counter[str]](Counter)
     places = dict[tuple[str | None, str, str | None], int]()
-    for _, groups in sums_of(database, passes):
+    for _, groups in load_pass_sums(database, passes):
         for group in groups:
             if strategy is None or group[0] == strategy:
                 key = group[GATE], group[ABOUT], group[UNKNOWN]
@@ -141,7 +141,7 @@ def outcomes(
     last: int = -1,
 ) -> SymbolOutcomes:
     """Return a job's passes in a session or since a time, with how each of a symbol's candidates ended."""
-    passes = heads_of(database, job, session=session, since=since, last=last)
+    passes = query_pass_heads(database, job, session=session, since=since, last=last)
     by_pass = {number: list[Outcome]() for number in passes}
     for number, body in rows_of_symbol(database, passes, symbol):
         by_pass[number].append(_outcome(passes[number], _decode(body)))
@@ -160,7 +160,7 @@ class StoreResetError(TemporaryError):
     """Raised after a damaged facts file was replaced by an empty one."""
 
 
-def going_on(store: type[T]) -> type[T]:
+def retry_when_damaged(store: type[T]) -> type[T]:
     """Make each public method of a store retry on a new, empty file if the file is damaged.
 
     The pass continues: exits don't wait for explanations, and entries are refused without facts.
@@ -203,7 +203,7 @@ def _method_of_query(
     return method
 
 
-@going_on
+@retry_when_damaged
 class SqliteFacts(CacheStore):
     """The facts of a state folder. A missing or damaged file is replaced by an empty one, and an event says so."""
 
@@ -326,7 +326,7 @@ class SqliteFacts(CacheStore):
     sent = _method_of_query(history.query_ordered_candidates)
     ends = _method_of_query(history.ends)
     ended = _method_of_query(count_refusals)
-    of_span = _method_of_query(of_span)
+    of_span = _method_of_query(query_passes)
     outcomes = _method_of_query(outcomes)
     heads = _method_of_query(heads)
     candidate_prices = _method_of_query(candidate_prices)

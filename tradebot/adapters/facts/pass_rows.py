@@ -69,7 +69,7 @@ SAME = 9
 FARTHEST = sys.float_info.max
 
 
-def ends_of(records: Sequence[CandidateRecord]) -> list[OutcomeGroup]:
+def summarize_pass(records: Sequence[CandidateRecord]) -> list[OutcomeGroup]:
     """Group the candidates of one pass by how they ended."""
     groups: dict[tuple[Any, ...], OutcomeGroup] = {}
     for position, record in enumerate(records):
@@ -126,13 +126,13 @@ def span_ends(
     Each group of candidates that ended in the same way has its count, its candidate that came closest to passing, and
     the one with the oldest data.
     """
-    heads = heads_of(database, job, session=session, since=since, last=last)
+    heads = query_pass_heads(database, job, session=session, since=since, last=last)
     if not heads:
         return SpanEnds((), (), None)
     newest = next(reversed(heads))
-    whole = with_candidates(heads[newest], candidates_of(database, [newest])[newest])
+    whole = with_candidates(heads[newest], query_candidates(database, [newest])[newest])
     counts, near, old = _merge_sums(
-        sums_of(database, heads), {number: sums.at for number, sums in heads.items()}, strategy
+        load_pass_sums(database, heads), {number: sums.at for number, sums in heads.items()}, strategy
     )
     picked = {*near.values(), *old.values()}
     rows = database.execute(PICKED, (json.dumps(list(picked)),)).fetchall()
@@ -179,14 +179,14 @@ def _merge_sums(
     return counts, {key: span[-1] for key, span in near.items()}, {key: span[-1] for key, span in old.items()}
 
 
-def sums_of(database: CacheConnection, passes: Collection[int]) -> Iterable[tuple[int, list[Any]]]:
+def load_pass_sums(database: CacheConnection, passes: Collection[int]) -> Iterable[tuple[int, list[Any]]]:
     """Yield the summaries of each pass; compute them for passes written by an earlier version of this program."""
     rows = database.execute(SUMS, (json.dumps(list(passes)),)).fetchall()
     yield from zip([number for number, _ in rows], json.loads(f"[{','.join(body for _, body in rows)}]"), strict=True)
     if lacking := sorted(set(passes) - {number for number, _ in rows}):
-        for number, records in candidates_of(database, lacking).items():
+        for number, records in query_candidates(database, lacking).items():
             # Convert to the gate's enum, as a full read would: text isn't an equal key.
-            yield number, json.loads(json_text(ends_of(records)))
+            yield number, json.loads(json_text(summarize_pass(records)))
 
 
 ALWAYS = CycleRecord.__struct_fields__.index("margin")
@@ -221,7 +221,7 @@ def insert_pass(database: sqlite3.Connection, cycle: CycleRecord) -> None:
         query = "INSERT INTO main.candidates (cycle, position, symbol, at, body) VALUES (?, ?, ?, ?, ?)"
         database.executemany(query, rows)
         database.execute(
-            "INSERT INTO main.ends (cycle, body) VALUES (?, ?)", (row, json_text(ends_of(cycle.candidates)))
+            "INSERT INTO main.ends (cycle, body) VALUES (?, ?)", (row, json_text(summarize_pass(cycle.candidates)))
         )
 
 
@@ -252,7 +252,7 @@ AFTER = """SELECT body ->> '$[2]' FROM cycles WHERE job = ?1 AND at > ?3 AND bod
     ORDER BY at LIMIT 1"""
 
 
-def of_span(
+def query_passes(
     database: CacheConnection,
     job: str,
     *,
@@ -262,14 +262,16 @@ def of_span(
     symbol: str | None = None,
 ) -> Sequence[CycleRecord]:
     """Return the passes of a job in a session or since a time, oldest first, with all candidates or only a symbol's."""
-    passes = heads_of(database, job, session=session, since=since, last=last)
+    passes = query_pass_heads(database, job, session=session, since=since, last=last)
     if not passes:
         return ()
-    by_pass = _unpack_records(rows_of_symbol(database, passes, symbol)) if symbol else candidates_of(database, passes)
+    by_pass = (
+        _unpack_records(rows_of_symbol(database, passes, symbol)) if symbol else query_candidates(database, passes)
+    )
     return tuple(with_candidates(cycle, by_pass[number]) for number, cycle in passes.items())
 
 
-def heads_of(
+def query_pass_heads(
     database: sqlite3.Connection,
     job: str,
     *,
@@ -301,7 +303,7 @@ def heads(
     last: int = -1,
 ) -> Sequence[CycleRecord]:
     """Return the passes of a job in a session or since a time, oldest first, without candidates and prices."""
-    return tuple(heads_of(database, job, session=session, since=since, last=last).values())
+    return tuple(query_pass_heads(database, job, session=session, since=since, last=last).values())
 
 
 def candidate_prices(
@@ -311,7 +313,7 @@ def candidate_prices(
 
     If there are more than `most_passes` passes, evenly spaced ones are read, including the last.
     """
-    passes = heads_of(database, job, session=session)
+    passes = query_pass_heads(database, job, session=session)
     if not passes:
         return {}
     times = [cycle.at for cycle in passes.values()]
@@ -336,7 +338,7 @@ def rows_of_symbol(
     return [(number, body) for number, _, body in sorted(rows, key=itemgetter(0, 1))]
 
 
-def candidates_of(database: CacheConnection, passes: Iterable[int]) -> Mapping[int, list[CandidateRecord]]:
+def query_candidates(database: CacheConnection, passes: Iterable[int]) -> Mapping[int, list[CandidateRecord]]:
     """Return the candidates by pass number; a pass without candidates has an empty list.
 
     Raise DamagedError if more candidates are missing than damaged rows explain, because then two pages of the file were
@@ -375,12 +377,12 @@ def pass_at(
     database: CacheConnection, job: str, session: date, at: datetime
 ) -> tuple[CycleRecord | None, datetime | None]:
     """Return a session's last pass at or before a time, and the time of the next one; None if there is none."""
-    heads = heads_of(database, job, session=session)
+    heads = query_pass_heads(database, job, session=session)
     number = max((number for number, cycle in heads.items() if cycle.at <= at), default=None, key=list(heads).index)
     after = next((head.at for head in heads.values() if head.at > at), None)
     if number is None:
         return None, after
-    return with_candidates(heads[number], candidates_of(database, [number])[number]), after
+    return with_candidates(heads[number], query_candidates(database, [number])[number]), after
 
 
 def was_judged(database: sqlite3.Connection, symbol: str) -> bool:

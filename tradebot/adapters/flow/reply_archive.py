@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from tradebot.adapters.flow.unusual_whales import rows_of
+from tradebot.adapters.flow.unusual_whales import read_rows
 from tradebot.adapters.state.cache_database import CacheConnection, CacheDatabase, DamagedError, started_over
 from tradebot.adapters.state.row_checksums import with_sums
 from tradebot.adapters.state.state_folder import REPLIES
@@ -64,7 +64,7 @@ class KeptReply(Struct, frozen=True):
 
     def page(self) -> FlowPage:
         """Return the reply as the source's client returned it; raise TemporaryError if it can't be read."""
-        rows = rows_of(self.kind, HttpReply(self.status, {}, self.body), single=kind_of(self.kind).single)
+        rows = read_rows(self.kind, HttpReply(self.status, {}, self.body), single=kind_of(self.kind).single)
         return FlowPage(self.kind, self.symbol, rows, NO_QUOTA)
 
 

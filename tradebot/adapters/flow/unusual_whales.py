@@ -111,7 +111,7 @@ class UnusualWhales:
         quota = quota_of(answer.headers)
         if answer.status == 429:
             raise _too_many(request.path, answer, quota, next_quota_day(self._told_at(answer) or self._now()))
-        rows = rows_of(request.path, answer, single=kind.single)
+        rows = read_rows(request.path, answer, single=kind.single)
         return FlowPage(kind.name, symbol, rows, quota, self._told_at(answer), answer.status, answer.body)
 
     def calls_left(self) -> int | None:
@@ -190,7 +190,7 @@ def request_of(kind: AnyKind, symbol: str | None, session: date) -> FlowRequest:
     return asked_for(quote(symbol.replace(".", ""), safe=""), session)
 
 
-def rows_of(path: str, answer: HttpReply, *, single: bool = False) -> tuple[object, ...]:
+def read_rows(path: str, answer: HttpReply, *, single: bool = False) -> tuple[object, ...]:
     """Return the rows of a successful reply, none for an unknown ticker; raise the error for any other reply."""
     if answer.status == 401:
         raise OperatorError(

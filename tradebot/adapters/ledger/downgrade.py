@@ -20,7 +20,7 @@ COMPUTED = frozenset({"row_sum", "rows"})
 """Columns computed from others, and the count of all rows."""
 
 
-def put_back(folder: Path, form: LedgerVersion = FORM) -> Path | None:
+def restore_previous_version(folder: Path, form: LedgerVersion = FORM) -> Path | None:
     """Restore the ledger's copy from before an upgrade; the upgraded file stays next to it, with its version in its
     name.
 

@@ -118,7 +118,7 @@ def summed_at_end(database: sqlite3.Connection, tables: Sequence[str]) -> Iterat
         database.execute(f"DROP TRIGGER {table}_changed")
     yield
     database.execute(rewrite(SEALED, creating[SEALED]))
-    database.execute(f"UPDATE {SEALED_IN} SET (fills, sum) = (?, ?)", seal_of(database))  # noqa: S608 - our own name
+    database.execute(f"UPDATE {SEALED_IN} SET (fills, sum) = (?, ?)", fill_checksum(database))  # noqa: S608 - our own name
     counted = 0
     for table in creating.keys() - {COUNTED_IN, SEALED}:
         database.execute(rewrite(table, creating[table]))
@@ -154,11 +154,11 @@ def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator
         yield f"it has {counted} rows, but {count:.0f} were written"
     if SEALED_IN in summed:
         written = list(database.execute(f"SELECT fills, sum FROM {SEALED_IN}"))  # noqa: S608 - our own name
-        if written != [seal_of(database)]:
+        if written != [fill_checksum(database)]:
             yield f"its {SEALED} were changed after they were written"
 
 
-def seal_of(database: sqlite3.Connection) -> tuple[int, str]:
+def fill_checksum(database: sqlite3.Connection) -> tuple[int, str]:
     """Return the number of all fills in a ledger and the combined checksum of their rows."""
     count, total = 0, ""
     for (checksum,) in database.execute(f"SELECT {SUM} FROM {SEALED}"):  # noqa: S608 - our own names

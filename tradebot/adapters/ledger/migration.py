@@ -75,7 +75,7 @@ def version_of(database: sqlite3.Connection) -> int:
     return int(version)
 
 
-def keep_beside(path: Path, version: int) -> None:
+def copy_before_upgrade(path: Path, version: int) -> None:
     """Write a durable copy of a ledger next to it; the caller holds its write lock and hasn't written anything yet.
 
     SQLite makes the copy: opening and closing the file directly would release the lock that keeps other writers out.

@@ -18,7 +18,7 @@ from typing import Any
 
 from tradebot.adapters.ledger import integrity as ledger_sums
 from tradebot.adapters.ledger.deferred_signals import defer_signals
-from tradebot.adapters.ledger.migration import LedgerVersion, MigrationStep, bring_up, keep_beside, version_of
+from tradebot.adapters.ledger.migration import LedgerVersion, MigrationStep, bring_up, copy_before_upgrade, version_of
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.row_checksums import name_statements
 from tradebot.adapters.state.safe_open import NotRegularFileError, require_plain, written_plain
@@ -270,7 +270,7 @@ def open_database(
                 _make_durable(database)
                 if version != form.version:
                     _require_alone(path.parent, patience_s)
-                    bring_up(database, form, partial(keep_beside, path))
+                    bring_up(database, form, partial(copy_before_upgrade, path))
             elif version != form.version:
                 database = _in_memory(database, form)
         except sqlite3.OperationalError as error:

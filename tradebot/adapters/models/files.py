@@ -168,7 +168,7 @@ def read_model(folder: Path, name: str, public: str) -> Model:
     return _check_model(name, files)
 
 
-def draft_of(path: Path) -> Model:
+def load_draft(path: Path) -> Model:
     """Return the unsigned model in a folder; raise RefusedDraftError if it can't be used or was changed."""
     try:
         sealed = is_sealed(path)

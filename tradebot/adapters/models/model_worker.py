@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from tradebot.adapters.models.worker_settings import loaded_from
+from tradebot.adapters.models.worker_settings import parse_settings
 from tradebot.learning.ensemble import outputs_of
 from tradebot.learning.inference import Member, Numbers, Policy
 from tradebot.learning.model_card import Card, Model
@@ -105,7 +105,7 @@ class ModelsStrategy:
     name, times, needs = "models", "", NOTHING
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        models, acting = loaded_from(settings)
+        models, acting = parse_settings(settings)
         problems = [_test_model(model) for model in models]
         self._failed = next((decision for decision in problems if isinstance(decision, Decision)), None)
         self._policy = Policy(acting, [member for member in problems if isinstance(member, Member)])

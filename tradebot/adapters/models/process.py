@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from tradebot.adapters.models.files import read_model
 from tradebot.adapters.models.model_folder import RefusedModelError
-from tradebot.adapters.models.worker_settings import settings_of
+from tradebot.adapters.models.worker_settings import worker_settings
 from tradebot.adapters.plugins.code_digest import built_in_code
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy
 from tradebot.adapters.plugins.process import NoValidReplyError, PluginProcess
@@ -143,7 +143,7 @@ class ModelProcess(PluginStrategy):
         return process
 
     def _start_and_test(self, models: tuple[Model, ...]) -> PluginProcess:
-        settings = settings_of(models, replace(self._acting, results=self._results()))
+        settings = worker_settings(models, replace(self._acting, results=self._results()))
         process = PluginProcess(replace(self._start, settings=settings), self._environ)
         with ExitStack() as untested:
             untested.callback(process.end)

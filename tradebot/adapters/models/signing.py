@@ -133,7 +133,7 @@ def sign_content(content: bytes, key: "Ed25519PrivateKey") -> str:
     return Signature(name_of(_public(key)), key.sign(content)).text
 
 
-def public_of(key: "Ed25519PrivateKey") -> str:
+def public_key_text(key: "Ed25519PrivateKey") -> str:
     """Return a private key's public key, as the configuration has it."""
     return _public(key)
 

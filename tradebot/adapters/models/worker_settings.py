@@ -13,7 +13,7 @@ from tradebot.learning.model_card import Model
 ACTING, MODELS = "acting", "models"
 
 
-def settings_of(models: Sequence[Model], acting: ModelSelection) -> Mapping[str, Any]:
+def worker_settings(models: Sequence[Model], acting: ModelSelection) -> Mapping[str, Any]:
     """Return the settings with which a process starts these models."""
     files = [
         (model.id, dict(ModelParts(model.card, model.scaling, model.probe, model.graph).files())) for model in models
@@ -21,7 +21,7 @@ def settings_of(models: Sequence[Model], acting: ModelSelection) -> Mapping[str,
     return {MODELS: files, ACTING: json_text(encode(acting))}
 
 
-def loaded_from(settings: Mapping[str, Any]) -> tuple[Sequence[Model], ModelSelection]:
+def parse_settings(settings: Mapping[str, Any]) -> tuple[Sequence[Model], ModelSelection]:
     """Return the models in these settings, and how they are combined."""
     models = [Model(name, *parts_of(files)) for name, files in settings[MODELS]]
     return models, decode(ModelSelection, json.loads(settings[ACTING]))

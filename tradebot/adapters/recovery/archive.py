@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.recovery.offsite_copy import DRAFT, FileDigest, OffsiteStore, content_of
+from tradebot.adapters.recovery.offsite_copy import DRAFT, FileDigest, OffsiteStore, hash_file
 from tradebot.adapters.state.safe_open import NotRegularFileError, opened_plain, require_plain
 from tradebot.adapters.state.state_folder import sync_folder, write_durably
 from tradebot.errors import CannotWriteError, OperatorError, word
@@ -99,7 +99,7 @@ def push_files(source: Path, name: str, offsite_store: OffsiteStore) -> PushResu
     require_name(name)
     try:
         files = _files(source)
-        contents = {path: content_of(file) for path, file in files.items()}
+        contents = {path: hash_file(file) for path, file in files.items()}
     except OSError as error:
         raise _unreadable(source, error) from error
     manifest = Manifest(VERSION, name, {path: ArchivedFile(*content) for path, content in contents.items()})
@@ -271,7 +271,7 @@ def _get(offsite_store: OffsiteStore, path: str, stored: ArchivedFile, draft: Pa
         raise OperatorError(f"{path} is missing in {offsite_store.where}: there is no {key}", ANOTHER)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     offsite_store.get(key, file)
-    if content_of(file) != FileDigest(stored.bytes, stored.sha256):
+    if hash_file(file) != FileDigest(stored.bytes, stored.sha256):
         raise OperatorError(f"{path} was changed in {offsite_store.where}: {key} has different content", ANOTHER)
     with opened_plain(file) as written, around("archive.sync"):
         os.fsync(written.fileno())

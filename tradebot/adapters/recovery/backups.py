@@ -173,7 +173,7 @@ def _keep(root: Path, draft: Path, name: str, before: Mapping[str, Recipe], hash
     return recipes
 
 
-def of_session(
+def backup_session(
     folder: StateFolder, session: date, at: datetime, hashed: Hashed | None = None, *, max_count: int
 ) -> Backup | None:
     """Back up an ended session once, and keep the last `max_count` session backups; return None if it is already backed
@@ -256,7 +256,9 @@ def _require_files(path: Path, content: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def whole(folder: Path, files: Iterable[str] = (LEDGER, JOURNAL), lost: list[str] | None = None) -> Iterator[Path]:
+def assembled_backup(
+    folder: Path, files: Iterable[str] = (LEDGER, JOURNAL), lost: list[str] | None = None
+) -> Iterator[Path]:
     """Yield a folder with a backup's assembled files inside the block; raise OperatorError if they can't be assembled.
 
     With a list `lost`, files that can't be assembled are left out and the reasons appended to it. A folder with the

@@ -86,7 +86,7 @@ def send(backup: Path, offsite: OffsiteStore) -> None:
     Raise OperatorError, without changing anything, if the store has different content under the same name.
     """
     for name, file in _files(backup, backups.read_manifest(backup)).items():
-        own, there = content_of(file), offsite.content(name)
+        own, there = hash_file(file), offsite.content(name)
         if there == own:
             continue
         if there is not None:
@@ -170,7 +170,7 @@ def _content(draft: Path, offsite: OffsiteStore, owner: StateFolder | None) -> M
 def _is_whole(part: Path, digest: str | None) -> bool:
     """Return True if a local part is as it was stored."""
     try:
-        return content_of(part).sha256 == digest
+        return hash_file(part).sha256 == digest
     except OSError:
         return False
 
@@ -196,7 +196,7 @@ def _files(backup: Path, content: Mapping[str, Any], parts: Path | None = None) 
     }
 
 
-def content_of(file: Path) -> FileDigest:
+def hash_file(file: Path) -> FileDigest:
     """Return a file's size and digest."""
     with opened_plain(file) as read:
         return FileDigest(os.fstat(read.fileno()).st_size, hashlib.file_digest(read, "sha256").hexdigest())
@@ -221,7 +221,7 @@ class Folder:
     def content(self, name: str) -> FileDigest | None:
         """Return the size and digest of a file by name; None if it doesn't exist."""
         try:
-            return content_of(self._root / name)
+            return hash_file(self._root / name)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -252,7 +252,7 @@ class Folder:
                 folder.mkdir(mode=0o700, exist_ok=True)
             self._sweep(target.parent)
             self._write(file, draft)
-            require_whole(content_of(draft), content, self.where, name)
+            require_whole(hash_file(draft), content, self.where, name)
             with around("offsite_copy.put"):
                 draft.rename(target)
             sync_folder(target.parent)

@@ -206,7 +206,7 @@ def _copy(sources: Sources, opened: ExitStack, path: Path, file: str) -> Path:
     """Return a folder with an intact file of a source; if it isn't intact, record a doubt."""
     if (path, file) not in sources.copies:
         lost = list[str]()
-        sources.copies[path, file] = opened.enter_context(backups.whole(path, (file,), lost))
+        sources.copies[path, file] = opened.enter_context(backups.assembled_backup(path, (file,), lost))
         sources.doubts += [Doubt("backup", str(path), why) for why in lost]
     return sources.copies[path, file]
 

@@ -29,7 +29,7 @@ from tradebot.adapters.state.state_folder import (
 from tradebot.errors import DamagedMarkerError, OperatorError
 
 
-def by_its_copy(path: Path, error: DamagedMarkerError) -> StateFolder:
+def marker_from_copy(path: Path, error: DamagedMarkerError) -> StateFolder:
     """Return the marker from its first intact copy; raise `error` if there is none."""
     for copy in copies_of(path / MARKER, path / BACKUPS):
         with suppress(OSError, UnicodeDecodeError, OperatorError):
@@ -42,7 +42,7 @@ def load_marker(path: Path) -> StateFolder:
     try:
         return read_marker(path)
     except DamagedMarkerError as error:
-        return by_its_copy(path, error)
+        return marker_from_copy(path, error)
 
 
 def mark_again(path: Path, marker: Path) -> None:

@@ -76,7 +76,7 @@ def lift(folder: Path, shown: Seen) -> bool:
     halted.
 
     Return False if a different HALT has arrived; that one stays in force. A HALT that is a folder with content is
-    renamed to a name that `left_aside` returns. Raise OperatorError if something can't be removed.
+    renamed to a name that `displaced_halt_folders` returns. Raise OperatorError if something can't be removed.
     """
     taken = folder / f"{HALT}.{os.urandom(8).hex()}{TAKEN}"
     try:
@@ -101,7 +101,7 @@ def lift(folder: Path, shown: Seen) -> bool:
     return was_same
 
 
-def left_aside(folder: Path) -> tuple[Path, ...]:
+def displaced_halt_folders(folder: Path) -> tuple[Path, ...]:
     """Return the folders that had the name HALT and were renamed; they have content, which must not be deleted."""
     return tuple(sorted(folder.glob(f"{HALT}.*{TAKEN}")))
 

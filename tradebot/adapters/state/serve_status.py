@@ -51,7 +51,7 @@ MOST_STARTS = 5
 """How many starts within the window are allowed; one more is a crash loop."""
 
 
-def note_start(folder: Path, now: datetime) -> int:
+def record_start(folder: Path, now: datetime) -> int:
     """Record this start durably before doing anything else; return the number of starts within the window, including
     this one.
 

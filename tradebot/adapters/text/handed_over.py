@@ -59,7 +59,7 @@ BY_FORM: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-class Redactor:
+class IdentityRedactor:
     """Replaces private details in texts and in JSON values.
 
     `ids` maps order ids to their replacements; any other id gets a digest with a secret `salt`. `names` has this

@@ -21,7 +21,7 @@ from papervenue.faces.data.rows import listing
 from papervenue.market import actions as words
 from papervenue.market.bars import UNITS, Bar, Market
 from papervenue.times import DAY, HOUR, SECOND, at_new_york, from_datetime
-from tradebot.adapters.bars.series import REACHES, steps_of, window_of
+from tradebot.adapters.bars.series import REACHES, price_steps, window_of
 from tradebot.adapters.bars.store import DIVIDEND, SPLIT, CorporateAction, PriceStep
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.lab.backtest.engine_conversion import session_of
@@ -293,7 +293,7 @@ class PriceSteps:
     def _step(self, action: CorporateAction) -> Sequence[PriceStep]:
         """Return an action's step; none for a dividend without a close above it on the day before."""
         if action not in self._known:
-            self._known[action] = steps_of([action], self._day_before(action.ex_date), ALPACA.day)
+            self._known[action] = price_steps([action], self._day_before(action.ex_date), ALPACA.day)
         return self._known[action]
 
     def _day_before(self, day: date) -> list[RawBar]:

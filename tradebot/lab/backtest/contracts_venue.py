@@ -19,7 +19,7 @@ from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.app.venues import driver_for
-from tradebot.lab.backtest.full_session_bars import ForeseenBars, opened_books, played_world
+from tradebot.lab.backtest.full_session_bars import FullSessionBars, opened_books, played_world
 from tradebot.lab.backtest.in_process_gateway import EngineLine
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
@@ -202,7 +202,7 @@ def world_of(
 
     def ahead() -> Bars:
         stored = StoredBars(MemoryBars, played.source, ledger.sessions, settings.day, final=True)
-        foreseen = ForeseenBars(engine.market, stored, ledger.sessions, settings.day)
+        foreseen = FullSessionBars(engine.market, stored, ledger.sessions, settings.day)
         return join_over_rolls(foreseen, door.months, door.coin, settings.day)
 
     ports = reader, ContractOrders(reader), played.bars(settings, ledger.sessions)

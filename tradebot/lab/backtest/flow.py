@@ -18,7 +18,7 @@ from papervenue.market.bars import Market
 from papervenue.market.spec import MarketSpec
 from papervenue.refusal import Refusal
 from papervenue.times import to_datetime
-from tradebot.adapters.flow.unusual_whales import quota_of, request_of, rows_of
+from tradebot.adapters.flow.unusual_whales import quota_of, read_rows, request_of
 from tradebot.adapters.wire.http import HttpReply, decode
 from tradebot.app.sandbox import translate_exchange_errors
 from tradebot.model.fact_kind import AnyKind
@@ -71,7 +71,7 @@ class EngineFlow:
         if not isinstance(row, Refusal) and (kind.single or not row.single):
             return FlowPage(kind.name, symbol, self._decode_rows((kind.name, symbol), row.rows), quota, now, _OK)
         status, body, _, _ = refuse_flow(row, {}) if isinstance(row, Refusal) else (_OK, row.encode(), None, None)
-        rows = rows_of(call.raw_path, HttpReply(status, headers, body), single=kind.single)
+        rows = read_rows(call.raw_path, HttpReply(status, headers, body), single=kind.single)
         return FlowPage(kind.name, symbol, rows, quota, now, status)
 
     def calls_left(self) -> int | None:

@@ -87,17 +87,17 @@ def played_world(
         second_clock=lambda: to_datetime(now_us()),
     )
     needed = any(strategy.needs.features for strategy in in_use)
-    return replace(world, features=features_ahead(ahead(), world)) if needed else world
+    return replace(world, features=precomputed_features(ahead(), world)) if needed else world
 
 
-def features_ahead(bars: Bars, world: World) -> Features:
+def precomputed_features(bars: Bars, world: World) -> Features:
     """Return a calculator of whole sessions' features, from bars that include the rest of a session."""
     from tradebot.desk.features import BarFeatures
 
     return BarFeatures(bars, world.ledger.sessions, world.venue.day, whole=True)
 
 
-class ForeseenBars:
+class FullSessionBars:
     """Serves bars that include the rest of a session; `bars` are the venue's, used for daily bars."""
 
     def __init__(

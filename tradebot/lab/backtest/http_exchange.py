@@ -43,7 +43,7 @@ from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app import sandbox
 from tradebot.app.venues import driver_for
 from tradebot.auditing.bar_findings import RawBar
-from tradebot.lab.backtest.full_session_bars import ForeseenBars, opened_books, played_world
+from tradebot.lab.backtest.full_session_bars import FullSessionBars, opened_books, played_world
 from tradebot.lab.driver.price_triggers import FAR, INTEREST, VisiblePrices
 from tradebot.model.series import PriceKind
 from tradebot.model.struct_tools import replace
@@ -215,7 +215,7 @@ def world_of(
         (ledger, *stores),
         (reader, door.orders(connection, tally), over_rolls(bars)),
         lambda: time.now_us,
-        lambda: over_rolls(ForeseenBars(served.market(), bars, ledger.sessions, settings.day)),
+        lambda: over_rolls(FullSessionBars(served.market(), bars, ledger.sessions, settings.day)),
     )
     return world, ledger, time
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct, field
 
 from tradebot.adapters.memory.recorder import RecordLevel
-from tradebot.desk.proposals import answer_of
+from tradebot.desk.proposals import ask_strategy
 from tradebot.desk.strategy_slots import plan_slots
 from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder
 from tradebot.lab.backtest.lookahead import (
@@ -112,7 +112,7 @@ def _inputs_of(sights: ViewBuilder, strategy: Strategy, slot: StrategySlot | Non
 def _answers(strategy: Strategy, strategy_inputs: StrategyInputs) -> Mapping[str, str]:
     """Return a strategy's want for each symbol as text, or why the symbol was left out of its view."""
     left_out = {f"{refusal.symbol}, left out": repr(refusal.decision) for refusal in strategy_inputs.left_out}
-    answer = strategy_inputs.unmet or answer_of(strategy, strategy_inputs.view, None)
+    answer = strategy_inputs.unmet or ask_strategy(strategy, strategy_inputs.view, None)
     if isinstance(answer, Decision):
         return {"the whole answer": repr(answer), **left_out}
     return {want.symbol: f"{index}: {want!r}" for index, want in enumerate(answer)} | left_out

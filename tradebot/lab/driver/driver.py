@@ -23,7 +23,7 @@ from tradebot.lab.driver.idle_periods import IdlePeriod, IdlePeriods
 from tradebot.lab.driver.price_triggers import MICROSECOND, MarketAhead, in_us
 from tradebot.model.bar import ClockReading, Session, StrategySlot
 from tradebot.model.decision import Gate, Verdict
-from tradebot.model.record import AT_CLOSE, CandidateRecord, CycleRecord, Job, Mark, SessionEnd, session_end
+from tradebot.model.record import AT_CLOSE, CandidateRecord, CycleRecord, ExitPrice, Job, SessionEnd, session_end
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ReconcileMark
 from tradebot.ports.world import Call, World
@@ -264,7 +264,7 @@ class Driver:
         self._advance(session.close)
         self.count.due += day.grid.count
         equity, prices = self._ahead.closing()
-        marks = tuple(Mark(symbol, price) for symbol, price in prices.items())
+        marks = tuple(ExitPrice(symbol, price) for symbol, price in prices.items())
         call, at, mode = Call(Job.RECONCILE, session.date, AT_CLOSE, CLAIMED_BY), session.close, world.mode_name
         close = CycleRecord(call.cycle_id, call.job, call.session, call.slot, at, mode, equity=equity, marks=marks)
         world.facts.record(close)

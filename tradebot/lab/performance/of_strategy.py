@@ -14,7 +14,7 @@ from tradebot.model.instrument import notional
 from tradebot.views.slippage import totals
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import Trip
-from tradebot.views.trades.pieces import ProfitKind, breakdown
+from tradebot.views.trades.pieces import ProfitKind, break_down_profit
 from tradebot.views.trades.trades import TripFacts
 
 _ZERO = Decimal(0)
@@ -40,7 +40,7 @@ def own_results(
     `sessions` are the exchange's sessions, oldest first, starting before the books were opened. `share` returns the
     strategy's share of the account's equity on a given day. Payments between two sessions count in the later one.
     """
-    own_breakdown, recorded_sessions = breakdown(history), {end.session for end in history.ends}
+    own_breakdown, recorded_sessions = break_down_profit(history), {end.session for end in history.ends}
     days = [end.day for end in own_breakdown.ends]
     earned = defaultdict[date, Decimal](Decimal)
     for piece in own_breakdown.pieces:

@@ -31,7 +31,7 @@ from tradebot.views.trades.days import EVER, DateRange
 from tradebot.views.trades.fees import cash_kind
 from tradebot.views.trades.history import NOT_OURS, History, group_by_story
 from tradebot.views.trades.lots import Trip
-from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pieces import break_down_profit
 from tradebot.views.trades.pnl import fees_not_counted
 from tradebot.views.trades.trade_row import Choice
 from tradebot.views.trades.trades import TripFacts, in_risks
@@ -140,7 +140,7 @@ def account_report(of: ReportMaterial) -> report.AccountReport:
     rates = _rates(of, way.year)
     measured = measure(of.history, way, of.sessions, of.benchmark, rates)
     rows = measured.rows
-    choice, parts = Choice(of.days, of.strategy, of.symbol), breakdown(of.history)
+    choice, parts = Choice(of.days, of.strategy, of.symbol), break_down_profit(of.history)
     trades, slippage = report_trades(of.history, choice)
     profit = pnl.ProfitReport(parts, choice)
     curve = points(way, rows) if rows is not None else ()

@@ -16,7 +16,7 @@ from tradebot.venues.alpaca.wire import (
     AlpacaVenue,
     DataPlanError,
     RefusedReadError,
-    reads_of,
+    reader_for,
 )
 
 MOST_ROWS, MOST_ACTIONS = 10_000, 1_000
@@ -47,8 +47,8 @@ class AlpacaBars:
     def __init__(self, venue: AlpacaVenue, tally: DriftTally) -> None:
         self._venue = venue
         self._tally = tally
-        self._data = reads_of(venue, venue.data_url)
-        self._events = reads_of(venue, venue.data_url, "v1")
+        self._data = reader_for(venue, venue.data_url)
+        self._events = reader_for(venue, venue.data_url, "v1")
         self.delay = timedelta(0)
         self.refused_symbols: frozenset[str] = frozenset()
 

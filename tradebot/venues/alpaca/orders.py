@@ -40,7 +40,7 @@ def unless_unknown(what: str, read: Callable[[], T]) -> T | None:
         raise TemporaryError(f"the broker's {what} can't be read: {error}") from error
 
 
-def one_order(reads: AlpacaReads, path: str, params: Mapping[str, str] | None, tally: DriftTally) -> Order | None:
+def fetch_order(reads: AlpacaReads, path: str, params: Mapping[str, str] | None, tally: DriftTally) -> Order | None:
     """Return one order; None if the venue says that there is no such order."""
     return unless_unknown("order", lambda: read_order(reads.json(path, params), tally))
 
@@ -103,14 +103,14 @@ class AlpacaOrders:
     def _look_up(self, intent: Intent, refusal_reply: Reply) -> Reply:
         params = {"client_order_id": intent.client_order_id}
         try:
-            order = one_order(self._reads, "/orders:by_client_order_id", params, self._tally)
+            order = fetch_order(self._reads, "/orders:by_client_order_id", params, self._tally)
         except TradebotError as error:
             return unknown_outcome("duplicate_not_read", error.message)
         return resolve_duplicate(order, intent, refusal_reply)
 
     def _already_done(self, path: str, refusal_reply: Reply) -> Reply:
         try:
-            order = one_order(self._reads, path, None, self._tally)
+            order = fetch_order(self._reads, path, None, self._tally)
         except TradebotError as error:
             return unknown_outcome("order_not_read", error.message)
         ended = order is not None and (order.status.terminal or order.status is OrderStatus.PENDING_CANCEL)

@@ -20,7 +20,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
 from tradebot.model.venue import Proof
 from tradebot.venues.alpaca.capabilities import ALPACA
-from tradebot.venues.alpaca.orders import NESTED, one_order, order_path, unless_unknown
+from tradebot.venues.alpaca.orders import NESTED, fetch_order, order_path, unless_unknown
 from tradebot.venues.alpaca.parsers import (
     end_of,
     has_outlived,
@@ -37,7 +37,7 @@ from tradebot.venues.alpaca.parsers import (
     takes_back,
     with_open_legs,
 )
-from tradebot.venues.alpaca.wire import AlpacaClient, AlpacaReads, AlpacaVenue, RefusedReadError, reads_of
+from tradebot.venues.alpaca.wire import AlpacaClient, AlpacaReads, AlpacaVenue, RefusedReadError, reader_for
 
 T = TypeVar("T")
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,31}", re.ASCII)
@@ -63,8 +63,8 @@ class AlpacaReader:
     def __init__(self, venue: AlpacaVenue, tally: DriftTally) -> None:
         self._venue = venue
         self._tally = tally
-        self._trading = reads_of(venue, venue.base_url)
-        self._data = reads_of(venue, venue.data_url)
+        self._trading = reader_for(venue, venue.base_url)
+        self._data = reader_for(venue, venue.data_url)
         self.rejected_quotes: Mapping[str, str] = {}
         self.unreadable_fills = 0
         self._rows_read: list[tuple[object, str | None]] = []
@@ -122,7 +122,7 @@ class AlpacaReader:
     def order(self, client_order_id: str) -> Order | None:
         """Return the order with this id; None if the venue says there is none."""
         params = {"client_order_id": client_order_id}
-        order = one_order(self._trading, "/orders:by_client_order_id", params, self._tally)
+        order = fetch_order(self._trading, "/orders:by_client_order_id", params, self._tally)
         if order is not None and order.client_order_id != client_order_id:
             raise TemporaryError(f"asked for order {client_order_id}, but the broker returned another one")
         return order
@@ -135,7 +135,7 @@ class AlpacaReader:
 
     def follower(self, venue_id: str) -> Order | None:
         """Return the order with this venue id; None if the venue says there is none."""
-        return one_order(self._trading, order_path(venue_id), None, self._tally)
+        return fetch_order(self._trading, order_path(venue_id), None, self._tally)
 
     def legs(self, venue_id: str) -> Sequence[Order]:
         """Return the legs of the order with this venue id, open or ended; none if the venue doesn't know the order."""
@@ -211,7 +211,7 @@ class AlpacaReader:
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Request these quotes again; `rejected_quotes` does not change."""
-        return ask_again(self._venue, self._tally, symbols)
+        return refetch_quotes(self._venue, self._tally, symbols)
 
     def depth(self, symbol: str) -> Depth | None:
         """Return None: the venue's API shows only the best prices of the order book."""
@@ -386,7 +386,7 @@ MOST_SYMBOLS = 100
 """The largest number of symbols in one request."""
 
 
-def ask_again(
+def refetch_quotes(
     venue: AlpacaVenue, tally: DriftTally, symbols: Sequence[str], sleep: Callable[[float], None] = time.sleep
 ) -> Mapping[str, Quote]:
     """Fetch the quotes of these symbols again with one request; symbols without a usable quote are left out.

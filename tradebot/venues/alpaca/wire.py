@@ -245,7 +245,7 @@ class AlpacaReads:
         return readable(f"GET {path}", answer)
 
 
-def reads_of(venue: AlpacaVenue, url: str, version: str = "v2") -> AlpacaReads:
+def reader_for(venue: AlpacaVenue, url: str, version: str = "v2") -> AlpacaReads:
     """Return the reader for one address of a venue."""
     return AlpacaReads(AlpacaClient(url, venue, venue.bounds, version), venue.policy, venue.before_read)
 

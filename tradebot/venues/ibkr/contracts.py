@@ -118,7 +118,7 @@ def symbol_of(text: str) -> str:
     return name
 
 
-def doubt_of(root: ContractRoot, multiplier: Decimal, tick: Decimal, exchange: str, currency: str) -> str:
+def contract_mismatch(root: ContractRoot, multiplier: Decimal, tick: Decimal, exchange: str, currency: str) -> str:
     """Describe how the venue's contract data differs from the table; empty if it doesn't."""
     terms = {
         "multiplier": (multiplier, root.multiplier),

@@ -14,7 +14,7 @@ from tradebot.venues.door import Access, Checks, Rehearsal, VenueCheck, VenueDri
 from tradebot.venues.ibkr import reader as statement
 from tradebot.venues.ibkr.capabilities import CLIENT_ID, IBKR, KEYS, PORT
 from tradebot.venues.ibkr.contracts import months_of, oddity_of, root_of, symbol_of
-from tradebot.venues.ibkr.link import LOOPBACK, IbkrConnection, IbkrVenue, connection_address, link_to
+from tradebot.venues.ibkr.link import LOOPBACK, IbkrConnection, IbkrVenue, connection_address, shared_link
 from tradebot.venues.ibkr.orders import IbkrOrders
 from tradebot.venues.ibkr.prices import IbkrBars
 from tradebot.venues.ibkr.reader import IbkrReader
@@ -53,7 +53,7 @@ def _connect(access: Access) -> IbkrVenue:
     sandbox = None if port is None else (LOOPBACK[0], port)
     address = connection_address(mode, access.secrets, sandbox)
     # The embedded exchange has no message limit, and simulates an hour in seconds.
-    link = link_to(*address) if sandbox is None else link_to(*address, reads_a_second=0)
+    link = shared_link(*address) if sandbox is None else shared_link(*address, reads_a_second=0)
     if access.folder is not None:
         link.take_turns(access.folder)
     return IbkrVenue(mode, link, access.before_read)

@@ -457,7 +457,7 @@ class IbkrVenue:
 
 
 @cache
-def link_to(host: str, port: int, client_id: int, reads_a_second: int = LinkTimeouts().reads_a_second) -> IbkrLink:
+def shared_link(host: str, port: int, client_id: int, reads_a_second: int = LinkTimeouts().reads_a_second) -> IbkrLink:
     """Return this process's connection to a Gateway; all users in the process share it, because there is only one
     client id.
     """

@@ -99,7 +99,7 @@ def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally)
             continue
         try:
             name, part = parts_of(str(report.execId))
-            by_name[name][part] = fill_of(name, contract, report), str(report.orderRef or "")
+            by_name[name][part] = parse_fill(name, contract, report), str(report.orderRef or "")
         except RowError as error:
             tally.note("execution", error.field_name, f"row refused: {error.problem}")
             unread += 1
@@ -120,7 +120,7 @@ def parts_of(exec_id: str) -> tuple[str, str]:
     return name, part.rjust(len(_FIRST), "0")
 
 
-def fill_of(name: str, contract: Any, report: Any) -> Fill:
+def parse_fill(name: str, contract: Any, report: Any) -> Fill:
     """Parse one execution. Its commission arrives separately, so it is unknown here."""
     side = SIDES.get(str(report.side))
     if side is None:
@@ -206,7 +206,7 @@ class OrderReports(Struct, frozen=True):
         )
 
 
-def put_together(
+def merge_order_reports(
     opened: Sequence[Any],
     completed: Sequence[Any],
     lists: tuple[Sequence[ReportedExecution], int],
@@ -231,7 +231,7 @@ def put_together(
     for contract, order, state in (*rows, *live):
         try:
             venue_id = str(int(positive("permId", order.permId)))
-            read = order_of(contract, order, state, words.get(order.permId), counted.get(venue_id, ()), tally)
+            read = build_order(contract, order, state, words.get(order.permId), counted.get(venue_id, ()), tally)
         except RowError as error:
             tally.note("order", error.field_name, f"row refused: {error.problem}")
             unread += 1
@@ -269,7 +269,7 @@ def _with_parents(orders: Mapping[str, Order], refs: Mapping[str, str]) -> Mappi
     return linked
 
 
-def order_of(
+def build_order(
     contract: Any,
     order: Any,
     state: Any,

@@ -28,7 +28,7 @@ from tradebot.venues.ibkr.capabilities import (
     STATUSES,
 )
 from tradebot.venues.ibkr.link import IbkrConnection, IbkrVenue
-from tradebot.venues.ibkr.order_reports import order_of
+from tradebot.venues.ibkr.order_reports import build_order
 from tradebot.venues.ibkr.prices import contract_of
 from tradebot.venues.ibkr.reader import IbkrReader
 from tradebot.venues.ibkr.wrapper import GoneError, VenueError
@@ -247,7 +247,7 @@ def _as_reported(row: tuple[Any, Any, Any], word: str, tally: DriftTally) -> Ord
     """Return an order as its status message reports it; the filled quantity comes from executions."""
     contract, order, state = row
     state.status = word if word in STATUSES else state.status
-    return order_of(contract, order, state, None, (), tally)
+    return build_order(contract, order, state, None, (), tally)
 
 
 async def _wait_for_cancel(line: IbkrConnection, order_id: int, order: Order) -> Reply:

@@ -24,7 +24,7 @@ from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLev
 from tradebot.model.series import PriceKind, width_of
 from tradebot.model.trading_hours import Hours
 from tradebot.venues.ibkr.capabilities import HISTORY_ERROR, IBKR, NO_BARS, NO_CONTRACT, WITHOUT_BARS
-from tradebot.venues.ibkr.contracts import ROOTS, doubt_of, months_of, rolling_of, root_of
+from tradebot.venues.ibkr.contracts import ROOTS, contract_mismatch, months_of, rolling_of, root_of
 from tradebot.venues.ibkr.link import IbkrConnection, IbkrVenue
 from tradebot.venues.ibkr.order_reports import number, positive
 from tradebot.venues.ibkr.wrapper import Ticks, VenueError
@@ -110,7 +110,7 @@ def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) ->
         levels,
         last,
         rolling_of(symbol, root, last),
-        doubt_of(root, multiplier, tick, str(contract.exchange), str(contract.currency))
+        contract_mismatch(root, multiplier, tick, str(contract.exchange), str(contract.currency))
         or (unreadable and f"{root.name}: {unreadable}"),
         hours,
     )
@@ -236,12 +236,14 @@ def hours_of(trading: str, liquid: str, zone: str, now: datetime) -> Hours:
     A session belongs to the date on which it closes. The hours reach to the last session, or to the last closed day.
     """
     where = _zone(zone)
-    spans = spans_of(trading, zone)
+    spans = parse_sessions(trading, zone)
     if not spans:
         raise ValueError("no hours")
     told_until = (day + timedelta(days=1) for day, words in _days(trading) if words == CLOSED)
     until = max((spans[-1].closes, *(_at(day, "0000", where) for day in told_until)))
-    parts = (tuple(Session(_date(span, where), *span) for span in part) for part in (spans, spans_of(liquid, zone)))
+    parts = (
+        tuple(Session(_date(span, where), *span) for span in part) for part in (spans, parse_sessions(liquid, zone))
+    )
     return Hours(min(now, spans[0].opens), until, *parts)
 
 
@@ -249,7 +251,7 @@ def _date(span: TradingSpan, zone: ZoneInfo) -> date:
     return (span.closes - timedelta(microseconds=1)).astimezone(zone).date()
 
 
-def spans_of(text: str, zone: str) -> Sequence[TradingSpan]:
+def parse_sessions(text: str, zone: str) -> Sequence[TradingSpan]:
     """Parse the trading periods in a contract's details, oldest first; raise ValueError if they are unreadable.
 
     Days are separated by `;`, as in 20261126:1700-20261127:1215 or 20261128:CLOSED. Older servers write

@@ -31,10 +31,10 @@ from tradebot.venues.ibkr.order_reports import (
     OrderReports,
     executions,
     fees,
+    merge_order_reports,
     number,
     parts_of,
     positive,
-    put_together,
 )
 
 T = TypeVar("T")
@@ -158,7 +158,7 @@ class IbkrReader:
         before = link.dropped_count
         account, opened, completed, rows, _ = self._read(_everything)
         executed = executions(rows, account, self._tally)
-        lists = put_together(opened, completed, executed, (account, self._venue.place[2]), self._tally)
+        lists = merge_order_reports(opened, completed, executed, (account, self._venue.place[2]), self._tally)
         return OrderReports(
             lists.orders,
             lists.open,

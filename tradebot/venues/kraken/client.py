@@ -77,7 +77,7 @@ class SinceMidnight(Struct, frozen=True):
     marks_then: Callable[[str], Decimal]
 
 
-def worth_at_midnight(since: SinceMidnight) -> Decimal:
+def equity_at_midnight(since: SinceMidnight) -> Decimal:
     """Compute the account's value at the start of the day, in USD.
 
     A symbol's profit is its present value, minus its value at midnight, minus the net amount paid for trades since
@@ -387,7 +387,7 @@ class Client:
             raise RetryableError(f"GET {path}: {error}", NETWORK) from error
         if not isinstance(document, dict):
             raise TemporaryError(f"GET {path} did not return a JSON object")
-        error_word = error_of(document)
+        error_word = parse_error(document)
         if answer.status in (401, 403) or error_word in PERSON - NONCE:
             raise OperatorError(
                 f"GET {path}: Kraken Futures refused the key: {error_word or answer.status}",
@@ -406,7 +406,7 @@ class Client:
         return document
 
 
-def error_of(document: Mapping[str, Any]) -> str:
+def parse_error(document: Mapping[str, Any]) -> str:
     """Return the error in a reply; empty if it has none. The venue sends an error as a word or as a list."""
     errors = document.get("errors")
     if isinstance(errors, list) and errors:

@@ -19,7 +19,7 @@ from tradebot.judging.judgment import HealthState
 from tradebot.venues.door import SANDBOX_KEY, Access, Checks, VenueCheck, VenueDriver, VenueSettings
 from tradebot.venues.kraken.bars import KrakenBars
 from tradebot.venues.kraken.capabilities import KEY, KEYS, KRAKEN, SECRET
-from tradebot.venues.kraken.client import V3, Client, KrakenVenue, error_of, sandbox_secret, venue_of
+from tradebot.venues.kraken.client import V3, Client, KrakenVenue, parse_error, sandbox_secret, venue_of
 from tradebot.venues.kraken.orders import KrakenOrders
 from tradebot.venues.kraken.reader import KrakenReader
 
@@ -203,7 +203,7 @@ def _may_trade(venue: KrakenVenue, tally: DriftTally) -> VenueCheck:
     except (WireError, BodyError) as error:
         raise TemporaryError(f"POST {V3}/cancelorder: {error}", "tradebot doctor") from error
     permissions = document if isinstance(document, dict) else {}
-    status, word = permissions.get("cancelStatus"), error_of(permissions)
+    status, word = permissions.get("cancelStatus"), parse_error(permissions)
     if not word and isinstance(status, dict) and status.get("status") == "notFound":
         return VenueCheck(HealthState.OK, "the key may read and trade", "answer")
     fix = "Make a key that may read and trade, but not withdraw"

@@ -19,7 +19,7 @@ from tradebot.model.order import Fee, Fill, Order, OrderStatus, OrderType, TimeI
 from tradebot.model.struct_tools import replace
 from tradebot.venues.kraken.capabilities import SETTLED_AFTER
 from tradebot.venues.kraken.client import HISTORY, AccountNumber, Client
-from tradebot.venues.kraken.rows import LIQUIDATION, SETTLED, milliseconds, moment, side_of, type_of
+from tradebot.venues.kraken.rows import LIQUIDATION, SETTLED, milliseconds, moment, parse_order_type, parse_side
 
 CANCELED, REJECTED = frozenset({"OrderCancelled", "OrderTriggerCancelled"}), frozenset({"OrderRejected"})
 
@@ -125,7 +125,7 @@ def _order(
     if quantity is not None and quantity <= 0:
         raise RowError("quantity", "adds up to zero")
     filled, limit = executed.quantity, row.number_or_none("limitPrice")
-    stop, kind = row.number_or_none("triggerPrice"), type_of(row, "orderType", limited=limit is not None)
+    stop, kind = row.number_or_none("triggerPrice"), parse_order_type(row, "orderType", limited=limit is not None)
     is_old = replied_at - span[_LAST] >= SETTLED_AFTER
     if quantity is not None and filled >= quantity > 0:
         status = OrderStatus.FILLED
@@ -140,7 +140,7 @@ def _order(
         client_order_id=row.text_or_none("clientId") or "",
         symbol=row.text("tradeable"),
         asset_class=AssetClass.PERPETUAL,
-        side=side_of(row, "direction"),
+        side=parse_side(row, "direction"),
         quantity=quantity,
         filled_quantity=filled,
         filled_average_price=executed.worth / filled if filled else None,
@@ -219,7 +219,7 @@ def _fill(order: JsonFields, row: JsonFields, about: Mapping[str, Any]) -> Fill:
         activity_id=row.text("uid"),
         venue_order_id=order.text("uid"),
         symbol=order.text("tradeable"),
-        side=side_of(order, "direction"),
+        side=parse_side(order, "direction"),
         quantity=row.positive("quantity"),
         price=row.positive("price"),
         at=moment(row, "timestamp"),

@@ -24,9 +24,9 @@ from tradebot.venues.kraken.capabilities import (
     SENT_AS,
     TAKEN,
 )
-from tradebot.venues.kraken.client import V3, Client, KrakenVenue, error_of, format_number
+from tradebot.venues.kraken.client import V3, Client, KrakenVenue, format_number, parse_error
 from tradebot.venues.kraken.reader import KrakenReader
-from tradebot.venues.kraken.rows import moment, side_of, type_of
+from tradebot.venues.kraken.rows import moment, parse_order_type, parse_side
 
 TRIGGER = "mark"
 """Stops trigger on the mark price: a single odd trade doesn't trigger them, and the venue liquidates by the mark."""
@@ -132,7 +132,7 @@ def _require_success(answer: HttpReply) -> Mapping[str, Any] | Reply:
         document = answer.json()
     except BodyError:
         document = None
-    word = error_of(document) if isinstance(document, dict) else ""
+    word = parse_error(document) if isinstance(document, dict) else ""
     if answer.status < 500 and (word in PERSON or word.startswith(NOT_DONE)):
         return Reply(WriteOutcome.REJECTED, code=word, message="the request wasn't carried out")
     if word == NO_MARGIN:
@@ -182,13 +182,13 @@ def _placed_order(status: Mapping[str, Any], intent: Intent, tally: DriftTally) 
             worth += row.positive("amount") * row.positive("price")
     row = JsonFields("order", placed, tally)
     quantity, limit = row.positive("quantity"), row.number_or_none("limitPrice")
-    kind, rest = type_of(row, "type", limited=limit is not None), _state(filled, quantity, intent)
+    kind, rest = parse_order_type(row, "type", limited=limit is not None), _state(filled, quantity, intent)
     return Order(
         venue_id=row.text("orderId") if row.value("orderId") else row.text("uid"),
         client_order_id=row.text_or_none("cliOrdId") or row.text_or_none("clientId") or "",
         symbol=row.symbol(),
         asset_class=AssetClass.PERPETUAL,
-        side=side_of(row),
+        side=parse_side(row),
         quantity=quantity,
         filled_quantity=filled,
         filled_average_price=worth / filled if filled else None,

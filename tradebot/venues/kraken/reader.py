@@ -19,7 +19,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.venue import End, Proof, Settlement
 from tradebot.venues.kraken import rows
 from tradebot.venues.kraken.capabilities import ARRIVES_WITHIN, KRAKEN, SETTLED_AFTER
-from tradebot.venues.kraken.client import V3, Client, KrakenVenue, SinceMidnight, midnight, worth_at_midnight
+from tradebot.venues.kraken.client import V3, Client, KrakenVenue, SinceMidnight, equity_at_midnight, midnight
 from tradebot.venues.kraken.history import (
     MOST_PAGES,
     ROWS,
@@ -142,7 +142,7 @@ class KrakenReader:
             # An event at exactly midnight belongs to the new day.
             before = began - timedelta(microseconds=1)
             fills, moved = self.fills(before), self.activities(before)
-            return worth_at_midnight(
+            return equity_at_midnight(
                 SinceMidnight(equity, quantities, marks, fills, moved, partial(self._mark_at, began))
             )
 

@@ -43,7 +43,7 @@ def milliseconds(at: datetime) -> str:
     return str((at - _EPOCH) // (datetime.resolution * 1000))
 
 
-def side_of(row: JsonFields, name: str = "side") -> Side:
+def parse_side(row: JsonFields, name: str = "side") -> Side:
     """Parse the side of an order or fill; the history capitalizes it."""
     word = row.text(name).lower()
     if word not in tuple(Side):
@@ -51,7 +51,7 @@ def side_of(row: JsonFields, name: str = "side") -> Side:
     return Side(word)
 
 
-def type_of(row: JsonFields, name: str, *, limited: bool) -> OrderType:
+def parse_order_type(row: JsonFields, name: str, *, limited: bool) -> OrderType:
     """Return the type of an order; a stop order with a limit has a different type from one without."""
     kind = TYPES.get(row.text(name).lower().replace("_", " "), OrderType.UNKNOWN)
     return OrderType.STOP_LIMIT if kind is OrderType.STOP and limited else kind
@@ -64,13 +64,13 @@ def open_order(raw: object, tally: DriftTally) -> Order:
     filled = Decimal(0) if unfilled is None and row.value("filledSize") is None else row.number("filledSize")
     limit = row.number_or_none("limitPrice")
     status = row.translate_word("status", STATUSES, OrderStatus.UNKNOWN)
-    kind = type_of(row, "orderType", limited=limit is not None)
+    kind = parse_order_type(row, "orderType", limited=limit is not None)
     return Order(
         venue_id=row.text("order_id"),
         client_order_id=row.text_or_none("cliOrdId") or "",
         symbol=row.symbol(),
         asset_class=AssetClass.PERPETUAL,
-        side=side_of(row),
+        side=parse_side(row),
         quantity=row.number_or_none("size") if unfilled is None else unfilled + filled,
         filled_quantity=filled,
         filled_average_price=None,
@@ -111,7 +111,7 @@ def fill(raw: object, tally: DriftTally) -> Fill:
         activity_id=row.text("fill_id"),
         venue_order_id=row.text("order_id"),
         symbol=row.symbol(),
-        side=side_of(row),
+        side=parse_side(row),
         quantity=row.positive("size"),
         price=row.positive("price"),
         at=row.time("fillTime"),

@@ -19,7 +19,7 @@ from tradebot.model.order import fee_id
 from tradebot.model.position import FOREIGN, EntryTerms, Key, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.struct_tools import replace
-from tradebot.model.trade import OrderSent, RestedStop, Trade, TradeNote, by_position, renames
+from tradebot.model.trade import OrderSent, RestedStop, Trade, TradeNote, fills_by_position, renames
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.fees import FeeAllocation, allocate_fees, cash_kind, fee_with, fill_times
@@ -201,7 +201,7 @@ class History(Struct, frozen=True, dict=True):
         if not renames(fills):
             return {}
         raw, names = {owned.fill.activity_id: owned.fill.symbol for owned in fills}, dict[Owner, dict[str, None]]()
-        for owner, of_one in by_position(fills).items():
+        for owner, of_one in fills_by_position(fills).items():
             for owned in sorted(of_one, key=lambda owned: owned.fill.at):
                 before = raw[owned.fill.activity_id]
                 if before != owner[1]:

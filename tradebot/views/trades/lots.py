@@ -12,9 +12,9 @@ from msgspec.structs import astuple
 
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE, notional
-from tradebot.model.position import Key, Origin, OwnedFill, to_nine_places
+from tradebot.model.position import Key, Origin, OwnedFill, round_to_nine_places
 from tradebot.model.struct_tools import replace
-from tradebot.model.trade import Trade, by_position, group_simultaneous, split_off_restatement
+from tradebot.model.trade import Trade, fills_by_position, group_simultaneous, split_off_restatement
 
 _ZERO = Decimal(0)
 
@@ -144,7 +144,7 @@ def lots_of(fills: Iterable[OwnedFill]) -> Lots:
     the closed pieces of one position is its `Trade.realized_before_fees_usd`.
     """
     trips, steps = list[Trip](), dict[Owner, Sequence[LotStep]]()
-    for owner, of_one in by_position(fills).items():
+    for owner, of_one in fills_by_position(fills).items():
         fold = _Fold()
         for group in group_simultaneous(of_one):
             fold.add(group)
@@ -175,7 +175,7 @@ class _OpenTrip(Struct):
     closed: list[ClosedLot] = field(default_factory=list)
 
     def restate(self, ratio: Decimal) -> None:
-        self.entered, self.left = (to_nine_places(each * ratio) for each in (self.entered, self.left))
+        self.entered, self.left = (round_to_nine_places(each * ratio) for each in (self.entered, self.left))
 
     def trip(self, open_lots: Sequence[OpenLot]) -> Trip:
         """Return the trade as a round trip; it has ended if no lots are open."""

@@ -181,7 +181,7 @@ class Breakdown(Struct, frozen=True):
     pieces: tuple[ProfitPiece, ...]
 
 
-def breakdown(history: History) -> Breakdown:
+def break_down_profit(history: History) -> Breakdown:
     ends = day_ends(history)
     kinds = [(movement, cash_kind(movement)) for movement in history.cash]
     others = [(movement, _CASH[kind]) for movement, kind in kinds if kind in _CASH]

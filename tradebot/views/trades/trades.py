@@ -15,7 +15,7 @@ from msgspec import Struct
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE, notional
 from tradebot.model.order import Fill
-from tradebot.model.position import ADOPTED, EntryTerms, Origin, OwnedFill, to_nine_places
+from tradebot.model.position import ADOPTED, EntryTerms, Origin, OwnedFill, round_to_nine_places
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import RestedStop, Trade, TradeNote
 from tradebot.views.slippage import FillWithOrder, totals
@@ -211,7 +211,7 @@ def excursion(trade: Trade, price: Decimal | None, risk: Risk | None) -> Excursi
     if price is None:
         return None
     gain = trade.side.sign * (price - trade.entry_price)
-    usd = to_nine_places(notional(trade.quantity, gain, trade.multiplier))
+    usd = round_to_nine_places(notional(trade.quantity, gain, trade.multiplier))
     return Excursion(price, (gain / trade.entry_price).quantize(_SIX_PLACES), usd, in_risks(usd, risk))
 
 
@@ -227,7 +227,7 @@ def _average(entered: Collection[Fill]) -> Decimal:
 
 def _risk(trade: Trade, fraction: Decimal, source: RiskFrom) -> Risk | None:
     usd = notional(trade.quantity, fraction * trade.entry_price, trade.multiplier)
-    return Risk(to_nine_places(usd), source) if fraction > 0 else None
+    return Risk(round_to_nine_places(usd), source) if fraction > 0 else None
 
 
 LETTERS = 7
@@ -276,8 +276,8 @@ class TripFacts:
             "opened_at": trade.opened_at,
             "closed_at": trade.closed_at,
             "quantity": trade.quantity,
-            "entry_price": to_nine_places(trade.entry_price),
-            "exit_price": None if trade.exit_price is None else to_nine_places(trade.exit_price),
+            "entry_price": round_to_nine_places(trade.entry_price),
+            "exit_price": None if trade.exit_price is None else round_to_nine_places(trade.exit_price),
             "gross_usd": gross,
             "fees_usd": fees_usd,
             "net_usd": gross + fees_usd,

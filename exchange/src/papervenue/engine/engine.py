@@ -94,7 +94,7 @@ class Engine(EngineState):
         happen to the order (`fate`, such as "reject"), and how the venue treats this request (`policy`).
         """
         admission = self.dialect.admit(self, account, request, replaced=None, policy=policy)
-        order = order_lifecycle.book(self, account, request, admission.intent, admission.reserve)
+        order = order_lifecycle.create_order(self, account, request, admission.intent, admission.reserve)
         order.fate, order.tells_after_us = fate, policy.tells_after_us
         self.tell("order_accepted", order, order.status)
         for leg in order.legs:
@@ -131,7 +131,7 @@ class Engine(EngineState):
     def _acknowledge(self, order: Order) -> None:
         """Bring a delayed order to the market, unless it was canceled or already arrived at a session's open."""
         if order.status in _UNACKNOWLEDGED:
-            order.status = "pending_new" if order_lifecycle.tradable(self, order.request) else "accepted"
+            order.status = "pending_new" if order_lifecycle.is_tradable(self, order.request) else "accepted"
             self.settle(order)
 
     def _fill_now(self, order: Order) -> None:
@@ -195,7 +195,7 @@ class Engine(EngineState):
         old = account.order(order_id)
         request = self.dialect.replaced_request(old, replacement, account.to_be_replaced(old) is not None)
         intent, reserve = self.dialect.admit(self, account, request, old, policy)
-        new = order_lifecycle.book_replacement(self, account, request, intent, reserve, old)
+        new = order_lifecycle.create_replacement(self, account, request, intent, reserve, old)
         new.starts_over = policy.starts_over
         if old.status in _LIVE:
             self._pend(old, "pending_replace")
@@ -210,7 +210,7 @@ class Engine(EngineState):
         old = account.order(new.replaces)
         if new.fate != "reject" and old.is_open and old.left_for(new.request):
             order_lifecycle.replace(self, old, new)
-            if new.status != "held" and order_lifecycle.tradable(self, new.request):
+            if new.status != "held" and order_lifecycle.is_tradable(self, new.request):
                 self._fill_now(new)
         else:
             order_lifecycle.reject(self, new)

@@ -115,7 +115,7 @@ _ZERO = Decimal(0)
 _PENDING = frozenset({"pending_cancel", "pending_replace"})
 
 
-def book(
+def create_order(
     floor: EngineState, account: Account, request: OrderRequest, intent: str, reserve: int, parent: Order | None = None
 ) -> Order:
     """Create an order and book it in its account with its legs; a leg is inactive until its parent fills."""
@@ -127,11 +127,11 @@ def book(
         for leg in leg_requests(request):
             closes = "buy_to_close" if leg.side > 0 else "sell_to_close"
             leg_request = leg._replace(reduce_only=floor.dialect.legs_reduce)
-            order.legs = (*order.legs, book(floor, account, leg_request, closes, order.reserve, order))
+            order.legs = (*order.legs, create_order(floor, account, leg_request, closes, order.reserve, order))
     return order
 
 
-def book_replacement(
+def create_replacement(
     floor: EngineState, account: Account, request: OrderRequest, intent: str, reserve: int, old: Order
 ) -> Order:
     """Create the replacement of an order; until it takes effect, the old order fills instead."""
@@ -167,7 +167,7 @@ def _make_order(floor: EngineState, account: Account, request: OrderRequest, int
         request=request,
         intent=intent,
         sequence=floor.sequence,
-        status="pending_new" if tradable(floor, request) else "accepted",
+        status="pending_new" if is_tradable(floor, request) else "accepted",
         submitted_us=now_us,
         updated_us=now_us,
         reserve=reserve,
@@ -180,7 +180,7 @@ def _make_order(floor: EngineState, account: Account, request: OrderRequest, int
     )
 
 
-def tradable(floor: EngineState, request: OrderRequest) -> bool:
+def is_tradable(floor: EngineState, request: OrderRequest) -> bool:
     """Return True if an order could reach the market now; outside the session, only if it allows extended hours."""
     calendar, now_us = floor.market.calendars[request.symbol], floor.now_us
     return calendar.is_open(now_us) or (request.extended_hours and calendar.is_extended(now_us))
@@ -398,7 +398,7 @@ def send_due_orders(floor: EngineState) -> None:
     """Bring orders that were waiting for this moment to the market, oldest first."""
     waiting = [o for account in floor.accounts.values() for o in account.open.values() if o.status == "accepted"]
     for order in sorted(waiting, key=attrgetter("sequence")):
-        if order.status == "accepted" and tradable(floor, order.request):
+        if order.status == "accepted" and is_tradable(floor, order.request):
             send_to_market(floor, order)
 
 

@@ -25,7 +25,7 @@ Note = Callable[[str, dict[str, Any]], None]
 
 
 @dataclass(slots=True)
-class Armed:
+class ArmedRuleState:
     """An armed rule and its counts; `began_us` is when it first fired."""
 
     rule: Rule
@@ -74,7 +74,7 @@ class RuleFiring(NamedTuple):
         return FAULTS[self.rule.fault].role
 
 
-class FaultBook:
+class ArmedRules:
     """The armed rules of an exchange. `note` writes their decisions into the log.
 
     A match that doesn't fire is logged at once for a request that changes something. For reads and events, which can
@@ -86,20 +86,20 @@ class FaultBook:
         self._note = note
         self._now_s = now_s
         self._noted_s = now_s()
-        self._owed: dict[str, Armed] = {}
-        self._armed: dict[str, Armed] = {}
+        self._owed: dict[str, ArmedRuleState] = {}
+        self._armed: dict[str, ArmedRuleState] = {}
         self.on_requests = self.on_streams = False
         """Whether any rule can apply to requests or to stream events; if none can, rules aren't checked at all."""
         self.asks_accounts = False
         """Whether any rule names an account."""
 
-    def __iter__(self) -> Iterator[Armed]:
+    def __iter__(self) -> Iterator[ArmedRuleState]:
         return iter(self._armed.values())
 
     def __len__(self) -> int:
         return len(self._armed)
 
-    def arm(self, text: str, now_us: int) -> list[Armed]:
+    def arm(self, text: str, now_us: int) -> list[ArmedRuleState]:
         """Arm the rules of a script; if one is invalid, raise RuleError and arm none."""
         rules = read_rules(text)
         twice = next((rule.name for rule in rules if rule.name in self._armed), None)
@@ -110,7 +110,7 @@ class FaultBook:
             )
         if len(self._armed) + len(rules) > MOST_RULES:
             raise RuleError(f"at most {MOST_RULES} rules can be armed at once", "papervenue faults clear")
-        armed = [Armed(rule, now_us) for rule in rules]
+        armed = [ArmedRuleState(rule, now_us) for rule in rules]
         self._armed |= {rule.rule.name: rule for rule in armed}
         self._look()
         return armed
@@ -171,11 +171,11 @@ class FaultBook:
         """Return True if some counts aren't in the log yet."""
         return bool(self._owed)
 
-    def in_force(self, fault: str, now_us: int) -> Iterator[Armed]:
+    def in_force(self, fault: str, now_us: int) -> Iterator[ArmedRuleState]:
         """Yield the rules of a fault whose time window is open, ignoring their other conditions."""
         return (armed for armed in self if armed.rule.fault == fault and self._is_time(armed, now_us))
 
-    def _is_time(self, armed: Armed, now_us: int) -> bool:
+    def _is_time(self, armed: ArmedRuleState, now_us: int) -> bool:
         when = armed.rule.when
         if when.after is not None:
             start_us = when.after.engine_us(self._calendar, now_us)
@@ -186,14 +186,14 @@ class FaultBook:
         end_us = when.until.engine_us(self._calendar, now_us)
         return end_us is not None and now_us < end_us
 
-    def _fire(self, armed: Armed, facts: Facts, now_us: int) -> RuleFiring:
+    def _fire(self, armed: ArmedRuleState, facts: Facts, now_us: int) -> RuleFiring:
         armed.fired += 1
         armed.began_us = now_us if armed.began_us is None else armed.began_us
         self._note(FIRED, _describe_firing(armed, facts))
         self._owed.pop(armed.rule.name, None)
         return RuleFiring(armed.rule, self.began(armed, now_us), armed.fired)
 
-    def began(self, armed: Armed, now_us: int) -> int:
+    def began(self, armed: ArmedRuleState, now_us: int) -> int:
         """Return when a rule's fault began: when its time window opened, or when it first fired."""
         after = armed.rule.when.after
         start_us = after.engine_us(self._calendar, now_us) if after else None
@@ -235,7 +235,7 @@ def _fits(values: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
     return not patterns or any(fnmatchcase(value, pattern) for value in values for pattern in patterns)
 
 
-def _describe_firing(armed: Armed, facts: Facts) -> dict[str, Any]:
+def _describe_firing(armed: ArmedRuleState, facts: Facts) -> dict[str, Any]:
     shown = {
         "symbols": list(facts.symbols),
         "side": facts.side,

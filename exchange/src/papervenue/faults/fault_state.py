@@ -13,7 +13,7 @@ from typing import Any
 from papervenue.commands.command import Answer, Command, CommandArguments, Entry
 from papervenue.engine.engine import Engine
 from papervenue.events import Emit, Event
-from papervenue.faults.armed_rules import ARMED, CLEARED, NOTES, Armed, FaultBook, Note, RuleFiring
+from papervenue.faults.armed_rules import ARMED, CLEARED, NOTES, ArmedRules, ArmedRuleState, Note, RuleFiring
 from papervenue.faults.kinds import Facts
 from papervenue.faults.rules import RuleError
 from papervenue.jsontext import encode
@@ -113,7 +113,7 @@ def shown_us(effects: str, now_us: int) -> int:
 class Halts(Container[str]):
     """The symbols halted now. They depend only on rules, commands and engine time, so a replay halts them again."""
 
-    def __init__(self, book: FaultBook, engine: Engine) -> None:
+    def __init__(self, book: ArmedRules, engine: Engine) -> None:
         self._book = book
         self._engine = engine
         self._fired: dict[str, dict[str, int | None]] = {}
@@ -133,7 +133,7 @@ class Halts(Container[str]):
         for rule in rules:
             self._fired.pop(rule, None)
 
-    def _holds(self, armed: Armed, symbol: str, now_us: int) -> bool:
+    def _holds(self, armed: ArmedRuleState, symbol: str, now_us: int) -> bool:
         rule = armed.rule
         if rule.when.request:
             fired = self._fired.get(rule.name, {})
@@ -154,7 +154,7 @@ class Faults:
     """
 
     def __init__(self, engine: Engine, note: Note, emit: Emit, carry_out: CarryOut) -> None:
-        self.book = FaultBook(engine.market.calendar, note)
+        self.book = ArmedRules(engine.market.calendar, note)
         self.halts = Halts(self.book, engine)
         engine.halted = self.halts
         self._engine = engine

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from papervenue.engine.engine import Engine
 from papervenue.faults import fault_bodies
-from papervenue.faults.armed_rules import FaultBook, RuleFiring
+from papervenue.faults.armed_rules import ArmedRules, RuleFiring
 from papervenue.faults.kinds import Facts
 
 _CHANNELS = {"b": "bars", "u": "updatedBars", "d": "dailyBars", "q": "quotes", "t": "trades"}
@@ -38,7 +38,7 @@ class StreamFaults:
     message.
     """
 
-    def __init__(self, engine: Engine, book: FaultBook) -> None:
+    def __init__(self, engine: Engine, book: ArmedRules) -> None:
         self._engine = engine
         self._book = book
         self._held: dict[Recipient, list[Message]] = {}

@@ -211,7 +211,7 @@ def close_out(floor: EngineState, account: Account, net_position: NetPosition, q
     """Close a quantity of a position at the mark with an order that the venue places."""
     side = -1 if net_position.qty > 0 else 1
     request = OrderRequest(net_position.symbol, side, kind, "fok", qty, None, None, reduce_only=True)
-    order = order_lifecycle.book(floor, account, request, "sell_to_close" if side < 0 else "buy_to_close", 0)
+    order = order_lifecycle.create_order(floor, account, request, "sell_to_close" if side < 0 else "buy_to_close", 0)
     order_lifecycle.fill(floor, order, floor.price(net_position.symbol), matching.UNBOUNDED)
 
 

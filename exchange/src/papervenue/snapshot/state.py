@@ -29,7 +29,7 @@ from papervenue.engine.account import Account, Activity, Balances, Configuration
 from papervenue.engine.account_lists import Find, History, OrderTable, PastUpdates
 from papervenue.engine.orders import Amendment, Fill, FillEffect, Order, OrderRequest, StopLoss
 from papervenue.faces.face import faces_of
-from papervenue.faults.armed_rules import Armed
+from papervenue.faults.armed_rules import ArmedRuleState
 from papervenue.faults.kinds import Moment
 from papervenue.faults.rules import Rule, RuleConditions
 from papervenue.log import Prefix
@@ -107,7 +107,7 @@ RECORDS: tuple[type, ...] = (
     Action,
     Activity,
     Amendment,
-    Armed,
+    ArmedRuleState,
     Balances,
     Command,
     Configuration,

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.support.policies import Study, study
 from tests.commands.shared.test_schema import said
 from tests.suite import tiers
-from tradebot.adapters.models.files import draft_of, read_model
+from tradebot.adapters.models.files import load_draft, read_model
 from tradebot.adapters.models.model_folder import FILES, LARGEST, SUMS
 from tradebot.adapters.models.signing import make_key
 from tradebot.adapters.state.evidence import SEAL
@@ -45,7 +45,7 @@ def whole(folder: Path, public: str) -> int:
     """Check that all that has a name is whole, and return how many models that are."""
     for draft in folder.glob("policies/*/drafts/[0-9]*"):
         assert {path.name for path in draft.iterdir()} == {*LARGEST, SUMS}
-        draft_of(draft)
+        load_draft(draft)
     models = [path for path in folder.glob("policies/*/models/*") if not path.name.startswith(".")]
     for model in models:
         assert {path.name for path in model.iterdir()} == FILES

@@ -15,7 +15,7 @@ import pytest
 from papervenue.market.futures import futures_venue
 from tests.lab.learning.arrays.drawing import plan as on_arrays
 from tests.lab.learning.test_environment import SCALING, START, plan
-from tradebot.adapters.models.files import draft_of
+from tradebot.adapters.models.files import load_draft
 from tradebot.adapters.models.model_worker import member_of, self_test
 from tradebot.lab.learning.arrays.engine_choice import ChosenEpisodes
 from tradebot.lab.learning.environment import EpisodeTerms, event_driven_episode
@@ -62,7 +62,8 @@ def job(agent: str) -> TrainingJob:
 @pytest.mark.parametrize("agent", AGENTS)
 def test_exported_network_answers_as_the_trained_one_and_is_the_same_each_time(agent: str, tmp_path: Path) -> None:
     models = [
-        draft_of(train(job(agent), span(), tmp_path / name, TrainingSummary((3,), 1)).place) for name in ("one", "two")
+        load_draft(train(job(agent), span(), tmp_path / name, TrainingSummary((3,), 1)).place)
+        for name in ("one", "two")
     ]
     for model in models:
         member = member_of(model)
@@ -149,7 +150,7 @@ def test_spans_with_gaps_are_episodes_in_turn_and_are_learned_from(tmp_path: Pat
     assert (seen[0], [times[-1].date() for times in seen]) == (seen[2], [days[0], days[1], days[0]])
     assert all(times[-1] - times[0] < timedelta(hours=23) for times in seen)
     found = span_of(of, "policy", NAMES, [SessionRange(day, day) for day in days])
-    card = draft_of(train(job("ppo"), found, tmp_path / "draft", TrainingSummary((3,), 1)).place).card
+    card = load_draft(train(job("ppo"), found, tmp_path / "draft", TrainingSummary((3,), 1)).place).card
     assert [one.last for one in card.data] == days
 
 
@@ -164,7 +165,7 @@ def test_what_is_trained_on_arrays_is_what_the_road_trains(tmp_path: Path, monke
     )
     there = train(job("ppo"), found, tmp_path / "road", TrainingSummary((3,), 1))
     assert (here.on_arrays, here.why) == (True, "")
-    one, other = draft_of(here.place), draft_of(there.place)
+    one, other = load_draft(here.place), load_draft(there.place)
     assert (one.graph, one.probe) == (other.graph, other.probe)
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from papervenue.market.futures import futures_venue
 from papervenue.market.spec import Source
 from tests.lab.learning.test_environment import START, plan
-from tradebot.adapters.models.files import draft_of
+from tradebot.adapters.models.files import load_draft
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 from tradebot.lab.learning.environment import EpisodeTerms
@@ -37,8 +37,8 @@ def span() -> TrainingSpan:
 
 
 def test_draft_is_what_its_span_says_and_the_same_each_time(tmp_path: Path) -> None:
-    model = draft_of(train(JOB, span(), tmp_path / "one", TrainingSummary((3,), 7)).place)
-    again = draft_of(train(JOB, span(), tmp_path / "two", TrainingSummary((3,), 7)).place)
+    model = load_draft(train(JOB, span(), tmp_path / "one", TrainingSummary((3,), 7)).place)
+    again = load_draft(train(JOB, span(), tmp_path / "two", TrainingSummary((3,), 7)).place)
     assert (model.graph, model.probe, model.scaling) == (again.graph, again.probe, again.scaling)
     card = model.card
     assert (card.agent, card.seeds, card.trials, card.names) == ("logistic", (3,), 7, NAMES)
@@ -113,7 +113,7 @@ def test_spans_with_a_gap_are_learned_from_each_on_its_own(tmp_path: Path) -> No
         assert [row.at for row in rows] == [opened + timedelta(minutes=5 * place) for place in range(1, 276)]
     shown = [row.values for part in found.parts for row in part]
     assert found.scaling.means == pytest.approx([np.mean([row[name] for row in shown]) for name in NAMES])
-    card = draft_of(train(JOB, found, tmp_path / "draft", TrainingSummary((3,), 1)).place).card
+    card = load_draft(train(JOB, found, tmp_path / "draft", TrainingSummary((3,), 1)).place).card
     assert [(one.first.day, one.last.day) for one in card.data] == [(15, 16), (17, 18)]
     # The first of both spans is the whole of another one's.
     alone = span_of(plan(5, venue=venue, symbols=symbols, sessions=3), "policy", NAMES, within[:1])

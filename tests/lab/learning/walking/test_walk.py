@@ -18,7 +18,7 @@ from papervenue.market.futures import futures_venue
 from tests.lab.learning.test_environment import plan
 from tradebot.adapters.models.files import read_model
 from tradebot.adapters.models.model_folder import RefusedModelError
-from tradebot.adapters.models.signing import make_key, public_of, read_key
+from tradebot.adapters.models.signing import make_key, public_key_text, read_key
 from tradebot.adapters.state.evidence import read_policy_results
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.engine_conversion import session_of
@@ -309,7 +309,7 @@ def test_model_of_a_split_has_learned_from_all_of_its_spans_and_is_judged_in_eac
     assert [one.sessions for one in unit.plain] == [one.sessions for one in unit.later] == [dates[2:4], dates[4:6]]
     assert unit.plain != unit.later
     assert all(each for one in unit.plain for each in one.returns)
-    card = read_model(of.folder / walking.MODELS, unit.model, public_of(read_key(of.key))).card
+    card = read_model(of.folder / walking.MODELS, unit.model, public_key_text(read_key(of.key))).card
     # A session begins in the evening before.
     spans = [(one.first + timedelta(days=1), one.last) for one in card.data]
     assert spans == [(one.first, one.last) for one in split.trained]

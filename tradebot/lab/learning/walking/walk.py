@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Struct
 
 from tradebot import __version__
-from tradebot.adapters.models.files import draft_of, read_model, write_model
+from tradebot.adapters.models.files import load_draft, read_model, write_model
 from tradebot.adapters.models.model_folder import SUMS, ModelParts
-from tradebot.adapters.models.signing import public_of, read_key
+from tradebot.adapters.models.signing import public_key_text, read_key
 from tradebot.adapters.plugins.linux_syscalls import end_with_parent
 from tradebot.adapters.state.evidence import read_policy_results, write_policy_results
 from tradebot.adapters.state.safe_open import read_plain
@@ -311,7 +311,7 @@ def _train_and_sign(of: Walk, wanted: WalkTask, job: TrainingJob, trials: int) -
     spans = [SessionRange(span.first, span.last) for span in of.splits[wanted.place].trained]
     span = span_of(of.plan, of.name, job.features, spans)
     draft = of.folder / DRAFTS / f"{wanted.place}-{wanted.who}-{os.urandom(4).hex()}"
-    model = draft_of(train(job, span, draft, TrainingSummary(of.seeds, trials)).place)
+    model = load_draft(train(job, span, draft, TrainingSummary(of.seeds, trials)).place)
     parts = ModelParts(model.card, model.scaling, model.probe, model.graph)
     return write_model(of.folder / MODELS, parts, read_key(of.key))
 
@@ -328,7 +328,7 @@ def _unit(of: Walk, wanted: WalkTask, trials: int) -> WalkModel | Diverged:
 
 def _judged_as_it_is(of: Walk, wanted: WalkTask, model: str, *, later: bool = False) -> tuple[JudgedSessions, ...]:
     """Evaluate a model in a split with the strategy that it would act for."""
-    signed = Signed(of.folder / MODELS, public_of(read_key(of.key)))
+    signed = Signed(of.folder / MODELS, public_key_text(read_key(of.key)))
     return _each(of, wanted, lambda within: judged_model(of.plan, of.name, signed, model, within, later=later))
 
 
@@ -426,7 +426,7 @@ def _require_model(of: Walk, unit: WalkModel, file: Path) -> None:
     """Raise OperatorError unless a result's model is still there as it was signed."""
     path = of.folder / MODELS / unit.model
     try:
-        read_model(of.folder / MODELS, unit.model, public_of(read_key(of.key)))
+        read_model(of.folder / MODELS, unit.model, public_key_text(read_key(of.key)))
         same = sha256((path / SUMS).read_bytes()).hexdigest() == unit.sha256
     except (OSError, TradebotError):
         same = False

@@ -103,7 +103,7 @@ def _attach(engine: Engine, account: Account, parent: Order, request: OrderReque
         order_class=ATTACHED, oca_group=group, oca_type=request.oca_type if request.oca_group else _REDUCED
     )
     side = "buy" if request.side > 0 else "sell"
-    leg = order_lifecycle.book(engine, account, attached, f"{side}_to_open", 0, parent)
+    leg = order_lifecycle.create_order(engine, account, attached, f"{side}_to_open", 0, parent)
     parent.legs = (*parent.legs, leg)
     engine.tell("order_held", leg, "held")
     return leg
