@@ -12,6 +12,7 @@ from commands.doctor.machine import CheckResult, attempt, bad, failed_check, ok,
 from commands.evaluate_exits import run as evaluate_exits
 from commands.model.run import model_rows
 from commands.reconcile import run as reconcile
+from commands.serve.watchdog_thread import MB, SHORT_FROM
 from commands.shared.ask_strategies import under_pass_lock
 from commands.shared.calendar import require
 from commands.shared.verb_options import progress_bar
@@ -134,18 +135,12 @@ def _remedy(decision: "Decision") -> str:
 USUAL_LIMIT_MS = 100
 """How long a decision may take, from a bar's close to its order, if the settings have no limit."""
 PERCENTILE = 0.99
-SHORT_OF_MEMORY = 0.8
-"""The fraction of `serve.max_memory_mb` from which memory counts as short, as in `health`."""
 BY = "doctor --policy"
-MB = 2**20
 
 
 def require_policy(app: "App", name: str) -> None:
     """Raise OperatorError if no learned policy of this name is in use."""
-    strategies = app.settings.strategies
-    policies = [
-        name for name, point in strategies.installed_as().items() if point == POLICY and name in strategies.in_use()
-    ]
+    policies = [used for used, installed in app.settings.strategies.installed_as().items() if installed == POLICY]
     if name not in policies:
         there = f"learned policies in use: {', '.join(policies)}" if policies else "no learned policy is in use"
         raise OperatorError(f"{name} isn't a learned policy that this bot uses; {there}", "tradebot strategy list")
@@ -270,7 +265,7 @@ def judge_memory(limit_mb: int, rehearsal: SessionRehearsal) -> CheckResult:
     finding = f"{used}; serve may use {limit_mb:,} MB"
     if own_mb > limit_mb:
         return bad(finding, "Raise serve.max_memory_mb", "processes", 2)
-    if own_mb > limit_mb * SHORT_OF_MEMORY:
+    if own_mb > limit_mb * SHORT_FROM:
         fix = "Raise serve.max_memory_mb; at 80% serve does less, and health is DEGRADED"
         return warn(finding, fix, "processes", 2)
     return ok(finding, "processes", 2)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from commands.doctor import rehearsals
-from commands.doctor.rehearsals import MB, SessionRehearsal
+from commands.doctor.rehearsals import SessionRehearsal
+from commands.serve.watchdog_thread import MB
 from tests.commands.model.test_model import PARTS, act_by, entries, spoil
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
