@@ -17,12 +17,13 @@ MOST_NAMED = 5
 
 
 def invented_symbols_note(settings: "Settings", universe: Sequence[str]) -> tuple[str, ...]:
-    """Return a remark about symbols of a generated market that are invented, if there are any."""
-    from tradebot.app import sandbox
+    """Return a remark about symbols of a generated market that are invented; some venues' markets have none."""
+    from tradebot.app import sandbox, venues
 
     plausible = {*sandbox.default_symbols(MOST_SYMBOLS), *settings.sectors}
     unknown = sorted(set(universe) - plausible)
-    if settings.sandbox.source != "generated" or not unknown:
+    lists_its_own = venues.driver_for(settings.venue).market is not None
+    if settings.sandbox.source != "generated" or lists_its_own or not unknown:
         return ()
     names = f"{', '.join(map(clean, unknown[:MOST_NAMED]))}{', …' if len(unknown) > MOST_NAMED else ''}"
     return (f"tradebot doesn't know {names}: the market makes up prices for any name, so check the spelling",)
@@ -72,10 +73,10 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
     """Return the shipped file of a profile, or None for the shipped configuration itself.
 
     Raises OperatorError for an unknown name, beside a configuration file, at another venue than its own, and if an
-    option and the profile both set the symbols.
+    option and the profile both set the symbols, unless those are roots of futures.
     """
     from tradebot.app.settings import shipped_path
-    from tradebot.app.venues import EARLIER
+    from tradebot.app.venues import EARLIER, driver_for
 
     if name not in profiles(""):
         names = profiles("")
@@ -93,6 +94,9 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
             f"profile {name} is for {its}, and you asked for {clean(wanted)}",
             f"leave out --profile or --venue; without a profile, a bot starts with the defaults of {clean(wanted)}",
         )
+    if driver_for(its).months is not None:
+        # Its roots have the same rules, and files of contracts are of the roots that somebody has bought.
+        return shipped_path("profiles") / f"{name}.yaml"
     if ("universe" in flags or "path" in flags.get("sandbox", {})) and "universe" in content:
         message = f"profile {name} has its own symbols"
         raise OperatorError(message, "leave out --symbols and --bars, or the profile")

@@ -196,9 +196,9 @@ def test_create_refuses_a_missing_or_binary_file_or_a_folder_with_the_next_step(
         recorded_span("csv", tmp_path / "nowhere" / "bars.csv", "end")
     assert raised.value.hint == "check the path of --bars"
     path.mkdir()
-    with pytest.raises(MarketError, match=r"bars\.csv can't be read: Is a directory") as raised:
+    with pytest.raises(MarketError, match=r"bars\.csv: the folder holds no price files") as raised:
         create(tmp_path / "state", spec)
-    assert raised.value.hint == "name a file, CSV or Parquet, that you may read"
+    assert raised.value.hint == "their names end in .csv, .txt, .zip or .parquet"
 
 
 def test_create_accepts_a_byte_order_mark_and_blank_lines(make: Make, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ PACKAGES = {
     "python": HERE / "python" / ".venv",
     "kraken": HERE / "kraken" / ".venv",
     "ibkr": HERE / "ibkr" / ".venv",
+    "insync": HERE / "insync" / ".venv",
 }
 ABSENT = "the other clients are not here: make clients"
 INTERPRETER = HERE / "python" / ".venv" / "bin" / "python"
@@ -220,8 +221,17 @@ def test_python_kraken_sdk_at_the_kraken_face(kraken: Served, tmp_path: Path) ->
     assert accepted(tmp_path) == [small, bought, stop, small, small, small, ("market", "sell", "0.1")]
 
 
-def test_ib_async_lives_a_session_with_tws(ibkr: str, futures: Served) -> None:
-    seen = at_tws(futures, ibkr, str(HERE / "ibkr" / "ib_async_session.py"))
+@pytest.mark.parametrize(("place", "library", "version"), [("ibkr", "ib_async", 178), ("insync", "ib_insync", 176)])
+def test_both_of_its_libraries_live_a_session_with_tws(
+    place: str, library: str, version: int, request: pytest.FixtureRequest
+) -> None:
+    if not PACKAGES[place].exists():
+        pytest.skip(ABSENT)
+    futures: Served = request.getfixturevalue("futures")
+    interpreter = str(PACKAGES[place] / "bin" / "python")
+    seen = at_tws(futures, interpreter, str(HERE / "ibkr" / "library_session.py"), library)
+    assert (seen["version"], seen["profit"], seen["continuous"], seen["found"]) == (version, True, ["ESZ6"], ["ES"])
+    assert (seen["first bar"], seen["seconds"]) == (2025, 12)
     assert (seen["accounts"], seen["months"], seen["rule"]) == (1, ["ESZ6", "ESH7"], [0.25])
     assert seen["terms"] == [0.25, "50", "2026-11-23T16:00:00-06:00"]
     assert (seen["quote"], seen["bars"]) == (True, [5, True])
@@ -238,7 +248,7 @@ def test_ib_async_lives_a_session_with_tws(ibkr: str, futures: Served) -> None:
 
 def test_a_client_in_another_language_lives_a_session_with_tws(node: str, futures: Served) -> None:
     seen = at_tws(futures, node, str(HERE / "js" / "stoqey_ib.mjs"))
-    assert (seen["months"], seen["contract"]) == (["ESZ6", "ESH7"], {"minTick": 0.25, "multiplier": 50, "hours": 7})
+    assert (seen["months"], seen["contract"]) == (["ESZ6", "ESH7"], {"minTick": 0.25, "multiplier": 50, "hours": 8})
     assert (seen["quote"], seen["bars"], seen["alone"]) == (True, True, 0)
     assert seen["legs"] == [["js-2", "js", 0, "Submitted"], ["js-3", "js", 0, "PreSubmitted"]]
     assert seen["position"] == [["ESZ6", 1, True]]

@@ -323,6 +323,10 @@ def test_a_made_up_market_of_an_unknown_symbol_is_told(place: Bot) -> None:
     assert said.startswith("tradebot doesn't know ZZZZ: the market makes up prices")
 
 
+def test_a_venue_that_lists_its_own_symbols_makes_up_none(place: Bot) -> None:
+    assert place.json("init", "--venue", "ibkr", "--symbols", "ES")["notes"] == []
+
+
 def test_every_stamp_of_a_sandbox_is_trading_time(place: Bot) -> None:
     """A halt, its end, an accepted configuration and a note carry the exchange's time, and not this machine's."""
     place.does("init --symbols 2 --sessions 2 --start 2025-03-03", "exchange tick open")

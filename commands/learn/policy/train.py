@@ -53,13 +53,14 @@ def planned_for(
     backtest. Raise OperatorError if the venue has no contracts that expire, or if the root is ambiguous.
     """
     costs = wish.costs if any(cost.startswith(SPREAD) for cost in wish.costs) else (*wish.costs, f"{SPREAD}=0")
-    wish = replace(wish, fill=wish.fill or FILL, costs=costs)
+    # A root that is named goes before those of the profile.
+    wish = replace(wish, fill=wish.fill or FILL, costs=costs, symbols=symbol or wish.symbols)
     settings = settings_of(wish)
     if not driver_for(settings.venue).months:
         raise OperatorError(
             f"policies learn futures, and {settings.venue} has none", "add --profile policy, or --venue ibkr"
         )
-    root = _root(settings.universe, symbol)
+    root = _root(settings.universe)
     off = {name: None for name in settings.strategies.in_use() if name != strategy}
     over = {
         "universe": [root],
@@ -73,11 +74,7 @@ def planned_for(
     return planned
 
 
-def _root(universe: "list[str]", symbol: str | None) -> str:
-    if symbol is not None:
-        if symbol not in universe:
-            raise OperatorError(f"{word(symbol)} isn't in the universe", f"name one of these: {', '.join(universe)}")
-        return symbol
+def _root(universe: "list[str]") -> str:
     if len(universe) == 1:
         return universe[0]
     raise OperatorError(

@@ -16,7 +16,7 @@ from papervenue.exchange import begin_log
 from papervenue.faces.face import faces_of
 from papervenue.flow.captured import Capture, capture_files, read_folder
 from papervenue.market.action_sources import actions_file_for, read_actions, write_actions
-from papervenue.market.bar_files import is_parquet, open_bars
+from papervenue.market.bar_files import is_parquet, only_stamp
 from papervenue.market.daily import daily_span, keep_days, read_days
 from papervenue.market.daily_file import is_daily
 from papervenue.market.futures import is_contract
@@ -132,8 +132,8 @@ def _complete_at(calendar: Calendar, captures: Mapping[str, Capture]) -> str | N
 
 
 def recorded_source(path: Path, reading: Reading = AS_FOUND) -> Source:
-    """Determine the type of a recorded file, by its times and then by its name."""
-    if is_daily(path, reading):
+    """Determine the type of a recorded file, by its times and then by its name; a folder is one of minutes."""
+    if not path.is_dir() and is_daily(path, reading):
         return "daily"
     return "parquet" if is_parquet(path) else "csv"
 
@@ -167,7 +167,7 @@ def recorded_span(
     """
     if source == "daily":
         return RecordedSpan(*daily_span(path, start, reading), bar_stamp=bar_stamp)
-    bar_stamp = bar_stamp or open_bars(path, reading).shape.stamp
+    bar_stamp = bar_stamp or only_stamp(path, reading)
     span = held_in(source, path, bar_stamp, reading)
     contracts = frozenset(filter(is_contract, span.symbols))
     of_contracts = contracts == span.symbols

@@ -66,11 +66,13 @@ class Line:
 class Client:
     """A client that has connected under an id."""
 
-    def __init__(self, desk: "TwsExchange", client: int = CLIENT, *, start: bool = True) -> None:
+    def __init__(
+        self, desk: "TwsExchange", client: int = CLIENT, *, start: bool = True, versions: str = "v157..178"
+    ) -> None:
         self.line = Line(desk.exchange.commit)
         self.client = client
         self.conversation = desk.application.lines["tws"](self.line)
-        self.conversation.receive(b"API\0" + framed("v157..178"))
+        self.conversation.receive(b"API\0" + framed(versions))
         self.greeting = self.line.take_messages()
         self.welcome = self.say(71, 2, client, "") if start else []
         ids = [int(one[2]) for one in self.welcome if one[0] == "9"]

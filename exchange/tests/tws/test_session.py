@@ -32,7 +32,7 @@ def test_another_client_with_the_same_id_is_turned_away(desk: TwsExchange, clien
     assert desk.client().next_id == 1
 
 
-@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n", b"API\0" + framed("v100..157"), b"API\0\xff\xff\xff\xff"])
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n", b"API\0" + framed("v100..156"), b"API\0\xff\xff\xff\xff"])
 def test_what_no_client_sends_ends_the_connection(desk: TwsExchange, sent: bytes) -> None:
     client = Client(desk, start=False)
     client.conversation = desk.application.lines["tws"](client.line)
@@ -58,7 +58,7 @@ def test_ids_go_on_where_a_client_left_them_and_never_fall(desk: TwsExchange, cl
     assert desk.client(3).next_id == 1
 
 
-def test_an_account_is_told_when_it_changes_and_its_cost_includes_the_multiplier(
+def test_an_account_is_told_when_it_changes_and_its_cost_includes_multiplier_and_commission(
     desk: TwsExchange, client: Client
 ) -> None:
     assert numbers(client.say(6, 2, 1, desk.engine.main.number))[-1] == "54"
@@ -68,9 +68,10 @@ def test_an_account_is_told_when_it_changes_and_its_cost_includes_the_multiplier
     messages = client.line.take_messages()
     (row,) = [one for one in messages if one[0] == "7"]
     bought = desk.engine.main.positions["ESZ6"].average
-    assert (row[13], float(row[16])) == ("2", float(bought) * 50)
+    assert (row[13], float(row[16])) == ("2", float(bought) * 50 + 2.25)
     values = {one[2]: one[3] for one in messages if one[0] == "6"}
-    assert float(values["NetLiquidation"]) == float(values["TotalCashValue"]) + float(values["UnrealizedPnL"])
+    cash, gain, commission = float(values["TotalCashValue"]), float(values["UnrealizedPnL"]), 2 * 2.25
+    assert float(values["NetLiquidation"]) == cash + gain + commission
     (position,) = [one for one in client.say(61, 1) if one[0] == "61"]
     assert position[-2:] == ["2", row[16]]
 

@@ -58,6 +58,16 @@ def test_identity_depends_on_the_content_of_files_not_on_their_place(tmp_path: P
     assert again.fingerprint != found[0].fingerprint
 
 
+def test_identity_depends_on_each_file_of_a_folder(tmp_path: Path) -> None:
+    for name in ("ESZ6.csv", "ESH7.csv"):
+        (tmp_path / name).write_text(name)
+    plan = replace(PLAN, spec=replace(SPEC, source="csv", bar_stamp="start", path=str(tmp_path)))
+    found = identity_of(plan)
+    assert [one.name for one in found.data] == ["ESH7.csv", "ESZ6.csv"]
+    (tmp_path / "ESH7.csv").write_text("changed")
+    assert identity_of(plan).fingerprint != found.fingerprint
+
+
 def test_changed_strategy_file_is_another_run_and_another_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

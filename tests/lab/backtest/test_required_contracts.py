@@ -77,8 +77,9 @@ def test_month_that_is_written_out_needs_no_other(tmp_path: Path) -> None:
 def test_profile_is_played_with_those_of_its_roots_that_a_file_has() -> None:
     settings = settings_of("MES", "MNQ", "6E")
     assert roots_in(settings, {"6EZ6", "MESZ6", "MESH7", "GCZ6"}) == ["MES", "6E"]
-    with pytest.raises(OperatorError, match="contracts of GC, but the universe is MES, MNQ, 6E"):
+    with pytest.raises(OperatorError, match="contracts of GC, but the universe is MES, MNQ, 6E") as refused:
         roots_in(settings, {"GCZ6"})
+    assert refused.value.hint == "add --symbols GC, or --symbol for a policy"
     with pytest.raises(OperatorError, match="no contract, such as MESZ6"):
         roots_in(settings, ())
     assert roots_in(load(None, {}, {"universe": ["AAPL"]}).settings, ()) == ["AAPL"]

@@ -12,6 +12,7 @@ import pytest
 import tradebot.venues.ibkr
 from exchange.tests.kit.tws import ES, order
 from papervenue.faces.tws.order_messages import _OPEN, UNSET
+from papervenue.faces.tws.wire import TwsMessage
 from tests.kit.adapters.ibkr import Connection, Exchange, Message, desk, scripted, usual
 from tests.venues.ibkr.test_orders import said
 from tests.venues.ibkr.test_reader import LONG_AGO, trades
@@ -68,8 +69,8 @@ def preview(initial: object = "22000", maintenance: object = "20000", **more: ob
     own = {"action": "BUY", "totalQuantity": 1, "orderType": "LMT", "lmtPrice": 5000, "auxPrice": 0, "tif": "DAY"}
     told = {"permId": 0, "clientId": 9102, "whatIf": 1, "status": "PreSubmitted", "account": "DU1"}
     figures = {"initMarginChange": initial, "maintMarginChange": maintenance, **more}
-    fields = {**_OPEN, "orderId": "ID", **own, **told, **figures}
-    return (5, *(part for name, one in fields.items() for part in (contract if name == "contract" else (one,))))
+    fields = {**_OPEN, "orderId": "ID", "contract": contract, **own, **told, **figures}
+    return tuple(TwsMessage(5, fields).payload().decode().split("\0")[:-1])
 
 
 def answering(*messages: Message) -> Any:

@@ -37,16 +37,14 @@ def test_the_clock_is_the_venues_and_agrees_with_its_calendar(one: Connection, t
     assert clock.next_close == datetime(2026, 11, 16, 22, 0, tzinfo=UTC)
 
 
-def test_what_is_held_has_its_price_without_the_multiplier_and_its_fee_comes_apart(
-    one: Connection, there: Exchange
-) -> None:
+def test_what_is_held_costs_its_price_without_the_multiplier_and_with_the_fee(one: Connection, there: Exchange) -> None:
     before = {fill.activity_id for fill in one.reader.fills(None)}
     name = trades(one, there, Side.BUY)
     (fill,) = [one for one in one.reader.fills(None) if one.activity_id not in before]
     view = one.reader.view()
     (held,) = view.positions
     assert (held.symbol, held.quantity, held.multiplier) == ("ESZ6", Decimal(2), Decimal(50))
-    assert held.average_price == fill.price
+    assert held.average_price == fill.price + Decimal("2.25") / 50
     assert held.market_value == held.value_at(held.current_price or Decimal(0))
     assert (view.unreadable, view.steady, view.orders) == (0, True, ())
     assert view.account.cash + 2 * 50 * ((held.current_price or 0) - held.average_price) == view.account.equity

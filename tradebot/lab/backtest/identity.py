@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from papervenue.market.action_sources import actions_file_for
+from papervenue.market.bar_files import files_in
+from papervenue.market.spec import MarketError
 from tradebot import __version__
 from tradebot.adapters.plugins.code_digest import StrategyCode, source_digest
 from tradebot.adapters.plugins.plugin import code_in_use, installed_strategies, package_of
@@ -129,8 +132,10 @@ def _versions(plan: BacktestPlan) -> Iterator[tuple[str, str]]:
 
 def _data(spec: MarketSpec) -> Iterator[DataFile]:
     """Yield a market's files, those of a folder in the order of their names."""
-    named = [Path(path) for path in (spec.path, spec.costs.rates_path) if path is not None]
+    named = [Path(path) for path in (spec.costs.rates_path,) if path is not None]
     if spec.path is not None:
+        with suppress(MarketError):
+            named = [*files_in(Path(spec.path)), *named]
         named.append(actions_file_for(Path(spec.path)))
     if spec.uw_folder is not None:
         named += sorted(path for path in Path(spec.uw_folder).rglob("*") if path.is_file())

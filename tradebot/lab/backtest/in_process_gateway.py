@@ -227,7 +227,7 @@ class EngineLine:
         """Return the positions, with the average cost as a float, as ib_async gives them."""
         number = self.account
         return [
-            (number, self.contract(position.symbol), position.qty, float(position.cost / position.qty))
+            (number, self.contract(position.symbol), position.qty, float(self.reads.average_cost(position)))
             for position in net_positions(self.engine.main)
         ]
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from papervenue.market.action_sources import actions_file_for, generated_actions, read_actions
 from papervenue.market.actions import Action
 from papervenue.market.alternate_future import AlternateBars, OtherFuture
-from papervenue.market.bar_files import is_parquet
+from papervenue.market.bar_files import files_in, is_parquet
 from papervenue.market.bars import BarSource, Market
 from papervenue.market.daily import DailyBars, read_days
 from papervenue.market.generator import GeneratedBars
@@ -18,7 +18,7 @@ from papervenue.market.perpetual_files import missing_kinds
 from papervenue.market.rates import NO_RATES, Rates, rates_of
 from papervenue.market.recorded import NO_CALENDARS, describe_damage
 from papervenue.market.sessions import Calendar, build_calendar, own_calendars
-from papervenue.market.spec import MarketSpec
+from papervenue.market.spec import MarketError, MarketSpec
 from papervenue.market.venue import Grid
 from papervenue.market_loader import generated_source, held_bars, read_recorded
 from tradebot.app.sandbox import translate_exchange_errors
@@ -84,17 +84,17 @@ def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:
     return _read_once(replace(spec, seed=0), _version(Path(spec.path or "")))._replace(spec=spec)
 
 
-def _version(file: Path) -> tuple[int, int] | None:
-    """Return a value that changes when a file does; None if it can't be read."""
+def _version(path: Path) -> tuple[tuple[int, int], ...] | None:
+    """Return a value that changes when a file or one of a folder does; None if one can't be read."""
     try:
-        status = file.stat()
-    except OSError:
+        statuses = [file.stat() for file in files_in(path)]
+    except (OSError, MarketError):
         return None
-    return status.st_mtime_ns, status.st_size
+    return tuple((status.st_mtime_ns, status.st_size) for status in statuses)
 
 
 @lru_cache(maxsize=1)
-def _read_once(spec: MarketSpec, version: tuple[int, int] | None) -> OpenedMarket:
+def _read_once(spec: MarketSpec, version: tuple[tuple[int, int], ...] | None) -> OpenedMarket:
     return _make_market(spec)
 
 

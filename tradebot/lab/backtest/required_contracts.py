@@ -46,10 +46,12 @@ def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
     symbols = [name for name in settings.universe if door.coin(name) in roots]
     if not symbols:
         there = f"contracts of {', '.join(sorted(roots))}" if roots else "no contract, such as MESZ6"
-        raise OperatorError(
-            f"the file has {there}, but the universe is {', '.join(settings.universe)}",
-            "name the contracts as Interactive Brokers does, or give a configuration with the file's roots",
+        hint = (
+            f"add --symbols {','.join(sorted(roots))}, or --symbol for a policy"
+            if roots
+            else "name the contracts as Interactive Brokers does"
         )
+        raise OperatorError(f"the file has {there}, but the universe is {', '.join(settings.universe)}", hint)
     return symbols
 
 

@@ -77,10 +77,9 @@ REDUCES = 2
 a fill of one order reduces the others, and only one of them is at the exchange at a time.
 """
 NO_SUCH_ORDER, CANNOT_CANCEL, NOT_CANCELABLE, CANCELED = 10147, 10148, 161, 202
-REFUSED = frozenset(
-    {103, 104, 106, 107, 109, 110, 111, 113, 116, 118, 119, 120, 121, 132, 133, 134, 135, 136, 140, 141}
-)
-REFUSED |= frozenset({144, 145, 146, 147, 148, 151, 152, 153, 156, 157, 160, 163, 164, 200, 201, 203, 321, 434, 463})
+REFUSED = frozenset({103, 104, 105, 106, 107, 109, 110, 111, 113, 116, 118, 119, 120, 121, 132, 133, 134, 135, 136})
+REFUSED |= frozenset({140, 141, 144, 145, 146, 147, 148, 151, 152, 153, 156, 157, 160, 163, 164})
+REFUSED |= frozenset({200, 201, 203, 321, 434, 436, 463})
 """Codes that prove that an order doesn't work, because the venue or the Gateway refused it. No other code proves that.
 """
 READ_ONLY_WORDS = "read-only"

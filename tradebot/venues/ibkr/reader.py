@@ -324,7 +324,7 @@ class IbkrReader:
 
 
 def _position(contract: Any, quantity: Decimal, cost: object, mark: object) -> BrokerPosition:
-    """Return a position; the venue's average cost of a future includes its multiplier."""
+    """Return a position; the venue's average cost of a future includes its multiplier and the commission."""
     multiplier = positive("multiplier", contract.multiplier or 1)
     price = None if mark is None else number("marketPrice", mark)
     return BrokerPosition(

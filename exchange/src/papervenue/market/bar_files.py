@@ -42,6 +42,7 @@ from papervenue.market.bar_shapes import (
     symbol_in_name,
     time_in,
 )
+from papervenue.market.futures import contract_named
 from papervenue.market.minute_rows import AMBIGUOUS_TIME, BadRowError
 from papervenue.market.spec import AS_FOUND, MarketError, Reading
 from papervenue.times import DAY, NEW_YORK, to_datetime
@@ -85,6 +86,25 @@ class UnclearFileError(MarketError):
 def is_parquet(path: Path) -> bool:
     """Return True if a file's name ends like that of a Parquet file; every other file is read as text."""
     return path.suffix.lower() in (".parquet", ".pq")
+
+
+_ENDINGS = frozenset({".csv", ".txt", ".zip", ".parquet", ".pq"})
+
+
+def files_in(path: Path) -> list[Path]:
+    """Return the files of a market: one file, or those of a folder whose names end like price files."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in _ENDINGS and not file.name.startswith("."))
+    if not files:
+        raise MarketError(f"{path}: the folder holds no price files", "their names end in .csv, .txt, .zip or .parquet")
+    return files
+
+
+def only_stamp(path: Path, reading: Reading) -> str | None:
+    """Return which end of a minute the publisher of a market's files stamps; None if it isn't known of all of them."""
+    stamps = {open_bars(file, reading).shape.stamp for file in files_in(path)}
+    return stamps.pop() if len(stamps) == 1 else None
 
 
 ALIKE = 0.8
@@ -294,7 +314,8 @@ def _bar_file(path: Path, shape: Shape, names: Sequence[str], separator: str, re
     if twice:
         raise MarketError(f"{path}: two columns named {', '.join(twice)}", "leave one of them out")
     column = next((own.index(name) for name in SYMBOLS if name in own), -1)
-    symbol = None if column >= 0 else reading.symbol or symbol_in_name(shape, _stem(path))
+    stem = _stem(path)
+    symbol = None if column >= 0 else reading.symbol or contract_named(stem) or symbol_in_name(shape, stem)
     first = 1 if shape.bare or is_parquet(path) else 2
     columns = (column, *_places(shape.values, own))
     return BarFile(

@@ -81,6 +81,31 @@ def is_contract(symbol: str) -> bool:
     return match is not None and root is not None and match[2] in root.months
 
 
+_WRITTEN = (
+    rf"[ _-]?([{LETTERS}])(\d{{1,2}}|\d{{4}})",
+    r"[ _-](\d{4})[_-]?(\d\d)(?![_-]?\d\d(?![0-9A-Z]))",
+    r"[ _-](\d\d)-(\d\d)",
+)
+_NAMED = re.compile(rf"(?<![A-Z0-9])([A-Z0-9]{{2,3}}?)(?:{'|'.join(_WRITTEN)})(?![A-Z0-9])")
+"""Names that publishers give to contracts: ESZ5, ESZ25, ESZ2025, ES_Z25, ES_2025_12, ES_202512, and ES 12-25."""
+
+
+def contract_named(text: str) -> str | None:
+    """Return the only contract that a text names, such as ESZ5 for "ES_2025_12_1min"; None if there isn't just one."""
+    symbols = {symbol for match in _NAMED.finditer(text.upper()) if (symbol := _contract_of(match)) is not None}
+    return symbols.pop() if len(symbols) == 1 else None
+
+
+def _contract_of(match: re.Match[str]) -> str | None:
+    root, letter, year, long_year, month, short_month, short_year = match.groups()
+    number = int(month or short_month or 0)
+    letter = letter or LETTERS[number - 1 : number]
+    future_root = ROOTS.get(root)
+    if future_root is None or not letter or letter not in future_root.months:
+        return None
+    return f"{root}{letter}{(year or long_year or short_year)[-1]}"
+
+
 class Month(NamedTuple):
     """One contract month of a futures root: its last trading time, and its first notice day if it has one."""
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from papervenue.jsontext import to_decimal
-from papervenue.market.bar_files import EXPECTED, BarFile, open_bars, require_readable
+from papervenue.market.bar_files import EXPECTED, BarFile, files_in, open_bars, require_readable
 from papervenue.market.bars import Bar
 from papervenue.market.coins import SYMBOLS
 from papervenue.market.minute_rows import BadRowError, bar_of
@@ -43,7 +43,6 @@ _DAY_MINUTES = DAY // MINUTE
 _MOST_VOLUME = 10**12
 _PAIR = re.compile(r"(?:PF_)?([A-Z0-9]+?)[/_-]?USD[TC]?")
 _KNOWN = frozenset(SYMBOLS)
-_ENDINGS = frozenset({".csv", ".txt", ".zip", ".parquet", ".pq"})
 _TIMES = ("timestamp", "calc_time", "fundingtime", "funding_time", "time")
 _PER_UNIT, _FRACTIONS = "fundingrate", ("relativefundingrate", "last_funding_rate")
 _INTERVAL = "funding_interval_hours"
@@ -151,16 +150,6 @@ class FundingRate(NamedTuple):
     hours: int
     usd: Decimal | None
     fraction: Decimal | None
-
-
-def files_in(path: Path) -> list[Path]:
-    """Return the files of a market: one file, or those of a folder whose names end like price files."""
-    if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in _ENDINGS and not file.name.startswith("."))
-    if not files:
-        raise MarketError(f"{path}: the folder holds no price files", "their names end in .csv, .txt, .zip or .parquet")
-    return files
 
 
 def read_perpetuals(path: Path, bar_stamp: str | None, reading: Reading = AS_FOUND) -> Recorded:

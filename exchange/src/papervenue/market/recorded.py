@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from papervenue.market.bar_files import EXPECTED, Raw, open_bars
+from papervenue.market.bar_files import EXPECTED, Raw, files_in, open_bars
 from papervenue.market.bars import Bar
 from papervenue.market.minute_rows import (
     NOT_REQUESTED,
@@ -153,13 +153,15 @@ def held_in(source: Source, path: Path, bar_stamp: str | None, reading: Reading 
 
 
 def _minutes_in(path: Path, reading: Reading) -> Iterator[Raw]:
-    file = open_bars(path, reading)
-    if file.daily:
-        raise MarketError(f"{path}: its bars are daily", "set sandbox.source to daily")
-    if file.shape.stamp is not None:
-        # Its publisher is known, and writes times of some zone. Times of files in our own shape are New York's.
-        file.require_zone()
-    return file.rows()
+    """Yield the rows of a file, or of all files of a folder, each of one contract or share."""
+    for each in files_in(path):
+        file = open_bars(each, reading)
+        if file.daily:
+            raise MarketError(f"{each}: its bars are daily", "set sandbox.source to daily")
+        if file.shape.stamp is not None:
+            # Its publisher is known, and writes times of some zone. Times of files in our own shape are New York's.
+            file.require_zone()
+        yield from file.rows()
 
 
 def _sorted_out(

@@ -41,8 +41,19 @@ def test_policy_is_planned_on_a_file_with_the_root_that_it_learns(tmp_path: Path
     # Of the profile's roots, the file has this one.
     assert made.plan.settings.universe == ["MES"]
     assert len(made.market.source.bars("MESZ6", 0)) == 23 * 60
-    with pytest.raises(OperatorError, match="isn't in the universe"):
+    with pytest.raises(OperatorError, match="contracts of MES, but the universe is GC"):
         planned_for(wish, "GC", "policy", TRAINING)
+
+
+def test_folder_with_a_file_of_each_contract_is_learned_from_like_one_file(tmp_path: Path) -> None:
+    folder = tmp_path / "bars"
+    folder.mkdir()
+    for contract, name in (("MESZ6", "MES_2026_12"), ("MESH7", "MESH27")):
+        written(folder / f"{name}.csv", [row for row in rows(0) if contract in row])
+    wish = BacktestOptions(state_dir=str(tmp_path / "bot"), profile="policy", bars=str(folder), bar_stamp="start")
+    made = planned_for(wish, "MES", "policy", TRAINING)
+    assert made.plan.settings.universe == ["MES"]
+    assert [len(made.market.source.bars(symbol, 0)) for symbol in ("MESZ6", "MESH7")] == [23 * 60] * 2
 
 
 def test_rows_of_a_file_that_cannot_be_used_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

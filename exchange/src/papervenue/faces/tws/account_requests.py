@@ -10,16 +10,17 @@ from papervenue.engine.account import Account, Activity
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import Execution
 from papervenue.faces.tws.contracts import Contracts, Fields
-from papervenue.faces.tws.order_messages import OrderMessages, executions_of, number_of, status
+from papervenue.faces.tws.order_messages import OrderMessages, bound, executions_of, number_of, status
 from papervenue.faces.tws.orders import ids_of
 from papervenue.faces.tws.wire import TwsMessage
-from papervenue.margined.accounts import NetPosition, equity_and_margins, net_positions
+from papervenue.margined.accounts import NetPosition, equity_and_margins, net_position, net_positions
 from papervenue.market.hours import CHICAGO
+from papervenue.market.venue import Grid
 from papervenue.times import at_zone, to_datetime
 
 VALUE, PORTFOLIO, UPDATED_AT, DOWNLOADED, POSITION, POSITIONS_END = 6, 7, 8, 54, 61, 62
 OPEN_END, EXECUTIONS_END, COMPLETED_END = 53, 55, 102
-SUMMARY, SUMMARY_END, VALUE_MULTI, VALUES_END = 63, 64, 73, 74
+SUMMARY, SUMMARY_END, VALUE_MULTI, VALUES_END, PROFIT, PROFIT_OF_ONE = 63, 64, 73, 74, 94, 95
 CENT = Decimal("0.01")
 _VERSION = {"version": 1}
 
@@ -51,7 +52,7 @@ class TwsReads:
             "RealizedPnL": realized,
             "TotalCashBalance": now.cash,
             "TotalCashValue": now.cash,
-            "UnrealizedPnL": now.unrealized,
+            "UnrealizedPnL": now.unrealized - sum(map(self._commission, net_positions(account)), Decimal(0)),
         }
         return {name: str(amount.quantize(CENT)) for name, amount in amounts.items()}
 
@@ -95,14 +96,26 @@ class TwsReads:
         worth = grid.notional(net.qty, mark)
         named = self._contracts.contract_fields(net.symbol)
         named["exchange"] = ""
-        money = {"price": grid.usd(mark), "value": worth, "averageCost": _average_cost(net)}
-        ends = {"unrealized": worth - net.cost, "realized": Decimal(0), "account": account.number}
+        money = {"price": grid.usd(mark), "value": worth, "averageCost": self.average_cost(net)}
+        gain = worth - net.cost - self._commission(net)
+        ends = {"unrealized": gain, "realized": Decimal(0), "account": account.number}
         return TwsMessage(PORTFOLIO, {"version": 8, **named, "position": net.qty, **money, **ends})
+
+    def average_cost(self, net: NetPosition) -> Decimal:
+        """Return the cost of one contract, with its multiplier, and as the venue's document says with its commission.
+
+        https://interactivebrokers.github.io/tws-api/interfaceIBApi_1_1EWrapper.html (updatePortfolio, averageCost)
+        """
+        return (net.cost + self._commission(net)) / net.qty
+
+    def _commission(self, net: NetPosition) -> Decimal:
+        """Return what opening a position has cost in commissions."""
+        return _fee(self._engine.market.grids[net.symbol]) * abs(net.qty)
 
     def position(self, account: Account, symbol: str) -> TwsMessage:
         """Return the position in a symbol, possibly empty."""
         net = next((position for position in net_positions(account) if position.symbol == symbol), None)
-        qty, cost = (Decimal(0), Decimal(0)) if net is None else (net.qty, _average_cost(net))
+        qty, cost = (Decimal(0), Decimal(0)) if net is None else (net.qty, self.average_cost(net))
         head = {"version": 3, "account": account.number}
         return TwsMessage(
             POSITION, {**head, **self._contracts.contract_fields(symbol), "position": qty, "averageCost": cost}
@@ -120,6 +133,41 @@ class TwsReads:
                 yield self.book.open_order(order)
                 yield status(self._engine.market.grids[order.symbol], order)
         yield TwsMessage(OPEN_END, _VERSION)
+
+    def bound_orders(self, account: Account) -> Iterator[TwsMessage]:
+        """Yield the open orders that no client has placed."""
+        for order in account.open.values():
+            if not order.request.label:
+                yield bound(order)
+                yield self.book.open_order(order)
+                yield status(self._engine.market.grids[order.symbol], order)
+
+    def profit(self, request: str, account: Account) -> TwsMessage:
+        """Return the profit of the day, and the open and today's realized profit within it."""
+        values, now = self.values(account), equity_and_margins(self._engine, account)
+        daily = (now.equity - account.closing.equity).quantize(CENT)
+        parts = {"unrealized": values["UnrealizedPnL"], "realized": values["RealizedPnL"]}
+        return TwsMessage(PROFIT, {"reqId": request, "daily": daily, **parts})
+
+    def profit_of(self, request: str, account: Account, symbol: str) -> TwsMessage:
+        """Return the profit of one contract's position: of the day, open, and realized today."""
+        grid, mark, qty = self._engine.market.grids[symbol], self._engine.price(symbol), account.qty(symbol)
+        net = net_position(account, symbol)
+        traded, realized = Decimal(0), Decimal(0)
+        today, before = Decimal(0), self._engine.market.last_close(symbol, self._engine.now_us)
+        for execution in executions_of(account).values():
+            fill = execution.fill
+            if execution.order.symbol == symbol and fill.at_us >= self.today_us:
+                signed, fee = execution.qty * execution.order.side, _fee(grid) * execution.qty
+                today += signed
+                traded += grid.notional(signed, execution.price) + fee
+                realized += (Decimal(0) if fill.settled is None else fill.settled.realized) - fee
+        worth = grid.notional(qty, mark)
+        carried = Decimal(0) if before is None else grid.notional(qty - today, before)
+        open_profit = Decimal(0) if net is None else worth - net.cost - self._commission(net)
+        amounts = {"daily": worth - carried - traded, "unrealized": open_profit, "realized": realized, "value": worth}
+        figures = {name: amount.quantize(CENT) for name, amount in amounts.items()}
+        return TwsMessage(PROFIT_OF_ONE, {"reqId": request, "position": qty, **figures})
 
     def completed_orders(self, account: Account) -> Iterator[TwsMessage]:
         """Yield the orders that have ended today."""
@@ -162,5 +210,5 @@ class TwsReads:
         return at_zone(CHICAGO, now.date().isoformat(), 0)
 
 
-def _average_cost(net_position: NetPosition) -> Decimal:
-    return net_position.cost / net_position.qty
+def _fee(grid: Grid) -> Decimal:
+    return grid.instrument.contract_fee or Decimal(0)

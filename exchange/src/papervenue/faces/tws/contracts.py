@@ -16,15 +16,18 @@ from papervenue.market.sessions import Session
 from papervenue.market.venue import Instrument
 from papervenue.times import at_zone, parse_time, to_datetime
 
-FUTURE, ZONE = "FUT", "US/Central"
-DETAILS, DETAILS_END, RULE = 10, 52, 93
+FUTURE, CONTINUOUS, ZONE = "FUT", "CONTFUT", "US/Central"
+DETAILS, DETAILS_END, SAMPLES, RULE = 10, 52, 79, 93
 _DAYS_SHOWN = 7
+_OPENS = (17, 0)
+"""When a session opens, in Chicago, on the evening before its date."""
 _DAY = timedelta(days=1)
 _LIQUID = {"equity": ((8, 30), (15, 0)), "metals": ((7, 20), (12, 30)), "currency": ((7, 20), (14, 0))}
 """When most is traded, in Chicago: the hours of the pits."""
 _DETAILS = laid_out(
-    "reqId symbol secType=FUT lastTrade strike=0 right exchange currency=USD localSymbol marketName tradingClass conId"
-    " minTick multiplier orderTypes=DAY,GTC,IOC,FOK,LMT,MKT,STP,STPLMT,OCA,WHATIF validExchanges priceMagnifier=1"
+    "version=8 reqId symbol secType=FUT lastTrade strike=0 right exchange currency=USD localSymbol marketName"
+    " tradingClass conId minTick mdSizeMultiplier=1 multiplier"
+    " orderTypes=DAY,GTC,IOC,FOK,LMT,MKT,STP,STPLMT,OCA,WHATIF validExchanges priceMagnifier=1"
     " underConId longName primaryExchange contractMonth industry category subcategory timeZoneId=US/Central"
     " tradingHours liquidHours evRule evMultiplier=0 secIds=0 aggGroup=1 underSymbol underSecType=IND marketRuleIds"
     " realExpirationDate stockType minSize=1 sizeIncrement=1 suggestedSizeIncrement=1"
@@ -57,16 +60,57 @@ class Contracts:
     def root(self, symbol: str) -> FutureRoot:
         return ROOTS[self.instrument(symbol).root]
 
+    def by_id(self, number: str) -> str | None:
+        """Return the symbol of the contract with a number, or None."""
+        return self._by_id.get(number)
+
+    def samples(self, request: str, text: str, *, described: bool) -> TwsMessage:
+        """Return the indices and commodities whose symbol begins with a text, or whose title contains it."""
+        roots = {self.root(symbol).name: self.root(symbol) for symbol in self._engine.market.symbols}
+        wanted, rows = text.lower(), list[Fields]()
+        for name, root in roots.items():
+            if text and (root.symbol.lower().startswith(wanted) or wanted in root.title.lower()):
+                number = number_of(8, "underlying", name)
+                row = {"conId": number, "symbol": root.symbol, "secType": "IND", "exchange": root.exchange}
+                shown = {"description": root.title, "issuer": ""} if described else {}
+                rows.append({**row, "currency": "USD", "kinds": 1, "kind": FUTURE, **shown})
+        return TwsMessage(SAMPLES, {"reqId": request, "count": len(rows), "rows": rows})
+
     def find(self, wanted: Mapping[str, str], *, expired: bool = True) -> list[str]:
         """Return the symbols of the contracts that match a client's request."""
         if wanted["conId"] not in ("", "0"):
             named = self._by_id.get(wanted["conId"])
             return [named] if named is not None else []
+        if wanted["secType"] == CONTINUOUS:
+            return self.front_months({**wanted, "secType": FUTURE, "lastTrade": ""})
         return [
             symbol
             for symbol in self._engine.market.symbols
             if self._fits(symbol, wanted) and (expired or not self.is_expired(symbol))
         ]
+
+    def front_months(self, wanted: Mapping[str, str]) -> list[str]:
+        """Return the month of each matching root that its continuous future stands for now."""
+        now = to_datetime(self._engine.now_us).astimezone(CHICAGO).date().isoformat()
+        fronts: dict[str, str] = {}
+        for symbol in sorted(self._engine.market.symbols, key=self._last_us):
+            if self._fits(symbol, wanted) and self.rolls(symbol) > now:
+                fronts.setdefault(self.root(symbol).name, symbol)
+        return [*fronts.values()]
+
+    def months_in_turn(self, symbol: str) -> Iterator[tuple[str, int, int]]:
+        """Yield each month of a contract's root with the time in which the continuous future stands for it."""
+        from_us = 0
+        for month in sorted(self._engine.market.symbols, key=self._last_us):
+            if self.instrument(month).root == self.instrument(symbol).root:
+                eve = date.fromisoformat(self.rolls(month)) - _DAY
+                until_us = at_zone(CHICAGO, eve.isoformat(), *_OPENS)
+                yield month, from_us, until_us
+                from_us = until_us
+
+    def rolls(self, symbol: str) -> str:
+        """Return the date from whose session on the next month is the front month."""
+        return self.instrument(symbol).rolls or ""
 
     def _fits(self, symbol: str, wanted: Mapping[str, str]) -> bool:
         there = self.contract_fields(symbol)
@@ -181,8 +225,9 @@ def _span(from_us: int, to_us: int) -> str:
     return f"{begin:%Y%m%d:%H%M}-{end:%Y%m%d:%H%M}"
 
 
-def all_details(contracts: Contracts, request: str, symbols: list[str]) -> Iterator[TwsMessage]:
-    """Yield the details of some contracts, and an end message."""
+def all_details(contracts: Contracts, request: str, symbols: list[str], kind: str = FUTURE) -> Iterator[TwsMessage]:
+    """Yield the details of some contracts as ones of a security type, and an end message."""
     for symbol in symbols:
-        yield contracts.details(request, symbol)
+        message = contracts.details(request, symbol)
+        yield TwsMessage(DETAILS, {**message.fields, "secType": kind})
     yield TwsMessage(DETAILS_END, {"version": 1, "reqId": request})

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from papervenue.faces.face import Face, Login, Parts, Serving
 from papervenue.faces.tws import contracts, orders
-from papervenue.faces.tws.contracts import CONTRACT_FIELDS, contract_query
+from papervenue.faces.tws.contracts import CONTINUOUS, CONTRACT_FIELDS, FUTURE, contract_query
 from papervenue.faces.tws.gateway import SNAPSHOT_END, Gateway, GatewayConnection
-from papervenue.faces.tws.history import SIZES, UPDATE, HistoryError
+from papervenue.faces.tws.history import SHOWN, SIZES, UPDATE, HistoryError
 from papervenue.faces.tws.order_messages import error
 from papervenue.faces.tws.orders import CANCEL, CANCEL_ALL, CHANGE, PLACE, ROOT
 from papervenue.faces.tws.session import CANCEL_ORDER, PLACE_ORDER, START, Request, TwsSession
-from papervenue.faces.tws.wire import TwsMessage
+from papervenue.faces.tws.wire import DESCRIBED_SINCE, TwsMessage
 from papervenue.times import MINUTE, SECOND
 
-_NOW, _NO_DATA, _NO_CONTRACT = 49, 162, 200
+_NOW, _NO_DATA, _NO_CONTRACT, _INVALID, _NO_END, _NOT_MASTER = 49, 162, 200, 321, 10339, 327
+_MASTER = 0
+"""The client that the orders belong to which no client has placed."""
 _ACCOUNT_EVERY_US = 3 * MINUTE
 """How often an account is reported again if only prices have changed."""
+_NO_DEFINITION = "No security definition has been found for the request"
 _NOTHING: tuple[TwsMessage, ...] = ()
 
 Fields = list[str]
@@ -39,9 +42,19 @@ def no_positions(session: TwsSession, fields: Fields) -> Answer:
     return _NOTHING
 
 
+def _unknown_account(session: TwsSession, request: object, number: str) -> TwsMessage | None:
+    """Return the error for another account than the client's own, which may be left out."""
+    if number in ("", session.gateway.account.number):
+        return None
+    return error(request, _INVALID, f"Error validating request: invalid account code '{number}'")
+
+
 def account(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     if fields[2] != "1":
         session.followed.pop("account", None)
+        return
+    if unknown := _unknown_account(session, -1, "".join(fields[3:4])):
+        yield unknown
         return
     yield from session.gateway.reads.account(session.gateway.account)
     stamp = session.gateway.engine.now_us, session.gateway.account.version
@@ -58,11 +71,57 @@ def account(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
 
 
 def account_multi(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
+    if unknown := _unknown_account(session, fields[2], fields[3]):
+        yield unknown
+        return
     yield from session.gateway.reads.values_of(fields[2], session.gateway.account)
+
+
+def profit(session: TwsSession, fields: Fields) -> Answer:
+    return _follow_profit(session, fields, lambda: session.gateway.reads.profit(fields[1], session.gateway.account))
+
+
+def profit_of_one(session: TwsSession, fields: Fields) -> Answer:
+    """Report the profit of the position in one contract, which a client names by its number."""
+    month = session.gateway.contracts.by_id(fields[4])
+    if month is None:
+        return (error(fields[1], _NO_CONTRACT, _NO_DEFINITION),)
+    reads, of = session.gateway.reads, session.gateway.account
+    return _follow_profit(session, fields, lambda: reads.profit_of(fields[1], of, month))
+
+
+def _follow_profit(session: TwsSession, fields: Fields, read: Callable[[], TwsMessage]) -> Answer:
+    """Send a profit now, and again whenever it has changed."""
+    if unknown := _unknown_account(session, fields[1], fields[2]):
+        return (unknown,)
+    last = read()
+
+    def again() -> Answer:
+        nonlocal last
+        before, last = last, read()
+        return _NOTHING if last == before else (last,)
+
+    session.followed[fields[1]] = again
+    return (last,)
+
+
+def no_profit(session: TwsSession, fields: Fields) -> Answer:
+    session.followed.pop(fields[1], None)
+    return _NOTHING
 
 
 def summary(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     yield from session.gateway.reads.summary(fields[2], session.gateway.account, fields[4])
+
+
+def bind(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
+    """Give client 0 the orders that no client has placed, those of the future too."""
+    if session.client != _MASTER:
+        yield error(-1, _NOT_MASTER, "Only the default client (i.e 0) can auto bind orders")
+        return
+    session.binds = fields[2] == "1"
+    if session.binds:
+        yield from session.gateway.reads.bound_orders(session.gateway.account)
 
 
 def own_orders(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
@@ -88,9 +147,27 @@ def details(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     there = session.gateway.contracts
     months = [month for month in there.find(wanted) if with_expired or not there.is_expired(month)]
     if not months:
-        yield error(fields[2], _NO_CONTRACT, "No security definition has been found for the request")
+        yield error(fields[2], _NO_CONTRACT, _NO_DEFINITION)
         return
-    yield from contracts.all_details(session.gateway.contracts, fields[2], months)
+    kind = CONTINUOUS if wanted["secType"] == CONTINUOUS else FUTURE
+    yield from contracts.all_details(session.gateway.contracts, fields[2], months, kind)
+
+
+def samples(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
+    """Return the roots whose symbol begins with a text, or whose name contains it."""
+    yield session.gateway.contracts.samples(fields[1], fields[2], described=session.version >= DESCRIBED_SINCE)
+
+
+def first_time(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
+    """Return the time of the earliest bar of a contract."""
+    month = _one(session, fields[1], fields[2 : 2 + CONTRACT_FIELDS])
+    if isinstance(month, TwsMessage):
+        yield month
+        return
+    try:
+        yield session.gateway.history.first(fields[1], month, fields[-1])
+    except HistoryError as wrong:
+        yield error(fields[1], _NO_DATA, f"Historical Market Data Service error message:{wrong}")
 
 
 def rule(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
@@ -101,7 +178,7 @@ def rule(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
 def _one(session: TwsSession, request: str, fields: Fields) -> str | TwsMessage:
     """Return the symbol of the one contract that a client means, or the error if it doesn't mean one."""
     months = session.gateway.contracts.find(contract_query(fields))
-    return months[0] if len(months) == 1 else error(request, _NO_CONTRACT, "No security definition has been found")
+    return months[0] if len(months) == 1 else error(request, _NO_CONTRACT, _NO_DEFINITION)
 
 
 def quotes(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
@@ -135,12 +212,19 @@ def bars(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
         yield month
         return
     if session.gateway.contracts.is_expired(month) and fields[2 + CONTRACT_FIELDS] != "1":
-        yield error(request, _NO_CONTRACT, "No security definition has been found for the request")
+        yield error(request, _NO_CONTRACT, _NO_DEFINITION)
         return
     names = ("expired", "end", "size", "duration", "liquid", "what", "format", "kept", "options")
     fields_by_name = dict(zip(names, fields[2 + CONTRACT_FIELDS :], strict=True))
+    continuous = fields[4] == CONTINUOUS
+    if fields_by_name["what"] not in SHOWN:
+        yield error(request, _INVALID, "Error validating request: what to show is missing or incorrect")
+        return
+    if continuous and fields_by_name["end"]:
+        yield error(request, _NO_END, "Setting end date/time for continuous future security type is not allowed")
+        return
     try:
-        yield session.gateway.history.answer(request, month, fields_by_name)
+        yield session.gateway.history.answer(request, month, fields_by_name, continuous=continuous)
     except HistoryError as wrong:
         yield error(request, _NO_DATA, f"Historical Market Data Service error message:{wrong}")
         return
@@ -152,7 +236,7 @@ def _latest(session: TwsSession, request: str, symbol: str, fields_by_name: Mapp
     size = SIZES[fields_by_name["size"]]
     bar = session.gateway.history.latest(symbol, size)
     if bar is not None:
-        row = session.gateway.history.row(symbol, bar, size, fields_by_name["format"])
+        row = session.gateway.history.row(symbol, bar, size, fields_by_name["format"], fields_by_name["what"])
         order = ("barCount", "date", "open", "close", "high", "low", "average", "volume")
         yield TwsMessage(UPDATE, {"reqId": request, **{name: row[name] for name in order}})
 
@@ -162,6 +246,19 @@ def unfollow(session: TwsSession, fields: Fields) -> Answer:
     return _NOTHING
 
 
+def refuse_request(number: int, id_at: int) -> Request:
+    """Return the request of a kind that isn't served here: it is answered under its own id."""
+
+    def refuse(session: TwsSession, fields: Fields) -> Answer:
+        return (error(fields[id_at], _INVALID, f"Error validating request: this exchange has no answer to {number}"),)
+
+    return Request(f"GET {ROOT}/unsupported", refuse, id_at + 1, id_at)
+
+
+_ID_FIRST = (22, 78, 79, 83, 84, 86, 88, 96, 97, 100, 102, 104)
+"""The messages that aren't served here and begin with their id: scanners, options, news, histograms, ticks, ..."""
+_ID_SECOND = (10, 21, 52, 54, 55, 67, 68, 74)
+"""Those whose id follows a version: market depth, exercises, fundamentals, implied volatility, display groups, ..."""
 _ORDERS, _ACCOUNT = f"GET {ROOT}/orders", f"GET {ROOT}/account"
 REQUESTS: Mapping[int, Request] = MappingProxyType(
     {
@@ -174,7 +271,7 @@ REQUESTS: Mapping[int, Request] = MappingProxyType(
         7: Request(f"GET {ROOT}/executions", executions, 10, 2),
         8: Request(f"GET {ROOT}/ids", TwsSession.ids),
         9: Request(f"GET {ROOT}/contracts", details, 16, 2),
-        15: Request(f"GET {ROOT}/ids", TwsSession.nothing),
+        15: Request(f"GET {ROOT}/ids", bind, 3),
         16: Request(_ORDERS, all_orders),
         17: Request(f"GET {ROOT}/ids", TwsSession.accounts),
         20: Request(f"GET {ROOT}/bars", bars, 22, 1),
@@ -191,8 +288,17 @@ REQUESTS: Mapping[int, Request] = MappingProxyType(
         START: Request(f"GET {ROOT}/session", TwsSession.start, 3),
         76: Request(_ACCOUNT, account_multi, 5, 2),
         77: Request(f"GET {ROOT}/end", TwsSession.nothing),
+        81: Request(f"GET {ROOT}/contracts", samples, 3, 1),
+        87: Request(f"GET {ROOT}/bars", first_time, 2 + CONTRACT_FIELDS + 4, 1),
+        90: Request(f"GET {ROOT}/end", TwsSession.nothing),
         91: Request(f"GET {ROOT}/rules", rule, 2),
+        92: Request(_ACCOUNT, profit, 3, 1),
+        93: Request(f"GET {ROOT}/end", no_profit, 2),
+        94: Request(_ACCOUNT, profit_of_one, 5, 1),
+        95: Request(f"GET {ROOT}/end", no_profit, 2),
         99: Request(f"GET {ROOT}/orders/completed", completed_orders),
+        **{number: refuse_request(number, 1) for number in _ID_FIRST},
+        **{number: refuse_request(number, 2) for number in _ID_SECOND},
     }
 )
 """The handler of each client message, by the message's number."""

@@ -116,7 +116,7 @@ class RequestHandling:
     def _cut_short(self, tws_messages: list[TwsMessage], settings: Mapping[str, Any]) -> None:
         """Send the first bytes of the first message, framed either as a complete message or as the beginning of one."""
         for message in tws_messages[:1]:
-            payload = message.payload()
+            payload = message.payload(self._session.version)
             length = len(payload) // 2 if settings["value"] is None else settings["value"]
             if settings["connection"] == "closed":
                 self._session.line.send(frame(payload)[: 4 + length])

@@ -142,6 +142,10 @@ class Client(Protocol):
     def holds(self) -> bool:
         """Return True if the client subscribes to position changes."""
 
+    @property
+    def binds(self) -> bool:
+        """Return True if the client follows the orders that no client has placed."""
+
 
 class ClientMessage(NamedTuple):
     """A message for one client about an order, with the name that fault rules know it by."""
@@ -215,6 +219,8 @@ class Gateway:
     def _order_messages(self, name: str, order: Order) -> list[ClientMessage]:
         book, grid, (client, number) = self.reads.book, self.engine.market.grids[order.symbol], ids_of(order)
         messages = [book.open_order(order), order_messages.status(grid, order)]
+        if name == "new" and not order.request.label:
+            messages = [order_messages.bound(order), *messages]
         if name in ("canceled", "expired"):
             messages = [order_messages.error(number, 202, order_messages.reason(order)), messages[1]]
         if name == "rejected":
@@ -245,7 +251,7 @@ class Gateway:
         """Send messages to clients according to the fault rules; events while the venue is unreachable are lost."""
         for client, name, order, message in captured:
             there = self.clients.get(client)
-            if there is None or self.is_unreachable:
+            if there is None or self.is_unreachable or not (order.request.label or there.binds or name == "position"):
                 continue
             side = "buy" if order.side > 0 else "sell"
             whom = {"symbol": order.symbol, "side": side, "client_order_id": order.client_order_id}

@@ -15,7 +15,7 @@ from papervenue.market.hours import CHICAGO
 from papervenue.market.venue import Grid
 from papervenue.times import to_datetime
 
-STATUS, ERROR, OPEN_ORDER, EXECUTION, COMMISSION, COMPLETED = 3, 4, 5, 11, 59, 101
+STATUS, ERROR, OPEN_ORDER, EXECUTION, COMMISSION, BOUND, COMPLETED = 3, 4, 5, 11, 59, 100, 101
 UNSET = "1.7976931348623157E308"
 """The value of an unknown number."""
 _WORDS = {
@@ -36,23 +36,23 @@ _AFTER_PERM_ID = "outsideRth=0 hidden=0 discretionaryAmt=0 goodAfterTime"
 _MIDDLE = "modelCode goodTillDate rule80A percentOffset settlingFirm shortSaleSlot=0 designatedLocation exemptCode=-1"
 _OPEN = laid_out(
     f"orderId contract {_ORDER} clientId permId {_AFTER_PERM_ID} sharesAllocation faGroup faMethod faPercentage"
-    f" {_MIDDLE} auctionStrategy=0 startingPrice stockRefPrice delta stockRangeLower stockRangeUpper displaySize"
-    " blockOrder=0 sweepToFill=0 allOrNone=0 minQty ocaType=3 eTradeOnly=0 firmQuoteOnly=0 nbboPriceCap parentId=0"
-    " triggerMethod=0 volatility volatilityType deltaNeutralOrderType deltaNeutralAuxPrice continuousUpdate=0"
-    " referencePriceType trailStopPrice trailingPercent basisPoints basisPointsType comboLegsDescrip comboLegs=0"
-    " orderComboLegs=0 comboParams=0 scaleInitLevelSize scaleSubsLevelSize scalePriceIncrement hedgeType"
-    " optOutSmartRouting=0 clearingAccount clearingIntent=IB notHeld=0 deltaNeutral=0 algoStrategy solicited=0"
-    " whatIf=0 status initMarginBefore maintMarginBefore equityBefore initMarginChange maintMarginChange"
-    " equityChange initMarginAfter maintMarginAfter equityAfter commission minCommission maxCommission"
-    " commissionCurrency warningText randomizeSize=0 randomizePrice=0 conditions=0 adjustedOrderType=None"
-    " triggerPrice secondTrailStopPrice lmtPriceOffset adjustedStopPrice adjustedStopLimitPrice"
-    " adjustedTrailingAmount adjustableTrailingUnit=0 tierName tierValue tierTitle cashQty=0"
-    " dontUseAutoPriceForHedge=0 isOmsContainer=0 discretionaryUpToLimitPrice=0 usePriceMgmtAlgo=0 duration"
-    " postToAts autoCancelParent=0 minTradeQty minCompeteSize competeAgainstBestOffset midOffsetAtWhole"
+    f" faProfile {_MIDDLE} auctionStrategy=0 startingPrice stockRefPrice delta stockRangeLower stockRangeUpper"
+    " displaySize blockOrder=0 sweepToFill=0 allOrNone=0 minQty ocaType=3 eTradeOnly=0 firmQuoteOnly=0"
+    " nbboPriceCap parentId=0 triggerMethod=0 volatility volatilityType deltaNeutralOrderType deltaNeutralAuxPrice"
+    " continuousUpdate=0 referencePriceType trailStopPrice trailingPercent basisPoints basisPointsType"
+    " comboLegsDescrip comboLegs=0 orderComboLegs=0 comboParams=0 scaleInitLevelSize scaleSubsLevelSize"
+    " scalePriceIncrement hedgeType optOutSmartRouting=0 clearingAccount clearingIntent=IB notHeld=0"
+    " deltaNeutral=0 algoStrategy solicited=0 whatIf=0 status initMarginBefore maintMarginBefore equityBefore"
+    " initMarginChange maintMarginChange equityChange initMarginAfter maintMarginAfter equityAfter commission"
+    " minCommission maxCommission commissionCurrency warningText randomizeSize=0 randomizePrice=0 conditions=0"
+    " adjustedOrderType=None triggerPrice secondTrailStopPrice lmtPriceOffset adjustedStopPrice"
+    " adjustedStopLimitPrice adjustedTrailingAmount adjustableTrailingUnit=0 tierName tierValue tierTitle"
+    " cashQty=0 dontUseAutoPriceForHedge=0 isOmsContainer=0 discretionaryUpToLimitPrice=0 usePriceMgmtAlgo=0"
+    " duration postToAts autoCancelParent=0 minTradeQty minCompeteSize competeAgainstBestOffset midOffsetAtWhole"
     " midOffsetAtHalf"
 )
 _DONE = laid_out(
-    f"contract {_ORDER} permId {_AFTER_PERM_ID} faGroup faMethod faPercentage {_MIDDLE} startingPrice"
+    f"contract {_ORDER} permId {_AFTER_PERM_ID} faGroup faMethod faPercentage faProfile {_MIDDLE} startingPrice"
     " stockRefPrice delta stockRangeLower stockRangeUpper displaySize sweepToFill=0 allOrNone=0 minQty ocaType=3"
     " triggerMethod=0 volatility volatilityType deltaNeutralOrderType deltaNeutralAuxPrice continuousUpdate=0"
     " referencePriceType trailStopPrice trailingPercent comboLegsDescrip comboLegs=0 orderComboLegs=0"
@@ -111,6 +111,12 @@ def status(grid: Grid, order: Order, last: Decimal | None = None) -> TwsMessage:
             "mktCapPrice": 0,
         },
     )
+
+
+def bound(order: Order) -> TwsMessage:
+    """Return the message that a client has an order from now on which no client has placed."""
+    client, number = ids_of(order)
+    return TwsMessage(BOUND, {"permId": perm_id(order), "clientId": client, "orderId": number})
 
 
 class OrderMessages:
@@ -181,7 +187,7 @@ class OrderMessages:
             EXECUTION,
             {
                 "reqId": request,
-                "orderId": order_id,
+                "orderId": 0 if forced else order_id,
                 "contract": self._contracts.contract_fields(order.symbol),
                 "execId": exec_id(fill.fill, number),
                 "time": time_of(fill.fill.at_us),

@@ -24,6 +24,8 @@ TYPES = {"MKT": "market", "LMT": "limit", "STP": "stop", "STP LMT": "stop_limit"
 """The engine's word for each type of order."""
 LIVES = {"": "day", "DAY": "day", "GTC": "gtc", "IOC": "ioc", "FOK": "fok"}
 SIDES = {"BUY": 1, "SELL": -1}
+_BY_HAND = "0:-"
+"""How the labels of orders begin that no client sent."""
 _REDUCED = 3
 """The type of a group in which a fill reduces the other orders by the same quantity."""
 
@@ -34,9 +36,9 @@ def label_of(client: int, order_id: int) -> str:
 
 
 def ids_of(order: Order) -> tuple[int, int]:
-    """Return the client and the id of an order; both are 0 if no client sent it."""
+    """Return the client and the id of an order; one that no client sent is client 0's, under a negative id."""
     client, _, number = order.request.label.partition(":")
-    return (int(client), int(number)) if number else (0, 0)
+    return (int(client), int(number)) if number else (0, -order.sequence)
 
 
 def perm_id(order: Order) -> int:
@@ -46,6 +48,8 @@ def perm_id(order: Order) -> int:
 
 def find_by_label(account: Account, label: str) -> Order | None:
     """Return the newest order with a label, or None; if it was placed twice, an open one is preferred."""
+    if label.startswith(_BY_HAND):
+        return next((order for order in account.orders.values() if label_of(*ids_of(order)) == label), None)
     alive = [order for order in account.open.values() if order.request.label == label]
     return alive[-1] if alive else next((each for each in account.orders.newest() if each.request.label == label), None)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from papervenue.engine.engine import Engine
 from papervenue.faces.tws.account_requests import CENT
-from papervenue.faces.tws.contracts import CONTRACT_FIELDS, Contracts, Fields, contract_query
+from papervenue.faces.tws.contracts import CONTINUOUS, CONTRACT_FIELDS, Contracts, Fields, contract_query
 from papervenue.faces.tws.order_messages import UNSET
 from papervenue.faces.tws.orders import LIVES, SIDES, TYPES
 from papervenue.jsontext import to_decimal
@@ -29,6 +29,8 @@ HEAD = (
 )
 """The fields after the contract. Some would be followed by others; an order that sets one of those is refused."""
 _LEAST = 2 + CONTRACT_FIELDS + len(HEAD)
+PROFILE_AT = 2 + CONTRACT_FIELDS + HEAD.index("modelCode")
+"""Where clients of older versions send the profile of an order's allocation, which isn't in `HEAD`."""
 _BRING_OTHERS = ("deltaNeutralOrderType", "hedgeType", "algoStrategy", "goodAfterTime", "goodTillDate", "faGroup")
 _LONGEST_REF = 128
 
@@ -48,6 +50,8 @@ def read_order(fields: list[str], contracts: Contracts) -> Placed:
     if len(fields) < _LEAST:
         raise OrderError(320, "Error reading request: the message is too short")
     named = contract_query(fields[2 : 2 + CONTRACT_FIELDS])
+    if named["secType"] == CONTINUOUS:
+        raise OrderError(321, "Error validating request: a continuous future cannot be traded")
     months = contracts.find(named, expired=False)
     if len(months) != 1:
         raise OrderError(200, "No security definition has been found for the request" if not months else _AMBIGUOUS)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from papervenue.commands.command import Command
+from papervenue.engine.orders import Order
 from papervenue.faces.tws import place_order
 from papervenue.faces.tws.contracts import CONTRACT_FIELDS, contract_query
 from papervenue.faces.tws.faults import RequestHandling
@@ -18,12 +19,14 @@ from papervenue.faces.tws.orders import (
     CHANGE,
     MARGINS,
     PLACE,
+    SIDES,
     find_by_label,
     ids_of,
     label_of,
+    perm_id,
 )
 from papervenue.faces.tws.place_order import OrderError, Placed, UntransmittedOrders
-from papervenue.faces.tws.wire import VERSION, Frames, TwsMessage, WireError, frame
+from papervenue.faces.tws.wire import FIRST, LAST, PROFILES_UNTIL, Frames, TwsMessage, WireError, frame
 from papervenue.faults.fault_state import late_us
 from papervenue.faults.kinds import Facts
 from papervenue.jsontext import decode_object, encode
@@ -35,7 +38,8 @@ START, PLACE_ORDER, CANCEL_ORDER = 71, 3, 4
 CONTRACT_AT = {PLACE_ORDER: 2, 9: 3, 1: 3, 20: 2, 50: 3}
 """Where the fields of the contract begin in the messages that name one."""
 _IN_USE, _ALREADY, _NOT_THERE, _UNKNOWN = 326, 501, 504, 505
-_NO_ORDER, _DUPLICATE, _REFUSED = 10147, 103, 201
+_NO_ORDER, _FILLED, _NOT_CANCELABLE, _DUPLICATE, _REFUSED = 10147, 10148, 161, 103, 201
+_NO_MATCH, _INVALID, _NO_ALLOCATION = 105, 321, 436
 _WELCOME = {
     2104: "Market data farm connection is OK:usfuture",
     2106: "HMDS data farm connection is OK:ushmds",
@@ -66,10 +70,11 @@ class TwsSession:
         self._requests = requests
         self.line = line
         self.client: int | None = None
-        self.holds = False
+        self.holds = self.binds = False
         self.effects = ""
         self._frames = Frames()
-        self._agreed = self._ended = False
+        self.version = 0
+        self._ended = False
         self._kept = UntransmittedOrders()
         self._highest = 0
         self.followed: dict[str, Callable[[], Answer]] = {}
@@ -97,7 +102,7 @@ class TwsSession:
 
     def tell(self, message: TwsMessage) -> None:
         if not self._ended and not self.answering.mute:
-            self.line.send(frame(message.payload()))
+            self.line.send(frame(message.payload(self.version)))
 
     def follow(self) -> None:
         """Send the client the prices and the account that it follows, because engine time has moved."""
@@ -109,13 +114,15 @@ class TwsSession:
         self.followed.clear()
 
     def _take(self, fields: Fields) -> None:
-        if not self._agreed:
+        if not self.version:
             self._agree(fields[0])
             return
         try:
             number = int(fields[0])
         except ValueError as wrong:
             raise WireError("a message begins with its number") from wrong
+        if number == PLACE_ORDER and self.version <= PROFILES_UNTIL:
+            del fields[place_order.PROFILE_AT : place_order.PROFILE_AT + 1]
         request = self._requests.get(number)
         if request is None or len(fields) < request.least:
             self.tell(error(-1, _UNKNOWN, f"Fatal Error: Unknown message id {number} or too few fields"))
@@ -136,11 +143,13 @@ class TwsSession:
         return carried_out
 
     def _agree(self, text: str) -> None:
+        """Take the newest version that both sides speak; without one, the client can't be answered."""
         versions = _VERSIONS.fullmatch(text)
-        if versions is None or not int(versions[1]) <= VERSION <= int(versions[2]):
-            raise WireError(f"only version {VERSION} is spoken here")
-        self._agreed = True
-        self.line.send(frame(f"{VERSION}\0{time_of(self.gateway.engine.now_us)}\0".encode()))
+        newest = 0 if versions is None else min(int(versions[2]), LAST)
+        if versions is None or not max(int(versions[1]), FIRST) <= newest:
+            raise WireError(f"only versions {FIRST} to {LAST} are spoken here")
+        self.version = newest
+        self.line.send(frame(f"{newest}\0{time_of(self.gateway.engine.now_us)}\0".encode()))
 
     def facts(self, target: str, number: int, fields: Fields) -> Facts:
         """Return what fault rules can match on for a request."""
@@ -176,7 +185,7 @@ class TwsSession:
         self.client = client
         self.gateway.clients[client] = self
         used = (ids_of(order) for order in self.gateway.account.orders.values())
-        self._highest = max((number for owner, number in used if owner == client), default=0)
+        self._highest = max((0, *(number for owner, number in used if owner == client)))
         yield from self.accounts(fields)
         yield from self.ids(fields)
         for code, text in _WELCOME.items():
@@ -201,7 +210,11 @@ class TwsSession:
             return [error(number, wrong.code, str(wrong))]
         if place_order.only_asks(fields):
             return self._previews(order)
+        if order["account"] not in ("", self.gateway.account.number):
+            return [error(number, _NO_ALLOCATION, "You must specify an allocation: this account isn't one of yours.")]
         if self._changes(number):
+            if not _is_same(self._order_by_id(number), order):
+                return [error(number, _NO_MATCH, "Order being modified does not match original order.")]
             return self._run("PATCH", CHANGE, [order])
         if number <= self._highest and number not in self._kept:
             return [error(number, _DUPLICATE, "Duplicate order id")]
@@ -218,8 +231,12 @@ class TwsSession:
 
     def _changes(self, number: int) -> bool:
         """Return True if an order with this id is open, so that placing it again changes it."""
-        order = find_by_label(self.gateway.account, label_of(self.client or 0, number))
+        order = self._order_by_id(number)
         return number not in self._kept and order is not None and order.is_open
+
+    def _order_by_id(self, number: int) -> Order | None:
+        """Return the client's order with this id at the exchange."""
+        return find_by_label(self.gateway.account, label_of(self.client or 0, number))
 
     def _keep(self, order: Placed) -> None:
         self._kept.keep(order)
@@ -254,11 +271,14 @@ class TwsSession:
         number = int(fields[2])
         if self._kept.forget(number):
             return [error(number, 202, "Order Canceled - reason:")]
+        order = self._order_by_id(number)
+        if order is not None and not order.is_open and not self.gateway.is_unreachable:
+            return [_too_late(number, order)]
         body = encode({"client": self.client, "id": number}).decode()
         refused = self.run(Command("DELETE", CANCEL, body=body))
         if refused is None:
             return _NOTHING
-        code = _NO_ORDER if refused.get("code") == "no_order" else 161
+        code = _NO_ORDER if refused.get("code") == "no_order" else _NOT_CANCELABLE
         return [error(number, code, str(refused.get("message", "")))]
 
     def cancel_all(self, fields: Fields) -> Answer:
@@ -266,6 +286,19 @@ class TwsSession:
             self._kept.forget(order["id"])
         self.run(Command("DELETE", CANCEL_ALL))
         return _NOTHING
+
+
+def _is_same(order: Order | None, wanted: Placed) -> bool:
+    return order is not None and (order.symbol, order.side) == (wanted["symbol"], SIDES[wanted["action"]])
+
+
+def _too_late(number: int, order: Order) -> TwsMessage:
+    """Return the error for the cancel of an order that has ended."""
+    if order.status == "filled":
+        text = f"OrderId {number} that needs to be cancelled can not be cancelled, state: Filled."
+        return error(number, _FILLED, text)
+    text = f"Cancel attempted when order is not in a cancellable state. Order permId = {perm_id(order)}"
+    return error(number, _NOT_CANCELABLE, text)
 
 
 def _inactive(client: int, number: int, parent: int) -> TwsMessage:

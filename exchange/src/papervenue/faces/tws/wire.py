@@ -5,12 +5,32 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from papervenue.jsontext import plain
 
-VERSION = 178
-"""The protocol version: the last one that ib_async 2.1.0 supports."""
+FIRST, LAST = 157, 178
+"""The protocol versions that are spoken: the last is the newest of ib_async 2.1.0; ib_insync 0.9.86 ends at 176."""
+_OFFSETS = ("minTradeQty", "minCompeteSize", "competeAgainstBestOffset", "midOffsetAtWhole", "midOffsetAtHalf")
+_SINCE: Mapping[int, Mapping[str, int]] = MappingProxyType(
+    {
+        4: {"advanced": 166},
+        5: {"duration": 158, "postToAts": 160, "autoCancelParent": 162, **dict.fromkeys(_OFFSETS, 170)},
+        10: {"minSize": 164, "sizeIncrement": 164, "suggestedSizeIncrement": 163},
+        11: {"pendingPriceRevision": 178},
+        101: dict.fromkeys(_OFFSETS, 170),
+    }
+)
+"""The version since which a message has a field, by the message's number."""
+_UNTIL: Mapping[int, Mapping[str, int]] = MappingProxyType(
+    {5: {"faProfile": 176}, 10: {"version": 163, "mdSizeMultiplier": 163}, 101: {"faProfile": 176}}
+)
+"""The last version in which a message has a field."""
+DESCRIBED_SINCE = 176
+"""The version since which a client's matches for a text have descriptions."""
+PROFILES_UNTIL = 176
+"""The last version in which a client sends the profile of an order's allocation."""
 HELLO = b"API\0"
 LONGEST = 64 * 1024
 """The longest message that a client may send, many times an order."""
@@ -27,9 +47,13 @@ class TwsMessage(NamedTuple):
     number: int
     fields: Mapping[str, Any]
 
-    def payload(self) -> bytes:
-        """Return the message without its length prefix."""
-        return "".join(f"{text}\0" for text in (str(self.number), *_texts(self.fields.values()))).encode()
+    def payload(self, version: int = LAST) -> bytes:
+        """Return the message in a version of the protocol, without its length prefix."""
+        since, until = _SINCE.get(self.number, {}), _UNTIL.get(self.number, {})
+        values = (
+            value for name, value in self.fields.items() if since.get(name, FIRST) <= version <= until.get(name, LAST)
+        )
+        return "".join(f"{text}\0" for text in (str(self.number), *_texts(values))).encode()
 
 
 def frame(payload: bytes) -> bytes:

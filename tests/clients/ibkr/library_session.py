@@ -1,12 +1,18 @@
-"""A session of ib_async with TWS: contracts, prices, a bracket, a fill, a cancel, and what the day has left."""
+"""A session of ib_async, or of ib_insync before it, with TWS: the first argument names the library.
+
+Contracts, prices, a bracket, a fill, a cancel, what the day has left, and the calls that older strategies rely on.
+"""
 
 import http.client
+import importlib
 import json
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
-from ib_async import IB, Future, LimitOrder, util
+library = importlib.import_module(sys.argv[1])
+IB, Future, LimitOrder, util = library.IB, library.Future, library.LimitOrder, library.util
 
 steps: dict[str, object] = {}
 
@@ -18,7 +24,7 @@ def tick(seconds: int) -> None:
     exchange.getresponse().read()
 
 
-def until(ib: IB, condition: Callable[[], object]) -> None:
+def until(ib: Any, condition: Callable[[], object]) -> None:
     for _ in range(500):
         if condition():
             return
@@ -26,7 +32,7 @@ def until(ib: IB, condition: Callable[[], object]) -> None:
     raise TimeoutError
 
 
-def story(ib: IB) -> None:
+def story(ib: Any) -> None:
     ib.connect("127.0.0.1", int(os.environ["TWS_PORT"]), clientId=9002, timeout=20)
     steps["accounts"] = len(ib.managedAccounts())
     details = ib.reqContractDetails(Future("ES", exchange="CME"))
@@ -38,6 +44,7 @@ def story(ib: IB) -> None:
     steps["quote"] = quote.bid < quote.last < quote.ask
     days = ib.reqHistoricalData(front, "", "5 D", "1 day", "TRADES", False)
     minutes = ib.reqHistoricalData(front, "", "1 D", "1 min", "TRADES", False, formatDate=2)
+    steps["version"] = ib.client.serverVersion()
     steps["bars"] = [len(days), days[-1].volume == sum(bar.volume for bar in minutes)]
     asked = ib.whatIfOrder(front, LimitOrder("BUY", 1, round(quote.last)))
     steps["margin"] = float(asked.initMarginChange) == float(asked.initMarginAfter) > float(asked.maintMarginChange) > 0
@@ -57,7 +64,16 @@ def story(ib: IB) -> None:
     steps["fee"] = fill.commissionReport.commission
     steps["statuses"] = [trade.orderStatus.status for trade in trades]
     (held,) = ib.positions()
-    steps["position"] = held.position, held.avgCost == fill.execution.price * 50
+    steps["position"] = held.position, held.avgCost == fill.execution.price * 50 + 2.25
+    profit = ib.reqPnL(held.account)
+    until(ib, lambda: profit.dailyPnL == profit.dailyPnL)
+    (row,) = ib.portfolio()
+    steps["profit"] = abs(profit.unrealizedPnL - row.unrealizedPNL) < 0.01
+    continuous = ib.reqContractDetails(library.ContFuture("ES", "CME"))
+    steps["continuous"] = [one.contract.localSymbol for one in continuous]
+    steps["found"] = [one.contract.symbol for one in ib.reqMatchingSymbols("ES")]
+    steps["first bar"] = ib.reqHeadTimeStamp(front, "TRADES", False).year
+    steps["seconds"] = len(ib.reqHistoricalData(front, "", "60 S", "5 secs", "MIDPOINT", False))
     ib.cancelOrder(bracket[1])
     until(ib, trades[1].isDone)
     steps["still open"] = [trade.order.orderRef for trade in ib.reqAllOpenOrders()]
