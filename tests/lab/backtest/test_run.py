@@ -1,14 +1,16 @@
 """A halt lasts to the end of a backtest, or as many sessions as the settings assume."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from papervenue.market.spec import CLOSE, MarketSpec
-from tests.kit.values import us_sessions
+from tests.kit.values import NOW, us_sessions
 from tests.lab.backtest.roads import Stub
 from tradebot.app.settings import load
 from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
@@ -72,3 +74,19 @@ def test_halt_that_nobody_ends_lasts_to_the_end(tmp_path: Path) -> None:
     assert run.made.ledger.trading_state().state is TradingState.REDUCE_ONLY
     assert {each.fill.at.date() for each in run.made.ledger.fills()} == {DAYS[0]}
     assert len(run.ends) == len(DAYS)
+
+
+@pytest.mark.parametrize(("tells_after_s", "waited_s", "differences"), [(30, [60], 0), (0, [], 1)])
+def test_last_comparison_waits_for_what_the_exchange_tells_late(
+    tells_after_s: int, waited_s: list[float], differences: int
+) -> None:
+    waits: list[float] = []
+    compared = iter([(), ("an order that was just canceled",), ()])
+    venue = SimpleNamespace(tells_ends_after=timedelta(seconds=tells_after_s))
+    world = SimpleNamespace(venue=venue, reader=SimpleNamespace(clock=lambda: SimpleNamespace(now=NOW)))
+    setup: Any = SimpleNamespace(world=world, sessions=(), advance=lambda to: waits.append((to - NOW).total_seconds()))
+    driver: Any = SimpleNamespace(reconcile=lambda: SimpleNamespace(findings=next(compared)))
+    unused: Any = None
+    run = BacktestRun(plan=unused, market=unused, made=setup, driver=driver, terms=unused)
+    run.step()
+    assert (run.opening, waits, run.closing) == (0, waited_s, differences)

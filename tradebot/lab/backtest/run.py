@@ -212,11 +212,19 @@ class BacktestRun(Struct):
         if self.opening is None:
             self.opening = len(self.driver.reconcile().findings)
         if self.is_played:
-            self.closing = len(self.driver.reconcile().findings)
+            self.closing = self._count_differences_at_end()
         else:
             self._choose_contracts()
             self._end_halt()
             self.ends.append(self.driver.play(self.made.sessions[len(self.ends)]))
+
+    def _count_differences_at_end(self) -> int:
+        """Compare books and exchange; where they differ, once more after what the exchange tells late has come."""
+        findings, world = self.driver.reconcile().findings, self.made.world
+        if findings and world.venue.tells_ends_after:
+            self.made.advance(world.reader.clock().now + 2 * world.venue.tells_ends_after)
+            findings = self.driver.reconcile().findings
+        return len(findings)
 
     def _choose_contracts(self) -> None:
         """Choose the contracts that roots stand for in the next session."""
