@@ -208,6 +208,16 @@ class Day:
         last, (highs, lows, volumes) = count - 1, self._totals
         return Bar(start_us, self.bars[0].open, highs[last], lows[last], self.bars[last].close, volumes[last])
 
+    @cached_property
+    def _tails(self) -> tuple[list[int], list[int]]:
+        highs, lows = [bar.high for bar in reversed(self.bars)], [bar.low for bar in reversed(self.bars)]
+        return [*accumulate(highs, max)][::-1], [*accumulate(lows, min)][::-1]
+
+    def extremes_from(self, number: int) -> tuple[int, int] | None:
+        """Return the highest and the lowest price from a minute on to the session's end, or None after the last one."""
+        highs, lows = self._tails
+        return (highs[number], lows[number]) if number < len(highs) else None
+
     def last(self, now_us: int) -> Bar | None:
         count = self.complete(now_us)
         return self.bars[count - 1] if count else None

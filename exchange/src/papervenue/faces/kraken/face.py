@@ -37,6 +37,7 @@ from papervenue.faces.kraken.orders import (
     send_order,
     units_of,
 )
+from papervenue.faces.kraken.public import PublicReads
 from papervenue.faces.kraken.read_routes import Charts, KrakenReads
 from papervenue.faces.kraken.wire_format import error, iso, success
 from papervenue.faces.web import Call, Handler, Reply, Route, ok, route
@@ -211,15 +212,16 @@ class Api:
         self._history = HistoryReads(exchange.engine)
         self._log = AccountLog(self._history)
         self._charts = Charts(exchange.engine)
+        self._public = PublicReads(exchange.engine, exchange.stored.spec.venue.rules)
         self.limits = Limits(lambda: exchange.engine.now_us, lambda: exchange.clock.running)
-        self._feeds = Feeds(exchange.engine, self._reads, serving.delivery)
+        self._feeds = Feeds(exchange.engine, self._reads, self._public, self._log, serving.delivery)
         exchange.listeners.append(self._feeds)
         exchange.moved.append(lambda from_us, to_us: self._feeds.send_prices())
         exchange.status_parts["most_spent"] = lambda: self.limits.peaks
 
     def parts(self) -> Parts:
         """Return the routes, the busiest first."""
-        reads, history = self._reads, self._history
+        reads, history, public = self._reads, self._history, self._public
         statuses = self._signed_handler(self._statuses, lambda call: (TRADING, COSTS["orders/status"]))
         return Parts(
             [
@@ -248,6 +250,14 @@ class Api:
                 route("/derivatives/api/v4/historicalfundingrates", GET=self._rates),
                 route("/api/auth/v1/api-keys/v3/check", GET=self._key),
                 route("/api/charts/v1/{kind}/{symbol}/{span}", GET=self._charts.candles),
+                *(route(f"/api/charts/v1/{rest}", GET=public.charts) for rest in ("{kind}/{symbol}", "{kind}", "")),
+                route(f"{V3}/instruments/status", GET=public.statuses),
+                route(f"{V3}/instruments/{{symbol}}/status", GET=public.status),
+                route(f"{V3}/history", GET=public.history),
+                route("/api/history/v2/market/{symbol}/executions", GET=public.executions),
+                route(f"{V3}/feeschedules", GET=public.fee_schedules),
+                self._read("feeschedules/volumes", public.volumes),
+                self._read("notifications", public.notifications),
             ],
             {PATH: self._feeds},
         )
@@ -397,6 +407,8 @@ COSTS: Mapping[str, int] = MappingProxyType(
         "openorders": 2,
         "fills": 2,
         "orders/status": 1,
+        "feeschedules/volumes": 1,
+        "notifications": 1,
     }
 )
 """The costs of requests for trading. A batch costs one more for each of its orders."""

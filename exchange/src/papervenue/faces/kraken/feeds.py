@@ -1,4 +1,4 @@
-"""Serve the websocket at /ws/v1: public tickers, and an account's orders and fills for signed requests.
+"""Serve the websocket at /ws/v1: prices and trades, and for signed requests what an account has, orders and fills.
 
 A client requests a challenge and sends it back signed with each feed of an account. There is no replay: only the REST
 API has the events before a subscription.
@@ -10,6 +10,8 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -21,27 +23,41 @@ from papervenue.engine.engine import Engine
 from papervenue.engine.orders import TERMINAL, Fill, Order
 from papervenue.events import Event, EventPosition
 from papervenue.faces.kraken import wire_format
+from papervenue.faces.kraken.history import AccountLog
+from papervenue.faces.kraken.public import PublicReads, trade_message
 from papervenue.faces.kraken.read_routes import KrakenReads
-from papervenue.faces.kraken.wire_format import encoded, milliseconds, number, price
+from papervenue.faces.kraken.wire_format import average, encoded, milliseconds, number, price
 from papervenue.faults.streaming import TRADE_UPDATES, Recipient, StreamFaults
+from papervenue.margined.accounts import NetPosition, equity_and_margins, funding_due, mark_of, net_positions
 from papervenue.streams.socket import Message, Socket
 
 PATH = "/ws/v1"
-TICKER, HEARTBEAT, ORDERS, FILLS = "ticker", "heartbeat", "open_orders", "fills"
-_PUBLIC, _PRIVATE = (TICKER, HEARTBEAT), (ORDERS, FILLS)
+TICKER, LITE, TRADES, BOOK, HEARTBEAT = "ticker", "ticker_lite", "trade", "book", "heartbeat"
+ORDERS, VERBOSE, FILLS = "open_orders", "open_orders_verbose", "fills"
+POSITIONS, BALANCES, LOG, NOTIFICATIONS = "open_positions", "balances", "account_log", "notifications_auth"
+_OF_SYMBOLS = (TICKER, LITE, TRADES, BOOK)
+_OF_EVENTS, _OF_ACCOUNT = (ORDERS, VERBOSE, FILLS), (POSITIONS, BALANCES, LOG, NOTIFICATIONS)
+_FEEDS = frozenset({*_OF_SYMBOLS, HEARTBEAT, *_OF_EVENTS, *_OF_ACCOUNT})
 _SNAPSHOT_FILLS = 100
+_PREMIUM = Decimal("0.01")
 _SLOW = Message({"event": "alert", "message": "slow client"})
 _GONE = {"filled": "full_fill", "rejected": "rejected"}
 
 Told = dict[str, Any]
+Follower = Callable[[], Iterable[Told]]
+"""Returns what is new of a feed since it was called last; at first, what there is."""
 
 
 class Feeds:
     """The feeds' application, which also listens to the exchange's events."""
 
-    def __init__(self, engine: Engine, reads: KrakenReads, delivery: StreamFaults) -> None:
+    def __init__(
+        self, engine: Engine, reads: KrakenReads, public: PublicReads, log: AccountLog, delivery: StreamFaults
+    ) -> None:
         self._engine = engine
         self._reads = reads
+        self._public = public
+        self._log = log
         self._delivery = delivery
         self._clients: set[_Client] = set()
 
@@ -62,6 +78,7 @@ class Feeds:
         order, execution = event.update.order, event.update.execution
         whom = {"symbol": order.symbol, "side": wire_format.side(order.side), "client_order_id": order.client_order_id}
         data: Told = {"order": whom, "event": event.update.event, ORDERS: self._change_message(order)}
+        data[VERBOSE] = data[ORDERS] | {"feed": VERBOSE}
         if isinstance(execution, Fill):
             data[FILLS] = {"feed": FILLS, "username": account.name, "fills": [self._fill(execution)]}
         return account, {"data": _plain(data)}
@@ -72,15 +89,15 @@ class Feeds:
             TRADE_UPDATES, account.number, captured_messages, Recipient("", account.key_id)
         ):
             for client in self._clients:
-                for feed in _PRIVATE:
+                for feed in _OF_EVENTS:
                     if client.keys.get(feed) == account.key_id and feed in item["data"]:
                         client.socket.put(Message(item["data"][feed]))
+                client.say_new(account.key_id)
 
     def send_prices(self) -> None:
         """Send prices and the time again, because engine time has moved."""
         for client in self._clients:
-            for symbol in client.symbols:
-                client.say(**self.ticker(symbol))
+            client.say_new()
             if client.beats:
                 client.say(feed=HEARTBEAT, time=milliseconds(self._engine.now_us))
 
@@ -100,11 +117,134 @@ class Feeds:
         }
         return {"feed": TICKER, "product_id": symbol, "time": milliseconds(self._engine.now_us), **same, **other}
 
+    def of_symbol(self, feed: str, symbol: str) -> Follower:
+        """Return what follows a feed of a symbol."""
+        return {TICKER: self._tickers, LITE: self._lite_tickers, TRADES: self._trades, BOOK: self._book}[feed](symbol)
+
+    def of_account(self, feed: str, account: Account) -> Follower:
+        """Return what follows a feed of an account."""
+        if feed == LOG:
+            return self._log_entries(account)
+        read = {POSITIONS: self._positions, BALANCES: self._balances, NOTIFICATIONS: self._notifications}[feed]
+        return _changes(lambda: read(account))
+
+    def _tickers(self, symbol: str) -> Follower:
+        return lambda: [self.ticker(symbol)]
+
+    def _lite_tickers(self, symbol: str) -> Follower:
+        def tell() -> Iterator[Told]:
+            shown = self._reads.prices(symbol) or {}
+            mark, index = shown.get("markPrice"), shown.get("indexPrice")
+            same = {name: shown.get(name) for name in ("tag", "pair", "bid", "ask", "volumeQuote")}
+            own = {"change": shown.get("change24h"), "volume": shown.get("vol24h"), "maturityTime": 0, "dtm": 0}
+            premium = number((100 * (mark - index) / index).quantize(_PREMIUM)) if mark and index else None
+            yield {"feed": LITE, "product_id": symbol, **same, **own, "premium": premium}
+
+        return tell
+
+    def _trades(self, symbol: str) -> Follower:
+        after_us = -1
+
+        def tell() -> Iterator[Told]:
+            nonlocal after_us
+            before_us, after_us, until_us = after_us, self._engine.now_us, self._engine.now_us + 1
+            if before_us < 0:
+                newest = islice(self._public.trades(symbol, until_us), _SNAPSHOT_FILLS)
+                yield {
+                    "feed": f"{TRADES}_snapshot",
+                    "product_id": symbol,
+                    "trades": [trade_message(symbol, trade) for trade in newest],
+                }
+            else:
+                rows = [*self._public.trades(symbol, until_us, before_us)]
+                yield from (trade_message(symbol, trade) for trade in reversed(rows))
+
+        return tell
+
+    def _book(self, symbol: str) -> Follower:
+        shown: dict[tuple[str, Decimal], Decimal] = {}
+        sequence = 0
+
+        def tell() -> Iterator[Told]:
+            nonlocal shown, sequence
+            bids, asks = self._reads.levels(symbol)
+            levels = {(side, at): size for side, rows in (("buy", bids), ("sell", asks)) for at, size in rows}
+            before, shown, at_ms = shown, levels, milliseconds(self._engine.now_us)
+            head: Told = {"product_id": symbol, "timestamp": at_ms}
+            if not sequence:
+                sequence = 1
+                sides = (("bids", bids), ("asks", asks))
+                rows = {name: [{"price": at, "qty": size} for at, size in side] for name, side in sides}
+                yield {"feed": f"{BOOK}_snapshot", **head, "seq": sequence, "tickSize": None, **rows}
+                return
+            for key in [*before.keys() - levels.keys(), *levels]:
+                if before.get(key) != (size := levels.get(key, Decimal(0))):
+                    sequence += 1
+                    yield {"feed": BOOK, **head, "side": key[0], "seq": sequence, "price": key[1], "qty": size}
+
+        return tell
+
+    def _positions(self, account: Account) -> Told:
+        rows = [self._position(position) for position in net_positions(account)]
+        return {"feed": POSITIONS, "account": account.number, "positions": rows}
+
+    def _position(self, position: NetPosition) -> Told:
+        grid, mark = self._engine.market.grids[position.symbol], mark_of(self._engine, position.symbol)
+        return {
+            "instrument": position.symbol,
+            "balance": number(position.qty),
+            "entry_price": average(position.average),
+            "mark_price": price(grid, mark),
+            "index_price": self._reads.index(position.symbol, mark),
+            "pnl": number(grid.notional(position.qty, mark) - position.cost),
+            "unrealized_funding": number(-funding_due(self._engine, position)),
+            "pnl_currency": "USD",
+        }
+
+    def _balances(self, account: Account) -> Told:
+        now = equity_and_margins(self._engine, account)
+        accrued = -sum((funding_due(self._engine, each) for each in net_positions(account)), Decimal(0))
+        cash = {name: number(now.cash) for name in ("quantity", "value", "collateral_value")}
+        amounts = {
+            "balance_value": now.cash,
+            "portfolio_value": now.equity,
+            "collateral_value": now.cash,
+            "initial_margin": now.ordered,
+            "initial_margin_without_orders": now.initial,
+            "maintenance_margin": now.maintenance,
+            "pnl": now.unrealized,
+            "unrealized_funding": accrued,
+            "total_unrealized": now.unrealized + accrued,
+            "total_unrealized_as_margin": now.unrealized,
+            "margin_equity": now.equity,
+            "available_margin": now.available,
+        }
+        flex: Told = {"currencies": {"USD": cash | {"available": number(now.available)}}}
+        flex |= {name: number(amount) for name, amount in amounts.items()}
+        return {"feed": BALANCES, "account": account.number, "holding": {}, "futures": {}, "flex_futures": flex}
+
+    def _notifications(self, account: Account) -> Told:
+        return {"feed": NOTIFICATIONS, "notifications": []}
+
+    def _log_entries(self, account: Account) -> Follower:
+        shown = -1
+
+        def tell() -> Iterator[Told]:
+            nonlocal shown
+            rows = [row for _, row in self._log.rows(account)]
+            before, shown = shown, len(rows)
+            if before < 0:
+                yield {"feed": f"{LOG}_snapshot", "logs": rows[::-1][:_SNAPSHOT_FILLS]}
+            else:
+                yield from ({"feed": LOG, "new_entry": row} for row in rows[before:])
+
+        return tell
+
     def snapshot(self, feed: str, account: Account) -> Told:
         """Return the first message of a feed of an account."""
-        if feed == ORDERS:
+        if feed in (ORDERS, VERBOSE):
             rows = [self._order(order) for order in account.open.values()]
-            return {"feed": f"{ORDERS}_snapshot", "account": account.number, "orders": rows}
+            return {"feed": f"{feed}_snapshot", "account": account.number, "orders": rows}
         settleds = (settled for settled in reversed(account.activities) if isinstance(settled, Fill))
         fills = [self._fill(settled) for settled in islice(settleds, _SNAPSHOT_FILLS)]
         return {"feed": f"{FILLS}_snapshot", "account": account.number, "fills": fills}
@@ -153,13 +293,26 @@ class Feeds:
         }
 
 
+def _changes(read: Callable[[], Told]) -> Follower:
+    """Return what tells a message again whenever it has changed."""
+    last: Told | None = None
+
+    def tell() -> Iterator[Told]:
+        nonlocal last
+        before, last = last, read()
+        if last != before:
+            yield last
+
+    return tell
+
+
 class _Client:
-    """The conversation on one connection: the key whose feed it listens to by feed, and the symbols of its tickers."""
+    """The conversation on one connection: the key whose feed it listens to by feed, and what it follows besides."""
 
     def __init__(self, socket: Socket, engine: Engine, feeds: Feeds) -> None:
         self.socket = socket
         self.keys: dict[str, str] = {}
-        self.symbols: dict[str, None] = {}
+        self.followed: dict[tuple[str, str], Follower] = {}
         self.beats = False
         self._engine = engine
         self._feeds = feeds
@@ -171,6 +324,13 @@ class _Client:
     def say(self, **body: object) -> None:
         self.socket.put(Message(_plain(body)))
 
+    def say_new(self, key: str | None = None) -> None:
+        """Say what is new of everything that is followed, or of an account's feeds only."""
+        for (feed, of), tell in [*self.followed.items()]:
+            if key is None or (feed in _OF_ACCOUNT and of == key):
+                for message in tell():
+                    self.say(**message)
+
     def hear(self, message: dict[str, Any] | None) -> None:
         event, feed = (str((message or {}).get(name)) for name in ("event", "feed"))
         if message is not None and event == "challenge" and isinstance(message.get("api_key"), str):
@@ -179,7 +339,7 @@ class _Client:
             self.say(event="challenge", message=challenge)
         elif event == "ping":
             self.say(event="pong")
-        elif message is not None and event in ("subscribe", "unsubscribe") and feed in (*_PUBLIC, *_PRIVATE):
+        elif message is not None and event in ("subscribe", "unsubscribe") and feed in _FEEDS:
             self._follow(message, feed, wanted=event == "subscribe")
         else:
             self.say(event="error", message="Invalid feed" if "subscribe" in event else "Json Error")
@@ -189,28 +349,36 @@ class _Client:
         if feed == HEARTBEAT:
             self.beats = wanted
             self.say(event=done, feed=feed)
-        elif feed == TICKER:
-            self._follow_prices(message, done, wanted=wanted)
+        elif feed in _OF_SYMBOLS:
+            self._follow_symbols(message, feed, done, wanted=wanted)
         elif (account := self._signing_account(message)) is None:
             self.say(event="alert", message="Failed to subscribe to authenticated feed")
+        elif feed in _OF_ACCOUNT:
+            self.say(event=done, feed=feed, api_key=account.key_id)
+            self._follow_one((feed, account.key_id), self._feeds.of_account(feed, account) if wanted else None)
         else:
             self.keys[feed] = account.key_id if wanted else ""
             self.say(event=done, feed=feed, api_key=account.key_id)
             if wanted:
                 self.say(**self._feeds.snapshot(feed, account))
 
-    def _follow_prices(self, message: dict[str, Any], done: str, *, wanted: bool) -> None:
+    def _follow_one(self, what: tuple[str, str], tell: Follower | None) -> None:
+        """Follow a feed of a symbol or an account from now on, or no longer."""
+        self.followed.pop(what, None)
+        if tell is not None:
+            self.followed[what] = tell
+            for message in tell():
+                self.say(**message)
+
+    def _follow_symbols(self, message: dict[str, Any], feed: str, done: str, *, wanted: bool) -> None:
         product_ids = message.get("product_ids")
         names = [str(name).upper() for name in product_ids] if isinstance(product_ids, list) else []
         if not names or not self._engine.market.known.issuperset(names):
             self.say(event="error", message="Invalid product id")
             return
-        self.say(event=done, feed=TICKER, product_ids=names)
+        self.say(event=done, feed=feed, product_ids=names)
         for symbol in names:
-            self.symbols.pop(symbol, None)
-            if wanted:
-                self.symbols[symbol] = None
-                self.say(**self._feeds.ticker(symbol))
+            self._follow_one((feed, symbol), self._feeds.of_symbol(feed, symbol) if wanted else None)
 
     def _signing_account(self, message: dict[str, Any]) -> Account | None:
         """Return the account whose key has signed a challenge of this connection."""

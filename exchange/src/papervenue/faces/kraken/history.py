@@ -32,7 +32,7 @@ from papervenue.times import HOUR, rfc3339
 
 USUAL_COUNT, MOST_COUNT = 500, 1_000
 _DIRECTIONS = {1: "Buy", -1: "Sell"}
-_TYPES = {"lmt": "Limit", "post": "Post", "ioc": "IoC", "mkt": "Market", "stp": "Stop"}
+_TYPES = {"lmt": "Limit", "post": "Post", "ioc": "IoC", "fok": "FoK", "mkt": "Market", "stp": "Stop"}
 _FILLED = {"fill": "full_fill", "partial_fill": "partial_fill"}
 _ENDED = frozenset({"canceled", "expired"})
 _MILLISECOND = 1_000
@@ -426,7 +426,7 @@ class AccountLog:
     def log(self, owner: Account, call: Call) -> Reply:
         """Return rows between two times and two ids, all inclusive, the newest first unless requested otherwise."""
         query, count = call.query, self.count(call)
-        rows = self._rows(owner)
+        rows = self.rows(owner)
         try:
             since, before = (int(query[name]) if query.get(name) else None for name in ("since", "before"))
             first, last = (int(query[name]) if query.get(name) else None for name in ("from", "to"))
@@ -445,7 +445,8 @@ class AccountLog:
         )
         return self._reads.answer({"accountUid": owner.number, "logs": list(_first(wanted, count))})
 
-    def _rows(self, owner: Account) -> list[tuple[int, Row]]:
+    def rows(self, owner: Account) -> list[tuple[int, Row]]:
+        """Return all rows of an account with their times, oldest first."""
         booked = self._booked.get(owner.number)
         if booked is None or booked.owner is not owner:
             # A script that shows an earlier account shows another object.

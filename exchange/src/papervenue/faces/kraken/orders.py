@@ -31,10 +31,14 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "lmt": ("limit", "gtc"),
     "post": ("limit", "gtc"),
     "ioc": ("limit", "ioc"),
+    "fok": ("limit", "fok"),
     "mkt": ("market", "ioc"),
     "stp": ("stop", "gtc"),
 }
 """The type and the life of an order in the engine's words, by its type here."""
+
+_UNLESS_AT_ONCE: Mapping[str, str] = {"ioc": "iocWouldNotExecute", "fok": "fokWouldNotExecute"}
+"""The status of an order that has to fill at once and can't."""
 
 Params = Mapping[str, str]
 
@@ -58,8 +62,9 @@ def send_order(command: CommandArguments, params: Params) -> dict[str, Any]:
     try:
         if request.symbol in engine.halted:
             raise refuse_order(engine, "marketSuspended", params)
-        if params["orderType"] == "ioc" and engine.model.at_once and not fills_at_once(engine, request):
-            raise refuse_order(engine, "iocWouldNotExecute", params)
+        word = _UNLESS_AT_ONCE.get(params["orderType"])
+        if word is not None and engine.model.at_once and not fills_at_once(engine, request):
+            raise refuse_order(engine, word, params)
         if not request.reduce_only and _is_too_much(engine, account, request):
             raise refuse_order(engine, "maxPositionViolation", params)
         order = engine.submit(account, request, command.fate, command.policy)

@@ -51,7 +51,7 @@ _SHOWN = Decimal("0.0003")
 
 """The size at the best price, as a share of a day's volume. Further levels have two, three… times as much."""
 
-_PRICE = Decimal("1e-10")
+_PRICE, _PERCENT = Decimal("1e-10"), Decimal("1e-6")
 
 
 def _resting(lot: Decimal, volume: int) -> Decimal:
@@ -144,6 +144,7 @@ class KrakenReads:
         bid, ask = self._engine.model.around(last, symbol)
         rate = accounts.rate_of(self._engine, symbol)
         opened, volume, turnover = self._day(symbol)
+        high, low = self._range_of_day(symbol, last)
         size, rate = number(_resting(grid.lot, volume)), number(rate)
         return {
             "tag": "perpetual" if grid.last_us is None else "month",
@@ -159,6 +160,9 @@ class KrakenReads:
             "lastTime": iso(min(now_us, bar.end_us) if bar else market.calendar.start_us),
             "lastSize": number(grid.lot),
             "open24h": price(grid, opened or last),
+            "high24h": price(grid, high),
+            "low24h": price(grid, low),
+            "change24h": number(_change(opened or last, last)),
             "vol24h": volume,
             "volumeQuote": number(grid.usd(turnover)),
             "openInterest": volume,
@@ -192,17 +196,32 @@ class KrakenReads:
         volume, turnover = (now + earlier - over for now, earlier, over in sums)
         return opened, volume, turnover
 
-    def book(self, call: Call) -> Reply:
-        """Return a few levels around the price of a symbol: the modeled bid and offer, and ticks beyond them."""
-        symbol = call.query.get("symbol", "").upper()
-        last = self._engine.last_price(symbol) if symbol in self._engine.market.known else None
+    def _range_of_day(self, symbol: str, last: int) -> tuple[int, int]:
+        """Return the highest and the lowest price of the last 24 hours; the last price without a minute in them."""
+        market, now_us = self._engine.market, self._engine.now_us
+        index = market.calendars[symbol].last_reached(now_us)
+        today = market.day(symbol, index).until(now_us, 0) if index >= 0 else None
+        before = market.day(symbol, index - 1) if index > -market.past_minutes else None
+        tail = None if before is None else before.extremes_from(before.complete(now_us - DAY))
+        ranges = [(last, last), *([(today.high, today.low)] if today else []), *([tail] if tail else [])]
+        return max(high for high, _ in ranges), min(low for _, low in ranges)
+
+    def levels(self, symbol: str) -> tuple[list[list[Decimal]], list[list[Decimal]]]:
+        """Return the modeled bids and offers around the last price, the best first; none before it has a price."""
+        last = self._engine.last_price(symbol)
         if last is None:
-            raise error(self._engine.now_us, "invalidArgument: symbol")
+            return [], []
         size = _resting(self._engine.market.grids[symbol].lot, self._day(symbol)[1])
         sides = zip(self._engine.model.around(last, symbol), (-1, 1), strict=True)
         bids, asks = ([self._level(symbol, at, way, step, size) for step in range(_LEVELS)] for at, way in sides)
-        usable = [[row for row in rows if row[0] > 0] for rows in (bids, asks)]
-        return timed_reply(self._engine.now_us, orderBook=dict(zip(("bids", "asks"), usable, strict=True)))
+        return [row for row in bids if row[0] > 0], [row for row in asks if row[0] > 0]
+
+    def book(self, call: Call) -> Reply:
+        """Return a few levels around the price of a symbol: the modeled bid and offer, and ticks beyond them."""
+        symbol = call.query.get("symbol", "").upper()
+        if symbol not in self._engine.market.known or self._engine.last_price(symbol) is None:
+            raise error(self._engine.now_us, "invalidArgument: symbol")
+        return timed_reply(self._engine.now_us, orderBook=dict(zip(("bids", "asks"), self.levels(symbol), strict=True)))
 
     def _level(self, symbol: str, at: int, way: int, step: int, size: Decimal) -> list[Decimal]:
         grid = self._engine.market.grids[symbol]
@@ -358,6 +377,11 @@ class KrakenReads:
             "fillTime": iso(settled.at_us),
             "fillType": wire_format.fill_type(settled),
         }
+
+
+def _change(before: int, now: int) -> Decimal:
+    """Return a change of price in percent."""
+    return (Decimal(100 * (now - before)) / before).quantize(_PERCENT)
 
 
 def _precision(lot: Decimal) -> int:

@@ -46,6 +46,7 @@ STATUSES: Mapping[str, str] = MappingProxyType(
 """The status of an order that the dialect refuses, by the code of the refusal."""
 _EVENT_SIGNALS: Mapping[str, str] = MappingProxyType({MARK: "mark_price", LAST: "last_price", INDEX: "spot_price"})
 _FILL_TYPES: Mapping[str, str] = MappingProxyType({MAKER: "maker", TAKER: "taker", LIQUIDATION: "liquidation"})
+_AT_ONCE = {"ioc": "ioc", "fok": "fok"}
 _USUALLY_MOST = 100_000_000
 _AVERAGE = Decimal("1e-12")
 
@@ -90,7 +91,7 @@ def order_type(request: OrderRequest) -> str:
     if request.stop is not None:
         return "stp"
     if request.type == "limit":
-        return "post" if request.post_only else "ioc" if request.time_in_force == "ioc" else "lmt"
+        return "post" if request.post_only else _AT_ONCE.get(request.time_in_force, "lmt")
     return "mkt" if request.type == "market" else request.type
 
 
