@@ -83,7 +83,7 @@ docs: $(VENV)/.dev .venv-docs/.done  ## build the documentation with its search,
 
 clients:  ## fetch other clients of the venues, and libraries that judge our indicators and tests of luck (needs node and npm)
 	cd tests/clients/js && npm ci
-	for name in python kraken ibkr insync indicators; do \
+	for name in python kraken cryptofeed ibkr insync indicators; do \
 		$(PYTHON) -m venv tests/clients/$$name/.venv && tests/clients/$$name/.venv/bin/python -m pip install -qq \
 			--require-hashes -r tests/clients/$$name/requirements.lock || exit 1; done
 

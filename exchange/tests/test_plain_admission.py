@@ -33,7 +33,8 @@ def code_of(harness: Ring, side: str, qty: object, **more: Any) -> str:
     [
         (1, {"symbol": "AAPL"}, "unknown_symbol"),
         (1, {"symbol": "ESH6"}, "expired"),
-        (1, {"type": "trailing_stop"}, "unsupported_type"),
+        (1, {"type": "iceberg"}, "unsupported_type"),
+        (1, {"type": "trailing_stop"}, "wrong_prices"),
         (1, {"order_class": "oco"}, "unsupported_class"),
         (1, {"stop_loss": StopLoss(1, None)}, "unsupported_class"),
         (1, {"tif": "opg"}, "unsupported_life"),

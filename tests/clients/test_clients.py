@@ -28,6 +28,7 @@ PACKAGES = {
     "js": HERE / "js" / "node_modules",
     "python": HERE / "python" / ".venv",
     "kraken": HERE / "kraken" / ".venv",
+    "cryptofeed": HERE / "cryptofeed" / ".venv",
     "ibkr": HERE / "ibkr" / ".venv",
     "insync": HERE / "insync" / ".venv",
 }
@@ -95,8 +96,8 @@ def at_kraken(kraken: Served, story: str) -> dict[str, Any]:
     """Run the story of a client of Kraken Futures and return its steps."""
     began_ms = int(datetime(2026, 11, 24, tzinfo=UTC).timestamp()) * 1000
     settings = {"EXCHANGE_URL": kraken.url, "KEY": KEY, "SECRET": SECRET, "SINCE_MS": str(began_ms)}
-    interpreter = PACKAGES["kraken"] / "bin" / "python"
-    return run((str(interpreter), str(HERE / "kraken" / story)), settings)
+    package = story.partition("/")[0]
+    return run((str(PACKAGES[package] / "bin" / "python"), str(HERE / story)), settings)
 
 
 def live(lab: Lab, *command: str) -> dict[str, Any]:
@@ -175,7 +176,7 @@ def accepted(folder: Path) -> list[tuple[str, str, str]]:
 
 
 def test_ccxt_at_the_kraken_face(kraken: Served, tmp_path: Path) -> None:
-    seen = at_kraken(kraken, "ccxt_session.py")
+    seen = at_kraken(kraken, "kraken/ccxt_session.py")
     assert seen["markets"] == ["BTC/USD:USD", "ETH/USD:USD", "PEPE/USD:USD"]
     assert seen["market"]["precision"] == {"amount": 0.0001, "price": 1.0}
     assert (seen["quote"], seen["candles"], seen["funding"]) == (True, [0, True], True)
@@ -184,19 +185,19 @@ def test_ccxt_at_the_kraken_face(kraken: Served, tmp_path: Path) -> None:
     assert seen["edited"] == [0.2, True, None], "ccxt reads no price of an open order"
     assert (seen["canceled"], seen["canceled again"]) == ("cancelled", "OrderNotFound")
     assert (seen["position"], seen["protected"]) == (["long", 0.5], ["lmt", "stop"])
-    assert (seen["take profit"], seen["too large"]) == ("InvalidOrder", "BadRequest")
+    assert (seen["take profit"], seen["too large"]) == ("done", "BadRequest")
     assert (seen["post only"], seen["stop canceled"]) == ("OrderImmediatelyFillable", "cancelled")
-    assert (seen["batch"], seen["all canceled"]) == (["open", "open"], 3)
+    assert (seen["batch"], seen["all canceled"]) == (["open", "open"], 4)
     assert (seen["fills"], seen["closed"], seen["canceled orders"]) == ([["buy", 0.5]], ["bought"], True)
-    assert (seen["mark candles"], seen["history"]) == (True, [2, 1, ["pf_xbtusd", "usd"]])
-    assert seen["not there"] == ["ExchangeNotAvailable"] * 2
+    assert (seen["mark candles"], seen["history"]) == (True, [4, 1, ["pf_xbtusd", "usd"]])
+    assert seen["others' trades and leverage"] == ["done", "done"]
     assert (seen["streamed ticker"], seen["streamed orders"]) == ("BTC/USD:USD", [True])
-    bought, stop, target = ("market", "buy", "0.5"), ("stop", "sell", "0.5"), ("limit", "sell", "0.5")
-    assert accepted(tmp_path) == [("limit", "buy", "0.1"), bought, stop, target, *[("limit", "buy", "0.1")] * 3]
+    bought, *exits = (("market", "buy", "0.5"), *((kind, "sell", "0.5") for kind in ("stop", "limit", "take_profit")))
+    assert accepted(tmp_path) == [("limit", "buy", "0.1"), bought, *exits, *[("limit", "buy", "0.1")] * 3]
 
 
 def test_python_kraken_sdk_at_the_kraken_face(kraken: Served, tmp_path: Path) -> None:
-    seen = at_kraken(kraken, "sdk_session.py")
+    seen = at_kraken(kraken, "kraken/sdk_session.py")
     assert seen["instruments"] == [XBT, "PF_ETHUSD", "PF_PEPEUSD"]
     assert (seen["tickers"], seen["book"]) == (3, ["asks", "bids"])
     assert (seen["trade candles"], seen["mark candles"]) == ([0, True], [0, True])
@@ -204,21 +205,30 @@ def test_python_kraken_sdk_at_the_kraken_face(kraken: Served, tmp_path: Path) ->
     assert (seen["rests"], seen["edited"]) == (["placed", ["rests"]], [0.2, 5])
     # These are refusals, which it returns as if they were successes.
     assert (seen["id again"], seen["canceled again"]) == ("clientOrderIdAlreadyExist", "notFound")
-    assert (seen["too large"], seen["take profit"]) == ("maxPositionViolation", "invalidOrderType")
+    assert (seen["too large"], seen["take profit"]) == ("maxPositionViolation", "placed")
     assert seen["only in the past"] == "placed", "the time until which it may be carried out was never sent"
     assert seen["reduces what isn't held"] == "wouldNotReducePosition"
     assert (seen["canceled"], seen["bought"]) == ("cancelled", ["placed", ["EXECUTION"]])
     assert seen["statuses"] == ["CANCELLED", "FULLY_EXECUTED"]
     assert (seen["position"], seen["stop"]) == (["long", 0.5], ["stop", "mark", True, False])
-    assert (seen["batch"], seen["all canceled"], seen["fills"]) == (["placed", "placed"], 4, [["bought", 0.5]])
+    assert (seen["batch"], seen["all canceled"], seen["fills"]) == (["placed", "placed"], 5, [["bought", 0.5]])
     assert seen["events of orders"] == ["OrderCancelled", "OrderPlaced", "OrderUpdated"]
     assert seen["events of triggers"] == ["OrderTriggerCancelled", "OrderTriggerPlaced"]
     assert seen["account log"] == [["pf_xbtusd", "futures trade"], ["usd", "futures trade"]]
     assert seen["wrong secret"] == "KrakenAuthenticationError"
     assert (seen["streamed ticker"], seen["streamed fill"]) == (XBT, [["heard", 0.1]])
     bought, stop = ("market", "buy", "0.5"), ("stop", "sell", "0.5")
-    small = ("limit", "buy", "0.1")
-    assert accepted(tmp_path) == [small, bought, stop, small, small, small, ("market", "sell", "0.1")]
+    small, taken = ("limit", "buy", "0.1"), ("take_profit", "sell", "0.5")
+    assert accepted(tmp_path) == [small, bought, stop, small, taken, small, small, ("market", "sell", "0.1")]
+
+
+def test_cryptofeed_follows_the_book_and_the_trades_of_the_kraken_face(kraken: Served) -> None:
+    if not PACKAGES["cryptofeed"].exists():
+        pytest.skip(ABSENT)
+    seen = at_kraken(kraken, "cryptofeed/session.py")
+    assert seen["symbols"] == ["BTC-USD-PERP", "ETH-USD-PERP", "PEPE-USD-PERP"]
+    assert (seen["levels"], seen["book after its changes"]) == ([5, 5, True], True)
+    assert (seen["trades"], seen["bid"], seen["funding"]) == (["BTC-USD-PERP"] * 2, True, "BTC-USD-PERP")
 
 
 @pytest.mark.parametrize(("place", "library", "version"), [("ibkr", "ib_async", 178), ("insync", "ib_insync", 176)])

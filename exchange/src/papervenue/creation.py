@@ -34,6 +34,7 @@ from papervenue.state import (
     BARS_FILE,
     CAPTURES_FOLDER,
     DAYS_FILE,
+    EDITION,
     LOCK_FILE,
     LOG_FILE,
     MARKET_FILE,
@@ -218,6 +219,7 @@ def build(state_dir: Path, spec: MarketSpec) -> None:
         imported.extended,
         rates_of(spec, calendar),
         _own_calendars(spec, calendar),
+        EDITION,
     )
     begin_log(state_dir, stored, calendar)
     write_market(state_dir, stored)

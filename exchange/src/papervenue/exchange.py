@@ -85,7 +85,7 @@ class Exchange:
         spec = stored.spec
         self.faces = faces_of(spec.venue)
         self.order_paths = {face.orders for face in self.faces}
-        dialect, self.staff = dialect_of(spec.venue)
+        dialect, self.staff = dialect_of(spec.venue, stored.edition)
         self.engine = Engine(
             market,
             market.calendar.start_us,

@@ -25,15 +25,15 @@ from papervenue.market.sessions import Calendar, calendar_from_rows
 from papervenue.market.spec import MarketSpec
 from papervenue.market.venue import Grid, Venue
 from papervenue.shares.dialect import ALPACA
-from papervenue.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, StoredMarket
+from papervenue.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, EDITION, StoredMarket
 
 
-def dialect_of(venue_spec: Venue) -> tuple[Dialect, tuple[Entry, ...]]:
-    """Return a venue's dialect, and its operator commands."""
+def dialect_of(venue_spec: Venue, edition: int = EDITION) -> tuple[Dialect, tuple[Entry, ...]]:
+    """Return a venue's dialect by an edition of its rules, and its operator commands."""
     if venue_spec.dialect == "alpaca":
         return ALPACA, (*actions.ENTRIES, *venue.ENTRIES)
     staff = (*venue.PLAIN_ENTRIES, *(venue.CORRECTIONS if venue_spec.rules.corrections else ()))
-    return PlainDialect(venue_spec.rules), staff
+    return PlainDialect(venue_spec.rules, every_type=edition > 1), staff
 
 
 def open_market(state_dir: Path, stored: StoredMarket) -> Market:

@@ -28,6 +28,13 @@ SERVER_LOG_FILE = "server.log"
 _RESTORE = "restore it, or " + NEW_EXCHANGE
 
 
+EDITION = 2
+"""The edition of the venues' rules in force. Since the second one, margined venues take every type of order.
+
+A market keeps the edition that it was created with, because a replay has to refuse what was refused.
+"""
+
+
 class StoredMarket(NamedTuple):
     """The market file: the requested specification, and the values resolved from it when the market was created.
 
@@ -45,6 +52,7 @@ class StoredMarket(NamedTuple):
     extended_rows: int = 0
     rates: Rates = NO_RATES
     calendars: Mapping[str, Any] = MappingProxyType({})
+    edition: int = 1
 
 
 def write_market(state_dir: Path, stored: StoredMarket) -> None:

@@ -49,7 +49,8 @@ def test_resting_order_and_waiting_stop_tell_how_they_were_placed(desk: KrakenEx
 @pytest.mark.parametrize(
     ("word", "order"),
     [
-        ("invalidOrderType", {"kind": "take_profit", "stopPrice": 95_000}),
+        ("invalidOrderType", {"kind": "iceberg"}),
+        ("wouldNotReducePosition", {"kind": "take_profit", "stopPrice": 95_000, "reduceOnly": "true"}),
         ("invalidSide", {"side": "long"}),
         ("invalidSize", {"size": "0.00005"}),
         ("invalidSize", {"size": "0"}),

@@ -89,7 +89,10 @@ def trades(client: Any) -> None:
         client.historyGetAccountLog()["logs"],
     )
     steps["history"] = [len(triggers), len(executions), sorted(row["asset"] for row in log)]
-    steps["not there"] = [refused(lambda: client.fetch_trades(COIN)), refused(lambda: client.fetch_leverage(COIN))]
+    steps["others' trades and leverage"] = [
+        refused(lambda: client.fetch_trades(COIN)),
+        refused(lambda: client.fetch_leverage(COIN)),
+    ]
 
 
 async def within(seconds: float, wanted: Awaitable[Any]) -> Any:

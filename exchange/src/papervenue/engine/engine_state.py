@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from papervenue.chance import uuid_of
@@ -43,6 +43,11 @@ class Agenda:
         assert name in self._deeds, name
         self._noted += 1
         heappush(self._heap, (at_us, self._noted, name, about))
+
+    def drop(self, name: str, *about: Any) -> None:
+        """Take back an action with these arguments."""
+        self._heap = [noted for noted in self._heap if noted[2:] != (name, about)]
+        heapify(self._heap)
 
     @property
     def next_us(self) -> int | None:

@@ -47,7 +47,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import ROUND_DOWN, Decimal
 
-from papervenue.engine.orders import Order, OrderRequest, shares_for
+from papervenue.engine.orders import TAKE_PROFIT, Order, OrderRequest, shares_for
 from papervenue.market import bars
 from papervenue.market.bars import UNITS, Bar, tick, usd
 from papervenue.market.spec import FillSpec
@@ -137,6 +137,10 @@ class FillModel:
         """Return the unit to which fills are rounded."""
         return _ONE
 
+    def step(self, price: int, symbol: str) -> int:
+        """Return the tick at a price, in units."""
+        return tick(price)
+
     def volume_cap(self, bar: Bar, symbol: str = "") -> Decimal:
         """Return how many shares of a bar all orders of the symbol may fill together."""
         return self._share(bar, self.spec.volume_share, symbol) if bar.volume else Decimal(0)
@@ -175,6 +179,9 @@ class LotModel(FillModel):
 
     def bid(self, price: int, symbol: str = "") -> int:
         return price if self._no_spread else self._grids[symbol].bid(price, self.spec.spread_bps)
+
+    def step(self, price: int, symbol: str) -> int:
+        return self._grids[symbol].tick(price)
 
     def ask(self, price: int, symbol: str = "") -> int:
         return price if self._no_spread else self._grids[symbol].ask(price, self.spec.spread_bps)
@@ -228,23 +235,23 @@ def is_complete(order: Order, price: int) -> bool:
     return order.remaining_usd < usd(price) * _NINE_PLACES
 
 
-def first_stop(request: OrderRequest, last: int | None) -> tuple[int | None, int | None]:
+def first_stop(request: OrderRequest, last: int | None, step: int | None = None) -> tuple[int | None, int | None]:
     """Return a new order's stop price and, for a trailing stop, its high-water mark (low for a buy); None for each it
     lacks.
     """
     if request.type != "trailing_stop" or last is None:
         return request.stop, None
-    return trailing_stop(request, last), last
+    return trailing_stop(request, last, step), last
 
 
-def trailing_stop(request: OrderRequest, mark: int) -> int:
-    """Return a trailing stop's price for a high-water mark (low for a buy order), rounded to a tick."""
+def trailing_stop(request: OrderRequest, mark: int, step: int | None = None) -> int:
+    """Return a trailing stop's price for a high-water mark (low for a buy order), rounded to a step: a share's tick."""
     if request.trail_price is not None:
         away = Decimal(request.trail_price)
     else:
         assert request.trail_percent is not None
         away = mark * request.trail_percent / _PERCENT
-    step = tick(mark)
+    step = step or tick(mark)
     return max(step, int((mark + request.side * away) / step) * step)
 
 
@@ -262,21 +269,27 @@ def stop_price(order: Order, bar: Bar, model: FillModel) -> int | None:
     if order.elected:
         return model.bar_fill_price(order, bar)
     assert order.stop is not None
-    touched = bar.high >= order.stop if order.side > 0 else bar.low <= order.stop
+    rises = rises_to_stop(order)
+    touched = bar.high >= order.stop if rises else bar.low <= order.stop
     if not touched:
         if order.hwm is not None:
-            _trail(order, bar)
+            _trail(order, bar, model.step(order.hwm, order.request.symbol))
         return None
     order.elected = True
     if model.collars and order.side > 0 and order.request.type == "stop":
         order.request = order.request._replace(type="stop_limit", limit=buy_stop_collar(order.stop))
     # A bar that opens beyond the stop elects it there; otherwise the market passed through the stop itself.
-    at = max(order.stop, bar.open) if order.side > 0 else min(order.stop, bar.open)
+    at = max(order.stop, bar.open) if rises else min(order.stop, bar.open)
     return model.quote_fill_price(order, at)
 
 
-def _trail(order: Order, bar: Bar) -> None:
+def rises_to_stop(order: Order) -> bool:
+    """Return True if the price has to rise to elect an order: a buy stop, or a sale that takes a profit."""
+    return (order.side > 0) is not order.request.type.startswith(TAKE_PROFIT)
+
+
+def _trail(order: Order, bar: Bar, step: int) -> None:
     assert order.hwm is not None
     mark = min(order.hwm, bar.low) if order.side > 0 else max(order.hwm, bar.high)
     if mark != order.hwm:
-        order.hwm, order.stop = mark, trailing_stop(order.request, mark)
+        order.hwm, order.stop = mark, trailing_stop(order.request, mark, step)

@@ -160,7 +160,9 @@ def _make_order(floor: EngineState, account: Account, request: OrderRequest, int
     number, now_us = len(account.orders) + 1, floor.now_us
     stop, mark = request.stop, None
     if request.type == "trailing_stop":
-        stop, mark = first_stop(request, floor.last_price(request.symbol))
+        last = floor.last_price(request.symbol)
+        step = None if last is None else floor.model.step(last, request.symbol)
+        stop, mark = first_stop(request, last, step)
     return Order(
         id=uuid_of(account.number, "order", number),
         client_order_id=request.client_order_id or uuid_of(account.number, "client id", number),

@@ -64,6 +64,10 @@ class StopLoss(NamedTuple):
     limit: int | None
 
 
+TAKE_PROFIT = "take_profit"
+"""The type of an order that the price elects from the other side than a stop; with a limit, "_limit" is added."""
+
+
 class OrderRequest(NamedTuple):
     """A well-formed order request: exactly one of qty (shares) and notional (USD); side is 1 to buy and -1 to sell.
 

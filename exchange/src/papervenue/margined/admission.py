@@ -15,7 +15,7 @@ from typing import Any
 from papervenue.engine import matching, order_lifecycle
 from papervenue.engine.account import Account
 from papervenue.engine.engine_state import EngineState
-from papervenue.engine.orders import ATTACHED, LIQUIDATION, SETTLEMENT, Order, OrderRequest
+from papervenue.engine.orders import ATTACHED, LIQUIDATION, SETTLEMENT, TAKE_PROFIT, Order, OrderRequest
 from papervenue.engine.venue_rules import Admission
 from papervenue.events import Event
 from papervenue.jsontext import plain
@@ -31,8 +31,18 @@ from papervenue.margined.accounts import (
 from papervenue.market.venue import Grid, Rules
 from papervenue.refusal import Refusal
 
-TYPES = {"market": (), "limit": ("limit",), "stop": ("stop",), "stop_limit": ("limit", "stop")}
-"""The types of orders, and the prices that each has."""
+TYPES = {
+    "market": (),
+    "limit": ("limit",),
+    "stop": ("stop",),
+    "stop_limit": ("limit", "stop"),
+    TAKE_PROFIT: ("stop",),
+    f"{TAKE_PROFIT}_limit": ("limit", "stop"),
+    "trailing_stop": (),
+}
+"""The types of orders, and the prices that each has; a trailing stop has a distance."""
+LATER_TYPES = frozenset({TAKE_PROFIT, f"{TAKE_PROFIT}_limit", "trailing_stop"})
+"""Those that a market of the first edition refuses."""
 _LIVES = ("day", "gtc", "ioc", "fok")
 _LASTING = ("day", "gtc")
 _ZERO = Decimal(0)
@@ -82,20 +92,27 @@ def _instrument(floor: EngineState, symbol: str) -> Grid:
 def _check_kind(rules: Rules, request: OrderRequest) -> None:
     prices = TYPES.get(request.type)
     if prices is None:
-        raise refuse("unsupported_type", f"orders are {', '.join(TYPES)}")
+        raise unsupported_type()
     single = request.order_class == "simple" or (rules.attached and request.order_class == ATTACHED)
     alone = single and request.stop_loss is None
     with_stop = rules.brackets and request.order_class == "oto" and request.stop_loss is not None
     if request.take_profit is not None or not (alone or with_stop):
         raise refuse("unsupported_class", f"orders have {'at most a stop' if rules.brackets else 'no others'} attached")
     life = request.time_in_force
-    if life not in _LIVES or (life not in _LASTING and "stop" in prices) or request.extended_hours:
+    waits = "stop" in prices or request.type == "trailing_stop"
+    if life not in _LIVES or (life not in _LASTING and waits) or request.extended_hours:
         raise refuse("unsupported_life", f"orders last {', '.join(_LIVES)}, and stops {' or '.join(_LASTING)}")
     if request.post_only and (prices != ("limit",) or life not in _LASTING):
         raise refuse("unsupported_type", "only a limit order that lasts can be post-only")
     given_prices = {name for name in ("limit", "stop") if getattr(request, name) is not None}
-    if given_prices != set(prices) or request.trail_price is not None or request.trail_percent is not None:
+    trails = request.trail_price is not None or request.trail_percent is not None
+    if given_prices != set(prices) or trails is not (request.type == "trailing_stop"):
         raise refuse("wrong_prices", f"a {request.type} order has {' and '.join(prices) or 'no'} prices")
+
+
+def unsupported_type() -> Refusal:
+    """Return the refusal of a type of order; its text is in logs, and so has to stay."""
+    return refuse("unsupported_type", "orders are market, limit, stop, stop_limit")
 
 
 def _check_client_id(rules: Rules, account: Account, name: str | None) -> None:
@@ -157,8 +174,19 @@ def reducible_quantity(account: Account, order: Order) -> Decimal:
     return max(-account.qty(order.symbol) * order.side, _ZERO) + order.unheard
 
 
-NO_MARGIN, ENDED = "not_enough_margin", "contract_expired"
+NO_MARGIN, ENDED, ABANDONED = "not_enough_margin", "contract_expired", "dead_man_switch"
 """Reasons for which this venue cancels an order."""
+CANCEL_EVERYTHING = "cancel_everything"
+"""The action that cancels an account's orders because it hasn't asked to wait longer."""
+
+
+def cancel_everything(floor: EngineState, number: str) -> None:
+    """Cancel all of an account's open orders, stops included."""
+    account = floor.accounts.get(number)
+    for order in [] if account is None else [*account.open.values()]:
+        if order.is_open:
+            order.why = ABANDONED
+            order_lifecycle.cancel(floor, order)
 
 
 def review(floor: EngineState, part: Decimal) -> None:

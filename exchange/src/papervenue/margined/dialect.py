@@ -51,20 +51,22 @@ def _marks(session: Session) -> list[Mark]:
 
 
 class PlainDialect:
-    """The dialect of a plain venue with these rules."""
+    """The dialect of a plain venue with these rules, which takes every type of order or only the first four."""
 
     auctions: frozenset[str] = frozenset()
     watches = legs_reduce = True
     marks: Marks = staticmethod(_marks)
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, *, every_type: bool = True) -> None:
         self._rules = rules
+        self.every_type = every_type
         self.deeds: Mapping[str, Deed] = MappingProxyType(
             {
                 "book_fee": _book_fee,
                 CORRECTED: accounts.correct_by_a_tick,
                 "book_funding": accounts.book_all,
                 "end_trading": admission.end_trading,
+                admission.CANCEL_EVERYTHING: admission.cancel_everything,
                 "fit_later": _fit_later,
             }
         )
@@ -116,6 +118,8 @@ class PlainDialect:
         self, floor: EngineState, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy
     ) -> Admission:
         """Check the venue's rules."""
+        if request.type in admission.LATER_TYPES and not self.every_type:
+            raise admission.unsupported_type()
         return admission.admit(self._rules, floor, account, request, replaced)
 
     def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:

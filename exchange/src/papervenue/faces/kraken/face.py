@@ -232,6 +232,7 @@ class Api:
                 route(orders.SEND, POST=self._command("sendorder")),
                 route(orders.CANCEL, POST=self._command("cancelorder")),
                 route(orders.CANCEL_ALL, POST=self._command("cancelallorders")),
+                route(orders.CANCEL_LATER, POST=self._command("cancelallordersafter")),
                 route(EDIT, POST=self._command("editorder")),
                 route(BATCH, POST=self._command("batchorder")),
                 self._read("fills", reads.fills),
@@ -254,10 +255,15 @@ class Api:
                 route(f"{V3}/instruments/status", GET=public.statuses),
                 route(f"{V3}/instruments/{{symbol}}/status", GET=public.status),
                 route(f"{V3}/history", GET=public.history),
-                route("/api/history/v2/market/{symbol}/executions", GET=public.executions),
+                *(route(f"{root}/market/{{symbol}}/executions", GET=public.executions) for root in HISTORIES),
                 route(f"{V3}/feeschedules", GET=public.fee_schedules),
                 self._read("feeschedules/volumes", public.volumes),
                 self._read("notifications", public.notifications),
+                route(
+                    f"{V3}/leveragepreferences",
+                    GET=self._signed_handler(public.leverages, lambda call: (TRADING, COSTS["leveragepreferences"])),
+                    PUT=self._signed_handler(public.set_leverage, lambda call: (TRADING, COSTS["leveragepreferences"])),
+                ),
             ],
             {PATH: self._feeds},
         )
@@ -402,6 +408,7 @@ COSTS: Mapping[str, int] = MappingProxyType(
         "cancelorder": 10,
         "batchorder": 9,
         "cancelallorders": 25,
+        "cancelallordersafter": 25,
         "accounts": 2,
         "openpositions": 2,
         "openorders": 2,
@@ -409,6 +416,7 @@ COSTS: Mapping[str, int] = MappingProxyType(
         "orders/status": 1,
         "feeschedules/volumes": 1,
         "notifications": 1,
+        "leveragepreferences": 2,
     }
 )
 """The costs of requests for trading. A batch costs one more for each of its orders."""

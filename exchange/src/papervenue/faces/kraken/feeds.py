@@ -30,6 +30,7 @@ from papervenue.faces.kraken.wire_format import average, encoded, milliseconds, 
 from papervenue.faults.streaming import TRADE_UPDATES, Recipient, StreamFaults
 from papervenue.margined.accounts import NetPosition, equity_and_margins, funding_due, mark_of, net_positions
 from papervenue.streams.socket import Message, Socket
+from papervenue.times import HOUR
 
 PATH = "/ws/v1"
 TICKER, LITE, TRADES, BOOK, HEARTBEAT = "ticker", "ticker_lite", "trade", "book", "heartbeat"
@@ -39,7 +40,7 @@ _OF_SYMBOLS = (TICKER, LITE, TRADES, BOOK)
 _OF_EVENTS, _OF_ACCOUNT = (ORDERS, VERBOSE, FILLS), (POSITIONS, BALANCES, LOG, NOTIFICATIONS)
 _FEEDS = frozenset({*_OF_SYMBOLS, HEARTBEAT, *_OF_EVENTS, *_OF_ACCOUNT})
 _SNAPSHOT_FILLS = 100
-_PREMIUM = Decimal("0.01")
+_PREMIUM, _RELATIVE = Decimal("0.01"), Decimal("1e-15")
 _SLOW = Message({"event": "alert", "message": "slow client"})
 _GONE = {"filled": "full_fill", "rejected": "rejected"}
 
@@ -105,14 +106,20 @@ class Feeds:
         """Return the prices of a symbol as a message."""
         shown = self._reads.prices(symbol) or {}
         same = {name: shown.get(name) for name in ("tag", "pair", "bid", "ask", "last", "markPrice", "suspended")}
+        rate, mark = shown.get("fundingRate"), shown.get("markPrice")
+        relative = number((rate / mark).quantize(_RELATIVE)) if rate is not None and mark else None
         other = {
             "bid_size": shown.get("bidSize"),
             "ask_size": shown.get("askSize"),
             "volume": shown.get("vol24h"),
             "volumeQuote": shown.get("volumeQuote"),
+            "change": shown.get("change24h"),
             "index": shown.get("indexPrice"),
-            "funding_rate": shown.get("fundingRate"),
+            "funding_rate": rate,
             "funding_rate_prediction": shown.get("fundingRatePrediction"),
+            "relative_funding_rate": relative,
+            "relative_funding_rate_prediction": relative,
+            "next_funding_rate_time": milliseconds((self._engine.now_us // HOUR + 1) * HOUR),
             "openInterest": shown.get("openInterest"),
         }
         return {"feed": TICKER, "product_id": symbol, "time": milliseconds(self._engine.now_us), **same, **other}

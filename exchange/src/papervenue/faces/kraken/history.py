@@ -33,6 +33,7 @@ from papervenue.times import HOUR, rfc3339
 USUAL_COUNT, MOST_COUNT = 500, 1_000
 _DIRECTIONS = {1: "Buy", -1: "Sell"}
 _TYPES = {"lmt": "Limit", "post": "Post", "ioc": "IoC", "fok": "FoK", "mkt": "Market", "stp": "Stop"}
+_TYPES |= {"take_profit": "TakeProfit", "trailing_stop": "TrailingStop"}
 _FILLED = {"fill": "full_fill", "partial_fill": "partial_fill"}
 _ENDED = frozenset({"canceled", "expired"})
 _MILLISECOND = 1_000

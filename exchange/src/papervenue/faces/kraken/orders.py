@@ -14,18 +14,19 @@ from urllib.parse import parse_qsl
 from papervenue.commands.command import Answer, CommandArguments, Entry
 from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
-from papervenue.engine.orders import LAST, Fill, Order, OrderRequest
+from papervenue.engine.orders import LAST, TAKE_PROFIT, Fill, Order, OrderRequest
 from papervenue.faces.kraken import wire_format
 from papervenue.faces.kraken.wire_format import SIDES, SIGNALS, error, iso, success
 from papervenue.jsontext import to_decimal
-from papervenue.margined.admission import fills_at_once
+from papervenue.margined.admission import CANCEL_EVERYTHING, fills_at_once
+from papervenue.margined.dialect import PlainDialect
 from papervenue.market.venue import Grid
 from papervenue.refusal import Refusal
-from papervenue.times import parse_time
+from papervenue.times import SECOND, parse_time
 
 V3 = "/derivatives/api/v3"
 SEND, CANCEL = f"{V3}/sendorder", f"{V3}/cancelorder"
-CANCEL_ALL = f"{V3}/cancelallorders"
+CANCEL_ALL, CANCEL_LATER = f"{V3}/cancelallorders", f"{V3}/cancelallordersafter"
 LONGEST_CLIENT_ID = 100
 _KINDS: Mapping[str, tuple[str, str]] = {
     "lmt": ("limit", "gtc"),
@@ -34,9 +35,15 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "fok": ("limit", "fok"),
     "mkt": ("market", "ioc"),
     "stp": ("stop", "gtc"),
+    "take_profit": (TAKE_PROFIT, "gtc"),
+    "trailing_stop": ("trailing_stop", "gtc"),
 }
 """The type and the life of an order in the engine's words, by its type here."""
 
+_LATER = frozenset({"fok", "take_profit", "trailing_stop"})
+"""The types that a market of the first edition refuses."""
+_DEVIATION_PERCENT = Decimal("0.1"), Decimal(50)
+"""The least and the most that a trailing stop may stay behind the price, in percent."""
 _UNLESS_AT_ONCE: Mapping[str, str] = {"ioc": "iocWouldNotExecute", "fok": "fokWouldNotExecute"}
 """The status of an order that has to fill at once and can't."""
 
@@ -147,7 +154,7 @@ def _request(engine: Engine, params: Params) -> OrderRequest:
     if symbol not in engine.market.known:
         raise error(now_us, "invalidArgument: symbol")
     kind, side, grid = params["orderType"], SIDES.get(params["side"]), engine.market.grids[symbol]
-    if kind not in _KINDS:
+    if kind not in _KINDS or (kind in _LATER and not _takes_every_type(engine)):
         raise refuse_order(engine, "invalidOrderType", params)
     if side is None:
         raise refuse_order(engine, "invalidSide", params)
@@ -165,7 +172,7 @@ def _request(engine: Engine, params: Params) -> OrderRequest:
     return OrderRequest(
         symbol,
         side,
-        "stop_limit" if kind == "stp" and limit is not None else of_engine,
+        f"{of_engine}_limit" if kind in ("stp", "take_profit") and limit is not None else of_engine,
         life,
         size,
         None,
@@ -175,7 +182,25 @@ def _request(engine: Engine, params: Params) -> OrderRequest:
         reduce_only=params.get("reduceOnly", "").lower() == "true",
         post_only=kind == "post",
         trigger=signal,
+        **(_distance(engine, grid, params) if kind == "trailing_stop" else {}),
     )
+
+
+def _takes_every_type(engine: Engine) -> bool:
+    return isinstance(engine.dialect, PlainDialect) and engine.dialect.every_type
+
+
+def _distance(engine: Engine, grid: Grid, params: Params) -> dict[str, Any]:
+    """Read how far a trailing stop stays behind the price: in percent, or in the currency of the price."""
+    deviation, unit = to_decimal(params.get("trailingStopMaxDeviation", "")), params.get("trailingStopDeviationUnit")
+    if deviation is None or unit not in ("PERCENT", "QUOTE_CURRENCY"):
+        raise error(engine.now_us, "requiredArgumentMissing: trailingStopMaxDeviation, trailingStopDeviationUnit")
+    least, most = _DEVIATION_PERCENT
+    if unit == "PERCENT" and not least <= deviation <= most:
+        raise error(engine.now_us, "invalidArgument: trailingStopMaxDeviation")
+    if unit == "PERCENT":
+        return {"trail_percent": deviation}
+    return {"trail_price": units_of(engine, grid, params, "trailingStopMaxDeviation")}
 
 
 def check_time(engine: Engine, params: Params) -> None:
@@ -264,7 +289,22 @@ def _cancel_all(command: CommandArguments) -> Answer:
     return 200, success(engine.now_us, cancelStatus=status)
 
 
+def _cancel_later(command: CommandArguments) -> Answer:
+    """Cancel all of the account's orders unless it asks again within a time; 0 seconds take an earlier request back."""
+    engine, params = command.engine, parameters(command.command.query, command.command.body)
+    text = params.get("timeout", "")
+    if not text.isdecimal():
+        raise error(engine.now_us, "requiredArgumentMissing: timeout")
+    engine.agenda.drop(CANCEL_EVERYTHING, command.account.number)
+    until_us = engine.now_us + int(text) * SECOND
+    if int(text):
+        engine.agenda.note(until_us, CANCEL_EVERYTHING, command.account.number)
+    status = {"currentTime": iso(engine.now_us), "triggerTime": iso(until_us) if int(text) else "0"}
+    return 200, success(engine.now_us, status=status)
+
+
 ENTRIES = (
+    Entry("POST", CANCEL_LATER, _cancel_later),
     Entry("POST", SEND, _send),
     Entry("POST", CANCEL, _cancel),
     Entry("POST", CANCEL_ALL, _cancel_all),

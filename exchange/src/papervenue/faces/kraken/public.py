@@ -145,6 +145,14 @@ class PublicReads:
         """Return an empty list: nothing is announced here."""
         return timed_reply(self._engine.now_us, notifications=[])
 
+    def leverages(self, owner: Account, call: Call) -> Reply:
+        """Return no leverage of single positions: they share the account's collateral."""
+        return timed_reply(self._engine.now_us, leveragePreferences=[])
+
+    def set_leverage(self, owner: Account, call: Call) -> Reply:
+        """Refuse a leverage for one position."""
+        raise error(self._engine.now_us, "invalidArgument: isolated margin isn't offered here")
+
     def charts(self, call: Call) -> Reply:
         """Return the kinds of charts, the symbols of a kind, or the resolutions of a symbol."""
         kind, symbol = call.names.get("kind"), call.names.get("symbol")

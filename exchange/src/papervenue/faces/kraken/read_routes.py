@@ -51,6 +51,8 @@ _SHOWN = Decimal("0.0003")
 
 """The size at the best price, as a share of a day's volume. Further levels have two, three… times as much."""
 
+_WAITING = {"take_profit": "take_profit", "trailing_stop": "trailing_stop"}
+"""What an order that waits for a price is called in the list of open orders, if not a stop."""
 _PRICE, _PERCENT = Decimal("1e-10"), Decimal("1e-6")
 
 
@@ -299,7 +301,9 @@ class KrakenReads:
 
     def _open_order(self, order: Order) -> dict[str, Any]:
         grid, request = self._engine.market.grids[order.symbol], order.request
-        kind = "stop" if wire_format.is_untriggered_stop(order) else "mkt" if request.type == "market" else "lmt"
+        kind = "mkt" if request.type == "market" else "lmt"
+        if wire_format.is_untriggered_stop(order):
+            kind = _WAITING.get(wire_format.order_type(request), "stop")
         prices = {"limitPrice": price(grid, request.limit), "stopPrice": price(grid, order.stop)}
         trigger = {"triggerSignal": request.trigger} if wire_format.is_untriggered_stop(order) else {}
         # The venue doesn't show the size of an untriggered stop.

@@ -10,7 +10,19 @@ from typing import Any
 
 import msgspec
 
-from papervenue.engine.orders import INDEX, LAST, LIQUIDATION, MAKER, MARK, TAKER, Fill, Order, OrderRequest
+from papervenue.engine.matching import rises_to_stop
+from papervenue.engine.orders import (
+    INDEX,
+    LAST,
+    LIQUIDATION,
+    MAKER,
+    MARK,
+    TAKE_PROFIT,
+    TAKER,
+    Fill,
+    Order,
+    OrderRequest,
+)
 from papervenue.faces.web import MADE_AT, Reply
 from papervenue.jsontext import plain
 from papervenue.market.venue import Grid, Instrument, exact
@@ -88,6 +100,10 @@ def error(now_us: int, word: str) -> Refusal:
 
 def order_type(request: OrderRequest) -> str:
     """Return an order's type as named in a request."""
+    if request.type.startswith(TAKE_PROFIT):
+        return TAKE_PROFIT
+    if request.type == "trailing_stop":
+        return request.type
     if request.stop is not None:
         return "stp"
     if request.type == "limit":
@@ -148,7 +164,7 @@ def trigger_event(grid: Grid, order: Order) -> dict[str, Any]:
 
 def trigger_side(order: Order) -> str:
     """Return from which side the price reaches a stop: from above or from below."""
-    return "trigger_above" if order.side > 0 else "trigger_below"
+    return "trigger_above" if rises_to_stop(order) else "trigger_below"
 
 
 def is_untriggered_stop(order: Order) -> bool:
