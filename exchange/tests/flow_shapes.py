@@ -39,22 +39,9 @@ SHAPES: dict[str, dict[str, str]] = {
         "decimal?": "actual_eps post_earnings_close pre_earnings_close reaction",
         "text": "continent country_code country_name full_name report_time sector source symbol",
     },
-    "economic-calendar": {
-        "text": "event type",
-        "text?": "forecast prev reported_period",
-        "time": "time",
-    },
-    "etf-flow": {
-        "boolean": "is_fomc",
-        "date": "date",
-        "decimal": "change_prem close",
-        "integer": "change volume",
-    },
-    "fails": {
-        "date": "date",
-        "decimal": "price",
-        "integer": "quantity",
-    },
+    "economic-calendar": {"text": "event type", "text?": "forecast prev reported_period", "time": "time"},
+    "etf-flow": {"boolean": "is_fomc", "date": "date", "decimal": "change_prem close", "integer": "change volume"},
+    "fails": {"date": "date", "decimal": "price", "integer": "quantity"},
     "fda-calendar": {
         "boolean": "has_options",
         "date": "end_date start_date",
@@ -84,15 +71,8 @@ SHAPES: dict[str, dict[str, str]] = {
         "number": "avg_price",
         "text": "buy_sell",
     },
-    "interpolated-iv": {
-        "date": "date",
-        "decimal": "implied_move_perc percentile volatility",
-        "integer": "days",
-    },
-    "max-pain": {
-        "date": "expiry",
-        "decimal": "max_pain",
-    },
+    "interpolated-iv": {"date": "date", "decimal": "implied_move_perc percentile volatility", "integer": "days"},
+    "max-pain": {"date": "expiry", "decimal": "max_pain"},
     "net-prem-ticks": {
         "date": "date",
         "decimal": "net_call_premium net_delta net_put_premium",
@@ -102,11 +82,7 @@ SHAPES: dict[str, dict[str, str]] = {
         ),
         "time": "tape_time",
     },
-    "oi-per-strike": {
-        "date": "date",
-        "decimal": "strike",
-        "integer": "call_oi put_oi",
-    },
+    "oi-per-strike": {"date": "date", "decimal": "strike", "integer": "call_oi put_oi"},
     "options-volume": {
         "date": "date",
         "decimal": (
@@ -132,12 +108,7 @@ SHAPES: dict[str, dict[str, str]] = {
         "decimal": "implied_volatility price",
         "decimal?": "realized_volatility",
     },
-    "risk-reversal": {
-        "date": "date",
-        "decimal": "risk_reversal",
-        "integer": "delta",
-        "text": "ticker",
-    },
+    "risk-reversal": {"date": "date", "decimal": "risk_reversal", "integer": "delta", "text": "ticker"},
     "screener": {
         "boolean": "is_index",
         "date": "date",
@@ -185,20 +156,9 @@ SHAPES: dict[str, dict[str, str]] = {
         ),
         "time": "time",
     },
-    "term-structure": {
-        "date": "date expiry",
-        "decimal": "implied_move implied_move_perc volatility",
-        "integer": "dte",
-    },
-    "top-net-impact": {
-        "number": "net_premium",
-        "text": "ticker",
-    },
-    "volatility-stats": {
-        "date": "date",
-        "decimal": "iv iv_high iv_low iv_rank rv rv_high rv_low",
-        "text": "ticker",
-    },
+    "term-structure": {"date": "date expiry", "decimal": "implied_move implied_move_perc volatility", "integer": "dte"},
+    "top-net-impact": {"number": "net_premium", "text": "ticker"},
+    "volatility-stats": {"date": "date", "decimal": "iv iv_high iv_low iv_rank rv rv_high rv_low", "text": "ticker"},
 }
 SHAPES["earnings-afterhours"] = SHAPES["earnings-premarket"]
 

@@ -127,11 +127,7 @@ STORIES = {
         spec=WHOLE,
     ),
     "an execution before shares came without an order stands": Story(
-        FILLED,
-        "10 a fill 10@100.01",
-        {},
-        (do.journal(5), do.refused("it is too late", "amend", "a")),
-        spec=WHOLE,
+        FILLED, "10 a fill 10@100.01", {}, (do.journal(5), do.refused("it is too late", "amend", "a")), spec=WHOLE
     ),
     "shares of yesterday that were never bought were not held overnight": Story(
         FILLED | {"b": buy(qty=4)},

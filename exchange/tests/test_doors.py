@@ -1,9 +1,6 @@
 """Every route that can change something, and every way in that is none: another host, a web page, no key."""
 
 import ast
-import http.client
-import json
-import os
 import re
 import signal
 from collections.abc import Callable, Iterator
@@ -13,7 +10,6 @@ from typing import Any
 import pytest
 
 from exchange.tests.kit.app import KEYS, World, open_world
-from exchange.tests.kit.served import served
 from papervenue.faces.control import ControlFace
 from papervenue.faces.flow import FlowFace
 from papervenue.faces.market_data import DataFace
@@ -23,11 +19,11 @@ from papervenue.flow.derived import DerivedFlow
 from papervenue.page.face import PageFace
 
 ROOT = Path(__file__).resolve().parents[2]
-NOBODY = 65_534
 CHANGES = ("POST", "PUT", "PATCH", "DELETE")
 LISTENERS = ("bind", "create_server", "start_server", "HTTPServer", "ThreadingHTTPServer")
 ORDER = {"symbol": "SPY", "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
 OWN_HOST = "127.0.0.1:8787"
+SETTINGS = ("account/configurations", "account/activities")
 NO_KEYS: dict[str, dict[str, str]] = {
     "none": {},
     "another": {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandboX"},
@@ -66,14 +62,7 @@ def paths(world: World) -> list[str]:
 
 def state(world: World) -> list[object]:
     """Return what a change would show in."""
-    targets = (
-        "account",
-        "orders?status=all",
-        "positions",
-        "watchlists",
-        "account/configurations",
-        "account/activities",
-    )
+    targets = ("account", "orders?status=all", "positions", "watchlists", *SETTINGS)
     own = ("status", "accounts", "faults", "actions", "clock")
     return [world.get(f"/v2/{path}") for path in targets] + [_steady(world.get(f"/exchange/v1/{path}")) for path in own]
 
@@ -123,45 +112,6 @@ def test_the_key_of_one_account_moves_nothing_of_another(world: World) -> None:
     mixed = alice | {"APCA-API-KEY-ID": "sandbox"}
     assert world.ask("DELETE", f"/v2/orders/{order}", None, mixed).status == 401
     assert state(world) == before
-
-
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs /proc/net/tcp")
-def test_another_user_of_this_machine_reads_and_trades_and_does_not_control(
-    new_folder: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with served(new_folder()) as server:
-        foreign = connected(server.port, monkeypatch)
-        before = server.get("/exchange/v1/status")
-        for method, path in (("POST", "tick"), ("POST", "accounts"), ("POST", "faults"), ("DELETE", "faults")):
-            assert status_of(foreign, method, f"/exchange/v1/{path}", {"seconds": 60}) == 403
-        assert status_of(foreign, "GET", "/exchange/v1/status") == 200
-        assert server.get("/exchange/v1/status") == before
-        assert status_of(foreign, "GET", "/v2/account") == 200
-        monkeypatch.undo()
-        own = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-        assert status_of(own, "POST", "/exchange/v1/tick", {"seconds": 60}) == 200
-        foreign.close()
-        own.close()
-
-
-def connected(port: int, monkeypatch: pytest.MonkeyPatch) -> http.client.HTTPConnection:
-    """Return a connection that is another user's: as root a real one's, else whoever serves is taken for another."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    if os.geteuid() == 0:
-        os.seteuid(NOBODY)
-        connection.connect()
-        os.seteuid(0)
-    else:
-        connection.connect()
-        monkeypatch.setattr(os, "geteuid", lambda: NOBODY)
-    return connection
-
-
-def status_of(connection: http.client.HTTPConnection, method: str, path: str, body: object = None) -> int:
-    connection.request(method, path, None if body is None else json.dumps(body), KEYS)
-    answer = connection.getresponse()
-    answer.read()
-    return answer.status
 
 
 def test_no_answer_lets_a_foreign_page_read_it(world: World) -> None:

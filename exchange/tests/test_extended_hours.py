@@ -150,16 +150,6 @@ def test_recorded_rows_outside_the_session_are_kept_and_counted_apart(tmp_path: 
     assert said[1].startswith("3 rows of the recorded bars outside regular hours")
 
 
-def test_a_file_of_nothing_but_extended_hours_is_refused(tmp_path: Path) -> None:
-    row = "2025-03-03 08:00:00,AAPL,100,101,99,100.5,1000"
-    (tmp_path / "bars.csv").write_text(f"ts,symbol,open,high,low,close,volume\n{row}\n")
-    spec = MarketSpec(
-        source="csv", path=str(tmp_path / "bars.csv"), bar_stamp="start", start=date(2025, 3, 3), sessions=1
-    )
-    with pytest.raises(ValueError, match="no usable bar for this market"):
-        create(tmp_path / "state", spec)
-
-
 def test_a_moment_long_before_the_market_has_reached_none_of_its_sessions(calendar: Calendar) -> None:
     moments = [at_new_york("2019-03-04", 12), calendar.market[0].pre_us - 1, calendar.market[0].pre_us]
     assert [calendar.last_reached(us) for us in moments] == [-1, -1, 0]

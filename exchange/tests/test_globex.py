@@ -27,11 +27,7 @@ def test_thanksgiving_ends_when_the_venue_says(group: str) -> None:
 def test_a_holidays_short_session_belongs_to_the_next_day() -> None:
     for group, rest in {EQUITY: "2026-11-27", METALS: "2026-11-27", CURRENCY: "2026-11-26"}.items():
         sessions = [session_of(one, HOURS[group]) for one in HOURS[group].between("2026-11-25", "2026-11-30")]
-        assert [trade_date(*pair) for pair in pairwise(sessions)] == [
-            "2026-11-25",
-            rest,
-            "2026-11-27",
-        ]
+        assert [trade_date(*pair) for pair in pairwise(sessions)] == ["2026-11-25", rest, "2026-11-27"]
 
 
 @pytest.mark.parametrize("group", THANKSGIVING)

@@ -8,21 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.tests.kit.app import World
-from exchange.tests.kit.pit import (
-    DAYS,
-    LATE,
-    OPEN,
-    WHOLE,
-    Pit,
-    Story,
-    bracket,
-    buy,
-    do,
-    pair,
-    protect,
-    sell,
-)
+from exchange.tests.kit.pit import DAYS, LATE, OPEN, WHOLE, Pit, Story, bracket, buy, do, pair, protect, sell
 from papervenue.engine.orders import Fill, Policy
 from papervenue.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT
 from papervenue.market.spec import NEXT_BAR
@@ -63,9 +49,6 @@ STORIES = {
     "the fill of the profit cancels the loss": Story(
         bracket(), ENTERED + "13 profit fill 10@105.00, 13 loss canceled", {12: ((100, 106, 100, 106), 10_000)}
     ),
-    "the fill of the loss cancels the profit": Story(
-        bracket(), ENTERED + "13 loss fill 10@94.99, 13 profit canceled", {12: ((100, 100, 94, 94), 10_000)}
-    ),
     "the loss fills first in a bar that reaches both exits": Story(
         bracket(), ENTERED + "13 loss fill 10@94.99, 13 profit canceled", {12: ((100, 106, 94, 94), 10_000)}
     ),
@@ -81,21 +64,6 @@ STORIES = {
         )
         for one, other, last in (("entry", "profit", "loss"), ("profit", "entry", "loss"), ("loss", "entry", "profit"))
     },
-    "canceling one exit cancels the other and leaves the position": Story(
-        bracket(), ENTERED + "11 loss canceled, 11 profit canceled", {}, (do.to(11), do.cancel("loss"))
-    ),
-    "the exits of a day bracket expire at the close": Story(
-        bracket(), ENTERED + "390 profit expired, 390 loss expired", until=391
-    ),
-    "a day bracket that never entered expires at the close": Story(
-        bracket(limit=99), "390 entry expired, 390 profit expired, 390 loss expired", until=391
-    ),
-    "a gtc bracket goes on in the next session": Story(
-        bracket(tif="gtc"),
-        ENTERED + "1444 profit fill 10@105.99, 1444 loss canceled",
-        {1003: (106, 10_000)},
-        until=1450,
-    ),
     "a short bracket buys back": Story(
         {"entry": sell(order_class="bracket", take_profit=95, stop_loss=(105, 106), legs=("profit", "loss"))},
         "11 entry fill 10@99.99, 11 profit new, 11 loss new, 13 profit fill 10@95.00, 13 loss canceled",
@@ -139,18 +107,6 @@ STORIES = {
         f"{replaced('held', 'live', '11')}, 14 live fill 10@96.99, 14 profit canceled",
         {13: ((97, 97, 96, 96), 10_000)},
         (do.replace("loss", "held", stop=94), do.to(11), do.replace("held", "live", stop=97), do.claims(10)),
-    ),
-    "the replaced stop protects the shares that the profit has left": Story(
-        bracket(),
-        f"{ENTERED}13 profit partial_fill 4@105.99, 13 loss restated, {replaced('loss', 'moved', '13')}",
-        {12: (106, 40)},
-        (do.to(13), do.replace("loss", "moved", stop=96), do.shows("moved", qty=6)),
-    ),
-    "the replaced entry of a bracket keeps its legs": Story(
-        bracket(limit=97),
-        f"{replaced('entry', 'again')}, 13 again fill 10@98.01, 13 profit new, 13 loss new",
-        {12: (98, 10_000)},
-        (do.replace("entry", "again", limit=99),),
     ),
     "a cancel that comes late meets a leg that the other one's fill has ended": Story(
         bracket(),
@@ -206,13 +162,6 @@ STORIES = {
         ),
         until=10,
         position=10,
-    ),
-    "pairs of two lots are filled one by one": Story(
-        pair() | {"other": pair()["target"] | {"stop_loss": 93, "legs": ("other stop",)}},
-        "21 target fill 10@105.99, 21 stop canceled",
-        {20: (106, 100), 21: (94, 10_000)},
-        (do.to(22), do.claims(10)),
-        position=20,
     ),
     "a dividend reduces the stop of a pair to sell": Story(
         pair(),
@@ -445,25 +394,6 @@ def test_a_pair_rests_for_ninety_days_and_ends_together() -> None:
     pit.to_minute(0, session=1)
     assert pit.new_events(orders) == ["405 target canceled", "405 stop canceled"]
     assert pit.account.claimed_shares("AAA") == 0
-
-
-def test_legs_are_nested_or_rows_of_their_own(world: World) -> None:
-    world.tick(to="open")
-    world.ask("POST", "/exchange/v1/journal", {"symbol": "AAPL", "qty": 10})
-    last = world.get("/v2/stocks/AAPL/trades/latest")["trade"]["p"]
-    limit, stop = f"{last * 1.05:.2f}", f"{last * 0.95:.2f}"
-    body: dict[str, Any] = {
-        "order_class": "oco",
-        "take_profit": {"limit_price": limit},
-        "stop_loss": {"stop_price": stop},
-    }
-    placed = world.order("AAPL", "sell", 10, limit_price=limit, **body | {"time_in_force": "gtc"}).json
-    (leg,) = placed["legs"]
-    assert (leg["status"], leg["stop_price"], leg["order_class"]) == ("held", stop, "oco")
-    (nested,) = world.get("/v2/orders?nested=true")
-    assert [row["id"] for row in nested["legs"]] == [leg["id"]]
-    assert {row["id"]: row["legs"] for row in world.get("/v2/orders")} == {placed["id"]: None, leg["id"]: None}
-    assert world.get(f"/v2/orders/{placed['id']}?nested=true")["legs"][0]["status"] == "new"
 
 
 @given(

@@ -37,24 +37,13 @@ def test_every_other_host_is_refused_whatever_it_asks(host: str) -> None:
 
 
 def test_one_good_host_beside_a_bad_one_does_not_help() -> None:
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/",
-        "headers": [(b"host", b"localhost"), (b"host", b"x.example")],
-    }
-    assert refusal_reason(scope, ControlCredentials(KEY))
+    hosts = [(b"host", b"localhost"), (b"host", b"x.example")]
+    assert refusal_reason({"type": "http", "method": "GET", "path": "/", "headers": hosts}, ControlCredentials(KEY))
 
 
 FOREIGN = [
-    "https://evil.example",
-    "null",
-    "http://127.0.0.1:9999",
-    "https://127.0.0.1:8787",
-    "http://localhost",
-    "",
-    "http://127.0.0.1:8787/",
-    "http://127.0.0.1:8787.evil.example",
+    *("https://evil.example", "null", "", "http://127.0.0.1:9999", "https://127.0.0.1:8787", "http://localhost"),
+    *("http://127.0.0.1:8787/", "http://127.0.0.1:8787.evil.example"),
 ]
 
 
@@ -107,10 +96,7 @@ def test_a_browser_controls_nothing_without_the_page_key(sign: dict[str, str], k
 
 
 def test_two_page_keys_are_none() -> None:
-    named = [
-        (b"host", b"localhost"),
-        (b"origin", b"http://localhost"),
-        *[(PAGE_HEADER.lower().encode(), KEY.encode())] * 2,
-    ]
+    keys = [(PAGE_HEADER.lower().encode(), KEY.encode())] * 2
+    named = [(b"host", b"localhost"), (b"origin", b"http://localhost"), *keys]
     scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/exchange/v1/tick", "headers": named}
     assert refusal_reason(scope, ControlCredentials(KEY)) == KEYLESS

@@ -29,10 +29,7 @@ def times(calendar: Calendar) -> list[tuple[str, str, str]]:
 
 def test_new_york_has_its_holidays_and_trading_around_its_sessions(calendars: dict[str, Calendar]) -> None:
     calendar = calendars["XNYS"]
-    assert times(calendar)[2:4] == [
-        ("11-25", "11-25T14:30", "11-25T21:00"),
-        ("11-27", "11-27T14:30", "11-27T18:00"),
-    ]
+    assert times(calendar)[2:4] == [("11-25", "11-25T14:30", "11-25T21:00"), ("11-27", "11-27T14:30", "11-27T18:00")]
     early = calendar.market[3]
     assert (rfc3339(early.pre_us), rfc3339(early.post_us)) == ("2026-11-27T09:00:00Z", "2026-11-27T22:00:00Z")
     assert calendar.start_us == calendar.market[0].open_us - HOUR // 2

@@ -22,34 +22,11 @@ STORIES = {
         {13: ((100, 100, 98, 99), 10_000)},
         spec=WHOLE,
     ),
-    "an order placed before the session waits for its open": Story(
-        {"a": buy(qty=10)}, "-60 a accepted, 0 a new, 1 a fill 10@100.01", minute=-60, until=2
-    ),
-    "an order placed after the close is for the next session": Story(
-        {"a": buy(qty=1, limit=90)}, "400 a accepted, 1440 a new, 1830 a expired", minute=400, until=1831
-    ),
-    "an extended order placed overnight wakes at four": Story(
-        {"a": buy(qty=1, limit=90, extended_hours=True)}, "-720 a accepted, -330 a new", minute=-720, until=0
-    ),
-    "a gtc order beside an extended one sees the session alone": Story(
-        {"gtc": buy(qty=1, limit=90, tif="gtc"), "extended": buy(qty=1, limit=90, extended_hours=True)},
-        "396 extended fill 1@80.01",
-        extended={395: 80},
-        until=400,
-    ),
-    "a large order fills in parts within the share of volume": Story(
-        {"a": buy(qty=6)},
-        "11 a partial_fill 3@100.01, 13 a partial_fill 1@100.01, 14 a partial_fill 1@100.01, 15 a fill 1@100.01",
-        {10: (100, 30), 11: (100, 0), 12: (100, 5), 13: (100, 19)},
-    ),
     "a day order expires at the close and a gtc order rests until it fills": Story(
         {"day": buy(qty=1, limit=90), "gtc": buy(qty=1, limit=90, tif="gtc")},
         "390 day expired, 1446 gtc fill 1@90.00",
         {1005: ((100, 100, 89, 95), 10_000)},
         until=1450,
-    ),
-    "an ioc order keeps what the first whole minute gives": Story(
-        {"a": buy(qty=1001, tif="ioc", limit=101)}, "12 a partial_fill 1000@100.01, 12 a canceled", minute=10.25
     ),
     "on paper ioc and fok are decided at once by the depth at the quote": Story(
         {"ioc": buy(qty=501, tif="ioc"), "fok": buy(qty=501, tif="fok"), "low": buy(qty=1, tif="ioc", limit=99)},
@@ -80,9 +57,6 @@ STORIES = {
         "13 a fill 10@100.01",
         {11: ((105, 106, 104, 105), 10_000), 13: ((103, 104, 101.5, 102), 10_000)},
     ),
-    "a stop limit fills at its stop within its limit": Story(
-        {"a": buy(qty=10, stop=102, limit=102.5)}, "12 a fill 10@102.01", {11: ((100, 106, 100, 105), 10_000)}
-    ),
     "on paper an elected purchase pays at most the collar": Story(
         {"a": buy(qty=10, stop=102)},
         "14 a fill 10@104.01",
@@ -94,12 +68,6 @@ STORIES = {
         "13 a fill 10@101.99",
         {10: ((100, 104, 100, 103), 1000), 11: ((103, 103, 102.01, 103), 1000), 12: ((103, 103, 101, 101), 1000)},
         position=10,
-    ),
-    "a trailing stop to buy back follows the low by a percentage": Story(
-        {"a": buy(qty=10, trail_percent=Decimal(2))},
-        "13 a fill 10@81.61",
-        {10: ((100, 100, 80, 80), 1000), 11: ((80, 81.5, 80, 81), 1000), 12: ((81, 81.7, 80, 81), 1000)},
-        position=-10,
     ),
     "a sale in dollars never turns a position round": Story(
         {"a": sell(qty=0, notional=99)}, "11 a fill 1@89.99", {10: (90, 10_000)}, position=1
@@ -325,20 +293,6 @@ def test_a_minute_that_ends_inside_a_halt_or_with_it_fills_nothing(begin: float,
     pit.order("buy", 1)
     pit.pass_minutes(10)
     assert pit.new_events()[2:] == [f"{filled_at} fill 1@100.01"]
-
-
-def test_accounts_share_a_bar_by_price_and_then_by_time() -> None:
-    pit = Pit({10: ((100, 100, 98, 99), 100)})
-    other = pit.engine.open_account("other", "k", "s", Decimal(100_000))
-    low = pit.order("buy", 4, limit=98.5)
-    high = pit.order("buy", 4, account=other, limit=99)
-    same = pit.order("buy", 4, limit=99)
-    market = pit.order("buy", 1, account=other)
-    pit.pass_minutes(1)
-    events = pit.new_events({"low": low, "high": high, "same": same, "market": market})[8:]
-    assert events == [
-        *("11 market fill 1@100.01", "11 high fill 4@99.00", "11 same fill 4@99.00", "11 low partial_fill 1@98.50"),
-    ]
 
 
 def test_one_fill_in_ten_on_paper_is_a_part_and_the_rest_follows() -> None:

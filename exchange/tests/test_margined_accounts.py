@@ -4,7 +4,7 @@ import pytest
 
 from exchange.tests.kit.ring import AT_ONCE, FUTURE, PERPETUAL, D, Ring, instrument
 from papervenue.market.spec import NEXT_BAR
-from papervenue.market.venue import MarginLevel, Rules
+from papervenue.market.venue import Rules
 from papervenue.times import SECOND
 
 
@@ -41,13 +41,6 @@ def test_order_that_crosses_zero_closes_the_position_and_opens_the_other_side() 
     ring.order("sell", 5)
     assert (ring.qty(), ring.cost(), ring.account.cash) == (D(-3), D(-270), D(980))
     assert ring.account.positions[PERPETUAL.symbol].average == 90
-
-
-def test_short_position_gains_as_the_price_falls() -> None:
-    ring = Ring({0: "100", 10: "90"}, cash="1000", to=1)
-    ring.order("sell", 3)
-    ring.to(11)
-    assert ring.now.equity == 1030
 
 
 def test_price_of_a_coin_and_of_a_currency_has_five_places() -> None:
@@ -99,17 +92,6 @@ def test_fee_that_is_told_later_is_booked_then_with_its_fill() -> None:
     assert (activity.fields["fill"], activity.fields["symbol"]) == (ring.fills[0].id, "PF_XBTUSD")
     filled = next(one for one in ring.events if one.name == "fill")
     assert (filled.fields["fee"], filled.fields["realized"], filled.fields["role"]) == (None, "0", "taker")
-
-
-def test_margins_are_those_of_the_level_that_the_whole_position_has_reached() -> None:
-    steps = ((0, ".02", ".01"), (500_000, ".04", ".02"), (1_000_000, ".06", ".03"))
-    levels = tuple(MarginLevel(*map(D, step)) for step in steps)
-    ring = Ring({0: "1"}, (instrument("PF_USDX", "0.0001", margin_levels=levels),), cash="1000000", to=1)
-    shown = []
-    for more in (499_999, 1, 700_000):
-        ring.order("buy", more)
-        shown.append((ring.now.initial, ring.now.maintenance))
-    assert shown == [(D("9999.98"), D("4999.99")), (20_000, 10_000), (72_000, 36_000)]
 
 
 def test_what_open_orders_would_need_at_their_worst_is_not_available() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from exchange.tests.kit.openapi import DATA_DIFFERENCES, TRADING_DIFFERENCES, Api, trading_api
+from exchange.tests.kit.openapi import Api, trading_api
 
 JSON = "application/json; charset=utf-8"
 CLOCK = {
@@ -61,20 +61,3 @@ def test_a_missing_field_a_wrong_kind_of_content_and_no_json_are_problems(api: A
 )
 def test_an_undocumented_status_or_error_shape_is_a_problem(api: Api, status: int, body: dict[str, Any]) -> None:
     assert problems(api, body, status)
-
-
-def test_where_a_path_documents_its_own_error_shape_that_one_counts(api: Api) -> None:
-    assert problems(api, {"message": "not found"}, 404, "/v1/locates/1") == []
-    assert problems(api, ERROR, 404, "/v1/locates/1")
-
-
-def test_unknown_paths_are_404_and_wrong_methods_405(api: Api) -> None:
-    assert problems(api, ERROR, 404, "/v2/nothing") == []
-    assert problems(api, ERROR, 405, "/v2/clock", "POST") == []
-    assert problems(api, CLOCK, 200, "/v2/nothing")
-    assert problems(api, ERROR, 422, "/v2/clock", "POST")
-
-
-def test_every_known_difference_is_of_a_schema_of_the_file_and_names_its_source(api: Api) -> None:
-    assert all(row.field in row.find_schema(api.document)["properties"] for row in TRADING_DIFFERENCES)
-    assert all(len(row.source) > 10 and row.what for row in (*TRADING_DIFFERENCES, *DATA_DIFFERENCES))

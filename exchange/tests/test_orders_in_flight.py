@@ -8,7 +8,6 @@ import pytest
 from exchange.tests.kit.app import World, open_world
 from exchange.tests.kit.pit import HUNDRED, LATE, WHOLE, Pit, Story, bracket, buy, do, pair, sell
 from papervenue.engine import unsolicited
-from papervenue.engine.order_lifecycle import withdraw_misfits
 from papervenue.faults.apply_faults import account_at
 from papervenue.market.spec import NEXT_BAR, PAPER
 from papervenue.refusal import Refusal
@@ -32,37 +31,6 @@ STORIES = {
             do.to(13),
             do.shows("new", status="partially_filled", filled_qty=3, filled_usd=3 * Decimal("100.01")),
         ),
-        spec=LATE,
-    ),
-    "shares to close are claimed for the larger of two orders": Story(
-        {"old": sell(limit=99)},
-        f"{sent('old', 'new')}, 11 old partial_fill 3@99.99",
-        {10: (100, 30)},
-        (
-            do.replace("old", "new", qty=14),
-            do.claims(14),
-            do.refused("requested: 7, available: 6", "order", "more", **sell(qty=7, limit=101)),
-            do.to(11),
-            do.claims(11),
-        ),
-        until=11,
-        position=20,
-        spec=LATE,
-    ),
-    "two exits of a group claim their shares once while both are replaced": Story(
-        pair(),
-        f"{sent('stop', 'lower')}, {sent('target', 'higher')}",
-        {},
-        (do.replace("stop", "lower", stop=96), do.replace("target", "higher", limit=106), do.claims(10)),
-        until=10,
-        position=10,
-        spec=LATE,
-    ),
-    "a replacement that comes after the fill is rejected": Story(
-        {"old": buy(limit=101)},
-        f"{sent('old', 'new')}, 11 old fill 10@100.01, 11.5 new rejected, 11.5 old order_replace_rejected",
-        {},
-        (do.replace("old", "new", limit=102), do.to(13), do.shows("new", status="rejected", filled_usd=0)),
         spec=LATE,
     ),
     "a leg that comes to the market while its replacement is in transit is replaced there": Story(
@@ -158,14 +126,6 @@ STORIES = {
         minute=389,
         spec=LATE,
     ),
-    "a replacement by as many shares as are filled is rejected and the old order goes on": Story(
-        {"old": buy(limit=101)},
-        f"{sent('old', 'new')}, 11 old partial_fill 5@100.01, 11.5 new rejected, 11.5 old order_replace_rejected, "
-        "13 old fill 5@100.01",
-        {10: (100, 50), 11: None},
-        (do.replace("old", "new", qty=5), do.to(11.6), do.shows("new", filled_qty=0)),
-        spec=LATE,
-    ),
     "a stop that is elected while it is being replaced stays elected": Story(
         {"old": sell(stop=95)},
         f"{sent('old', 'new', '11')}, 12.5 old replaced, 12.5 new new, 14 new fill 8@99.99",
@@ -212,26 +172,6 @@ STORIES = {
         (do.replace("old", "new", limit=91), do.venue(unsolicited.cancel, "old")),
         spec=LATE,
     ),
-    "a cancel arrives before a fill or after it": Story(
-        {"missed": buy(qty=1, limit=90), "gone": buy(qty=1, limit=80), "filled": buy(qty=1, limit=95)},
-        "10 missed pending_cancel, 10 gone pending_cancel, 10 filled pending_cancel, 11 filled fill 1@95.00, "
-        "11.5 missed canceled, 11.5 gone canceled, 11.5 filled order_cancel_rejected",
-        {10: ((100, 100, 94, 95), 10_000), 11: ((100, 100, 89, 95), 10_000)},
-        (
-            do.cancel("missed"),
-            do.cancel("gone"),
-            do.cancel("filled"),
-            do.refused("order pending cancel", "cancel", "gone"),
-        ),
-        spec=LATE,
-    ),
-    "a part that fills before the cancel arrives leaves it pending": Story(
-        {"old": buy()},
-        "10 old pending_cancel, 11 old partial_fill 3@100.01, 11.5 old canceled",
-        {10: (100, 30)},
-        (do.cancel("old"), do.to(11), do.shows("old", status="pending_cancel"), do.halt("AAA")),
-        spec=LATE,
-    ),
     "a cancel that is rejected when it arrives leaves a part that was filled meanwhile": Story(
         {"old": buy(qty=6, limit=100.01)},
         "10.75 old pending_cancel, 11 old partial_fill 3@100.01, 12.25 old order_cancel_rejected",
@@ -239,21 +179,6 @@ STORIES = {
         (do.to(10.75), do.fate("old", "reject"), do.cancel("old")),
         until=12.5,
         spec=LATE,
-    ),
-    "a suspended order trades from the first bar that begins after it is resumed": Story(
-        {"whole": buy(), "part": buy()},
-        "10 whole suspended, 10 part suspended, 11.5 part restated, 13 part fill 10@100.01, 15 whole restated, "
-        "16 whole fill 10@100.01",
-        {},
-        (
-            do.venue(unsolicited.suspend_order, "whole"),
-            do.venue(unsolicited.suspend_order, "part"),
-            do.to(11.5),
-            do.venue(unsolicited.resume_order, "part"),
-            do.to(15),
-            do.venue(unsolicited.resume_order, "whole"),
-        ),
-        until=17,
     ),
     "a suspended order holds what it held and can be canceled but not replaced": Story(
         {"a": buy(limit=90)},
@@ -273,20 +198,6 @@ STORIES = {
         (do.venue(unsolicited.suspend_order, "a"),),
         minute=380,
         until=391,
-    ),
-    "a stopped order fills whole a minute later whatever the market has": Story(
-        {"a": buy(qty=1500, limit=99)},
-        "10.5 a stopped, 11.5 a fill 1500@99.00",
-        {10: (100, 0), 11: (100, 0)},
-        (do.to(10.5), do.venue(unsolicited.stop, "a")),
-    ),
-    "a stopped order of the last minute fills at the close": Story(
-        {"a": buy(qty=5)},
-        "389.5 a stopped, 390 a fill 5@100.01",
-        {389: (100, 0)},
-        (do.venue(unsolicited.stop, "a"),),
-        minute=389.5,
-        until=400,
     ),
     "a stopped order that fills in part is at the market with the rest": Story(
         {"a": buy(qty=100, limit=99)},
@@ -328,21 +239,9 @@ STORIES = {
             {"a": buy(qty=1)}, "10 a fill 1@100.01", {}, (do.refused(message, "venue", act, "a"),), spec=WHOLE
         )
         for word, act, message in (
-            (
-                "resumed",
-                unsolicited.resume_order,
-                "order is filled: only one that is suspended or stopped can be resumed",
-            ),
-            (
-                "suspended",
-                unsolicited.suspend_order,
-                "order is filled: only one that is new or partially_filled can be susp",
-            ),
-            (
-                "stopped",
-                unsolicited.stop,
-                "order is filled: only one that is new or partially_filled can be stopped",
-            ),
+            ("resumed", unsolicited.resume_order, "filled: only one that is suspended or stopped can be resumed"),
+            ("suspended", unsolicited.suspend_order, "filled: only one that is new or partially_filled can be susp"),
+            ("stopped", unsolicited.stop, "order is filled: only one that is new or partially_filled can be stopped"),
             ("canceled", unsolicited.cancel, 'order is already in "filled" state'),
         )
     },
@@ -386,36 +285,6 @@ def test_the_larger_of_two_orders_is_held_as_the_old_one_fills(
     assert not pit.account.reserved
 
 
-@pytest.mark.parametrize("filled", [0, 3])
-def test_a_cancel_of_a_replacement_on_its_way_comes_behind_it_and_ends_both(filled: int) -> None:
-    pit = Pit({10: (100, filled * 10)}, LATE)
-    old = pit.order("buy", 10, limit=100.5)
-    pit.pass_minutes(1)
-    new = pit.replace(old, limit=99)
-    pit.new_events()
-    pit.engine.halted = {"AAA"}
-    pit.pass_minutes(0.5)
-    pit.cancel(new)
-    with pytest.raises(Refusal, match="order pending cancel"):
-        pit.cancel(new)
-    assert (old.status, new.status) == ("pending_replace", "pending_cancel")
-    assert not new.filled_qty
-    pit.pass_minutes(1)
-    assert (old.status, new.status) == ("replaced", "pending_cancel")
-    assert new.filled_qty == filled
-    assert [(event.name, event.fields["status"]) for event in pit.events[-2:]] == [
-        ("order_replaced", "replaced"),
-        ("order_new", "pending_cancel"),
-    ]
-    pit.pass_minutes(1)
-    assert pit.new_events({"old": old, "new": new}) == [
-        *("11.5 new pending_cancel", "12.5 old replaced", "12.5 new new", "13 new canceled"),
-    ]
-    assert new.filled_qty == filled
-    assert not pit.account.reserved
-    assert not pit.account.open
-
-
 def test_canceling_all_orders_ends_a_chain_that_is_on_its_way(world: World) -> None:
     world.engine.latency_us = 90_000_000
     world.tick(to="open")
@@ -426,28 +295,6 @@ def test_canceling_all_orders_ends_a_chain_that_is_on_its_way(world: World) -> N
     assert rows[old["id"]]["body"]["code"] == 42210000
     world.tick(seconds=180)
     assert [order["status"] for order in world.get("/v2/orders?status=all")] == ["canceled", "replaced"]
-
-
-@pytest.mark.parametrize(("filled", "status"), [(0, "new"), (3, "partially_filled")])
-def test_a_replacement_withdrawn_on_its_way_leaves_the_old_order_as_it_was(filled: int, status: str) -> None:
-    pit = Pit({10: (100, filled * 10)}, LATE)
-    pit.hold(10)
-    old = pit.order("sell", 10, limit=99)
-    pit.pass_minutes(1)
-    pit.account.apply("AAA", Decimal(10), HUNDRED)
-    new = pit.replace(old, qty=20)
-    pit.new_events()
-    pit.account.apply("AAA", Decimal(-10), HUNDRED)
-    withdraw_misfits(pit.engine, pit.account, "AAA")
-    assert pit.new_events({"old": old, "new": new}) == ["11 new canceled", "11 old order_replace_rejected"]
-    assert old.status == status
-    assert old.filled_qty == filled
-    assert not new.filled_qty
-    assert pit.account.claimed_shares("AAA") == 10 - filled
-    pit.engine.halted = {"AAA"}
-    pit.pass_minutes(5)
-    assert (old.status, pit.new_events()) == (status, [])
-    assert pit.replace(old, limit=98).status == "pending_new"
 
 
 def test_an_account_as_it_was_shows_a_replacement_that_had_not_taken_effect_without_fills() -> None:

@@ -78,17 +78,12 @@ def test_order_within_the_rules_is_accepted(qty: object, more: Mapping[str, Any]
     assert code_of(ring(), "buy", qty, **more) == status
 
 
-def test_order_of_an_amount_of_money_is_refused() -> None:
-    harness = ring()
-    request = OrderRequest("PF_XBTUSD", 1, "market", "day", None, Decimal(100), None)
-    with pytest.raises(Refusal) as refused:
-        harness.engine.submit(harness.account, request)
-    assert refused.value.body["code"] == "wrong_size"
-
-
-def test_replacement_is_refused() -> None:
+def test_order_of_an_amount_of_money_and_a_replacement_are_refused() -> None:
     harness = ring()
     order = harness.order("buy", 1, limit="95")
+    with pytest.raises(Refusal) as refused:
+        harness.engine.submit(harness.account, OrderRequest("PF_XBTUSD", 1, "market", "day", None, Decimal(100), None))
+    assert refused.value.body["code"] == "wrong_size"
     with pytest.raises(Refusal) as refused:
         harness.engine.replace(harness.account, order.id, Replacement(None, 960_000, None, None, None, None))
     assert refused.value.body["code"] == "unsupported_edit"

@@ -251,9 +251,7 @@ def test_process_module_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux to limit another process")
-def test_server_exits_when_the_log_cannot_be_written_and_the_order_is_gone(
-    folder: Path,
-) -> None:
+def test_server_exits_when_the_log_cannot_be_written_and_the_order_is_gone(folder: Path) -> None:
     first = ensure_running(folder, idle_exit_s=30)
     size = (folder / "log.jsonl").stat().st_size + 40
     resource.prlimit(first.pid, resource.RLIMIT_FSIZE, (size, size))

@@ -31,41 +31,6 @@ def test_order_for_more_than_the_position_is_made_smaller_as_it_comes() -> None:
     assert ring.event_lines("order_restated") == ["1 order_restated"]
 
 
-def test_target_and_stop_rest_together_over_the_whole_position() -> None:
-    ring = ring_with_position(10, m10="110")
-    target = ring.order("sell", 10, limit="110", reduce_only=True)
-    stop = ring.order("sell", 10, stop="95", reduce_only=True)
-    assert [one.remaining for one in (target, stop)] == [10, 10]
-    ring.to(11)
-    assert (target.status, stop.status, ring.qty()) == ("filled", "canceled", D(0))
-
-
-def test_partial_exit_makes_the_other_orders_smaller() -> None:
-    ring = ring_with_position(10, m10="110")
-    near = ring.order("sell", 4, limit="110", reduce_only=True)
-    far, stop = (
-        ring.order("sell", 6, limit="120", reduce_only=True),
-        ring.order("sell", 10, stop="95", reduce_only=True),
-    )
-    ring.to(11)
-    assert (near.status, far.qty, stop.qty, stop.remaining) == ("filled", D(6), D(6), D(6))
-
-
-def test_position_that_is_closed_otherwise_cancels_them() -> None:
-    ring = ring_with_position(10)
-    stop = ring.order("sell", 10, stop="95", reduce_only=True)
-    ring.order("sell", 10)
-    assert stop.status == "canceled"
-
-
-def test_stop_fills_no_more_than_is_left_of_the_position() -> None:
-    ring = ring_with_position(10, m10="94")
-    stop = ring.order("sell", 10, stop="95", reduce_only=True)
-    ring.order("sell", 7)
-    ring.to(11)
-    assert (stop.status, stop.filled_qty, ring.qty()) == ("filled", D(3), D(0))
-
-
 def test_exits_that_hear_late_of_each_other_can_close_more_than_is_held() -> None:
     ring = ring_with_position(10, m10="110", m12="90")
     late = Policy(tells_after_us=5 * MINUTE)

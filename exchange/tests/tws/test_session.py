@@ -17,16 +17,8 @@ def test_a_client_is_greeted_with_the_version_and_told_account_and_ids(desk: Tws
 
 def test_another_client_with_the_same_id_is_turned_away(desk: TwsExchange, client: Client) -> None:
     second = desk.client()
-    assert second.welcome == [
-        [
-            "4",
-            "2",
-            "-1",
-            "326",
-            "Unable to connect as the client id is already in use. Retry with a unique client id.",
-            "",
-        ]
-    ]
+    said = "Unable to connect as the client id is already in use. Retry with a unique client id."
+    assert second.welcome == [["4", "2", "-1", "326", said, ""]]
     assert second.line.is_closed
     client.close()
     assert desk.client().next_id == 1

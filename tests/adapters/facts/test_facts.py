@@ -15,18 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.rows import (
-    DAY,
-    FAILED,
-    NOW,
-    PASSED,
-    make_alert,
-    make_cycle,
-    make_intake,
-    make_iv,
-    make_tick,
-    minutes,
-)
+from tests.kit.rows import DAY, FAILED, NOW, PASSED, make_alert, make_cycle, make_intake, make_iv, make_tick, minutes
 from tests.kit.values import DECISIONS_KEPT, FACTS_KEPT, instrument, margin
 from tradebot.adapters.facts import schema as facts_schema
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -136,11 +125,7 @@ def test_facts_emit_an_event_when_they_create_a_file(tmp_path: Path) -> None:
     events = MemoryEvents()
     SqliteFacts(tmp_path, events, NOW).close()
     (event,) = events.emitted
-    assert (event.event_type, event.severity, event.details["why"]) == (
-        "FACTS_BEGUN_ANEW",
-        Severity.INFO,
-        "missing",
-    )
+    assert (event.event_type, event.severity, event.details["why"]) == ("FACTS_BEGUN_ANEW", Severity.INFO, "missing")
     assert (tmp_path / "facts.db").stat().st_mode & 0o777 == 0o600
 
 

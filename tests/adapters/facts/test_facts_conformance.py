@@ -145,11 +145,7 @@ def test_a_reply_counts_until_its_limit_in_whatever_order_times_are_asked_about(
 
 
 def test_market_returns_the_session_tide_oldest_first(facts: Facts) -> None:
-    first, second, old = (
-        make_tick("1", minutes(-9)),
-        make_tick("2", minutes(-4)),
-        make_tick("0", minutes(-1440)),
-    )
+    first, second, old = (make_tick("1", minutes(-9)), make_tick("2", minutes(-4)), make_tick("0", minutes(-1440)))
     facts.store(make_intake("market_tide", second, first, old, symbol=None))
     assert facts.market(DAY, NOW) == {"market_tide": (first, second)}
     assert facts.market(DAY, minutes(-1)) == {}

@@ -347,10 +347,7 @@ def test_trading_state_is_the_more_restrictive_of_files_and_rows(folder: Path, b
     books.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(3)))
     assert books.trading_state().why == "calm"
     halt_switch.halt(folder, "quick", "typed halt", minutes(4), "REDUCE_ONLY")
-    assert (books.trading_state().state, books.trading_state().why) == (
-        TradingState.REDUCE_ONLY,
-        "typed halt",
-    )
+    assert (books.trading_state().state, books.trading_state().why) == (TradingState.REDUCE_ONLY, "typed halt")
     assert halt_switch.lift(folder, halt_switch.halt_stat(folder))
     halt_switch.arm(folder, "someone", minutes(5))
     (folder / "ARMED").unlink()
@@ -594,8 +591,5 @@ def test_promotion_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
     with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
         books.promotions.append(PAPER)
     edit(tmp_path / "ledger.db", """UPDATE promotions SET body = replace(body, '"paper"', '"heaven"')""")
-    with (
-        closing(SqliteLedger.open(tmp_path, ACCOUNT)) as books,
-        pytest.raises(DamagedBooksError, match="heaven"),
-    ):
+    with closing(SqliteLedger.open(tmp_path, ACCOUNT)) as books, pytest.raises(DamagedBooksError, match="heaven"):
         books.promotions.every()

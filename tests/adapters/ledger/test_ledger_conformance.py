@@ -357,12 +357,7 @@ def test_halt_disarms_and_only_active_arms_again(ledger: Ledger) -> None:
     assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)
     ledger.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "me", "storm", minutes(1)))
     record = ledger.trading_state()
-    assert (record.state, record.who, record.why, record.at) == (
-        TradingState.FLATTEN,
-        "me",
-        "storm",
-        minutes(1),
-    )
+    assert (record.state, record.who, record.why, record.at) == (TradingState.FLATTEN, "me", "storm", minutes(1))
     assert not ledger.armed()
     ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(2)), over=record)
     assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)

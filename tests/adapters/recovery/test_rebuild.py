@@ -179,9 +179,7 @@ def test_rebuild_restores_the_exit_that_a_position_asked_for(folder: StateFolder
         assert books.kept([held]) == {held: kept}
 
 
-def test_rebuild_takes_an_answer_from_the_ledger_that_the_journal_lost(
-    folder: StateFolder,
-) -> None:
+def test_rebuild_takes_an_answer_from_the_ledger_that_the_journal_lost(folder: StateFolder) -> None:
     intent, at = make_intent("open+40m"), make_intent("open+40m").at
     with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
         books.record_intent(intent, (PASSED,))
