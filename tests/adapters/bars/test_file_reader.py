@@ -69,31 +69,10 @@ def test_a_bar_stamped_at_its_end_starts_a_minute_earlier(make: Make) -> None:
     assert [bar.start_s for bar in found.of("AAPL")] == [int(OPEN.timestamp())]
 
 
-def test_a_time_without_a_zone_needs_a_declared_one(make: Make) -> None:
-    with pytest.raises(OperatorError, match="has no time zone;") as refused:
-        read(make(f"{HEADER}\n2026-11-16 09:30,{REST}\n"), minutes(zone=None))
-    assert "--zone" in refused.value.hint
-
-
 @pytest.mark.parametrize("time", ["2026-03-08 02:30", "2026-11-01 01:30"])
 def test_a_time_that_clocks_skip_or_repeat_is_a_bad_row(make: Make, time: str) -> None:
     found = read(make(f"{HEADER}\n{time},{REST}\n"), minutes())
     assert found.reasons == {"time is skipped or repeated when clocks change": 1}
-
-
-@pytest.mark.parametrize(
-    ("time", "day"),
-    [
-        ("2026-11-16", 16),
-        ("2026-11-16 00:00:00", 16),
-        ("2026-11-16T00:00:00Z", 16),
-        ("2026-11-16T05:00:00Z", 16),
-        ("2026-11-16 00:00:00-05:00", 16),
-    ],
-)
-def test_a_daily_bar_starts_at_midnight_in_new_york_on_its_date(make: Make, time: str, day: int) -> None:
-    found = read(make(f"{HEADER.replace('ts', 'date')}\n{time},{REST}\n"), DAYS)
-    assert [bar.start_s for bar in found.of("AAPL")] == [VENUE_DAY.begins_s(date(2026, 11, day))]
 
 
 @given(st.dates(date(1990, 1, 1), date(2026, 11, 18)))

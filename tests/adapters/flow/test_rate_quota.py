@@ -74,13 +74,6 @@ def test_next_process_continues_with_the_remaining_quota(file: Path) -> None:
     assert at_once(quota(file, timer), timer) == 3
 
 
-def test_unknown_quota_starts_empty_and_fills_up(file: Path) -> None:
-    timer = Timer()
-    assert at_once(quota(file, timer), timer) == 0
-    timer.sleep(60)
-    assert at_once(quota(file, timer), timer) == 6
-
-
 DAMAGED = [
     b"", b"{", b"\xff", b"[]", b"null", b"[" * 4096, b'{"tokens": 5}', b"7" * LONGEST_FILE, b"{}" * LONGEST_FILE,
     *(
@@ -163,14 +156,6 @@ def test_source_headers_correct_the_count_up_and_down(file: Path, said: int) -> 
         kept.take()
     kept.correct(Quota(said, 20_000, 100), NOON, None)
     assert (quota(file, timer, small).used_on_day(NOON), kept.planned_left()) == (said, 900 - said)
-
-
-def test_smaller_limit_of_the_source_replaces_the_configured_one(file: Path) -> None:
-    timer, kept = Timer(), quota(file, Timer(), Allowance(1_000_000, 15_000))
-    kept.correct(Quota(99, 100, None), NOON, None)
-    kept.take()
-    with pytest.raises(AllowanceSpentError):
-        quota(file, timer, Allowance(1_000_000, 15_000)).take()
 
 
 def test_short_wait_delays_every_process_and_a_long_one_ends_the_fetch(file: Path) -> None:

@@ -21,7 +21,6 @@ from papervenue.process import create
 from papervenue.times import SECOND
 from tests.kit.adapters.alpaca import AT_ONCE, QUICK
 from tests.kit.fakes.scripted import Scripted, Wire
-from tests.kit.values import SHIPPED
 from tradebot.adapters.flow.rate_quota import KeptQuota
 from tradebot.adapters.flow.unusual_whales import (
     UNUSUAL_WHALES_URL,
@@ -43,6 +42,7 @@ SESSION = date(2026, 11, 20)
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "uw"
 EMPTY = Scripted(200, {"data": []})
+ALERTS_ASKED = {"ticker_symbol": "BRKB", "limit": "200", "newer_than": "2026-11-20T14:30:00Z"}
 HTML = b"<html></html>"
 
 
@@ -57,12 +57,7 @@ def fetch(wire: Wire, kind: AnyKind = IV_RANK_KIND) -> FlowPage:
 @pytest.mark.parametrize(
     ("endpoint", "symbol", "path", "query"),
     [
-        (
-            "flow_alerts",
-            "BRK.B",
-            "/api/option-trades/flow-alerts",
-            {"ticker_symbol": "BRKB", "limit": "200", "newer_than": "2026-11-20T14:30:00Z"},
-        ),
+        ("flow_alerts", "BRK.B", "/api/option-trades/flow-alerts", ALERTS_ASKED),
         ("dark_pool", "AAPL", "/api/darkpool/AAPL", {"date": "2026-11-20", "limit": "500"}),
         ("market_tide", None, "/api/market/market-tide", {"date": "2026-11-20", "interval_5m": "true"}),
         ("greek_exposure", "AAPL", "/api/stock/AAPL/greek-exposure", {}),
@@ -292,27 +287,6 @@ def counted_today(place: Served, key: str = "sandbox") -> int:
     """Ask once more, as somebody else with this key would, and return what the source counted today."""
     answer = requests.get(place.url + PATH, headers={"Authorization": f"Bearer {key}"}, timeout=10)
     return int(answer.headers["x-uw-daily-req-count"])
-
-
-def test_every_flow_endpoint_answers_with_rows_and_a_quota(tmp_path: Path) -> None:
-    with limited(tmp_path, None, None) as place:
-        place.tick(to="close")
-        source = Client(place, None).source
-        for kind in map(kind_of, SHIPPED.unusual_whales.poll_s):
-            page = source.fetch(kind, None if kind.market_wide else "AAPL", DAY)
-            assert page.rows, kind.name
-            assert page.quota.used_today is not None
-
-
-def test_the_limits_really_refuse_with_the_headers_of_the_service(tmp_path: Path) -> None:
-    with limited(tmp_path, 120, 200) as place:
-        naive = [requests.get(place.url + PATH, headers={"Authorization": "Bearer x"}, timeout=10) for _ in range(121)]
-        assert [answer.status_code for answer in naive] == [200] * 120 + [429]
-        assert naive[-1].headers["x-uw-req-per-minute-remaining"] == "0"
-        assert (naive[-1].headers["x-uw-daily-req-count"], naive[-1].json()) == (
-            "120",
-            {"message": "too many requests"},
-        )
 
 
 def test_a_source_of_120_a_minute_never_refuses_and_every_process_counts_on(tmp_path: Path) -> None:

@@ -365,11 +365,6 @@ def test_check_finds_a_lost_fill_that_the_checkpoint_counts(books: SqliteLedger)
         books.file.check_pages()
 
 
-def test_totals_include_an_activity_dated_before_the_checkpoint(books: SqliteLedger) -> None:
-    books.apply_fills([replace(traded(MANY, 30, owner="flow"), origin=Origin.ACTIVITY, about="s1")], NOW)
-    agree(books)
-
-
 @pytest.mark.parametrize(
     "damage",
     [
