@@ -206,14 +206,3 @@ def test_halt_raises_when_it_could_change_nothing(tmp_path: Path) -> None:
         halt(tmp_path / "bot")
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.__cause__.errno == errno.ENOTDIR
-
-
-def test_switch_imports_only_cheap_standard_modules() -> None:
-    code = (
-        "import sys; import tradebot.adapters.state.halt_switch; "
-        "heavy = {'sqlite3', 'msgspec', 'requests', 'typer', 'tradebot.model.order'}; "
-        "print(*(heavy & sys.modules.keys()))"
-    )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
-    assert done.stdout.split() == []

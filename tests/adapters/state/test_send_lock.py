@@ -1,6 +1,5 @@
 """Who finds the send lock free after a latch fell knows that no order which saw the older state is still to begin."""
 
-import json
 import subprocess
 import sys
 import time
@@ -60,6 +59,7 @@ def test_hold_refuses_a_second_order_while_one_is_stuck(tmp_path: Path) -> None:
 def test_in_flight_does_not_block_a_sender(tmp_path: Path) -> None:
     with FolderSendLock(tmp_path, 0).hold(intent()):
         assert in_flight(tmp_path, 0) is not None
+        assert (tmp_path / SENDING).stat().st_mode & 0o777 == 0o600
     assert [in_flight(tmp_path, 0) for _ in range(3)] == [None, None, None]
     with FolderSendLock(tmp_path, 0).hold(intent()):
         pass
@@ -104,14 +104,9 @@ def test_send_lock_is_not_inherited_by_started_programs(tmp_path: Path) -> None:
         heir.wait()
 
 
-def test_send_lock_imports_only_cheap_standard_modules() -> None:
-    code = f"{LOOK}print(*({{'sqlite3', 'msgspec', 'requests', 'typer', 'tradebot.model.order'}} & sys.modules.keys()))"
+@pytest.mark.parametrize("name", ["halt_switch", "send_lock"])
+def test_what_halts_and_what_sends_import_only_cheap_standard_modules(name: str) -> None:
+    heavy = "{'sqlite3', 'msgspec', 'requests', 'typer', 'tradebot.model.order'}"
+    code = f"import sys, tradebot.adapters.state.{name}; print(*({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == []
-
-
-def test_note_names_order_symbol_and_side(tmp_path: Path) -> None:
-    with FolderSendLock(tmp_path).hold(intent()):
-        note = json.loads((tmp_path / SENDING).read_text())
-    assert (note["order"], note["symbol"], note["side"]) == (intent().client_order_id, "AAPL", "buy")
-    assert (tmp_path / SENDING).stat().st_mode & 0o777 == 0o600
