@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exchange.tests.flow_shapes import fields_of, path_of
+from exchange.tests.flow_shapes import SHAPES, path_of
 from exchange.tests.kit.app import SHARED, World, open_world
 from papervenue.flow.series import ENDPOINTS, FlowEndpoint
 from papervenue.market.spec import MarketSpec
@@ -63,7 +63,7 @@ def served(world: World, endpoint: FlowEndpoint) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.series)
 def test_every_row_has_the_fields_of_the_table_in_their_types(traded: World, endpoint: FlowEndpoint) -> None:
-    fields = fields_of(endpoint.series)
+    fields = SHAPES[endpoint.series]
     rows = served(traded, endpoint)
     assert rows
     for row in rows:
@@ -79,7 +79,7 @@ def test_the_table_is_that_of_the_documented_examples(endpoint: FlowEndpoint) ->
     if not example.exists():
         assert endpoint.series in ("risk-reversal", "top-net-impact", "fda-calendar")
         return
-    fields = fields_of(endpoint.series)
+    fields = SHAPES[endpoint.series]
     for row in rows_of(json.loads(example.read_text())):
         assert set(row) == set(fields)
         for field, value in row.items():
