@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from exchange.tests.kit.app import World, open_world
-from exchange.tests.kit.pit import HUNDRED, LATE, WHOLE, Pit, Story, bracket, buy, do, pair, sell
+from exchange.tests.kit.pit import LATE, WHOLE, Pit, Story, buy, do, pair, sell
 from papervenue.engine import unsolicited
 from papervenue.faults.apply_faults import account_at
-from papervenue.market.spec import NEXT_BAR, PAPER
+from papervenue.market.spec import PAPER
 from papervenue.refusal import Refusal
 
 
@@ -19,39 +19,6 @@ def sent(old: str, new: str, minute: str = "10") -> str:
 
 
 STORIES = {
-    "a replacement takes over what was filled when it takes effect": Story(
-        {"old": buy(limit=100.5)},
-        f"11 old partial_fill 3@100.01, {sent('old', 'new', '11')}, 12.5 old replaced, 12.5 new new",
-        {10: (100, 30)},
-        (
-            do.to(11),
-            do.replace("old", "new", qty=20, limit=99),
-            do.shows("new", filled_qty=0, filled_usd=0),
-            do.halt("AAA"),
-            do.to(13),
-            do.shows("new", status="partially_filled", filled_qty=3, filled_usd=3 * Decimal("100.01")),
-        ),
-        spec=LATE,
-    ),
-    "a leg that comes to the market while its replacement is in transit is replaced there": Story(
-        bracket(),
-        "10 new held, 11 entry fill 10@100.01, 11 profit new, 11 loss new, 11.5 loss replaced, 11.5 new new, "
-        "15 new fill 10@93.99, 15 profit canceled",
-        {14: (94, 10_000)},
-        (do.replace("loss", "new", stop=96), do.to(11), do.shows("loss", status="pending_replace")),
-        spec=LATE,
-    ),
-    "a second replacement waits until the first has arrived": Story(
-        bracket(limit=99),
-        "10 first held, 11.5 loss replaced",
-        {},
-        (
-            do.replace("loss", "first", stop=94),
-            do.refused("cannot replace order in pending_replace status", "replace", "loss", "second", stop=93),
-            do.refused("cannot replace order in pending_new status", "replace", "first", "second", stop=93),
-        ),
-        spec=LATE,
-    ),
     **{
         f"{name} that is being replaced refuses a cancel and goes on": Story(
             orders,
@@ -72,50 +39,12 @@ STORIES = {
             ("a pair", pair(), "target", 106, "13.5 new canceled, 13.5 stop canceled"),
         )
     },
-    "an exit that waits for its entry refuses a cancel while it is being replaced": Story(
-        bracket(limit=99),
-        "10 new held, 11.5 loss replaced, 11.5 new canceled, 11.5 entry canceled, 11.5 profit canceled",
-        {},
-        (
-            do.replace("loss", "new", stop=94),
-            do.refused("order pending replace", "cancel", "loss"),
-            do.cancel("new"),
-            do.shows("new", status="held"),
-            do.shows("loss", status="held"),
-        ),
-        spec=LATE,
-    ),
-    "a cancel behind a replacement that comes too late is rejected with it": Story(
-        {"old": buy(limit=101)},
-        f"{sent('old', 'new')}, 10 new pending_cancel, 11 old fill 10@100.01, 11.5 new rejected, "
-        "11.5 old order_replace_rejected, 11.5 new order_cancel_rejected",
-        {},
-        (do.replace("old", "new", limit=102), do.cancel("new"), do.to(12), do.shows("new", filled_qty=0)),
-        spec=LATE,
-    ),
     "a scripted fill of a replacement in transit waits until it has taken effect": Story(
         {"old": buy(limit=90)},
         f"{sent('old', 'new')}, 10 new pending_cancel",
         {},
         (do.replace("old", "new", limit=91), do.fate("new", "fill_on_cancel"), do.cancel("new")),
         until=10,
-        spec=LATE,
-    ),
-    "a replacement of a leg that is rejected leaves its group alone": Story(
-        pair(),
-        "11 stop pending_replace, 11 new pending_new, 11 new rejected, 11 stop order_replace_rejected, "
-        "12 target partial_fill 4@105.99, 12 stop restated",
-        {11: (106, 40)},
-        (
-            do.to(11),
-            do.replace("stop", "new", stop=96),
-            do.reject("new"),
-            do.shows("stop", status="new"),
-            do.to(12),
-            do.shows("stop", qty=6),
-        ),
-        until=12,
-        position=10,
         spec=LATE,
     ),
     "a replacement that expires in transit leaves the old order as it was": Story(
@@ -126,15 +55,6 @@ STORIES = {
         minute=389,
         spec=LATE,
     ),
-    "a stop that is elected while it is being replaced stays elected": Story(
-        {"old": sell(stop=95)},
-        f"{sent('old', 'new', '11')}, 12.5 old replaced, 12.5 new new, 14 new fill 8@99.99",
-        {11: (94, 0), 12: (96, 10_000)},
-        (do.replace("old", "new", qty=8), do.to(12.5), do.shows("new", elected=True)),
-        minute=11,
-        position=10,
-        spec=LATE,
-    ),
     "on paper a purchase elected while it is being replaced keeps its collar": Story(
         {"old": buy(stop=102)},
         f"{sent('old', 'new', '11')}, 12.5 old replaced, 12.5 new new, 14 new fill 8@104.01",
@@ -142,28 +62,6 @@ STORIES = {
         (do.replace("old", "new", qty=8), do.to(15), do.shows("new", type="stop_limit", limit=1_045_500)),
         minute=11,
         spec=WHOLE._replace(latency_s=90),
-    ),
-    "a trailing stop goes on from how far it has come when its replacement takes effect": Story(
-        {"old": sell(trail_price=5)},
-        f"{sent('old', 'new')}, 11.5 old replaced, 11.5 new new",
-        {10: ((100, 104, 100, 103), 1000), 11: (103, 1000), 12: (103, 1000)},
-        (
-            do.replace("old", "new", trail=Decimal(3)),
-            do.shows("new", hwm=HUNDRED),
-            do.to(12),
-            do.shows("new", hwm=1_040_000, stop=1_010_000),
-        ),
-        until=12,
-        position=10,
-        spec=LATE,
-    ),
-    "a replacement in transit goes with the shares that it asks for": Story(
-        {"old": sell(qty=5, limit=120)},
-        f"{sent('old', 'new')}, 10 new canceled, 10 old order_replace_rejected",
-        {},
-        (do.replace("old", "new", qty=10), do.journal(-3), do.claims(5)),
-        position=10,
-        spec=LATE,
     ),
     "an order that the venue cancels rejects the replacement in transit": Story(
         {"old": buy(limit=90)},
@@ -251,38 +149,6 @@ STORIES = {
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_orders_with_requests_in_transit_live_as_their_story_says(story: Story) -> None:
     assert story.play() == story.expected
-
-
-@pytest.mark.parametrize(
-    ("side", "change", "quantities"),
-    [
-        # Shares that are left times the price, of the old order and of the new one; the larger counts.
-        ("buy", {"qty": 19, "limit": 53}, [1010, 848, 689, 530]),
-        ("buy", {"limit": 105}, [1050, 735, 420, 105]),
-        ("buy", {"qty": 5, "limit": 100}, [1010, 707, 404, 101]),
-        ("sell", {"limit": 110}, [1100, 770, 440, 110]),
-        ("sell", {"qty": 15, "limit": 104}, [1560, 1248, 936, 624]),
-    ],
-)
-def test_the_larger_of_two_orders_is_held_as_the_old_one_fills(
-    side: str, change: dict[str, Any], quantities: list[int]
-) -> None:
-    pit = Pit(dict.fromkeys((10, 11, 12), (100, 30)), NEXT_BAR._replace(latency_s=290))
-    old = pit.order(side, 10, limit=101 if side == "buy" else 99)
-    new = pit.replace(old, **change)
-    seen = [pit.account.reserved]
-    for _ in quantities[1:]:
-        pit.pass_minutes(1)
-        seen.append(pit.account.reserved)
-    assert seen == quantities
-    pit.pass_minutes(1)
-    # From now on the new order can only be rejected.
-    assert (old.status, new.status) == ("filled", "pending_new")
-    assert not pit.account.reserved
-    pit.pass_minutes(1)
-    assert new.status == "rejected"
-    assert not new.filled_qty
-    assert not pit.account.reserved
 
 
 def test_canceling_all_orders_ends_a_chain_that_is_on_its_way(world: World) -> None:

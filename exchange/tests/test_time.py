@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from exchange.tests.kit.app import SPEC, World, folders_of, open_world
-from papervenue.clock import LATENCIES, Clock, latency_name, read_latency, read_pace
+from papervenue.clock import LATENCIES, Clock, latency_name, read_latency
 from papervenue.exchange import Exchange, open_exchange
 from papervenue.market.spec import PAPER
 from papervenue.times import DAY, MINUTE, SECOND, nanoseconds, parse_time, stamp
@@ -235,11 +235,6 @@ def test_invalid_pace_is_refused_and_changes_nothing(world: World, body: Any) ->
     assert (answer.status, answer.json["code"]) == (400, 40010000)
     assert world.get("/exchange/v1/clock")["pace"] == "step"
     assert kinds(world) == ["created"]
-
-
-@pytest.mark.parametrize("name", ["step", "real", "60x", "0.25x", "100000x"])
-def test_pace_is_shown_as_it_was_written(name: str) -> None:
-    assert read_pace(name).name == name
 
 
 STEPS = st.lists(
