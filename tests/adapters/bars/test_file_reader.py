@@ -13,11 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.tests.kit.price_files import DAILY_ONLY, Style, days, save, session_minutes
-from papervenue.market.bar_shapes import EPOCH, SHAPES, Shape
 from tests.kit.values import VENUE_DAY, us_sessions
 from tradebot.adapters.bars import file_reader
-from tradebot.adapters.bars.file_reader import FilesRead, ImportOptions, SymbolSource, read_files, recognize
+from tradebot.adapters.bars.file_reader import FilesRead, ImportOptions, read_files, recognize
 from tradebot.auditing.bar_findings import Flaw, RawBar, RawSeries
 from tradebot.auditing.bars import BarAudit, check
 from tradebot.errors import OperatorError
@@ -338,21 +336,6 @@ def test_published_file_is_read_whole_and_asks_only_what_it_cannot_show(name: st
         with pytest.raises(OperatorError, match=f"{name}, line [12]: nothing names the symbol") as asked:
             import_file(FOLDER / name, {})
         assert asked.value.hint.endswith(f"{name} --symbol SYMBOL")
-
-
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_file_in_each_shape_is_imported_as_the_same_bars(tmp_path: Path, shape: Shape) -> None:
-    daily = shape.name in DAILY_ONLY
-    style = Style(shape.zone or "Europe/Berlin", None, 10**6, shape.separator, shape.decimal)
-    path = save(tmp_path, shape, days() if daily else session_minutes(5), style, daily=daily)
-    named = {} if shape.name == "stooq" else NAMED
-    zone = {"zone": style.zone} if shape.forms[0] is not EPOCH else {}
-    stamp = {} if shape.stamp else {"stamp": "start"}
-    read = import_file(path, named | ({} if daily else zone | stamp))
-    assert read.of("AAPL") == [day(i) for i in range(10)] if daily else [minute(i, 1000 + i) for i in range(5)]
-    assert (read.files[0].shape, read.files[0].stamp) == (shape.name, None if daily else "start")
-    source = SymbolSource.COLUMN if shape.name == "stooq" else SymbolSource.OPTION
-    assert read.files[0].symbol_from is source
 
 
 @pytest.mark.parametrize(
