@@ -29,6 +29,7 @@ LASTING = st.sampled_from(["day", "gtc"])
 BEGINNINGS = st.sampled_from([-400, -10, 0, 1, 2, 5])
 SIDES = st.sampled_from([1, -1])
 CENTS = st.integers(-40, 40)
+WISH: Any = {"owner": OWNERS, "symbol": st.sampled_from(SYMBOLS), "side": SIDES}
 QUANTITIES = st.sampled_from(["1", "3", "5", "12", "40", "0.5", "2.123456789"])
 
 
@@ -86,9 +87,7 @@ class Trading(RuleBasedStateMachine):
     def tick(self, to_us: int) -> None:
         self.engine.tick(to_us)
 
-    @rule(
-        owner=OWNERS, symbol=st.sampled_from(SYMBOLS), side=SIDES, qty=QUANTITIES, lasts=TIMES, near=st.none() | CENTS
-    )
+    @rule(**WISH, qty=QUANTITIES, lasts=TIMES, near=st.none() | CENTS)
     def send(self, owner: str, symbol: str, side: int, qty: str, lasts: str, near: int | None) -> None:
         size = Decimal(qty)
         if size % 1:
@@ -96,21 +95,13 @@ class Trading(RuleBasedStateMachine):
         limit = None if near is None else self.last(symbol) + near * CENT
         self.submit(owner, OrderRequest(symbol, side, "market" if limit is None else "limit", lasts, size, None, limit))
 
-    @rule(owner=OWNERS, symbol=st.sampled_from(SYMBOLS), side=SIDES, qty=st.integers(1, 30), lasts=LASTING, near=CENTS)
+    @rule(**WISH, qty=st.integers(1, 30), lasts=LASTING, near=CENTS)
     def send_extended(self, owner: str, symbol: str, side: int, qty: int, lasts: str, near: int) -> None:
         limit = self.last(symbol) + near * CENT
         wish = OrderRequest(symbol, side, "limit", lasts, Decimal(qty), None, limit, extended_hours=True)
         self.submit(owner, wish)
 
-    @rule(
-        owner=OWNERS,
-        symbol=st.sampled_from(SYMBOLS),
-        side=SIDES,
-        qty=QUANTITIES,
-        lasts=LASTING,
-        away=st.integers(-1, 25),
-        beyond=st.none() | st.integers(-5, 20),
-    )
+    @rule(**WISH, qty=QUANTITIES, lasts=LASTING, away=st.integers(-1, 25), beyond=st.none() | st.integers(-5, 20))
     def send_stop(
         self, owner: str, symbol: str, side: int, qty: str, lasts: str, away: int, beyond: int | None
     ) -> None:
@@ -122,9 +113,7 @@ class Trading(RuleBasedStateMachine):
         self.submit(owner, OrderRequest(symbol, side, kind, lasts, size, None, limit, stop=stop))
 
     @rule(
-        owner=OWNERS,
-        symbol=st.sampled_from(SYMBOLS),
-        side=SIDES,
+        **WISH,
         qty=st.integers(1, 12),
         lasts=LASTING,
         cents=st.none() | st.integers(1, 30),
@@ -140,13 +129,7 @@ class Trading(RuleBasedStateMachine):
             wish = wish._replace(trail_price=cents * CENT)
         self.submit(owner, wish)
 
-    @rule(
-        owner=OWNERS,
-        symbol=st.sampled_from(SYMBOLS),
-        side=SIDES,
-        usd_wanted=st.sampled_from(["0.5", "25", "99.99"]),
-        near=st.none() | CENTS,
-    )
+    @rule(**WISH, usd_wanted=st.sampled_from(["0.5", "25", "99.99"]), near=st.none() | CENTS)
     def send_dollars(self, owner: str, symbol: str, side: int, usd_wanted: str, near: int | None) -> None:
         limit = None if near is None else self.last(symbol) + near * CENT
         kind = "market" if limit is None else "limit"
@@ -164,9 +147,7 @@ class Trading(RuleBasedStateMachine):
         self.submit(owner, OrderRequest(position.symbol, side, kind, "day", None, worth, limit))
 
     @rule(
-        owner=OWNERS,
-        symbol=st.sampled_from(SYMBOLS),
-        side=SIDES,
+        **WISH,
         qty=st.sampled_from(["1", "4", "9", "30"]),
         order_class=st.sampled_from(["bracket", "bracket", "oto profit", "oto loss"]),
         lasts=LASTING,

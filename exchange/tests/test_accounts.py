@@ -74,11 +74,6 @@ def test_a_key_is_shown_in_alpaca_s_headers_or_as_basic_or_bearer_authentication
     assert world.ask("GET", "/v2/account", headers=shown).json["account_number"].startswith("SBX")
 
 
-def test_order_with_an_unknown_key_never_becomes_a_command(world: World) -> None:
-    assert world.order("AAPL", "buy", 1, headers=keys("nobody")).status == 401
-    assert [event["event"] for event in world.events()] == ["created"]
-
-
 def test_accounts_trade_independently(world: World) -> None:
     alice = open_account(world, cash=5000)
     world.tick(to="open")
@@ -99,21 +94,6 @@ def test_accounts_trade_independently(world: World) -> None:
         ("main", "sandbox", 1, 1),
         ("alice", "alice", 1, 1),
     ]
-
-
-def test_one_account_cannot_see_or_touch_an_order_of_another(world: World) -> None:
-    open_account(world)
-    order = world.order("AAPL", "buy", 1, limit_price="1.00", time_in_force="gtc").json
-    path, other = f"/v2/orders/{order['id']}", keys("alice")
-    assert world.ask("GET", path, headers=other).status == 404
-    assert world.ask("DELETE", path, headers=other).status == 404
-    assert world.ask("PATCH", path, {"limit_price": "2"}, headers=other).status == 404
-    assert world.ask("GET", "/v2/orders", headers=other).json == []
-
-
-def test_new_account_has_the_main_account_s_cash_by_default(world: World) -> None:
-    assert open_account(world)["cash"] == "100000"
-    assert open_account(world, "bob", cash="0.01")["cash"] == "0.01"
 
 
 def test_account_is_opened_only_once_and_their_number_is_limited(world: World) -> None:
@@ -148,14 +128,6 @@ def test_reset_with_cash_uses_it_for_later_resets_too(world: World) -> None:
     assert world.ask("POST", "/exchange/v1/reset", {"account": "alice"}).json["cash"] == "500"
     assert world.ask("POST", "/exchange/v1/reset", {"account": "alice", "cash": 750}).json["cash"] == "750"
     assert world.ask("POST", "/exchange/v1/reset", {"account": "alice"}).json["cash"] == "750"
-
-
-def test_the_status_shows_time_accounts_and_market(world: World) -> None:
-    open_account(world, cash=5000)
-    status = world.get("/exchange/v1/status")
-    assert (status["pace"], status["is_open"], status["log_lines"]) == ("step", False, 2)
-    assert [(row["name"], row["equity"]) for row in status["accounts"]] == [("main", "100000"), ("alice", "5000")]
-    assert status["market"]["fill"]["model"] == "next-bar"
 
 
 def test_flow_api_refuses_an_empty_key_and_control_needs_none(world: World) -> None:

@@ -102,17 +102,6 @@ def test_fully_adjusted_bars_move_as_without_any_action(
         assert abs(ours.close - theirs.close * scale) <= Fraction(3 * CENT, 2) * max(Fraction(1), scale)
 
 
-def test_adjusting_for_dividends_leaves_volume_and_splits_alone(calendar: Calendar) -> None:
-    market = market_of(calendar, split(calendar, 1, 2, 1), dividend(calendar, 2, "5"))
-    raw = list(market.day("AAPL", 0).bars)
-    (bar, *_) = market.adjust_bars("AAPL", raw, ("dividend",), calendar.last_close_us)
-    close = market.close_of("AAPL", 1)
-    assert close is not None
-    assert bar.volume == raw[0].volume
-    assert abs(bar.close - raw[0].close * Fraction(close - 5 * UNITS, close)) <= 100
-    assert market.adjust_bars("AAPL", raw, ("split",), calendar.market[0].close_us) == raw
-
-
 def test_late_announced_split_shows_in_sessions_that_were_already_read(calendar: Calendar) -> None:
     market, action = market_of(calendar), split(calendar, 2, 2, 1)
     seen = [list(every_bar(market)), market.adjust_bars("AAPL", list(every_bar(market)), ("split",), action.at_us)]
@@ -120,15 +109,6 @@ def test_late_announced_split_shows_in_sessions_that_were_already_read(calendar:
     told_before = market_of(calendar, action)
     assert list(every_bar(market)) == list(every_bar(told_before)) != seen[0]
     assert market.price("AAPL", action.at_us) == told_before.price("AAPL", action.at_us)
-
-
-def test_the_price_falls_by_the_dividend_on_the_ex_date(calendar: Calendar) -> None:
-    plain, paying = market_of(calendar), market_of(calendar, dividend(calendar, 2, "9"))
-    close = plain.close_of("AAPL", 1)
-    assert close is not None
-    factor = Fraction(close - 9 * UNITS, close)
-    for before, after in zip(plain.day("AAPL", 2).bars, paying.day("AAPL", 2).bars, strict=True):
-        assert abs(after.open - before.open * factor) <= CENT / 2
 
 
 def test_price_before_the_first_trade_after_a_split_is_in_new_shares(calendar: Calendar) -> None:

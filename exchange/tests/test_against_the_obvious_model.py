@@ -278,6 +278,5 @@ def test_random_commands_keep_the_laws_and_agree_with_the_model(machine: type[Tr
     profile = settings()
     examples = int(profile.max_examples * sized(min(share, 1) * IN_THE_SAMPLE, share))
     run_state_machine_as_test(
-        machine,
-        settings=settings(profile, max_examples=examples, stateful_step_count=40, database=None),
+        machine, settings=settings(profile, max_examples=examples, stateful_step_count=40, database=None)
     )

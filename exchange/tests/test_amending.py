@@ -61,20 +61,6 @@ STORIES = {
             ("price and shares", {"qty": Decimal(4), "price": 990_000}, "4@99.00", 99, 99_604, "canceled"),
         )
     },
-    "a busted sale brings the shares back at what they had cost": Story(
-        FILLED,
-        "10 a fill 10@100.01, 12 b pending_new, 12 b new, 12 b fill 10@120.01, 12 c pending_new, 12 c new, "
-        "12 c fill 15@119.99, 12 c trade_bust 15@119.99",
-        {10: (100, 10_000), 11: (120, 10_000)},
-        (
-            do.to(12),
-            do.order("b", **buy()),
-            do.order("c", **sell(qty=15)),
-            do.amend("c"),
-            do.holds(20, "110.01", cash="97799.8"),
-        ),
-        spec=WHOLE,
-    ),
     "a busted purchase whose shares were sold since leaves the account short": Story(
         FILLED | {"b": sell()},
         "10 a fill 10@100.01, 10 b fill 10@99.99, 10 a trade_bust 10@100.01",
@@ -127,11 +113,7 @@ STORIES = {
         spec=WHOLE,
     ),
     "an execution before shares came without an order stands": Story(
-        FILLED,
-        "10 a fill 10@100.01",
-        {},
-        (do.journal(5), do.refused("it is too late", "amend", "a")),
-        spec=WHOLE,
+        FILLED, "10 a fill 10@100.01", {}, (do.journal(5), do.refused("it is too late", "amend", "a")), spec=WHOLE
     ),
     "shares of yesterday that were never bought were not held overnight": Story(
         FILLED | {"b": buy(qty=4)},

@@ -28,7 +28,7 @@ from papervenue.market.bar_shapes import EPOCH, ISO, MARKS, SHAPES, Shape, symbo
 from papervenue.market.bars import UNITS as UNITS_OF_PRICE
 from papervenue.market.daily_file import read_daily
 from papervenue.market.minute_rows import bar_of
-from papervenue.market.spec import AS_FOUND, MarketError, MarketSpec, Reading
+from papervenue.market.spec import MarketError, Reading
 from papervenue.times import from_datetime, to_datetime
 
 ZONES = ("America/New_York", "UTC", "Europe/Berlin", "Asia/Kolkata", "America/Los_Angeles", "Australia/Lord_Howe")
@@ -265,16 +265,6 @@ def test_dividends_are_never_dropped_from_a_file_in_another_shape(tmp_path: Path
     path = written(tmp_path / "a.csv", names, "13.11.2026;AAPL;1,5;1,5;1,5;1,5;7;0,2")
     with pytest.raises(MarketError, match="dividends can't be read in the shape excel-de"):
         read_daily(path)
-
-
-def test_market_keeps_how_its_file_is_read_and_others_keep_their_identity() -> None:
-    spec = MarketSpec(start=date(2026, 11, 13), source="csv", path="a.csv", bar_stamp="start")
-    assert "reading" not in spec.to_fields()
-    read = MarketSpec(
-        start=date(2026, 11, 13), source="csv", path="a.csv", bar_stamp="start", reading=Reading(zone="UTC")
-    )
-    assert MarketSpec.from_json(read.to_json()).reading == Reading(zone="UTC")
-    assert MarketSpec.from_json(spec.to_json()).reading == AS_FOUND
 
 
 def test_local_time_that_clocks_repeat_is_a_bad_row_in_any_zone(tmp_path: Path) -> None:

@@ -16,11 +16,7 @@ from papervenue.server import flow_source
 
 LIVE = SHARED / "uw" / "live"
 PRINT = {"ticker": "AAPL", "executed_at": "2025-12-26T15:00:00Z", "size": 5, "volume": 9, "premium": "1.5"}
-CAPTURE = {
-    "endpoint": "/api/darkpool/AAPL",
-    "captured_at": "2025-12-27T00:00:00",
-    "response": {"data": [PRINT]},
-}
+CAPTURE = {"endpoint": "/api/darkpool/AAPL", "captured_at": "2025-12-27T00:00:00", "response": {"data": [PRINT]}}
 
 
 def spec_of(folder: Path) -> MarketSpec:

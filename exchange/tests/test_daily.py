@@ -3,6 +3,7 @@
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from exchange.tests.kit.app import World, open_world
 from papervenue.creation import market_remarks, recorded_source, recorded_span
 from papervenue.market.bars import Bar, Market
 from papervenue.market.daily_file import is_daily
-from papervenue.market.spec import DayPrices, MarketError, MarketSpec, Prices
+from papervenue.market.spec import MarketError, MarketSpec
 from papervenue.market_loader import open_market
 from papervenue.process import create
 from papervenue.state import DAYS_FILE, read_market
@@ -27,27 +28,11 @@ ROWS = """\
 """Adjusted: a dividend of 1 (2 in shares of its day) on March 3rd, and a split of 2 for 1 on the 4th."""
 
 
-def spec_of(
-    folder: Path,
-    rows: str = ROWS,
-    header: str = HEADER,
-    *,
-    sessions: int = 3,
-    symbols: tuple[str, ...] = (),
-    prices: Prices = "raw",
-    day_prices: DayPrices = "open-and-close",
-) -> MarketSpec:
+def spec_of(folder: Path, rows: str = ROWS, header: str = HEADER, **more: Any) -> MarketSpec:
     path = folder / "days.csv"
     path.write_text(f"{header}\n{rows}")
-    return MarketSpec(
-        source="daily",
-        path=str(path),
-        start=date(2025, 3, 3),
-        sessions=sessions,
-        symbols=symbols,
-        prices=prices,
-        day_prices=day_prices,
-    )
+    usual: dict[str, Any] = {"sessions": 3, "symbols": ()}
+    return MarketSpec(source="daily", path=str(path), start=date(2025, 3, 3), **usual | more)
 
 
 def market_without_file(folder: Path, spec: MarketSpec) -> Market:
@@ -195,12 +180,6 @@ def test_recorded_source_and_span_follow_the_columns_and_the_start(tmp_path: Pat
     assert "daily" in refused.value.hint
 
 
-def test_specification_has_daily_settings_only_for_daily_bars(tmp_path: Path) -> None:
-    assert "day_prices" not in MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3)).to_json()
-    spec = spec_of(tmp_path, day_prices="close")
-    assert MarketSpec.from_json(spec.to_json()) == spec
-
-
 def test_open_names_a_damaged_file_of_daily_bars(tmp_path: Path) -> None:
     create(tmp_path / "state", spec_of(tmp_path))
     (tmp_path / "state" / DAYS_FILE).write_text('["AAPL"\n')
@@ -215,10 +194,7 @@ def test_raw_daily_bars_take_their_actions_from_the_file_beside_them(tmp_path: P
     (tmp_path / "days.actions.csv").write_text("type,symbol,date,rate,new_rate,old_rate,payable_date\n" + lines)
     market = market_without_file(tmp_path, spec)
     actions = [(one.kind, one.rate, one.payable_date) for one in market.actions]
-    assert actions == [
-        ("cash_dividend", Decimal("1.5"), "2025-03-10"),
-        ("forward_split", Decimal(0), "2025-03-03"),
-    ]
+    assert actions == [("cash_dividend", Decimal("1.5"), "2025-03-10"), ("forward_split", Decimal(0), "2025-03-03")]
     assert market.close_before("AAPL", 0) == 100_0000
 
 

@@ -43,14 +43,6 @@ def test_a_split_is_undone_in_prices_and_volume(new_folder: Callable[[], Path], 
     assert week["l"] == min(adjusted["l"], after["l"])
 
 
-def test_intraday_bars_are_adjusted_from_the_first_trade_of_the_day(new_folder: Callable[[], Path]) -> None:
-    world = acted(new_folder(), type="forward_split", symbol="AAPL", new_rate=10, old_rate=1)
-    raw, split = days(world, timeframe="1Min"), days(world, timeframe="1Min", adjustment="split")
-    assert [bar["t"] for bar in raw] == [bar["t"] for bar in split]
-    changed = {bar["t"][:10]: bar != other for bar, other in zip(raw, split, strict=True) if bar["t"][11:13] != "00"}
-    assert changed == {"2025-03-03": True, "2025-03-04": False}
-
-
 def test_a_dividend_lowers_earlier_prices_and_leaves_volume(new_folder: Callable[[], Path]) -> None:
     world = acted(new_folder(), type="cash_dividend", symbol="AAPL", rate="2.5")
     (before, after), (adjusted, same) = days(world), days(world, adjustment="dividend")

@@ -11,6 +11,7 @@ from papervenue.market.spec import MarketSpec
 from papervenue.process import create
 
 BARS = "/v2/stocks/bars?symbols=AAPL&start=2025-01-01&timeframe="
+WEEKS = ("01-13T05", "01-20T05", "01-27T05", "02-03T05", "02-10T05", "02-17T05", "02-24T05", "03-03T05")
 
 
 @pytest.fixture(scope="module")
@@ -29,24 +30,7 @@ def bars(world: World, timeframe: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("timeframe", "stamps"),
     [
-        (
-            "1Week",
-            [
-                "01-06T05",
-                "01-13T05",
-                "01-20T05",
-                "01-27T05",
-                "02-03T05",
-                "02-10T05",
-                "02-17T05",
-                "02-24T05",
-                "03-03T05",
-                "03-10T04",
-                "03-17T04",
-                "03-24T04",
-                "03-31T04",
-            ],
-        ),
+        ("1Week", ["01-06T05", *WEEKS, "03-10T04", "03-17T04", "03-24T04", "03-31T04"]),
         ("1Month", ["01-01T05", "02-01T05", "03-01T05", "04-01T04"]),
         ("3M", ["01-01T05", "04-01T04"]),
         ("12Month", ["01-01T05"]),

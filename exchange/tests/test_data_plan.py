@@ -1,12 +1,11 @@
 """The free data plan: the consolidated feed is a quarter of an hour late, and everything else is as it was."""
 
 from datetime import date
-from typing import Any
 
 import pytest
 
 from exchange.tests.kit.app import World, open_world
-from papervenue.market.spec import MarketError, MarketSpec
+from papervenue.market.spec import MarketSpec
 from papervenue.process import create
 
 NOW, BEFORE = "2025-03-03T18:00:00Z", "2025-03-03T17:45:00Z"
@@ -59,9 +58,3 @@ def test_a_paid_plan_has_sip_as_it_happens(world: World) -> None:
     world.tick(to=NOW)
     assert times(world)[-1] == times(world, f"&feed=sip&end={NOW}")[-1] == "2025-03-03T17:59:00Z"
     assert world.get("/v2/stocks/AAPL/trades/latest")["trade"]["x"] == "Q"
-
-
-def test_there_is_no_third_plan() -> None:
-    third: Any = "golden"
-    with pytest.raises(MarketError, match="unknown data plan 'golden'"):
-        MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3), data_plan=third)

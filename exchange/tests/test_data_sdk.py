@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alpaca.common.enums import Sort, SupportedCurrencies
 from alpaca.common.exceptions import APIError
-from alpaca.data.enums import Adjustment, CorporateActionsType, DataFeed, MarketType, MostActivesBy
+from alpaca.data.enums import CorporateActionsType, DataFeed, MarketType, MostActivesBy
 from alpaca.data.historical import CryptoHistoricalDataClient, NewsClient, OptionHistoricalDataClient
 from alpaca.data.historical.corporate_actions import CorporateActionsClient
 from alpaca.data.historical.screener import ScreenerClient
@@ -70,15 +69,6 @@ def test_bars_of_every_timeframe(server: Served, timeframe: TimeFrame, count: in
     bars = client(server, StockHistoricalDataClient).get_stock_bars(request)
     assert {symbol: len(rows) for symbol, rows in bars.data.items()} == dict.fromkeys(SYMBOLS, count)
     assert all(bar.low <= bar.vwap <= bar.high and bar.trade_count for rows in bars.data.values() for bar in rows)
-
-
-@pytest.mark.parametrize("adjustment", list(Adjustment))
-def test_bars_of_every_adjustment(server: Served, adjustment: Adjustment) -> None:
-    request = StockBarsRequest(
-        symbol_or_symbols="AAPL", timeframe=TimeFrame.Day, start=START.date(), adjustment=adjustment,
-        asof="2025-03-03", currency=SupportedCurrencies.USD, sort=Sort.DESC, limit=5,
-    )  # fmt: skip
-    assert len(client(server, StockHistoricalDataClient).get_stock_bars(request).data["AAPL"]) == 1
 
 
 def test_trades_and_quotes_of_the_past_are_read_page_by_page(server: Served) -> None:

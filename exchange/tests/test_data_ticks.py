@@ -23,23 +23,15 @@ def bars(draw: st.DrawFn, fewest_shares: int = 0) -> Bar:
 
 @given(bar=bars())
 @settings(max_examples=100)
-def test_the_trades_of_a_bar_give_it_back(bar: Bar) -> None:
+def test_the_trades_of_a_bar_give_it_back_each_at_its_own_time_under_its_own_number(bar: Bar) -> None:
     trade_list = trades(bar)
-    prices = [trade.price for trade in trade_list]
+    prices, times = [trade.price for trade in trade_list], [trade.at_us for trade in trade_list]
     assert Bar(START, prices[0], max(prices), min(prices), prices[-1], sum(t.size for t in trade_list)) == bar
     assert len(trade_list) == trade_count(bar)
     assert sum(trade.price * trade.size for trade in trade_list) == turnover(bar)
-
-
-@given(bar=bars())
-@settings(max_examples=100)
-def test_trades_are_within_their_minute_each_at_its_own_time_under_its_own_number(bar: Bar) -> None:
-    times = [trade.at_us for trade in trades(bar)]
     assert times == sorted(set(times))
-    assert times[0] > bar.start_us
-    assert times[-1] < bar.end_us
-    following = trades(bar._replace(start_us=bar.end_us))
-    numbers = [trade.number for trade in (*trades(bar), *following)]
+    assert bar.start_us < times[0] <= times[-1] < bar.end_us
+    numbers = [trade.number for trade in (*trade_list, *trades(bar._replace(start_us=bar.end_us)))]
     assert numbers == sorted(set(numbers))
 
 
@@ -72,15 +64,11 @@ def test_running_totals_are_the_sums_over_the_bars(minute_bars: list[Bar]) -> No
 
 
 @given(bar=bars())
-def test_the_last_trade_alone_is_the_last_of_all(bar: Bar) -> None:
-    assert last_trade(bar) == trades(bar)[-1]
-
-
-@given(bar=bars())
-def test_the_last_quote_alone_is_the_last_of_all(bar: Bar) -> None:
+def test_the_last_trade_and_the_last_quote_alone_are_the_last_of_all(bar: Bar) -> None:
     def around(price: int) -> tuple[int, int]:
         return bid(price), ask(price)
 
+    assert last_trade(bar) == trades(bar)[-1]
     assert last_quote(bar, around) == quotes(bar, around)[-1]
 
 

@@ -220,7 +220,11 @@ def test_snapshot_is_not_used_with_another_version_of_a_face(installed: Path, tm
 
 @pytest.mark.parametrize(
     ("faces", "message"),
-    [(("nobody",), "no API 'nobody' is installed"), (("lean", "foreign"), "has the dialect alpaca")],
+    [
+        (("nobody",), "no API 'nobody' is installed"),
+        (("lean", "foreign"), "has the dialect alpaca"),
+        (("alpaca",), "the API alpaca has the dialect alpaca, not plain"),
+    ],
 )
 def test_face_that_is_missing_or_speaks_another_dialect_is_refused(
     tmp_path: Path, faces: tuple[str, ...], message: str
@@ -228,11 +232,6 @@ def test_face_that_is_missing_or_speaks_another_dialect_is_refused(
     with pytest.raises(MarketError, match=message):
         create(tmp_path / "exchange", replace(SPEC, venue=replace(VENUE, faces=faces)))
     assert not (tmp_path / "exchange" / "market.json").exists()
-
-
-def test_face_of_shares_does_not_serve_a_plain_venue(tmp_path: Path) -> None:
-    with pytest.raises(MarketError, match="the API alpaca has the dialect alpaca, not plain"):
-        create(tmp_path, replace(SPEC, venue=replace(VENUE, faces=("alpaca",))))
 
 
 @pytest.mark.usefixtures("new_interpreters")

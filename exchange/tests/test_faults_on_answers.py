@@ -216,7 +216,7 @@ def test_stale_account_is_shown_as_it_was_and_is_as_it_is(venue: World) -> None:
     venue.arm({"stale_account": "5m"}, request="any trading")
     orders, (position,), activities, account = (venue.get(path) for path in paths)
     assert [(row["client_order_id"], row["status"]) for row in orders] == [
-        *(("sold", "new"), ("resting", "new"), ("held", "filled")),
+        *(("sold", "new"), ("resting", "new"), ("held", "filled"))
     ]
     assert orders == before[0]
     assert (position["qty"], activities, account["cash"]) == ("10", before[2], cash)

@@ -67,11 +67,7 @@ def test_duplicate_rows_are_the_same_rows(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "target", "expected"),
-    [
-        ("null_field", PRINTS, lambda old: None),
-        ("retyped_field", PRINTS, float),
-    ],
+    ("what", "target", "expected"), [("null_field", PRINTS, lambda old: None), ("retyped_field", PRINTS, float)]
 )
 def test_a_fields_value_changes_in_a_share_of_the_rows(
     world: World, what: str, target: str, expected: Callable[[str], object]
@@ -180,11 +176,3 @@ def test_an_answer_without_rows_stays_as_it_is(world: World) -> None:
         assert world.get("/api/darkpool/NONE") == {"data": []}
         assert world.ask("GET", "/api/darkpool/MSFT12").status == 422
         world.clear_rules()
-
-
-def test_the_ready_made_script_makes_the_troubles_it_names(new_folder: Callable[[], Path]) -> None:
-    world = open_world(new_folder(), to="2025-03-03T17:00:00Z")
-    assert world.ask("POST", FAULTS, b"drifting-flow").status == 200
-    assert {"QZQZ", "AAPL"} <= {row["ticker"] for row in rows(world, ALERTS)}
-    assert {type(row["premium"]) for row in rows(world, PRINTS)} == {str, float}
-    assert rows(world, TIDE)[-1]["timestamp"] <= "2025-03-03T12:00:00-05:00"

@@ -96,17 +96,6 @@ def test_a_word_of_an_event_is_unknown_and_a_field_is_missing(server: Served) ->
     assert server.get("/v2/orders")[0]["client_order_id"] == "one"
 
 
-def test_market_data_go_mute_by_symbol_and_channel(server: Served) -> None:
-    arm(server, {"when": {"stream": "market_data", "symbol": "AAPL", "event": "bars"}, "what": "mute_stream"})
-    with server.connect("/v2/sip") as client:
-        client.get()
-        client.ask(LOGIN)
-        client.ask({"action": "subscribe", "bars": ["AAPL", "SPY"], "dailyBars": ["AAPL"]})
-        server.tick(seconds=60)
-        points = [point for _ in range(1) for point in client.get()]
-    assert [(point["T"], point["S"]) for point in points if point["T"] == "b"] == [("b", "SPY")]
-
-
 def minutes(client: Client, count: int) -> list[str]:
     """Return the minutes of so many bars, in the order in which they come."""
     minutes: list[str] = []

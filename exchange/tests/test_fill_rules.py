@@ -1,7 +1,6 @@
 """The fill models beside next-bar and paper, and slippage, by hand and as laws."""
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,18 +11,10 @@ from exchange.tests.kit.pit import Pit
 from exchange.tests.test_matching import PRICES, bars, order
 from papervenue.engine.matching import FillModel, buy_stop_collar, stop_price
 from papervenue.market.bars import Bar
-from papervenue.market.spec import CLOSE, MODELS, NEXT_BAR, NEXT_OPEN, OPTIMISM, PAPER, SPECS
+from papervenue.market.spec import CLOSE, MODELS, NEXT_BAR, NEXT_OPEN, PAPER, SPECS
 
 SIDES = st.sampled_from([1, -1])
 FIVE = Decimal(5)
-
-
-def test_each_model_says_what_is_optimistic_about_it() -> None:
-    assert set(OPTIMISM) == set(SPECS) == set(MODELS)
-    assert all(SPECS[model].model == model for model in MODELS)
-    assert len(set(OPTIMISM.values())) == len(MODELS)
-    page = (Path(__file__).parents[2] / "docs" / "EXCHANGE.md").read_text()
-    assert [model for model, said in OPTIMISM.items() if f"| `{model}` | {said} |" not in page] == []
 
 
 @pytest.mark.parametrize(

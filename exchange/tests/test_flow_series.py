@@ -2,17 +2,15 @@
 
 import json
 import re
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
-from exchange.tests.flow_shapes import fields_of, path_of
+from exchange.tests.flow_shapes import SHAPES, path_of
 from exchange.tests.kit.app import SHARED, World, open_world
 from papervenue.flow.series import ENDPOINTS, FlowEndpoint
-from papervenue.market.profiles import SECTORS
 from papervenue.market.spec import MarketSpec
 from papervenue.process import create
 
@@ -65,7 +63,7 @@ def served(world: World, endpoint: FlowEndpoint) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.series)
 def test_every_row_has_the_fields_of_the_table_in_their_types(traded: World, endpoint: FlowEndpoint) -> None:
-    fields = fields_of(endpoint.series)
+    fields = SHAPES[endpoint.series]
     rows = served(traded, endpoint)
     assert rows
     for row in rows:
@@ -81,7 +79,7 @@ def test_the_table_is_that_of_the_documented_examples(endpoint: FlowEndpoint) ->
     if not example.exists():
         assert endpoint.series in ("risk-reversal", "top-net-impact", "fda-calendar")
         return
-    fields = fields_of(endpoint.series)
+    fields = SHAPES[endpoint.series]
     for row in rows_of(json.loads(example.read_text())):
         assert set(row) == set(fields)
         for field, value in row.items():
@@ -127,44 +125,6 @@ def test_net_impact_ranks_what_the_ticks_add_up_to(traded: World) -> None:
         assert row["net_premium"] == net
     assert len(traded.get("/api/market/top-net-impact?limit=2")["data"]) <= 2
     assert {row["ticker"] for row in traded.get("/api/market/top-net-impact?issue_types[]=ETF")["data"]} <= {"SPY"}
-
-
-def test_tides_of_sectors_and_funds_add_up_to_the_market_s(traded: World) -> None:
-    """What the sectors don't explain is the funds' alerts and their share of the noise, which has its direction."""
-    market = traded.get("/api/market/market-tide?interval_5m=false")["data"]
-    sectors = [traded.get(f"/api/market/{quote(sector)}/sector-tide")["data"] for sector in SECTORS]
-    assert {len(rows) for rows in sectors} == {len(market)}
-    alerts = traded.get("/api/option-trades/flow-alerts?ticker_symbol=SPY&limit=200")["data"]
-    for index in (5, len(market) // 2, len(market) - 1):
-        stamp = market[index]["timestamp"]
-        assert {rows[index]["timestamp"] for rows in sectors} == {stamp}
-        noise = noise_of(traded, index)
-        for side in ("call", "put"):
-            field = f"net_{side}_premium"
-            explained = sum(float(rows[index][field]) for rows in sectors) + net_of(alerts, side, stamp)
-            rest = float(market[index][field]) - explained
-            assert abs(rest) < abs(noise[side])
-            assert rest * noise[side] > 0
-
-
-def net_of(alerts: list[Any], side: str, stamp: str) -> int:
-    """Return what the session's alerts up to a moment bought less what they sold, in USD."""
-    known = [
-        alert
-        for alert in alerts
-        if alert["type"] == side and alert["created_at"] >= SESSION
-        if datetime.fromisoformat(alert["created_at"]) <= datetime.fromisoformat(stamp)
-    ]
-    return sum(int(alert["total_ask_side_prem"]) - int(alert["total_bid_side_prem"]) for alert in known)
-
-
-def noise_of(world: World, index: int) -> dict[str, float]:
-    """Return the market's tide at a minute without the alerts of all symbols."""
-    row = world.get("/api/market/market-tide?interval_5m=false")["data"][index]
-    alerts = world.get("/api/option-trades/flow-alerts?limit=200")["data"]
-    return {
-        side: float(row[f"net_{side}_premium"]) - net_of(alerts, side, row["timestamp"]) for side in ("call", "put")
-    }
 
 
 def test_earnings_dates_agree_in_reports_alerts_screener_and_info(traded: World) -> None:
@@ -285,16 +245,6 @@ def test_implied_volatility_agrees_in_all_series(traded: World) -> None:
     assert [row["dte"] for row in term] == sorted(row["dte"] for row in term)
 
 
-def test_spot_exposure_follows_the_greeks_and_the_price_by_minute(traded: World) -> None:
-    greeks = traded.get("/api/stock/AAPL/greek-exposure")["data"][-1]
-    spot = traded.get("/api/stock/AAPL/spot-exposures")["data"]
-    gamma = float(greeks["call_gamma"]) + float(greeks["put_gamma"])
-    assert all(float(row["gamma_per_one_percent_move_oi"]) * gamma > 0 for row in spot)
-    assert spot[-1]["time"] == f"{SESSION}T19:30:00Z"
-    price = float(spot[-1]["price"])
-    assert float(spot[-1]["gamma_per_one_percent_move_oi"]) == pytest.approx(gamma * price * price / 100, abs=1)
-
-
 @pytest.mark.parametrize(
     "target",
     [
@@ -345,14 +295,6 @@ def test_unlisted_ticker_has_no_rows_in_any_series(traded: World) -> None:
     for endpoint in ENDPOINTS:
         if "{ticker}" in endpoint.path:
             assert traded.get(path_of(endpoint, "NONE")) == {"data": []}
-
-
-def test_average_volumes_are_those_of_the_days_before(traded: World) -> None:
-    days = traded.get("/api/stock/UNH/options-volume?limit=31")["data"]
-    before = [row["call_volume"] for row in days[1:]]
-    for count in (3, 7, 30):
-        expected = sum(before[:count]) / count
-        assert float(days[0][f"avg_{count}_day_call_volume"]) == pytest.approx(expected)
 
 
 def test_net_premium_does_not_predict_the_next_day_without_edge(tmp_path: Path) -> None:

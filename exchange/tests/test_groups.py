@@ -8,21 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.tests.kit.app import World
-from exchange.tests.kit.pit import (
-    DAYS,
-    LATE,
-    OPEN,
-    WHOLE,
-    Pit,
-    Story,
-    bracket,
-    buy,
-    do,
-    pair,
-    protect,
-    sell,
-)
+from exchange.tests.kit.pit import DAYS, OPEN, WHOLE, Pit, Story, bracket, buy, do, pair, protect, sell
 from papervenue.engine.orders import Fill, Policy
 from papervenue.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT
 from papervenue.market.spec import NEXT_BAR
@@ -30,8 +16,6 @@ from papervenue.refusal import Refusal
 from papervenue.times import MINUTE, SECOND, at_new_york
 
 ENTERED = "11 entry fill 10@100.01, 11 profit new, 11 loss new, "
-APART = r"take_profit\.limit_price must be > stop_loss\.stop_price"
-ABOVE_BASE = r"take_profit\.limit_price must be >= base_price \+ 0\.01"
 BELOW_BASE = r"stop_loss\.stop_price must be <= base_price - 0\.01"
 ONLY_PRICES = "only limit_price and stop_price of oco orders"
 SPLIT = do.announce(FORWARD_SPLIT, new_rate=Decimal(2), old_rate=Decimal(1))
@@ -63,39 +47,6 @@ STORIES = {
     "the fill of the profit cancels the loss": Story(
         bracket(), ENTERED + "13 profit fill 10@105.00, 13 loss canceled", {12: ((100, 106, 100, 106), 10_000)}
     ),
-    "the fill of the loss cancels the profit": Story(
-        bracket(), ENTERED + "13 loss fill 10@94.99, 13 profit canceled", {12: ((100, 100, 94, 94), 10_000)}
-    ),
-    "the loss fills first in a bar that reaches both exits": Story(
-        bracket(), ENTERED + "13 loss fill 10@94.99, 13 profit canceled", {12: ((100, 106, 94, 94), 10_000)}
-    ),
-    "a partly filled profit leaves the loss with the rest": Story(
-        bracket(),
-        ENTERED + "13 profit partial_fill 4@105.99, 13 loss restated, 14 loss fill 6@93.99, 14 profit canceled",
-        {12: (106, 40), 13: (94, 10_000)},
-        (do.to(13), do.shows("loss", qty=6), do.claims(6)),
-    ),
-    **{
-        f"canceling the {one} of a waiting bracket cancels all of it": Story(
-            bracket(limit=99), f"10 {one} canceled, 10 {other} canceled, 10 {last} canceled", {}, (do.cancel(one),)
-        )
-        for one, other, last in (("entry", "profit", "loss"), ("profit", "entry", "loss"), ("loss", "entry", "profit"))
-    },
-    "canceling one exit cancels the other and leaves the position": Story(
-        bracket(), ENTERED + "11 loss canceled, 11 profit canceled", {}, (do.to(11), do.cancel("loss"))
-    ),
-    "the exits of a day bracket expire at the close": Story(
-        bracket(), ENTERED + "390 profit expired, 390 loss expired", until=391
-    ),
-    "a day bracket that never entered expires at the close": Story(
-        bracket(limit=99), "390 entry expired, 390 profit expired, 390 loss expired", until=391
-    ),
-    "a gtc bracket goes on in the next session": Story(
-        bracket(tif="gtc"),
-        ENTERED + "1444 profit fill 10@105.99, 1444 loss canceled",
-        {1003: (106, 10_000)},
-        until=1450,
-    ),
     "a short bracket buys back": Story(
         {"entry": sell(order_class="bracket", take_profit=95, stop_loss=(105, 106), legs=("profit", "loss"))},
         "11 entry fill 10@99.99, 11 profit new, 11 loss new, 13 profit fill 10@95.00, 13 loss canceled",
@@ -109,12 +60,6 @@ STORIES = {
     "a rejected entry takes its legs with it": Story(
         bracket(fate="reject"), "10 entry rejected, 10 profit canceled, 10 loss canceled"
     ),
-    "an oto order brings its one leg when it has filled": Story(
-        {"entry": buy(order_class="oto", stop_loss=95, legs=("loss",))},
-        "11 entry fill 10@100.01, 11 loss new, 14 loss fill 10@93.99",
-        {13: (94, 10_000)},
-        (do.to(12), do.claims(10)),
-    ),
     "the two orders of a pair come together and claim the shares once": Story(
         {},
         "10.5 target pending_new, 10.5 stop held, 10.5 target new, 10.5 stop new, "
@@ -123,9 +68,6 @@ STORIES = {
         (do.to(10.5), do.order("target", **pair()["target"]), do.claims(10)),
         position=10,
     ),
-    "a pair placed before the session wakes together": Story(
-        pair(), "-10 target accepted, 0 target new, 0 stop new", minute=-10, until=1, position=10
-    ),
     "on paper a bracket is live as soon as it is placed": Story(
         bracket(),
         "10 entry fill 10@100.01",
@@ -133,50 +75,6 @@ STORIES = {
         (do.shows("profit", status="new"), do.shows("loss", status="new")),
         spec=WHOLE,
     ),
-    "the price of a leg can be replaced while it is held and after": Story(
-        bracket(),
-        f"10 held held, 10 loss replaced, 11 entry fill 10@100.01, 11 profit new, 11 held new, "
-        f"{replaced('held', 'live', '11')}, 14 live fill 10@96.99, 14 profit canceled",
-        {13: ((97, 97, 96, 96), 10_000)},
-        (do.replace("loss", "held", stop=94), do.to(11), do.replace("held", "live", stop=97), do.claims(10)),
-    ),
-    "the replaced stop protects the shares that the profit has left": Story(
-        bracket(),
-        f"{ENTERED}13 profit partial_fill 4@105.99, 13 loss restated, {replaced('loss', 'moved', '13')}",
-        {12: (106, 40)},
-        (do.to(13), do.replace("loss", "moved", stop=96), do.shows("moved", qty=6)),
-    ),
-    "the replaced entry of a bracket keeps its legs": Story(
-        bracket(limit=97),
-        f"{replaced('entry', 'again')}, 13 again fill 10@98.01, 13 profit new, 13 loss new",
-        {12: (98, 10_000)},
-        (do.replace("entry", "again", limit=99),),
-    ),
-    "a cancel that comes late meets a leg that the other one's fill has ended": Story(
-        bracket(),
-        ENTERED + "11 loss pending_cancel, 12 profit fill 10@105.99, 12 loss canceled",
-        {11: (106, 10_000)},
-        (do.to(11), do.cancel("loss")),
-        spec=LATE,
-    ),
-    "a pair acts on the next day without being looked at": Story(
-        pair(), "1541 stop fill 10@93.99, 1541 target canceled", {1100: (94, 10_000)}, until=1829, position=10
-    ),
-    **{
-        f"a target to {side} moved to the market is an exit while the stop works": Story(
-            pair(side),
-            f"{replaced('target', 'exit', '20')}, 21 exit partial_fill 4@{price}, 21 stop restated, "
-            f"22 stop fill 6@{stopped}, 22 exit canceled",
-            {20: (100, 40), 21: (quad, 10_000)},
-            (do.to(20), do.replace("target", "exit", limit=limit)),
-            until=25,
-            position=quantity,
-        )
-        for side, quantity, limit, price, stopped, quad in (
-            ("sell", 10, 99.9, "99.99", "94.99", (98, 98, 94, 94)),
-            ("buy", -10, 100.1, "100.01", "105.01", (102, 106, 102, 106)),
-        )
-    },
     "only the prices of a pair can be replaced": Story(
         pair(),
         "",
@@ -190,29 +88,6 @@ STORIES = {
             do.refused("must not have stop_price", "replace", "target", "new", stop=96),
         ),
         position=10,
-    ),
-    "a stop by itself leaves no shares and no purchase and a pair leaves the purchase": Story(
-        {"alone": sell(stop=95, tif="gtc")},
-        "10 alone canceled, 10 target pending_new, 10 stop held, 10 target new, 10 stop new, 10 more pending_new, "
-        "10 more new",
-        {},
-        (
-            do.refused("available: 0", "order", "more", **sell()),
-            do.refused("potential wash trade", "order", "more", **buy(qty=5)),
-            do.cancel("alone"),
-            do.order("target", **pair()["target"]),
-            do.refused("available: 0", "order", "more", **sell()),
-            do.order("more", **buy(qty=5)),
-        ),
-        until=10,
-        position=10,
-    ),
-    "pairs of two lots are filled one by one": Story(
-        pair() | {"other": pair()["target"] | {"stop_loss": 93, "legs": ("other stop",)}},
-        "21 target fill 10@105.99, 21 stop canceled",
-        {20: (106, 100), 21: (94, 10_000)},
-        (do.to(22), do.claims(10)),
-        position=20,
     ),
     "a dividend reduces the stop of a pair to sell": Story(
         pair(),
@@ -279,30 +154,6 @@ STORIES = {
         position=-10,
         spec=WHOLE,
     ),
-    "exits are kept apart at the prices that they have now": Story(
-        bracket(),
-        f"{ENTERED}{replaced('profit', 'higher', '11')}, {replaced('loss', 'closer', '11')}",
-        {},
-        (
-            do.to(11),
-            do.replace("profit", "higher", limit=110),
-            do.refused(APART, "replace", "higher", "lower", limit=94.99),
-            do.refused(APART, "replace", "higher", "lower", limit=95),
-            do.replace("loss", "closer", stop=99),
-            do.refused(APART, "replace", "higher", "lower", limit=98),
-        ),
-    ),
-    "an entry is repriced by where its exits stand now": Story(
-        bracket(limit=97),
-        f"10 lower held, 10 profit replaced, 10 wider held, 10 loss replaced, {replaced('entry', 'again')}",
-        {},
-        (
-            do.replace("profit", "lower", limit=98),
-            do.replace("loss", "wider", stop=90),
-            do.refused(ABOVE_BASE, "replace", "entry", "again", limit=98),
-            do.replace("entry", "again", limit=94),
-        ),
-    ),
     "a bracket that a split has restated is checked at its new prices": Story(
         bracket(limit=97, tif="gtc"),
         f"1110 entry restated, 1110 profit restated, 1110 loss restated, {replaced('entry', 'again', '1445')}",
@@ -315,41 +166,12 @@ STORIES = {
             do.refused(BELOW_BASE, "replace", "loss", "higher", stop=48),
         ),
     ),
-    "a waiting exit is kept apart from its entry": Story(
-        bracket(limit=97),
-        "",
-        {},
-        (
-            do.refused(ABOVE_BASE, "replace", "profit", "lower", limit=97),
-            do.refused(BELOW_BASE, "replace", "loss", "higher", stop=97),
-        ),
-    ),
-    "the two orders of a pair are kept apart": Story(
-        pair(),
-        f"{replaced('stop', 'moved')}, {replaced('target', 'lower')}",
-        {},
-        (
-            do.replace("stop", "moved", stop=98),
-            do.refused(APART, "replace", "target", "lower", limit=97),
-            do.replace("target", "lower", limit=99),
-            do.refused(APART, "replace", "moved", "higher", stop=99.5),
-        ),
-        until=10,
-        position=10,
-    ),
     "an exit that the other one has left fewer shares can be repriced": Story(
         pair(),
         f"11 stop partial_fill 3@94.99, 11 target restated, {replaced('target', 'moved', '11')}, "
         "13 stop fill 7@99.99, 13 moved canceled",
         {10: (95, 30), 11: (100, 0)},
         (do.to(11), do.replace("target", "moved", limit=106), do.shows("moved", qty=7), do.claims(7)),
-        position=10,
-    ),
-    "the limit of a stop that the market has passed can be lowered": Story(
-        pair(stop_loss=(95, 94.5), tif="day"),
-        f"{replaced('stop', 'lowered', '11')}, 12 lowered fill 10@89.99, 12 target canceled",
-        {10: ((94, 94, 90, 90), 10_000), 11: (90, 10_000)},
-        (do.to(11), do.replace("stop", "lowered", limit=89), do.shows("lowered", elected=True)),
         position=10,
     ),
     "a strict venue lets an entry and a simple order move to the market": Story(
@@ -374,14 +196,6 @@ STORIES = {
         )
         for side, quantity, bound, stop, near in (("sell", 10, ">=", 98, 100.01), ("buy", -10, "<=", 102, 99.99))
     },
-    "a replacement takes over what the target has filled": Story(
-        pair(),
-        f"11 target partial_fill 4@105.99, 11 stop restated, {replaced('target', 'exit', '11')}, "
-        "12 exit fill 6@99.99, 12 stop canceled",
-        {10: (106, 40)},
-        (do.to(11), do.replace("target", "exit", limit=99.9), do.shows("exit", qty=10, filled_qty=4)),
-        position=20,
-    ),
     "a replacement may start again from the whole quantity": Story(
         pair(),
         f"11 target partial_fill 4@105.99, 11 stop restated, {replaced('target', 'exit', '11')}, "
@@ -445,25 +259,6 @@ def test_a_pair_rests_for_ninety_days_and_ends_together() -> None:
     pit.to_minute(0, session=1)
     assert pit.new_events(orders) == ["405 target canceled", "405 stop canceled"]
     assert pit.account.claimed_shares("AAA") == 0
-
-
-def test_legs_are_nested_or_rows_of_their_own(world: World) -> None:
-    world.tick(to="open")
-    world.ask("POST", "/exchange/v1/journal", {"symbol": "AAPL", "qty": 10})
-    last = world.get("/v2/stocks/AAPL/trades/latest")["trade"]["p"]
-    limit, stop = f"{last * 1.05:.2f}", f"{last * 0.95:.2f}"
-    body: dict[str, Any] = {
-        "order_class": "oco",
-        "take_profit": {"limit_price": limit},
-        "stop_loss": {"stop_price": stop},
-    }
-    placed = world.order("AAPL", "sell", 10, limit_price=limit, **body | {"time_in_force": "gtc"}).json
-    (leg,) = placed["legs"]
-    assert (leg["status"], leg["stop_price"], leg["order_class"]) == ("held", stop, "oco")
-    (nested,) = world.get("/v2/orders?nested=true")
-    assert [row["id"] for row in nested["legs"]] == [leg["id"]]
-    assert {row["id"]: row["legs"] for row in world.get("/v2/orders")} == {placed["id"]: None, leg["id"]: None}
-    assert world.get(f"/v2/orders/{placed['id']}?nested=true")["legs"][0]["status"] == "new"
 
 
 @given(

@@ -14,7 +14,7 @@ from exchange.tests.kit.ring import D, instrument
 from papervenue.market import bars
 from papervenue.market.futures import futures_venue
 from papervenue.market.spec import MarketError, MarketSpec
-from papervenue.market.venue import SHARE, Grid, Instrument, MarginLevel, Rules, TickStep, Venue
+from papervenue.market.venue import SHARE, Grid, MarginLevel, Rules, TickStep, Venue
 
 PERPETUAL = instrument("PF_XBTUSD", "0.5", lot=D("0.0001"), minimum=D("0.0002"), funding=D("0.9"))
 FUTURE = instrument(
@@ -34,10 +34,6 @@ def test_specification_with_instruments_is_read_as_it_was_written() -> None:
     assert again.venue.instruments[1].ticks == (TickStep(D(0), D("0.25")),)
     fields = json.loads(SPEC.to_json())["venue"]
     assert (fields["dialect"], fields["instruments"][0]["lot"]) == ("plain", "0.0001")
-
-
-def test_specification_of_a_market_of_shares_says_nothing_of_its_venue() -> None:
-    assert "venue" not in json.loads(MarketSpec(start=date(2026, 11, 23), symbols=("AAPL",)).to_json())
 
 
 @pytest.mark.parametrize("symbol", ["PF_XBTUSD", "ESZ6", "6EZ6"])
@@ -162,10 +158,3 @@ def test_nearest_price_is_on_a_tick_and_within_half_of_one(price: float, tick: s
 def test_ticks_change_with_the_price() -> None:
     grid = Grid(instrument("X", "1", ticks=(TickStep(D(0), D("0.01")), TickStep(D(100), D("0.05")))))
     assert [grid.tick(int(D(price) * grid.units)) for price in ("99.99", "100", "250")] == [100, 500, 500]
-
-
-def test_instrument_s_fields_are_plain_json_without_what_is_usual() -> None:
-    assert isinstance(VENUE.to_fields()["instruments"][0], dict)
-    assert set(VENUE.to_fields()["instruments"][0]) >= {"symbol", "ticks", "level", "lot", "margin_levels", "funding"}
-    assert "multiplier" not in VENUE.to_fields()["instruments"][0]
-    assert Instrument.__struct_config__.frozen

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from exchange.tests.kit.pit import HUNDRED, OPEN, WHOLE, Pit, Story, buy, do, sell
+from exchange.tests.kit.pit import OPEN, WHOLE, Pit, Story, buy, do, sell
 from papervenue.market.actions import DIVIDEND, FORWARD_SPLIT
 from papervenue.market.spec import CLOSE, NEXT_OPEN, PAPER, SPECS
 from papervenue.times import MINUTE
@@ -22,52 +22,10 @@ STORIES = {
         {13: ((100, 100, 98, 99), 10_000)},
         spec=WHOLE,
     ),
-    "an order placed before the session waits for its open": Story(
-        {"a": buy(qty=10)}, "-60 a accepted, 0 a new, 1 a fill 10@100.01", minute=-60, until=2
-    ),
-    "an order placed after the close is for the next session": Story(
-        {"a": buy(qty=1, limit=90)}, "400 a accepted, 1440 a new, 1830 a expired", minute=400, until=1831
-    ),
-    "an extended order placed overnight wakes at four": Story(
-        {"a": buy(qty=1, limit=90, extended_hours=True)}, "-720 a accepted, -330 a new", minute=-720, until=0
-    ),
-    "a gtc order beside an extended one sees the session alone": Story(
-        {"gtc": buy(qty=1, limit=90, tif="gtc"), "extended": buy(qty=1, limit=90, extended_hours=True)},
-        "396 extended fill 1@80.01",
-        extended={395: 80},
-        until=400,
-    ),
-    "a large order fills in parts within the share of volume": Story(
-        {"a": buy(qty=6)},
-        "11 a partial_fill 3@100.01, 13 a partial_fill 1@100.01, 14 a partial_fill 1@100.01, 15 a fill 1@100.01",
-        {10: (100, 30), 11: (100, 0), 12: (100, 5), 13: (100, 19)},
-    ),
-    "a day order expires at the close and a gtc order rests until it fills": Story(
-        {"day": buy(qty=1, limit=90), "gtc": buy(qty=1, limit=90, tif="gtc")},
-        "390 day expired, 1446 gtc fill 1@90.00",
-        {1005: ((100, 100, 89, 95), 10_000)},
-        until=1450,
-    ),
-    "an ioc order keeps what the first whole minute gives": Story(
-        {"a": buy(qty=1001, tif="ioc", limit=101)}, "12 a partial_fill 1000@100.01, 12 a canceled", minute=10.25
-    ),
     "on paper ioc and fok are decided at once by the depth at the quote": Story(
         {"ioc": buy(qty=501, tif="ioc"), "fok": buy(qty=501, tif="fok"), "low": buy(qty=1, tif="ioc", limit=99)},
         "10 ioc partial_fill 500@100.01, 10 ioc canceled, 10 fok canceled, 10 low canceled",
         spec=WHOLE._replace(depth_share=Decimal("0.05")),
-    ),
-    "opg orders fill in the first bar alone": Story(
-        {"market": buy(qty=20, tif="opg"), "low": buy(qty=20, tif="opg", limit=45)},
-        "-20 market accepted, -20 low accepted, 0 market new, 0 low new, "
-        "1 market partial_fill 8@50.01, 1 market canceled, 1 low canceled",
-        {0: ((50, 60, 40, 55), 80)},
-        minute=-20,
-    ),
-    "cls orders fill in the last bar alone at its close": Story(
-        {"market": buy(qty=20, tif="cls"), "low": buy(qty=20, tif="cls", limit=45)},
-        "390 market fill 20@55.01, 390 low canceled",
-        {389: ((50, 60, 40, 55), 10_000)},
-        until=395,
     ),
     "a stop is elected by a trade and fills as a market order": Story(
         {"at": sell(qty=10, stop=96), "gapped": sell(qty=10, stop=95)},
@@ -75,34 +33,11 @@ STORIES = {
         {11: ((100, 100, 96, 97), 10_000), 12: ((92, 93, 91, 92), 10_000)},
         position=20,
     ),
-    "an elected stop limit rests at its limit until the market comes back": Story(
-        {"a": buy(qty=10, stop=102, limit=102.5)},
-        "13 a fill 10@100.01",
-        {11: ((105, 106, 104, 105), 10_000), 13: ((103, 104, 101.5, 102), 10_000)},
-    ),
-    "a stop limit fills at its stop within its limit": Story(
-        {"a": buy(qty=10, stop=102, limit=102.5)}, "12 a fill 10@102.01", {11: ((100, 106, 100, 105), 10_000)}
-    ),
     "on paper an elected purchase pays at most the collar": Story(
         {"a": buy(qty=10, stop=102)},
         "14 a fill 10@104.01",
         {11: (110, 10_000), 12: (110, 10_000), 13: ((104, 104, 103, 103), 10_000)},
         spec=WHOLE,
-    ),
-    "a trailing stop follows the high and never steps back": Story(
-        {"a": sell(qty=10, trail_price=2)},
-        "13 a fill 10@101.99",
-        {10: ((100, 104, 100, 103), 1000), 11: ((103, 103, 102.01, 103), 1000), 12: ((103, 103, 101, 101), 1000)},
-        position=10,
-    ),
-    "a trailing stop to buy back follows the low by a percentage": Story(
-        {"a": buy(qty=10, trail_percent=Decimal(2))},
-        "13 a fill 10@81.61",
-        {10: ((100, 100, 80, 80), 1000), 11: ((80, 81.5, 80, 81), 1000), 12: ((81, 81.7, 80, 81), 1000)},
-        position=-10,
-    ),
-    "a sale in dollars never turns a position round": Story(
-        {"a": sell(qty=0, notional=99)}, "11 a fill 1@89.99", {10: (90, 10_000)}, position=1
     ),
     "paper treats auction orders as ordinary ones because it holds no auctions": Story(
         {"opening": buy(qty=20, tif="opg", limit=90), "hopeless": buy(qty=20, tif="opg", limit=45)},
@@ -114,29 +49,6 @@ STORIES = {
         until=395,
         spec=WHOLE,
     ),
-    "only limits marked for it fill outside the session": Story(
-        {"plain": buy(qty=1, limit=99), "early": buy(qty=2, limit=99, extended_hours=True)},
-        "-60 plain accepted, -29 early fill 2@95.01, 0 plain new, 390 plain expired, 390 late pending_new, "
-        "390 late new, 390 unfilled pending_new, 390 unfilled new, 401 late fill 3@94.01, 630 unfilled expired",
-        {},
-        (
-            do.to(390),
-            do.order("late", **buy(qty=3, limit=95, extended_hours=True)),
-            do.order("unfilled", **buy(qty=4, limit=90, extended_hours=True)),
-        ),
-        minute=-60,
-        until=700,
-        extended={-30: 95, 395: 96, 400: 94},
-    ),
-    "a trailing stop sleeps outside the session": Story(
-        {"a": sell(trail_price=5, tif="gtc")},
-        "",
-        {},
-        (do.to(1450), do.shows("a", status="new", hwm=HUNDRED)),
-        minute=380,
-        position=10,
-        extended={395: 120, 396: 80},
-    ),
     **{
         f"in the model {model} a halted symbol fills nothing until it trades again": Story(
             {},
@@ -147,31 +59,12 @@ STORIES = {
         )
         for model, spec in {**SPECS, "paper": WHOLE}.items()
     },
-    "an order to close goes when a journal has turned the position": Story(
-        {"a": sell()}, "10 a canceled", {}, (do.journal(-15),), position=10
-    ),
     **{
         f"an order to {side} goes when a journal has brought the other side": Story(
             {"a": {"side": side, "qty": 10}}, "10 a canceled", {}, (do.journal(qty),)
         )
         for side, qty in (("buy", -4), ("sell", 4))
     },
-    "of orders to close more than is left the newest go": Story(
-        {name: sell(qty=qty, limit=120) for name, qty in (("oldest", 3), ("middle", 4), ("newest", 3))}
-        | {"buying": buy(qty=5, symbol="BBB", limit=90)},
-        "10 newest canceled, 10 middle canceled, 10 oldest canceled",
-        {},
-        (do.journal(-2), do.claims(7), do.shows("middle", status="new"), do.journal(-8), do.claims(0)),
-        position=10,
-    ),
-    "an order to close never adds to the other side": Story(
-        # At a lower price these dollars are worth more shares than they have claimed: they take all.
-        {"dollars": sell(notional=899), "left": sell(qty=1, limit=91)},
-        "11 dollars fill 10@88.99, 11 short pending_new, 11 short new, 12 short fill 3@88.99, 13 left canceled",
-        {10: (89, 10_000), 11: (89, 10_000), 12: (95, 10_000)},
-        (do.to(11), do.holds(0), do.order("short", **sell(qty=3))),
-        position=10,
-    ),
     "at the next open the whole size fills whatever the volume": Story(
         {"big": buy(qty=1900, limit=101), "small": sell(qty=2, symbol="BBB")},
         "11 big fill 1900@100.01, 11 small fill 2@99.99",
@@ -325,20 +218,6 @@ def test_a_minute_that_ends_inside_a_halt_or_with_it_fills_nothing(begin: float,
     pit.order("buy", 1)
     pit.pass_minutes(10)
     assert pit.new_events()[2:] == [f"{filled_at} fill 1@100.01"]
-
-
-def test_accounts_share_a_bar_by_price_and_then_by_time() -> None:
-    pit = Pit({10: ((100, 100, 98, 99), 100)})
-    other = pit.engine.open_account("other", "k", "s", Decimal(100_000))
-    low = pit.order("buy", 4, limit=98.5)
-    high = pit.order("buy", 4, account=other, limit=99)
-    same = pit.order("buy", 4, limit=99)
-    market = pit.order("buy", 1, account=other)
-    pit.pass_minutes(1)
-    events = pit.new_events({"low": low, "high": high, "same": same, "market": market})[8:]
-    assert events == [
-        *("11 market fill 1@100.01", "11 high fill 4@99.00", "11 same fill 4@99.00", "11 low partial_fill 1@98.50"),
-    ]
 
 
 def test_one_fill_in_ten_on_paper_is_a_part_and_the_rest_follows() -> None:

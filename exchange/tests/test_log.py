@@ -164,9 +164,7 @@ def busy(folder: Path) -> World:
     return world
 
 
-def test_replay_completes_a_log_that_a_crash_cut_anywhere(
-    new_folder: Callable[[], Path],
-) -> None:
+def test_replay_completes_a_log_that_a_crash_cut_anywhere(new_folder: Callable[[], Path]) -> None:
     folder = new_folder()
     busy(folder)
     log = (folder / "log.jsonl").read_bytes()

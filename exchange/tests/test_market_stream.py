@@ -16,17 +16,8 @@ from papervenue.streams import market_data
 CONNECTED = [{"T": "success", "msg": "connected"}]
 AUTHENTICATED = [{"T": "success", "msg": "authenticated"}]
 LOGIN = {"action": "auth", "key": "sandbox", "secret": "sandbox"}
-NOTHING: dict[str, list[str]] = {
-    "trades": [],
-    "quotes": [],
-    "bars": [],
-    "updatedBars": [],
-    "dailyBars": [],
-    "statuses": [],
-    "lulds": [],
-    "corrections": [],
-    "cancelErrors": [],
-}
+CHANNELS = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds", "corrections", "cancelErrors")
+NOTHING: dict[str, list[str]] = {channel: [] for channel in CHANNELS}
 
 
 def log_in(client: Client) -> None:

@@ -68,11 +68,7 @@ class ChangedAfter:
                 yield bar
             elif bar.start_us // MINUTE % 3:
                 yield bar._replace(
-                    open=bar.open * 2,
-                    high=bar.high * 2,
-                    low=bar.low * 2,
-                    close=bar.close * 2,
-                    volume=bar.volume + 1,
+                    open=bar.open * 2, high=bar.high * 2, low=bar.low * 2, close=bar.close * 2, volume=bar.volume + 1
                 )
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
@@ -132,23 +128,13 @@ def test_flow_series_at_a_moment_do_not_depend_on_later_bars_at_edge_zero(
     assert served(world_changed_after(new_folder(), moment_us), moment_us, SERIES) == as_is
 
 
-def test_changed_bars_are_served_once_their_time_has_passed(
-    new_folder: Callable[[], Path],
-) -> None:
+def test_changed_bars_are_served_once_their_time_has_passed(new_folder: Callable[[], Path]) -> None:
     moment_us = parse_time("2025-03-03T16:00:00Z")
     later_us = moment_us + 5 * MINUTE
     as_is = served(World(open_exchange(new_folder())), later_us)
     changed = served(world_changed_after(new_folder(), moment_us), later_us)
     different = {target for target in EVERYTHING if changed[target] != as_is[target]}
     assert {EVERYTHING[0], "/v2/account", "/v2/positions"} <= different
-
-
-def test_minute_bar_is_served_only_from_the_end_of_its_minute(world: World) -> None:
-    target = "/v2/stocks/bars?symbols=AAPL&timeframe=1Min&start=2025-03-03T14:30:00Z"
-    world.tick(to="2025-03-03T14:30:59.999999Z")
-    assert world.get(target)["bars"] == {}
-    world.tick(to="2025-03-03T14:31:00Z")
-    assert [bar["t"] for bar in world.get(target)["bars"]["AAPL"]] == ["2025-03-03T14:30:00Z"]
 
 
 def test_cursor_in_the_future_returns_no_future_alert(world: World) -> None:

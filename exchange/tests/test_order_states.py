@@ -188,6 +188,8 @@ def _kept(order: Order) -> Decimal:
     return order.held_usd / usd(order.reserve) if order.opens else order.claimed
 
 
+ALREADY, NOT_OPEN = "order already replaced", "unable to replace order, order is not open"
+PENDING, GONE = "cannot replace order in pending_replace status", 'order is already in "replaced" state'
 BEGIN = "10 X pending_new 0+100, 10 X new 0+100, "
 """How most scenarios begin."""
 
@@ -270,14 +272,7 @@ SCENARIOS = {
             do.to(11),
             do.replace("X", "Y", qty=120),
             do.to(20),
-            do.refused(
-                "order already replaced",
-                "replace",
-                "X",
-                "Z",
-                slow="unable to replace order, order is not open",
-                qty=130,
-            ),
+            do.refused(ALREADY, "replace", "X", "Z", slow=NOT_OPEN, qty=130),
         ),
         "11 X pending_replace 0+100, 11 Y pending_new 0+120, 11 X replaced 0+0, 11 Y new 0+120, "
         "12 Y partial_fill 100+20, 15 Y fill 120+0",
@@ -370,14 +365,7 @@ SCENARIOS = {
             do.order(),
             do.to(12),
             do.replace("X", "Y", qty=110),
-            do.refused(
-                "order already replaced",
-                "replace",
-                "X",
-                "Z",
-                slow="cannot replace order in pending_replace status",
-                qty=120,
-            ),
+            do.refused(ALREADY, "replace", "X", "Z", slow=PENDING, qty=120),
             do.to(25),
         ),
         "11 X partial_fill 30+70, 12 X pending_replace 30+70, 12 Y pending_new 0+110, 12 X replaced 30+0, "
@@ -391,8 +379,9 @@ SCENARIOS = {
             do.order(),
             do.to(12),
             do.replace("X", "Y", qty=110),
-            do.refused('order is already in "replaced" state', "cancel", "X", slow="order pending replace"),
+            do.refused(GONE, "cancel", "X", slow="order pending replace"),
             do.cancel("Y"),
+            do.refused('order is already in "canceled" state', "cancel", "Y", slow="order pending cancel"),
             do.to(25),
         ),
         "11 X partial_fill 30+70, 12 X pending_replace 30+70, 12 Y pending_new 0+110, 12 X replaced 30+0, "

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from exchange.tests.kit.app import World, open_world
-from exchange.tests.kit.pit import HUNDRED, LATE, WHOLE, Pit, Story, bracket, buy, do, pair, sell
+from exchange.tests.kit.pit import LATE, WHOLE, Pit, Story, buy, do, pair, sell
 from papervenue.engine import unsolicited
-from papervenue.engine.order_lifecycle import withdraw_misfits
 from papervenue.faults.apply_faults import account_at
-from papervenue.market.spec import NEXT_BAR, PAPER
+from papervenue.market.spec import PAPER
 from papervenue.refusal import Refusal
 
 
@@ -20,70 +19,6 @@ def sent(old: str, new: str, minute: str = "10") -> str:
 
 
 STORIES = {
-    "a replacement takes over what was filled when it takes effect": Story(
-        {"old": buy(limit=100.5)},
-        f"11 old partial_fill 3@100.01, {sent('old', 'new', '11')}, 12.5 old replaced, 12.5 new new",
-        {10: (100, 30)},
-        (
-            do.to(11),
-            do.replace("old", "new", qty=20, limit=99),
-            do.shows("new", filled_qty=0, filled_usd=0),
-            do.halt("AAA"),
-            do.to(13),
-            do.shows("new", status="partially_filled", filled_qty=3, filled_usd=3 * Decimal("100.01")),
-        ),
-        spec=LATE,
-    ),
-    "shares to close are claimed for the larger of two orders": Story(
-        {"old": sell(limit=99)},
-        f"{sent('old', 'new')}, 11 old partial_fill 3@99.99",
-        {10: (100, 30)},
-        (
-            do.replace("old", "new", qty=14),
-            do.claims(14),
-            do.refused("requested: 7, available: 6", "order", "more", **sell(qty=7, limit=101)),
-            do.to(11),
-            do.claims(11),
-        ),
-        until=11,
-        position=20,
-        spec=LATE,
-    ),
-    "two exits of a group claim their shares once while both are replaced": Story(
-        pair(),
-        f"{sent('stop', 'lower')}, {sent('target', 'higher')}",
-        {},
-        (do.replace("stop", "lower", stop=96), do.replace("target", "higher", limit=106), do.claims(10)),
-        until=10,
-        position=10,
-        spec=LATE,
-    ),
-    "a replacement that comes after the fill is rejected": Story(
-        {"old": buy(limit=101)},
-        f"{sent('old', 'new')}, 11 old fill 10@100.01, 11.5 new rejected, 11.5 old order_replace_rejected",
-        {},
-        (do.replace("old", "new", limit=102), do.to(13), do.shows("new", status="rejected", filled_usd=0)),
-        spec=LATE,
-    ),
-    "a leg that comes to the market while its replacement is in transit is replaced there": Story(
-        bracket(),
-        "10 new held, 11 entry fill 10@100.01, 11 profit new, 11 loss new, 11.5 loss replaced, 11.5 new new, "
-        "15 new fill 10@93.99, 15 profit canceled",
-        {14: (94, 10_000)},
-        (do.replace("loss", "new", stop=96), do.to(11), do.shows("loss", status="pending_replace")),
-        spec=LATE,
-    ),
-    "a second replacement waits until the first has arrived": Story(
-        bracket(limit=99),
-        "10 first held, 11.5 loss replaced",
-        {},
-        (
-            do.replace("loss", "first", stop=94),
-            do.refused("cannot replace order in pending_replace status", "replace", "loss", "second", stop=93),
-            do.refused("cannot replace order in pending_new status", "replace", "first", "second", stop=93),
-        ),
-        spec=LATE,
-    ),
     **{
         f"{name} that is being replaced refuses a cancel and goes on": Story(
             orders,
@@ -104,50 +39,12 @@ STORIES = {
             ("a pair", pair(), "target", 106, "13.5 new canceled, 13.5 stop canceled"),
         )
     },
-    "an exit that waits for its entry refuses a cancel while it is being replaced": Story(
-        bracket(limit=99),
-        "10 new held, 11.5 loss replaced, 11.5 new canceled, 11.5 entry canceled, 11.5 profit canceled",
-        {},
-        (
-            do.replace("loss", "new", stop=94),
-            do.refused("order pending replace", "cancel", "loss"),
-            do.cancel("new"),
-            do.shows("new", status="held"),
-            do.shows("loss", status="held"),
-        ),
-        spec=LATE,
-    ),
-    "a cancel behind a replacement that comes too late is rejected with it": Story(
-        {"old": buy(limit=101)},
-        f"{sent('old', 'new')}, 10 new pending_cancel, 11 old fill 10@100.01, 11.5 new rejected, "
-        "11.5 old order_replace_rejected, 11.5 new order_cancel_rejected",
-        {},
-        (do.replace("old", "new", limit=102), do.cancel("new"), do.to(12), do.shows("new", filled_qty=0)),
-        spec=LATE,
-    ),
     "a scripted fill of a replacement in transit waits until it has taken effect": Story(
         {"old": buy(limit=90)},
         f"{sent('old', 'new')}, 10 new pending_cancel",
         {},
         (do.replace("old", "new", limit=91), do.fate("new", "fill_on_cancel"), do.cancel("new")),
         until=10,
-        spec=LATE,
-    ),
-    "a replacement of a leg that is rejected leaves its group alone": Story(
-        pair(),
-        "11 stop pending_replace, 11 new pending_new, 11 new rejected, 11 stop order_replace_rejected, "
-        "12 target partial_fill 4@105.99, 12 stop restated",
-        {11: (106, 40)},
-        (
-            do.to(11),
-            do.replace("stop", "new", stop=96),
-            do.reject("new"),
-            do.shows("stop", status="new"),
-            do.to(12),
-            do.shows("stop", qty=6),
-        ),
-        until=12,
-        position=10,
         spec=LATE,
     ),
     "a replacement that expires in transit leaves the old order as it was": Story(
@@ -158,23 +55,6 @@ STORIES = {
         minute=389,
         spec=LATE,
     ),
-    "a replacement by as many shares as are filled is rejected and the old order goes on": Story(
-        {"old": buy(limit=101)},
-        f"{sent('old', 'new')}, 11 old partial_fill 5@100.01, 11.5 new rejected, 11.5 old order_replace_rejected, "
-        "13 old fill 5@100.01",
-        {10: (100, 50), 11: None},
-        (do.replace("old", "new", qty=5), do.to(11.6), do.shows("new", filled_qty=0)),
-        spec=LATE,
-    ),
-    "a stop that is elected while it is being replaced stays elected": Story(
-        {"old": sell(stop=95)},
-        f"{sent('old', 'new', '11')}, 12.5 old replaced, 12.5 new new, 14 new fill 8@99.99",
-        {11: (94, 0), 12: (96, 10_000)},
-        (do.replace("old", "new", qty=8), do.to(12.5), do.shows("new", elected=True)),
-        minute=11,
-        position=10,
-        spec=LATE,
-    ),
     "on paper a purchase elected while it is being replaced keeps its collar": Story(
         {"old": buy(stop=102)},
         f"{sent('old', 'new', '11')}, 12.5 old replaced, 12.5 new new, 14 new fill 8@104.01",
@@ -183,53 +63,11 @@ STORIES = {
         minute=11,
         spec=WHOLE._replace(latency_s=90),
     ),
-    "a trailing stop goes on from how far it has come when its replacement takes effect": Story(
-        {"old": sell(trail_price=5)},
-        f"{sent('old', 'new')}, 11.5 old replaced, 11.5 new new",
-        {10: ((100, 104, 100, 103), 1000), 11: (103, 1000), 12: (103, 1000)},
-        (
-            do.replace("old", "new", trail=Decimal(3)),
-            do.shows("new", hwm=HUNDRED),
-            do.to(12),
-            do.shows("new", hwm=1_040_000, stop=1_010_000),
-        ),
-        until=12,
-        position=10,
-        spec=LATE,
-    ),
-    "a replacement in transit goes with the shares that it asks for": Story(
-        {"old": sell(qty=5, limit=120)},
-        f"{sent('old', 'new')}, 10 new canceled, 10 old order_replace_rejected",
-        {},
-        (do.replace("old", "new", qty=10), do.journal(-3), do.claims(5)),
-        position=10,
-        spec=LATE,
-    ),
     "an order that the venue cancels rejects the replacement in transit": Story(
         {"old": buy(limit=90)},
         f"{sent('old', 'new')}, 10 old canceled, 11.5 new rejected, 11.5 old order_replace_rejected",
         {},
         (do.replace("old", "new", limit=91), do.venue(unsolicited.cancel, "old")),
-        spec=LATE,
-    ),
-    "a cancel arrives before a fill or after it": Story(
-        {"missed": buy(qty=1, limit=90), "gone": buy(qty=1, limit=80), "filled": buy(qty=1, limit=95)},
-        "10 missed pending_cancel, 10 gone pending_cancel, 10 filled pending_cancel, 11 filled fill 1@95.00, "
-        "11.5 missed canceled, 11.5 gone canceled, 11.5 filled order_cancel_rejected",
-        {10: ((100, 100, 94, 95), 10_000), 11: ((100, 100, 89, 95), 10_000)},
-        (
-            do.cancel("missed"),
-            do.cancel("gone"),
-            do.cancel("filled"),
-            do.refused("order pending cancel", "cancel", "gone"),
-        ),
-        spec=LATE,
-    ),
-    "a part that fills before the cancel arrives leaves it pending": Story(
-        {"old": buy()},
-        "10 old pending_cancel, 11 old partial_fill 3@100.01, 11.5 old canceled",
-        {10: (100, 30)},
-        (do.cancel("old"), do.to(11), do.shows("old", status="pending_cancel"), do.halt("AAA")),
         spec=LATE,
     ),
     "a cancel that is rejected when it arrives leaves a part that was filled meanwhile": Story(
@@ -239,21 +77,6 @@ STORIES = {
         (do.to(10.75), do.fate("old", "reject"), do.cancel("old")),
         until=12.5,
         spec=LATE,
-    ),
-    "a suspended order trades from the first bar that begins after it is resumed": Story(
-        {"whole": buy(), "part": buy()},
-        "10 whole suspended, 10 part suspended, 11.5 part restated, 13 part fill 10@100.01, 15 whole restated, "
-        "16 whole fill 10@100.01",
-        {},
-        (
-            do.venue(unsolicited.suspend_order, "whole"),
-            do.venue(unsolicited.suspend_order, "part"),
-            do.to(11.5),
-            do.venue(unsolicited.resume_order, "part"),
-            do.to(15),
-            do.venue(unsolicited.resume_order, "whole"),
-        ),
-        until=17,
     ),
     "a suspended order holds what it held and can be canceled but not replaced": Story(
         {"a": buy(limit=90)},
@@ -273,20 +96,6 @@ STORIES = {
         (do.venue(unsolicited.suspend_order, "a"),),
         minute=380,
         until=391,
-    ),
-    "a stopped order fills whole a minute later whatever the market has": Story(
-        {"a": buy(qty=1500, limit=99)},
-        "10.5 a stopped, 11.5 a fill 1500@99.00",
-        {10: (100, 0), 11: (100, 0)},
-        (do.to(10.5), do.venue(unsolicited.stop, "a")),
-    ),
-    "a stopped order of the last minute fills at the close": Story(
-        {"a": buy(qty=5)},
-        "389.5 a stopped, 390 a fill 5@100.01",
-        {389: (100, 0)},
-        (do.venue(unsolicited.stop, "a"),),
-        minute=389.5,
-        until=400,
     ),
     "a stopped order that fills in part is at the market with the rest": Story(
         {"a": buy(qty=100, limit=99)},
@@ -328,21 +137,9 @@ STORIES = {
             {"a": buy(qty=1)}, "10 a fill 1@100.01", {}, (do.refused(message, "venue", act, "a"),), spec=WHOLE
         )
         for word, act, message in (
-            (
-                "resumed",
-                unsolicited.resume_order,
-                "order is filled: only one that is suspended or stopped can be resumed",
-            ),
-            (
-                "suspended",
-                unsolicited.suspend_order,
-                "order is filled: only one that is new or partially_filled can be susp",
-            ),
-            (
-                "stopped",
-                unsolicited.stop,
-                "order is filled: only one that is new or partially_filled can be stopped",
-            ),
+            ("resumed", unsolicited.resume_order, "filled: only one that is suspended or stopped can be resumed"),
+            ("suspended", unsolicited.suspend_order, "filled: only one that is new or partially_filled can be susp"),
+            ("stopped", unsolicited.stop, "order is filled: only one that is new or partially_filled can be stopped"),
             ("canceled", unsolicited.cancel, 'order is already in "filled" state'),
         )
     },
@@ -352,68 +149,6 @@ STORIES = {
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_orders_with_requests_in_transit_live_as_their_story_says(story: Story) -> None:
     assert story.play() == story.expected
-
-
-@pytest.mark.parametrize(
-    ("side", "change", "quantities"),
-    [
-        # Shares that are left times the price, of the old order and of the new one; the larger counts.
-        ("buy", {"qty": 19, "limit": 53}, [1010, 848, 689, 530]),
-        ("buy", {"limit": 105}, [1050, 735, 420, 105]),
-        ("buy", {"qty": 5, "limit": 100}, [1010, 707, 404, 101]),
-        ("sell", {"limit": 110}, [1100, 770, 440, 110]),
-        ("sell", {"qty": 15, "limit": 104}, [1560, 1248, 936, 624]),
-    ],
-)
-def test_the_larger_of_two_orders_is_held_as_the_old_one_fills(
-    side: str, change: dict[str, Any], quantities: list[int]
-) -> None:
-    pit = Pit(dict.fromkeys((10, 11, 12), (100, 30)), NEXT_BAR._replace(latency_s=290))
-    old = pit.order(side, 10, limit=101 if side == "buy" else 99)
-    new = pit.replace(old, **change)
-    seen = [pit.account.reserved]
-    for _ in quantities[1:]:
-        pit.pass_minutes(1)
-        seen.append(pit.account.reserved)
-    assert seen == quantities
-    pit.pass_minutes(1)
-    # From now on the new order can only be rejected.
-    assert (old.status, new.status) == ("filled", "pending_new")
-    assert not pit.account.reserved
-    pit.pass_minutes(1)
-    assert new.status == "rejected"
-    assert not new.filled_qty
-    assert not pit.account.reserved
-
-
-@pytest.mark.parametrize("filled", [0, 3])
-def test_a_cancel_of_a_replacement_on_its_way_comes_behind_it_and_ends_both(filled: int) -> None:
-    pit = Pit({10: (100, filled * 10)}, LATE)
-    old = pit.order("buy", 10, limit=100.5)
-    pit.pass_minutes(1)
-    new = pit.replace(old, limit=99)
-    pit.new_events()
-    pit.engine.halted = {"AAA"}
-    pit.pass_minutes(0.5)
-    pit.cancel(new)
-    with pytest.raises(Refusal, match="order pending cancel"):
-        pit.cancel(new)
-    assert (old.status, new.status) == ("pending_replace", "pending_cancel")
-    assert not new.filled_qty
-    pit.pass_minutes(1)
-    assert (old.status, new.status) == ("replaced", "pending_cancel")
-    assert new.filled_qty == filled
-    assert [(event.name, event.fields["status"]) for event in pit.events[-2:]] == [
-        ("order_replaced", "replaced"),
-        ("order_new", "pending_cancel"),
-    ]
-    pit.pass_minutes(1)
-    assert pit.new_events({"old": old, "new": new}) == [
-        *("11.5 new pending_cancel", "12.5 old replaced", "12.5 new new", "13 new canceled"),
-    ]
-    assert new.filled_qty == filled
-    assert not pit.account.reserved
-    assert not pit.account.open
 
 
 def test_canceling_all_orders_ends_a_chain_that_is_on_its_way(world: World) -> None:
@@ -426,28 +161,6 @@ def test_canceling_all_orders_ends_a_chain_that_is_on_its_way(world: World) -> N
     assert rows[old["id"]]["body"]["code"] == 42210000
     world.tick(seconds=180)
     assert [order["status"] for order in world.get("/v2/orders?status=all")] == ["canceled", "replaced"]
-
-
-@pytest.mark.parametrize(("filled", "status"), [(0, "new"), (3, "partially_filled")])
-def test_a_replacement_withdrawn_on_its_way_leaves_the_old_order_as_it_was(filled: int, status: str) -> None:
-    pit = Pit({10: (100, filled * 10)}, LATE)
-    pit.hold(10)
-    old = pit.order("sell", 10, limit=99)
-    pit.pass_minutes(1)
-    pit.account.apply("AAA", Decimal(10), HUNDRED)
-    new = pit.replace(old, qty=20)
-    pit.new_events()
-    pit.account.apply("AAA", Decimal(-10), HUNDRED)
-    withdraw_misfits(pit.engine, pit.account, "AAA")
-    assert pit.new_events({"old": old, "new": new}) == ["11 new canceled", "11 old order_replace_rejected"]
-    assert old.status == status
-    assert old.filled_qty == filled
-    assert not new.filled_qty
-    assert pit.account.claimed_shares("AAA") == 10 - filled
-    pit.engine.halted = {"AAA"}
-    pit.pass_minutes(5)
-    assert (old.status, pit.new_events()) == (status, [])
-    assert pit.replace(old, limit=98).status == "pending_new"
 
 
 def test_an_account_as_it_was_shows_a_replacement_that_had_not_taken_effect_without_fills() -> None:

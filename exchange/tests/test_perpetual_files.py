@@ -77,8 +77,7 @@ def charted(
 
 
 @pytest.mark.parametrize(
-    ("name", "written"),
-    [("PF_XBTUSD_1.csv", kraken), ("PF_XBTUSD-1m.csv", binance), ("prices.csv", own)],
+    ("name", "written"), [("PF_XBTUSD_1.csv", kraken), ("PF_XBTUSD-1m.csv", binance), ("prices.csv", own)]
 )
 def test_same_minutes_in_any_shape_are_the_same_market(
     tmp_path: Path, name: str, written: Callable[[Sequence[Candle]], str]

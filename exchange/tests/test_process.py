@@ -14,7 +14,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import pytest
 from starlette.applications import Starlette
 
 from exchange.tests.kit.app import KEYS, SPEC, SYMBOLS
-from exchange.tests.kit.nursery import Nursery, starting_with, without_nursery
+from exchange.tests.kit.nursery import starting_with
 from papervenue import process, server
 from papervenue.commands.command import Command
 from papervenue.exchange import open_exchange
@@ -31,28 +30,6 @@ from papervenue.process import EXIT_HELD, create, ensure_running, running_endpoi
 
 EXCHANGES_ARE_PROCESSES = True
 """They are what is tested."""
-
-
-def test_forked_exchange_outlives_its_nursery_and_answers(new_folder: Callable[[], Path]) -> None:
-    folder = new_folder()
-    with closing(Nursery()) as nursery, starting_with(nursery.start):
-        started = process.ensure_running(folder, idle_exit_s=30)
-    assert started.detached
-    assert process.ask(folder, "GET", "/exchange/v1/status")["symbols"]
-    process.stop(folder)
-    assert process.running_endpoint(folder) is None
-
-
-def test_forked_exchange_that_cannot_start_gives_the_same_error(new_folder: Callable[[], Path]) -> None:
-    folder, stories = new_folder(), []
-    (folder / "log.jsonl").write_text("no log\n")
-    with closing(Nursery()) as nursery:
-        for way in (without_nursery(), starting_with(nursery.start)):
-            with way, pytest.raises(MarketError) as raised:
-                process.ensure_running(folder)
-            stories.append((raised.value.message, raised.value.hint))
-    assert stories[0] == stories[1]
-    assert "is not JSON" in stories[0][0]
 
 
 ORDER = {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "day", "qty": 5}
@@ -251,9 +228,7 @@ def test_process_module_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux to limit another process")
-def test_server_exits_when_the_log_cannot_be_written_and_the_order_is_gone(
-    folder: Path,
-) -> None:
+def test_server_exits_when_the_log_cannot_be_written_and_the_order_is_gone(folder: Path) -> None:
     first = ensure_running(folder, idle_exit_s=30)
     size = (folder / "log.jsonl").stat().st_size + 40
     resource.prlimit(first.pid, resource.RLIMIT_FSIZE, (size, size))

@@ -24,6 +24,7 @@ BRACKET = MARKET | LEGS | {"order_class": "bracket"}
 OCO = MARKET | LEGS | {"side": "sell", "type": "limit", "order_class": "oco"}
 OTO = MARKET | {"order_class": "oto", "stop_loss": {"stop_price": "90", "limit_price": "89.5"}}
 MISPLACED = "must not have"
+ONE_TRAIL = "trailing stop orders must specify one of trail_price or trail_perc"
 EXTENDED = "extended hours order must be DAY or GTC limit orders"
 
 
@@ -75,13 +76,8 @@ EXTENDED = "extended hours order must be DAY or GTC limit orders"
         (STOP_LIMIT, {"stop_price": None}, INVALID, "stop limit orders require both stop and limit price"),
         (STOP_LIMIT, {"limit_price": None}, INVALID, "stop limit orders require both stop and limit price"),
         (STOP_LIMIT, {"extended_hours": True}, UNPROCESSABLE, EXTENDED),
-        (
-            TRAILING,
-            {"trail_price": None},
-            INVALID,
-            "trailing stop orders must specify one of trail_price or trail_perc",
-        ),
-        (TRAILING, {"trail_percent": "1"}, INVALID, "trailing stop orders must specify one of trail_price or trail_pe"),
+        (TRAILING, {"trail_price": None}, INVALID, ONE_TRAIL),
+        (TRAILING, {"trail_percent": "1"}, INVALID, ONE_TRAIL),
         (TRAILING, {"trail_price": "1.005"}, UNPROCESSABLE, "sub-penny"),
         (TRAILING, {"trail_price": None, "trail_percent": "100"}, INVALID, "trail_percent must be < 100"),
         (TRAILING, {"stop_price": "5"}, INVALID, "trailing stop orders must not have stop_price"),
@@ -149,9 +145,7 @@ def test_numbers_may_be_json_numbers_with_the_noise_of_floats() -> None:
 @pytest.mark.parametrize("order_type", TYPES)
 @pytest.mark.parametrize("time_in_force", TIMES_IN_FORCE)
 def test_the_times_in_force_of_a_type_are_alpaca_s(order_type: str, time_in_force: str) -> None:
-    body = {"market": MARKET, "limit": LIMIT, "stop": STOP, "stop_limit": STOP_LIMIT, "trailing_stop": TRAILING}[
-        order_type
-    ]
+    body = next(one for one in (MARKET, LIMIT, STOP, STOP_LIMIT, TRAILING) if one["type"] == order_type)
     if time_in_force in ("day", "gtc") or order_type in ("market", "limit"):
         assert read_order(body | {"time_in_force": time_in_force}).time_in_force == time_in_force
     else:
@@ -182,16 +176,8 @@ def test_half_of_a_surrogate_pair_is_refused_wherever_it_stands_and_a_whole_one_
 
 def test_a_replacement_holds_what_is_given() -> None:
     assert read_replacement({}) == Replacement(None, None, None, None, None, None)
-    wanted = read_replacement(
-        {
-            "qty": "4",
-            "limit_price": "5",
-            "stop_price": "6.25",
-            "trail": "0.1",
-            "time_in_force": "gtc",
-            "client_order_id": "a",
-        }
-    )
+    prices = {"limit_price": "5", "stop_price": "6.25", "trail": "0.1"}
+    wanted = read_replacement({"qty": "4", **prices, "time_in_force": "gtc", "client_order_id": "a"})
     assert wanted == Replacement(Decimal(4), 5 * UNITS, 62_500, Decimal("0.1"), "gtc", "a")
 
 

@@ -88,12 +88,7 @@ def make(tmp_path: Path) -> Make:
         path = tmp_path / "bars.csv"
         path.write_text(content)
         return MarketSpec(
-            source="csv",
-            path=str(path),
-            bar_stamp="end",
-            start=date(2025, 3, 3),
-            sessions=1,
-            symbols=("AAPL",),
+            source="csv", path=str(path), bar_stamp="end", start=date(2025, 3, 3), sessions=1, symbols=("AAPL",)
         )
 
     return write
@@ -113,16 +108,7 @@ def test_bars_stamped_at_their_end_start_a_minute_earlier(make: Make, tmp_path: 
     world = open_world(tmp_path / "state", to="close")
     rows = world.get("/v2/stocks/bars?symbols=AAPL&timeframe=1Min&start=2025-03-03")["bars"]["AAPL"]
     assert rows == [
-        {
-            "t": "2025-03-03T14:30:00Z",
-            "o": 100.0,
-            "h": 101.0,
-            "l": 99.0,
-            "c": 100.5,
-            "v": 1000,
-            "n": 7,
-            "vw": 100.1095,
-        }
+        {"t": "2025-03-03T14:30:00Z", "o": 100.0, "h": 101.0, "l": 99.0, "c": 100.5, "v": 1000, "n": 7, "vw": 100.1095}
     ]
 
 
@@ -176,29 +162,25 @@ def test_create_refuses_an_unusable_file_and_names_it(make: Make, tmp_path: Path
 def test_create_refuses_a_missing_or_binary_file_or_a_folder_with_the_next_step(make: Make, tmp_path: Path) -> None:
     spec = make("")
     path = tmp_path / "bars.csv"
+
+    def hint(message: str, read: Callable[[], object]) -> str:
+        with pytest.raises(MarketError, match=message) as raised:
+            read()
+        return raised.value.hint
+
     path.write_bytes(b"\xff\xfe\x00PAR1")
-    with pytest.raises(MarketError, match="not a CSV file") as raised:
-        create(tmp_path / "state", spec)
-    assert raised.value.hint.startswith("save it as UTF-8 text")
+    assert hint("not a CSV file", lambda: create(tmp_path / "state", spec)).startswith("save it as UTF-8 text")
     path.unlink()
-    with pytest.raises(MarketError, match="no such file") as raised:
-        recorded_span("csv", path, "end")
-    assert raised.value.hint == f"ls {tmp_path} shows the files"
-    (tmp_path / "garbage.csv").touch()
-    with pytest.raises(MarketError, match="no such file") as raised:
-        recorded_span("csv", path, "end")
-    assert raised.value.hint == f"ls {tmp_path} shows the files"
-    (tmp_path / "bras.csv").touch()
-    with pytest.raises(MarketError, match="no such file") as raised:
-        recorded_span("csv", path, "end")
-    assert raised.value.hint == f"did you mean {tmp_path / 'bras.csv'}?"
-    with pytest.raises(MarketError, match="no such file") as raised:
-        recorded_span("csv", tmp_path / "nowhere" / "bars.csv", "end")
-    assert raised.value.hint == "check the path of --bars"
+    files, like = f"ls {tmp_path} shows the files", f"did you mean {tmp_path / 'bras.csv'}?"
+    assert hint("no such file", lambda: recorded_span("csv", path, "end")) == files
+    for there, said in (("garbage.csv", files), ("bras.csv", like)):
+        (tmp_path / there).touch()
+        assert hint("no such file", lambda: recorded_span("csv", path, "end")) == said
+    nowhere = tmp_path / "nowhere" / "bars.csv"
+    assert hint("no such file", lambda: recorded_span("csv", nowhere, "end")) == "check the path of --bars"
     path.mkdir()
-    with pytest.raises(MarketError, match=r"bars\.csv: the folder holds no price files") as raised:
-        create(tmp_path / "state", spec)
-    assert raised.value.hint == "their names end in .csv, .txt, .zip or .parquet"
+    said = hint(r"bars\.csv: the folder holds no price files", lambda: create(tmp_path / "state", spec))
+    assert said == "their names end in .csv, .txt, .zip or .parquet"
 
 
 def test_create_accepts_a_byte_order_mark_and_blank_lines(make: Make, tmp_path: Path) -> None:

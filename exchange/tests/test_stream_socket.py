@@ -74,9 +74,7 @@ async def turns(count: int = 20) -> None:
 
 
 @in_a_loop
-async def test_client_that_never_reads_is_cut_off_and_its_queue_stays_bounded(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_client_that_never_reads_is_cut_off_and_its_queue_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST_QUEUE", 10)
     monkeypatch.setattr(module, "_LAST_WORDS_S", 0.01)
     wire = Wire(room=2)

@@ -51,9 +51,7 @@ def begin(server: Served) -> None:
     server.tick(seconds=300)
 
 
-def test_sdk_parses_every_trade_update_and_reconnects_after_a_restart(
-    new_folder: Callable[[], Path],
-) -> None:
+def test_sdk_parses_every_trade_update_and_reconnects_after_a_restart(new_folder: Callable[[], Path]) -> None:
     folder = new_folder()
     updates: list[TradeUpdate] = []
 

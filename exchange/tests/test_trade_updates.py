@@ -140,27 +140,9 @@ def test_listen_replaces_the_set_of_streams(server: Served) -> None:
 
 
 GARBAGE: list[str | bytes] = [
-    "",
-    "not json",
-    "[]",
-    "1",
-    "null",
-    '{"action": 1}',
-    "{}",
-    '{"action": NaN}',
-    '{"action": "\\ud800"}',
-    "[1",
-    b'["\xed\xa0\x80"]',
-    b"\xd9\x05abc",
-    "[" * 100_000,
-    "9" * 10_000,
-    b"",
-    b"\xff\xfe\x00",
-    b"\xc1",
-    b"\x91" * 100_000,
-    b"\x81\x01\x02",
-    b"\xdf\xff\xff\xff\xff",
-    b"\xc7\x00",
+    *("", "not json", "[]", "1", "null", '{"action": 1}', "{}", '{"action": NaN}', '{"action": "\\ud800"}', "[1"),
+    *("[" * 100_000, "9" * 10_000, b"", b"\xff\xfe\x00", b'["\xed\xa0\x80"]', b"\xd9\x05abc", b"\xc1"),
+    *(b"\x91" * 100_000, b"\x81\x01\x02", b"\xdf\xff\xff\xff\xff", b"\xc7\x00"),
 ]
 
 
@@ -254,11 +236,7 @@ def test_server_stops_at_once_when_a_client_does_not_read(
 
 
 @pytest.mark.parametrize(
-    ("path", "headers", "status"),
-    [
-        ("/nowhere", {}, 404),
-        ("/stream", {"Origin": "https://evil.example"}, 403),
-    ],
+    ("path", "headers", "status"), [("/nowhere", {}, 404), ("/stream", {"Origin": "https://evil.example"}, 403)]
 )
 def test_handshake_is_refused_for_an_unknown_path_or_a_foreign_origin(
     server: Served, path: str, headers: dict[str, str], status: int

@@ -1,7 +1,6 @@
 """The account as its owner sees and sets it: settings that take effect, activities of all kinds in pages, positions."""
 
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -119,15 +118,6 @@ def test_settings_take_effect_on_the_next_order(trading: World, change: dict[str
     assert trading.order(*order).status in (403, 422)
     assert trading.ask("PATCH", CONFIGURATIONS, {name: not value for name, value in change.items()}).status == 200
     assert trading.order(*order).status == 200
-
-
-def test_a_cash_account_has_its_cash_to_spend_and_no_shorts(trading: World) -> None:
-    before = trading.get("/v2/account")
-    assert (before["multiplier"], before["shorting_enabled"]) == ("2", True)
-    assert trading.ask("PATCH", CONFIGURATIONS, {"max_margin_multiplier": 1}).status == 200
-    after = trading.get("/v2/account")
-    assert (after["multiplier"], after["shorting_enabled"]) == ("1", False)
-    assert Decimal(after["buying_power"]) * 2 == Decimal(before["buying_power"])
 
 
 def test_a_position_is_found_by_symbol_and_by_asset_id(lived: World) -> None:

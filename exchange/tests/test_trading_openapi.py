@@ -1,5 +1,6 @@
 """A long seeded session through the application: whatever is asked, in whatever state, the answer is documented."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,29 @@ PARAMETER = re.compile(r"\{[^}]+\}")
 CASH_FLOWS = ("ALL", "NONE", "CSD,DIV")
 KINDS = ("market", "limit", "stop", "stop_limit", "trailing_stop")
 ANNOUNCED = "corporate_actions/announcements?ca_types=dividend,split&since=2025-03-01&until=2025-04-01"
+
+
+JSON = "application/json; charset=utf-8"
+CLOCK = {
+    "timestamp": "2025-03-03T10:00:00-05:00",
+    "is_open": True,
+    "next_open": "2025-03-04T09:30:00-05:00",
+    "next_close": "2025-03-03T16:00:00-05:00",
+}
+SPOILED: list[tuple[int, object]] = [
+    *((200, CLOCK | {"is_open": wrong}) for wrong in ("true", None)),
+    *((200, CLOCK | {"timestamp": wrong}) for wrong in ("2025-03-03 10:00", "2025-03-03T10:00:00", 1)),
+    *((200, body) for body in (CLOCK | {"unheard_of": 1}, {"is_open": True})),
+    *((status, {"code": 42210000, "message": "no"}) for status in (500, 302)),
+    *((422, body) for body in ({"message": "no"}, {"code": "42210000", "message": "no"})),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), SPOILED)
+def test_an_answer_that_the_file_does_not_document_is_a_problem(status: int, body: object) -> None:
+    api = trading_api()
+    assert api.problems("GET", "/v2/clock", 200, JSON, json.dumps(CLOCK).encode()) == []
+    assert api.problems("GET", "/v2/clock", status, JSON, json.dumps(body).encode())
 
 
 class Trading(Session):

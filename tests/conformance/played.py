@@ -23,7 +23,7 @@ from papervenue.exchange import Exchange, open_exchange
 from papervenue.faults.fault_state import PATH as FAULTS
 from papervenue.market.coins import kraken_venue
 from papervenue.market.futures import futures_venue
-from papervenue.market.spec import NEXT_BAR, Costs, MarketSpec
+from papervenue.market.spec import NEXT_BAR, Costs, FillSpec, MarketSpec
 from papervenue.process import create
 from tests.kit.elsewhere import place
 from tests.kit.elsewhere.door import door as elsewhere
@@ -225,39 +225,30 @@ class PlayedVenue(NamedTuple):
     road: Callable[[], Road] = Http
 
 
+def thin(share: str) -> FillSpec:
+    """Return how orders fill where so little of a bar's units trades with us."""
+    return NEXT_BAR._replace(volume_share=Decimal(share))
+
+
+FEW_COSTS = Costs(commission_bps=Decimal(3))
 VENUES = {
     "alpaca": PlayedVenue(
         lambda: driver_for("alpaca"),
-        MarketSpec(
-            start=START,
-            symbols=("AAPL", "SPY"),
-            sessions=30,
-            fill=NEXT_BAR._replace(volume_share=Decimal("0.001")),
-            costs=Costs(commission_bps=Decimal(3)),
-        ),
+        MarketSpec(start=START, symbols=("AAPL", "SPY"), sessions=30, fill=thin("0.001"), costs=FEW_COSTS),
         ("alpaca_key", "alpaca_secret"),
     ),
     "elsewhere": PlayedVenue(
-        elsewhere,
-        place.market(START, sessions=40, fill=NEXT_BAR._replace(volume_share=Decimal("0.01"))),
-        ("elsewhere_key",),
-        place.SITE,
+        elsewhere, place.market(START, sessions=40, fill=thin("0.01")), ("elsewhere_key",), place.SITE
     ),
     "brackets": PlayedVenue(
         with_brackets,
-        place.market(START, sessions=40, fill=NEXT_BAR._replace(volume_share=Decimal("0.01")), brackets=True),
+        place.market(START, sessions=40, fill=thin("0.01"), brackets=True),
         ("elsewhere_key",),
         place.SITE,
     ),
     "kraken": PlayedVenue(
         lambda: driver_for("kraken_futures"),
-        MarketSpec(
-            start=START,
-            symbols=PERPETUALS,
-            sessions=40,
-            fill=NEXT_BAR._replace(volume_share=Decimal("0.001")),
-            venue=kraken_venue(8, PERPETUALS),
-        ),
+        MarketSpec(start=START, symbols=PERPETUALS, sessions=40, fill=thin("0.001"), venue=kraken_venue(8, PERPETUALS)),
         ("kraken_key",),
         latest_s=59,
         word_for_new=False,
@@ -270,7 +261,7 @@ VENUES = {
             start=FUTURES_START,
             symbols=tuple(one.symbol for one in FUTURES.instruments),
             sessions=40,
-            fill=NEXT_BAR._replace(volume_share=Decimal("0.1")),
+            fill=thin("0.1"),
             venue=FUTURES,
         ),
         (),

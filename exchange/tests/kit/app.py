@@ -24,11 +24,7 @@ from papervenue.server import Application, build_application
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 SYMBOLS = ("AAPL", "SPY", "ZAAC")
 """Two liquid names and a made-up one that misses minutes."""
-KEYS = {
-    "APCA-API-KEY-ID": "sandbox",
-    "APCA-API-SECRET-KEY": "sandbox",
-    "Authorization": "Bearer sandbox",
-}
+KEYS = {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandbox", "Authorization": "Bearer sandbox"}
 FAULTS = "/exchange/v1/faults"
 SPEC = MarketSpec(symbols=SYMBOLS, sessions=2, start=date(2025, 3, 3))
 

@@ -54,12 +54,6 @@ def test_seed_decides_on_funding_of_which_some_is_paid_and_some_received() -> No
     assert [one.funding for one in coins(6)] != rates
 
 
-def test_some_coins_are_listed_alone_in_the_same_order() -> None:
-    names = ("PF_PEPEUSD", "PF_XBTUSD")
-    assert [one.symbol for one in coins(5, names)] == ["PF_XBTUSD", "PF_PEPEUSD"]
-    assert coins(5, names)[0] == coins(5)[0]
-
-
 def test_market_begins_at_its_level_and_trades_what_the_table_says(calendar: Calendar) -> None:
     xbt = coins(5)[0]
     bars = bars_of(calendar, xbt)
@@ -145,8 +139,3 @@ def test_character_that_cannot_be_is_a_problem() -> None:
     xbt = coins(5)[0]
     for wrong in ({"volatility": Decimal(1)}, {"volume": Decimal(-1)}, {"beta": Decimal("NaN")}):
         assert len(list(replace(xbt, **wrong).problems())) == 1
-
-
-def test_other_seed_has_another_market(calendar: Calendar) -> None:
-    xbt = coins(5)[0]
-    assert bars_of(calendar, xbt).bars(xbt.symbol, 0) != bars_of(calendar, xbt, seed=6).bars(xbt.symbol, 0)

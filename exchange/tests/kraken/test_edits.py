@@ -34,6 +34,10 @@ def test_order_keeps_its_id_when_its_size_and_price_change(desk: KrakenExchange)
     assert (row["order_id"], row["cliOrdId"], row["unfilledSize"], row["limitPrice"]) == (order, "mine", 0.2, 81_000)
     name, fields = desk.events("orders")[-1]
     assert (name, fields["newOrder"]["quantity"], fields["reason"]) == ("OrderUpdated", "0.2", "edited_by_user")
+    desk.post("cancelorder", order_id=order)
+    name, fields = desk.events("orders")[-1]
+    assert (name, fields["order"]["uid"], fields["reason"]) == ("OrderCancelled", order, "cancelled_by_user")
+    assert (fields["order"]["quantity"], fields["order"]["filled"]) == ("0.2", "0")
 
 
 def test_stop_moves_and_still_acts_where_it_is_then(desk: KrakenExchange) -> None:
@@ -81,32 +85,17 @@ def test_venue_without_edits_refuses_them() -> None:
     assert (refused.value.body["code"], order.request.limit) == ("unsupported_edit", 90 * 10_000)
 
 
-def test_edit_is_found_by_the_order_that_it_names(desk: KrakenExchange) -> None:
-    order = rests(desk, cliOrdId="keep")
-    desk.world.arm("refused", request="replace", client_order_id="keep")
-    assert edit(desk, order, size="0.2")["status"] == "orderForEditNotFound"
-
-
 def test_ended_order_is_not_found_for_an_edit(desk: KrakenExchange) -> None:
     assert edit(desk, desk.send()["order_id"], size="0.2")["status"] == "orderForEditNotFound"
 
 
 def test_batch_tells_what_became_of_each_of_its_commands(desk: KrakenExchange) -> None:
     order = rests(desk)
+    stop = {"stopPrice": 80_000, "reduceOnly": True, "triggerSignal": "mark"}
     commands = [
         {"order": "send", "order_tag": "a", "orderType": "mkt", "symbol": XBT, "side": "buy", "size": 0.5},
         {"order": "send", "order_tag": "b", "orderType": "mkt", "symbol": XBT, "side": "buy", "size": 60},
-        {
-            "order": "send",
-            "order_tag": "c",
-            "orderType": "stp",
-            "symbol": XBT,
-            "side": "sell",
-            "size": 0.5,
-            "stopPrice": 80_000,
-            "reduceOnly": True,
-            "triggerSignal": "mark",
-        },
+        {"order": "send", "order_tag": "c", "orderType": "stp", "symbol": XBT, "side": "sell", "size": 0.5} | stop,
         {"order": "edit", "orderId": order, "limitPrice": 79_000},
         {"order": "cancel", "order_id": order},
         {"order": "send", "order_tag": "d", "orderType": "mkt", "symbol": PEPE},
@@ -116,8 +105,8 @@ def test_batch_tells_what_became_of_each_of_its_commands(desk: KrakenExchange) -
     words = ["placed", "insufficientAvailableFunds", "placed", "edited", "cancelled", "requiredArgumentMissing"]
     assert [one["status"] for one in statuses] == [*words, "invalidArgument"]
     assert [one.get("order_tag") for one in statuses] == ["a", "b", "c", None, None, "d", None]
-    (stop,) = desk.v3("openorders")["openOrders"]
-    assert (stop["order_id"], stop["reduceOnly"]) == (statuses[2]["order_id"], True)
+    (left,) = desk.v3("openorders")["openOrders"]
+    assert (left["order_id"], left["reduceOnly"]) == (statuses[2]["order_id"], True)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"batchOrder": {}}', json.dumps({"batchOrder": [{}] * 11})])

@@ -45,13 +45,6 @@ def test_order_is_lost_by_its_symbol_its_side_or_its_client_id(desk: KrakenExcha
     assert len(desk.engine.main.orders) == 1
 
 
-def test_answer_may_be_an_error_after_the_order_was_carried_out(desk: KrakenExchange) -> None:
-    desk.world.arm({"status": 500, "acceptance": "after"}, request="submit", nth=1)
-    answer = desk.ask("POST", f"{V3}/sendorder", orderType="mkt", symbol=XBT, side="buy", size="0.1", cliOrdId="there")
-    assert answer.status == 500
-    assert [fields["order"]["clientId"] for _, fields in desk.events("orders")[:1]] == ["there"]
-
-
 def test_order_arrives_later_unless_it_says_until_when_it_may(desk: KrakenExchange) -> None:
     desk.world.arm({"late_arrival": "60s"}, request="submit")
     for name, until in (("late", "2026-11-24T01:00:30Z"), ("later", "2026-11-24T01:02:00Z")):
@@ -62,10 +55,12 @@ def test_order_arrives_later_unless_it_says_until_when_it_may(desk: KrakenExchan
     assert {fields["order"]["clientId"] for name, fields in desk.events("orders") if name == "OrderPlaced"} == {"later"}
 
 
-def test_cancel_is_found_by_the_order_that_it_names(desk: KrakenExchange) -> None:
+def test_cancel_and_edit_are_found_by_the_order_that_they_name(desk: KrakenExchange) -> None:
     names = ("keep", "drop")
     ids = {name: desk.send("lmt", limitPrice=80_000, cliOrdId=name)["order_id"] for name in names}
-    desk.world.arm("refused", request="cancel", client_order_id="keep")
+    desk.world.arm("refused", request=["cancel", "replace"], client_order_id="keep")
+    edited = desk.post("editorder", orderId=ids["keep"], size="0.2")
+    assert edited["editStatus"]["status"] == "orderForEditNotFound"
     assert desk.post("cancelorder", order_id=ids["keep"])["error"] == "marketUnavailable"
     assert desk.post("cancelorder", cliOrdId="keep")["error"] == "marketUnavailable"
     assert desk.post("cancelorder", cliOrdId="drop")["cancelStatus"]["status"] == "cancelled"

@@ -5,14 +5,12 @@ The tape on the page: fills as the log has them, and market moves as the data AP
 Orders on the page: the life of each is what the log tells of it.
 """
 
-from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from exchange.tests.kit.app import KEYS, World, open_world
+from exchange.tests.kit.app import KEYS, World
 from exchange.tests.kit.random_commands import Commands
 from papervenue.engine import account_lists
 from papervenue.engine.order_lifecycle import reject
@@ -103,16 +101,6 @@ def test_refused_and_rejected_orders_are_shown_with_their_reasons(opened: World)
     assert page["open_orders"] == []
 
 
-def test_page_matches_reasons_to_refused_orders_of_several_clients(opened: World) -> None:
-    opened.ask("POST", "/exchange/v1/accounts", {"name": "alice"})
-    alice = KEYS | {"APCA-API-KEY-ID": "alice", "APCA-API-SECRET-KEY": "alice"}
-    opened.order("NONE", "buy", 1, headers=alice)
-    opened.order("SPY", "buy", 1)
-    opened.order("NADA", "buy", 2)
-    shown = [(row["account"], row["symbol"], row["reason"]) for row in opened.get(DATA)["ended_orders"]]
-    assert shown == [("main", "NADA", 'asset "NADA" not found'), ("alice", "NONE", 'asset "NONE" not found')]
-
-
 def test_the_book_shows_the_quote_of_the_data_api_and_a_line_that_ends_with_the_last_price(opened: World) -> None:
     opened.order("AAPL", "buy", 1, limit_price="1.5")
     row = opened.get(DATA)["book"][0]
@@ -166,14 +154,6 @@ def test_armed_faults_are_shown_in_words(opened: World) -> None:
     }
 
 
-def test_no_secret_is_in_the_document(new_folder: Callable[[], Path]) -> None:
-    world = open_world(new_folder())
-    world.ask("POST", "/exchange/v1/accounts", {"name": "alice"})
-    page = world.get(DATA)
-    assert [account["name"] for account in page["accounts"]] == ["main", "alice"]
-    assert all("secret" not in account and "key" not in account for account in page["accounts"])
-
-
 def test_page_shows_one_chosen_account_and_everybody_for_an_unknown_name(opened: World) -> None:
     opened.ask("POST", "/exchange/v1/accounts", {"name": "alice"})
     alice = KEYS | {"APCA-API-KEY-ID": "alice", "APCA-API-SECRET-KEY": "alice"}
@@ -184,6 +164,7 @@ def test_page_shows_one_chosen_account_and_everybody_for_an_unknown_name(opened:
     opened.tick(seconds=120)
     page = opened.get(f"{DATA}?account=alice")
     assert (page["chosen"], page["account_names"]) == ("alice", ["main", "alice"])
+    assert all("secret" not in account and "key" not in account for account in opened.get(DATA)["accounts"])
     assert [account["name"] for account in page["accounts"]] == ["alice"]
     assert ([row["symbol"] for row in page["ended_orders"]], page["open_orders"]) == (["AAPL"], [])
     assert [(row["account"], row["qty"]) for row in page["tape"] if row["kind"] == "fill"] == [("alice", "1")]

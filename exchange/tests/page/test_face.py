@@ -47,15 +47,6 @@ def test_page_loads_nothing_from_elsewhere_and_never_writes_markup(world: World)
     assert not re.search(r"\sstyle=|<(?:script|link|img|iframe)[^>]+src=", text)
 
 
-def test_page_styles_never_wrap_numbers(world: World) -> None:
-    text = world.ask("GET", "/").body.decode()
-    # With `anywhere` a column may become narrower than a number in it.
-    assert "overflow-wrap: anywhere" not in text
-    for rule in (".num", ".figures dd", ".pill", ".lines time"):
-        assert re.search(rf"^{re.escape(rule)} {{[^}}]*white-space: nowrap", text, re.MULTILINE), rule
-    assert '.toFixed(2) + "\\u00a0%"' in text
-
-
 def test_page_names_sections_that_the_guide_has(world: World) -> None:
     named = re.findall(r"<i>([^<]+)</i>", world.ask("GET", "/").body.decode())
     guide = (ROOT / "docs" / "OFFLINE.md").read_text()

@@ -49,9 +49,7 @@ def test_a_bracket_with_a_leg_that_is_refused_leaves_nothing_at_work(desk: TwsEx
     assert not desk.engine.main.orders
 
 
-def test_a_stop_works_for_as_much_as_its_parent_has_filled(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
+def test_a_stop_works_for_as_much_as_its_parent_has_filled(tmp_path_factory: pytest.TempPathFactory) -> None:
     partly = NEXT_BAR._replace(volume_share=None, partial_rate=Decimal(1))
     rich = replace(spec(fill=partly), cash=Decimal(1_000_000))
     desk = TwsExchange(folders_of(rich, tmp_path_factory)())
@@ -136,13 +134,6 @@ def test_what_is_refused_is_inactive_and_what_is_not_there_cannot_be_canceled(cl
     assert client.place_order(2, symbol="ESZ5")[0][3] == "200"
     assert client.place_order(3, kind="TRAIL")[0][3] == "387"
     assert client.place_order(5, qty="1.5")[0][3] == "434"
-
-
-def test_two_orders_may_have_the_same_reference(desk: TwsExchange, client: Client) -> None:
-    for number in (1, 2):
-        client.place_order(number, "BUY", 1, "LMT", limit="3000", ref="same")
-    ids = {one[25] for one in client.read(16) if one[0] == "5"}
-    assert len(ids) == len(desk.engine.main.open) == 2
 
 
 def test_an_exit_of_a_bracket_needs_no_margin_of_its_own(desk: TwsExchange, client: Client) -> None:

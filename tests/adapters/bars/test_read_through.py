@@ -257,20 +257,6 @@ def test_delayed_source_serves_the_bars_that_it_has(bars: StoredBars, source: Ma
     assert starts(bars.closed(FIVES, ["AAPL"], after_open(60))["AAPL"])[-1] == after_open(35)
 
 
-def test_damage_is_noticed_once_and_what_is_needed_is_fetched_again(
-    bars: StoredBars, source: MadeUpBars, tmp_path: Path
-) -> None:
-    until = WEDNESDAY.close + timedelta(hours=6)
-    first = bars.closed(DAYS, ["AAPL"], until)
-    bars.close()
-    (tmp_path / "bars.db").write_bytes(b"garbage!" * 1000)
-    events = MemoryEvents()
-    again = StoredBars(lambda: SqliteBars(tmp_path, events, NOW), lambda: source, sessions, VENUE_DAY)
-    assert again.closed(DAYS, ["AAPL"], until) == first
-    assert [event.event_type for event in events.emitted] == ["BARS_BEGUN_ANEW"]
-    again.close()
-
-
 def test_damage_found_during_a_request_is_repaired_within_it(
     bars: StoredBars, source: MadeUpBars, tmp_path: Path
 ) -> None:

@@ -122,16 +122,6 @@ def test_bar_is_asked_for_when_it_has_ended_and_once_more_when_late_trades_are_i
     assert passes == asked_at
 
 
-def test_bars_that_came_are_not_asked_for_again_by_passes_within_a_bar(tmp_path: Path, source: AroundTheClock) -> None:
-    needs = [BarNeed(timeframe, 20, price=PriceKind.SPOT) for timeframe in FRAMES]
-    for passed in range(10):
-        bars = opened(tmp_path, source)
-        for need in needs:
-            bars.closed(need, ["BTC", "ETH"], NOON + passed * 90 * timedelta(seconds=1))
-        bars.close()
-        assert len(source.asked) == 2 * len(needs)
-
-
 def test_bar_that_is_missing_is_asked_for_until_it_is_old(bars: StoredBars, source: AroundTheClock) -> None:
     newest_s = int(NOON.timestamp()) - 4 * 3600
     source.missing = {newest_s}

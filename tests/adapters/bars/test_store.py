@@ -70,22 +70,6 @@ def test_bars_come_back_oldest_first_and_only_those_of_the_span(store: SqliteBar
     assert store.get("GOOG", "1Min", 0, 2**40) == []
 
 
-def test_put_counts_only_new_and_changed_bars(store: SqliteBars) -> None:
-    store.put("AAPL", "1Min", bars_at(0, 1), "sandbox")
-    assert store.put("AAPL", "1Min", bars_at(0, 1, 2), "sandbox") == 1
-    assert store.put("AAPL", "1Min", [bar(JANUARY, 11.0), *bars_at(1)], "sandbox") == 1
-    assert everything(store)[0].close == 11.0
-
-
-def test_bars_outlive_the_process(opens: Opens, tmp_path: Path) -> None:
-    first = opens(tmp_path)
-    first.put("BRK.B", "1Day", [bar(JANUARY + day * DAY) for day in range(400)], "sandbox")
-    first.close()
-    again = opens(tmp_path)
-    assert len(everything(again, "BRK.B", "1Day")) == 400
-    again.close()
-
-
 def test_spans_list_stored_bars_by_source(store: SqliteBars) -> None:
     store.put("AAPL", "1Min", bars_at(0, 1, 2), "sandbox")
     store.put("AAPL", "1Min", bars_at(2, 3), "import")

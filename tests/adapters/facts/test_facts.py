@@ -15,18 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.rows import (
-    DAY,
-    FAILED,
-    NOW,
-    PASSED,
-    make_alert,
-    make_cycle,
-    make_intake,
-    make_iv,
-    make_tick,
-    minutes,
-)
+from tests.kit.rows import DAY, FAILED, NOW, PASSED, make_alert, make_cycle, make_intake, make_iv, make_tick, minutes
 from tests.kit.values import DECISIONS_KEPT, FACTS_KEPT, instrument, margin
 from tradebot.adapters.facts import schema as facts_schema
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -109,17 +98,6 @@ def test_facts_of_a_session_are_read_again_after_forget(facts: SqliteFacts) -> N
     assert facts.load(["AAPL"], DAY, NOW) == before
 
 
-def test_facts_are_read_by_a_later_process(facts: SqliteFacts, tmp_path: Path) -> None:
-    facts.record(make_cycle("c1"))
-    facts.close()
-    events = MemoryEvents()
-    again = SqliteFacts(tmp_path, events, NOW)
-    assert len(again.load(["AAPL"], DAY, NOW)["AAPL"].alerts) == 2
-    assert again.cycles(job="trade-once") == (make_cycle("c1"),)
-    assert events.emitted == []
-    again.close()
-
-
 def test_load_sees_facts_that_another_process_stored(facts: SqliteFacts, tmp_path: Path) -> None:
     assert len(facts.load(["AAPL"], DAY, NOW)["AAPL"].alerts) == 2
     other = SqliteFacts(tmp_path, MemoryEvents(), NOW)
@@ -136,11 +114,7 @@ def test_facts_emit_an_event_when_they_create_a_file(tmp_path: Path) -> None:
     events = MemoryEvents()
     SqliteFacts(tmp_path, events, NOW).close()
     (event,) = events.emitted
-    assert (event.event_type, event.severity, event.details["why"]) == (
-        "FACTS_BEGUN_ANEW",
-        Severity.INFO,
-        "missing",
-    )
+    assert (event.event_type, event.severity, event.details["why"]) == ("FACTS_BEGUN_ANEW", Severity.INFO, "missing")
     assert (tmp_path / "facts.db").stat().st_mode & 0o777 == 0o600
 
 
@@ -406,14 +380,6 @@ def test_refused_agrees_with_the_judged_candidates(looks: list[Any]) -> None:
             first.setdefault((each.strategy, each.symbol, each.side), each.at)
         expected = [RefusedTrade(at, *trade) for trade, at in first.items() if trade not in sent]
         assert facts.refused(*span) == sorted(expected)
-
-
-def test_cycle_returns_a_pass_by_its_id_or_none(facts: SqliteFacts) -> None:
-    assert facts.first_scored() is None
-    facts.record(make_cycle("open+1m", minutes(1)))
-    facts.record(make_cycle("open+2m", minutes(2), Job.SCORE))
-    assert facts.cycle("open+2m") == make_cycle("open+2m", minutes(2), Job.SCORE)
-    assert facts.cycle("open+3m") is None
 
 
 def test_last_pass_is_the_one_recorded_last_whatever_the_clock_said(facts: SqliteFacts) -> None:

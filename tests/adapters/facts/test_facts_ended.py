@@ -63,14 +63,10 @@ def test_candidates_count_by_symbol_and_first_question_that_did_not_pass(facts: 
     )
 
 
-def test_span_is_the_last_passes_or_those_since_a_time_or_of_a_session(facts: SqliteFacts) -> None:
+def test_only_the_passes_of_a_span_or_the_candidates_of_a_strategy_count(facts: SqliteFacts) -> None:
     assert facts.ended(Job.TRADE_ONCE, last=1).passes == 1
     assert facts.ended(Job.TRADE_ONCE, since=NOW + timedelta(hours=1)).passes == 2
     assert facts.ended(Job.TRADE_ONCE, session=DAY).last_at == NOW + timedelta(hours=1)
     assert facts.ended(Job.SCORE) == (0, None, None, ())
-
-
-def test_only_one_strategy_counts_if_it_is_asked_for(facts: SqliteFacts) -> None:
-    assert facts.ended(Job.TRADE_ONCE, strategy="other").ends == (
-        RefusalGroup("AAPL", Gate.STRATEGY, "place", 1, None, 1),
-    )
+    (other,) = facts.ended(Job.TRADE_ONCE, strategy="other").ends
+    assert other == RefusalGroup("AAPL", Gate.STRATEGY, "place", 1, None, 1)

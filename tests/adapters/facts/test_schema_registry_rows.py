@@ -78,13 +78,3 @@ def test_a_row_that_changed_by_itself_counts_as_unknown(tmp_path: Path) -> None:
         database.execute("UPDATE coins SET body = replace(body, 'DEGRADED', 'HEALTHY') WHERE symbol = 'PF_XBTUSD'")
     with closing(opened(tmp_path)[0]) as facts:
         assert set(facts.registry()) == {"PF_ETHUSD"}
-
-
-def test_a_file_that_cant_be_read_is_started_over_and_knows_no_coin(tmp_path: Path) -> None:
-    with closing(opened(tmp_path)[0]) as facts:
-        facts.put_registry([FULL])
-    (tmp_path / FACTS).write_bytes(b"no database" * 100)
-    facts, events = opened(tmp_path)
-    with closing(facts):
-        assert facts.registry() == {}
-    assert [event.event_type for event in events.emitted] == ["FACTS_BEGUN_ANEW"]

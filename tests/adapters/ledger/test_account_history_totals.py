@@ -14,10 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.kit.ledgers import edit, opened, without_the_seal
+from tests.kit.ledgers import edit, opened
 from tests.kit.rows import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent
 from tests.kit.values import VENUE_DAY
-from tradebot.adapters.ledger import account_history
 from tradebot.adapters.ledger.account_history import CHECKPOINT, FORM, FillTotals
 from tradebot.adapters.ledger.account_history import _read as read
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -337,37 +336,11 @@ def test_check_finds_a_lost_row_with_and_without_a_checkpoint(books: SqliteLedge
         books.file.check_pages()
 
 
-def test_comparison_catches_a_checkpoint_believed_without_its_sum(
-    books: SqliteLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(account_history, "CHECKPOINT", "SELECT at, sum, body FROM checkpoints WHERE account = ?")
-    edit(books.file.path, "UPDATE checkpoints SET body = replace(body, '10', '20')")
-    with pytest.raises(AssertionError):
-        agree(books)
-
-
-@pytest.mark.parametrize("step", [("new", 30, Side.BUY, "flow"), ("bust", 30, "flow"), ("give back", 30)])
-def test_comparison_catches_a_checkpoint_believed_without_the_seal(
-    books: SqliteLedger, monkeypatch: pytest.MonkeyPatch, step: tuple[Any, ...]
-) -> None:
-    monkeypatch.setattr(FillTotals, "_current_checkpoint", without_the_seal)
-    kept = Kept(books.file.folder)
-    kept.agrees()
-    kept.take(*step)
-    with closing(kept.books), pytest.raises(AssertionError):
-        kept.agrees()
-
-
 def test_check_finds_a_lost_fill_that_the_checkpoint_counts(books: SqliteLedger) -> None:
     edit(books.file.path, "DELETE FROM fills WHERE activity_id = 'f7'")
     assert books.totals().count == MANY
     with pytest.raises(DamagedBooksError, match="its fills were changed after they were written"):
         books.file.check_pages()
-
-
-def test_totals_include_an_activity_dated_before_the_checkpoint(books: SqliteLedger) -> None:
-    books.apply_fills([replace(traded(MANY, 30, owner="flow"), origin=Origin.ACTIVITY, about="s1")], NOW)
-    agree(books)
 
 
 @pytest.mark.parametrize(

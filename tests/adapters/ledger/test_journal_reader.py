@@ -6,7 +6,6 @@ import pytest
 
 from tests.kit import ledgers
 from tradebot.adapters.ledger import journal_reader
-from tradebot.errors import DamagedJournalError
 
 
 @pytest.fixture
@@ -49,9 +48,3 @@ def test_each_break_says_what_is_wrong(path: Path, change: object, said: str) ->
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(change(lines)))  # type: ignore[operator]
     assert said in str(journal_reader.read(path).breaks[0].problem)
-
-
-def test_read_refuses_a_missing_journal(path: Path) -> None:
-    path.unlink()
-    with pytest.raises(DamagedJournalError):
-        journal_reader.read(path)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import timedelta
 from decimal import Decimal
+from operator import methodcaller
 from pathlib import Path
 from types import ModuleType
 
@@ -347,10 +348,7 @@ def test_trading_state_is_the_more_restrictive_of_files_and_rows(folder: Path, b
     books.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(3)))
     assert books.trading_state().why == "calm"
     halt_switch.halt(folder, "quick", "typed halt", minutes(4), "REDUCE_ONLY")
-    assert (books.trading_state().state, books.trading_state().why) == (
-        TradingState.REDUCE_ONLY,
-        "typed halt",
-    )
+    assert (books.trading_state().state, books.trading_state().why) == (TradingState.REDUCE_ONLY, "typed halt")
     assert halt_switch.lift(folder, halt_switch.halt_stat(folder))
     halt_switch.arm(folder, "someone", minutes(5))
     (folder / "ARMED").unlink()
@@ -381,32 +379,16 @@ def test_failed_write_leaves_the_ledger_unchanged(folder: Path, books: SqliteLed
     assert books.claim_slot("score", DAY, "s", "me", NOW).won
 
 
+WHOLE = ("intents", "last_acknowledged", "orders", "fills", "opening_cash", "cash_adjustments", "booked", "totals")
+LAST = ("last_reconcile", "standing", "foreign_and_moved_fills", "equity_peak", "acknowledged_since", "acknowledged")
 READS: tuple[Callable[[SqliteLedger], object], ...] = (
-    lambda books: books.intents(),
-    lambda books: books.intent("any"),
-    lambda books: books.last_acknowledged(),
-    lambda books: books.orders(),
-    lambda books: books.recent_orders(NOW),
-    lambda books: books.order_chains(["v1"]),
-    lambda books: books.recent_intents(DAY),
-    lambda books: books.unsettled_intents(DAY),
-    lambda books: books.recorded_intents(["any"]),
-    lambda books: books.fills(),
-    lambda books: books.opening_cash(),
-    lambda books: books.cash_adjustments(),
-    lambda books: books.booked(),
-    lambda books: books.slot_claims(DAY),
-    lambda books: books.sessions(DAY, DAY),
-    lambda books: books.halts(),
-    lambda books: books.last_reconcile(),
-    lambda books: books.kept([("flow", "AAPL", NOW)]),
-    lambda books: books.totals(),
-    lambda books: books.standing(),
-    lambda books: books.foreign_and_moved_fills(),
-    lambda books: books.filled_quantities(["v1"]),
-    lambda books: books.equity_peak(),
-    lambda books: books.acknowledged(),
-    lambda books: books.acknowledged_since(),
+    *(methodcaller(name) for name in (*WHOLE, *LAST, "halts")),
+    *(methodcaller(name, DAY) for name in ("recent_intents", "unsettled_intents", "slot_claims")),
+    *(methodcaller(name, ["v1"]) for name in ("order_chains", "filled_quantities", "recorded_intents")),
+    methodcaller("intent", "any"),
+    methodcaller("recent_orders", NOW),
+    methodcaller("sessions", DAY, DAY),
+    methodcaller("kept", [("flow", "AAPL", NOW)]),
     lambda books: books.tallies.counts(),
     lambda books: books.file.check(),
 )
@@ -513,25 +495,15 @@ def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
     books.close()
 
 
-def test_live_trading_is_not_armed_in_new_books(ledger: SqliteLedger) -> None:
-    assert ledger.armings.last() is None
-
-
 def test_last_arming_counts_and_the_journal_has_each_of_them(ledger: SqliteLedger, tmp_path: Path) -> None:
     later = replace(ARMING, sessions=1, last=DAY, until=NOW + timedelta(hours=3), at=NOW + timedelta(minutes=1))
+    assert ledger.armings.last() is None
     ledger.armings.append(ARMING)
     assert ledger.armings.last() == ARMING
     ledger.armings.append(later)
     assert ledger.armings.last() == later
     assert [record.kind for record in journal.records(tmp_path / JOURNAL)].count("live_armed") == 2
     ledger.file.check_whole()
-
-
-def test_arming_is_read_by_a_later_process_that_cannot_write(ledger: SqliteLedger, tmp_path: Path) -> None:
-    ledger.armings.append(ARMING)
-    reader = SqliteLedger.open(tmp_path, ACCOUNT, read_only=True)
-    assert reader.armings.last() == ARMING
-    reader.close()
 
 
 BASELINE = Baseline({"shadow": False, "universe": ["AAPL"], "limits": {"min_score": 0.2}}, "ann/1", NOW)
@@ -594,8 +566,5 @@ def test_promotion_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
     with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
         books.promotions.append(PAPER)
     edit(tmp_path / "ledger.db", """UPDATE promotions SET body = replace(body, '"paper"', '"heaven"')""")
-    with (
-        closing(SqliteLedger.open(tmp_path, ACCOUNT)) as books,
-        pytest.raises(DamagedBooksError, match="heaven"),
-    ):
+    with closing(SqliteLedger.open(tmp_path, ACCOUNT)) as books, pytest.raises(DamagedBooksError, match="heaven"):
         books.promotions.every()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -357,12 +358,7 @@ def test_halt_disarms_and_only_active_arms_again(ledger: Ledger) -> None:
     assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)
     ledger.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "me", "storm", minutes(1)))
     record = ledger.trading_state()
-    assert (record.state, record.who, record.why, record.at) == (
-        TradingState.FLATTEN,
-        "me",
-        "storm",
-        minutes(1),
-    )
+    assert (record.state, record.who, record.why, record.at) == (TradingState.FLATTEN, "me", "storm", minutes(1))
     assert not ledger.armed()
     ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(2)), over=record)
     assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)
@@ -504,35 +500,23 @@ STOP, TARGET, SCORE = Decimal("0.01"), Decimal("0.045"), 0.62
 ATR, INVALID = Decimal("0.04"), Decimal("0.02")
 COMPONENTS = (Component("flow", 0.8, 0.6, "7 alerts"), Component("tide", None, 0.4, ""))
 LEVELS = (ScaleOutLevel(Decimal("0.02"), Decimal("0.3")), ScaleOutLevel(Decimal("0.05"), Decimal("0.7")))
-ASKED = EntryTerms(
-    stop_loss_fraction=STOP,
-    profit_target_fraction=TARGET,
-    entry_score=SCORE,
-    components=COMPONENTS,
-    targets=LEVELS,
-    instrument=instrument("AAPL"),
-    atr_fraction=ATR,
-    invalid_fraction=INVALID,
-    cluster="wide_up",
-    worst_price=Decimal("100.10"),
-)
+OWN_TERMS: dict[str, Any] = {
+    "stop_loss_fraction": STOP,
+    "profit_target_fraction": TARGET,
+    "components": COMPONENTS,
+    "targets": LEVELS,
+    "atr_fraction": ATR,
+    "invalid_fraction": INVALID,
+    "cluster": "wide_up",
+    "worst_price": Decimal("100.10"),
+}
+ASKED = EntryTerms(**OWN_TERMS, entry_score=SCORE, instrument=instrument("AAPL"))
 HELD = ("flow", "AAPL", NOW)
 
 
 def bought_with_own_exits(ledger: Ledger, *, hand: bool = False) -> None:
     """Enter with its own stop and target; `hand` lets a person replace the order before it fills."""
-    intent = replace(
-        make_intent(),
-        stop_loss_fraction=STOP,
-        profit_target_fraction=TARGET,
-        score=SCORE,
-        components=COMPONENTS,
-        targets=LEVELS,
-        atr_fraction=ATR,
-        invalid_fraction=INVALID,
-        cluster="wide_up",
-        worst_price=Decimal("100.10"),
-    )
+    intent = replace(make_intent(), **OWN_TERMS, score=SCORE)
     ledger.record_intent(intent, ())
     order = replace(make_order("v0" if hand else "v1"), client_order_id=intent.client_order_id)
     ledger.record_outcome(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)

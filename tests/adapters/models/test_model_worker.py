@@ -63,10 +63,7 @@ def test_answers_may_be_off_by_a_hundred_thousandth(off: float, reason: Reason |
 
 def dividing() -> bytes:
     """Return a network that divides zero by zero."""
-    nodes = [
-        node("MatMul", ["observation", "nothing"], "zero"),
-        node("Div", ["zero", "zero"], "action"),
-    ]
+    nodes = [node("MatMul", ["observation", "nothing"], "zero"), node("Div", ["zero", "zero"], "action")]
     return build_network(nodes, [tensor("nothing", [[0.0]] * INPUTS)], {"observation": INPUTS}, {"action": 1})
 
 

@@ -55,7 +55,9 @@ def test_notice_takes_the_place_of_the_happenings_that_it_tells(outbox: Outbox) 
     assert outbox.next_of("desk", AT) is None
 
 
-def test_failed_notice_waits_for_its_next_attempt_and_a_sent_one_is_over(outbox: Outbox) -> None:
+def test_failed_notice_waits_for_its_next_attempt_and_is_over_once_it_is_sent_or_given_up(
+    outbox: Outbox, tmp_path: Path
+) -> None:
     outbox.make("phone", NOTICE, (), AT)
     outbox.mark_failed(there(outbox.next_of("phone", AT)).id, "no answer in 30 s", HOUR, AT)
     assert outbox.next_of("phone", AT) is None
@@ -64,11 +66,8 @@ def test_failed_notice_waits_for_its_next_attempt_and_a_sent_one_is_over(outbox:
     outbox.mark_sent(again.id)
     assert outbox.next_of("phone", AT + 2 * HOUR) is None
     assert [(one.sending, one.problem) for one in outbox.last(5)] == [(Sending.SENT, "")]
-
-
-def test_given_up_notice_is_kept_and_told_to_health(outbox: Outbox, tmp_path: Path) -> None:
     outbox.make("phone", NOTICE, (), AT)
-    outbox.mark_failed(1, "the receiver answered 500", None, AT + HOUR)
+    outbox.mark_failed(2, "the receiver answered 500", None, AT + HOUR)
     (lost,) = unsent_notices(tmp_path)
     assert (lost.sending, lost.next_at, lost.problem) == (Sending.GIVEN_UP, AT + HOUR, "the receiver answered 500")
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-import tradebot
 from tradebot.adapters.plugins.code_tree import tree_digest
 
 FILES: Mapping[str, str] = {
@@ -98,20 +97,3 @@ def test_code_that_is_written_otherwise_has_the_same_digest(
 def test_code_that_decides_otherwise_has_another_digest(files: Mapping[str, str], before: str, tmp_path: Path) -> None:
     assert files != FILES
     assert digest(tmp_path, files) != before
-
-
-def test_one_operator_or_docstring_of_a_strategy_of_ours(tmp_path: Path) -> None:
-    ours = Path(tradebot.__file__).parent / "strategies" / "rotation.py"
-    text = ours.read_text(encoding="utf-8")
-    operator, other = " >= least", " > least"
-    assert operator in text
-    name = "strategies/rotation.py"
-    found = [
-        digest(tmp_path, {place: one})
-        for place, one in (
-            (name, text),
-            ("legacy/turning.py", text.replace('"""', '"""Now: ', 1)),
-            (name, text.replace(operator, other, 1)),
-        )
-    ]
-    assert found[0] == found[1] != found[2]

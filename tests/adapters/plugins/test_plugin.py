@@ -20,7 +20,6 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import Open, StrategyView
-from tradebot.strategies.flow import FlowStrategy
 from tradebot.strategies.rotation import RotationStrategy
 
 HEAD = """
@@ -64,25 +63,6 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
             return plugin.propose(VIEW)
 
     return asked
-
-
-MISBEHAVING = [
-    ("raise KeyError('AAPL')", Reason.STRATEGY_FAILED, "KeyError: 'AAPL' (odd_plugin.py line 13)"),
-    ("json.loads('x')", Reason.STRATEGY_FAILED, "char 0) (odd_plugin.py line 13)"),
-    ("sys.exit(0)", Reason.STRATEGY_FAILED, "without an answer, exit code 0"),
-    ("os._exit(3)", Reason.STRATEGY_FAILED, "without an answer, exit code 3"),
-    ("os.kill(os.getpid(), signal.SIGSEGV)", Reason.STRATEGY_FAILED, "without an answer, exit code -11"),
-    # Who crashes leaves no picture of the memory, in which a key may stand.
-    ("import resource; raise ValueError(resource.getrlimit(resource.RLIMIT_CORE))", Reason.STRATEGY_FAILED, "(0, 0)"),
-    ("return ['buy AAPL']", Reason.STRATEGY_INVALID, "it is not an Open, a Target, a Reduce or a Close"),
-]
-
-
-@pytest.mark.parametrize(("body", "reason", "observed"), MISBEHAVING, ids=[row[0] for row in MISBEHAVING])
-def test_misbehaving_plug_in_is_refused_once(ask: Ask, body: str, reason: Reason, observed: str) -> None:
-    found = ask(body)
-    assert isinstance(found, Decision), found
-    assert (found.reason, observed in str(found.observed)) == (reason, True), found
 
 
 def test_a_plug_in_that_hangs_is_ended_in_time(ask: Ask) -> None:
@@ -209,16 +189,6 @@ def test_a_plug_in_may_be_used_under_another_name(tmp_path: Path, monkeypatch: p
         assert (found.name, found.propose(VIEW)) == ("twin", (Open("AAPL", Side.BUY, 0.25),))
     with pytest.raises(OperatorError, match="no strategy named even is installed"):
         strategies({"twin": {}}, SURROUNDINGS, {"twin": "even"})
-
-
-def test_built_in_strategy_loads_by_entry_point_in_this_process() -> None:
-    from tradebot.app.settings import load
-
-    (found,) = strategies(load(None, {}).settings.strategies.in_use(), SURROUNDINGS)
-    assert isinstance(found, FlowStrategy)
-
-
-def test_a_name_that_is_not_installed_is_refused_with_those_that_are() -> None:
     with pytest.raises(OperatorError, match=r"strategies\.flw is configured") as caught:
         strategies({"flw": {}}, SURROUNDINGS)
     assert "installed: flow" in caught.value.hint

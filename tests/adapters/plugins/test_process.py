@@ -4,9 +4,7 @@ import os
 import signal
 import threading
 import time
-from array import array
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import MappingProxyType
@@ -18,9 +16,8 @@ from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, 
 from tradebot.adapters.plugins.process import require_valid
 from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds, Pipes, PluginDeclaration, pack_view
 from tradebot.model.decision import Decision
-from tradebot.model.position import EntryTerms
 from tradebot.model.reasons import Reason
-from tradebot.model.series import MOST_BARS, PriceKind, Series
+from tradebot.model.series import MOST_BARS
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import NOTHING, BarNeed, FeatureNeed, FeatureRow, Needs, Open, StrategyView
 
@@ -165,23 +162,6 @@ def refused(plugin: PluginStrategy) -> tuple[Reason | None, str]:
     return decision.reason, str(decision.observed)
 
 
-def test_a_plugin_sees_what_the_books_keep_of_its_lots(make: Make) -> None:
-    view = replace(VIEW, kept=MappingProxyType({"AAPL": EntryTerms(atr_fraction=Decimal("0.04"))}))
-    assert told(make("return told(view, atr=view.kept['AAPL'].atr_fraction)"), view) == {"atr": "0.04"}
-
-
-def test_plug_in_sees_bars_of_the_spot_price_beside_those_of_trades(make: Make) -> None:
-    read = 'view.bars("AAPL", "4Hour", price=PriceKind(name)).close[-1]'
-    plugin = make(f"from tradebot.ports import PriceKind\nreturn told(view, **{{name: {read} for name in PriceKind}})")
-    column = {price: array("d", [place]) for place, price in enumerate(PriceKind)}
-    of = [Series("AAPL", "4Hour", True, array("q", [0]), c, c, c, c, c, price) for price, c in column.items()]
-    assert told(plugin, replace(VIEW, series={one.key: one for one in of})) == {
-        "trade": "0.0",
-        "spot": "1.0",
-        "mark": "2.0",
-    }
-
-
 def test_a_plug_in_declares_features_and_sees_their_values(make: Make) -> None:
     need = 'features=(FeatureNeed("5Min", ("rsi_14",), optional=("spread",)),)'
     plugin = make(
@@ -227,6 +207,11 @@ return told(view, longest=max(self.gaps), times=len(self.gaps))"""
 ENDS = [
     ("raise KeyError('AAPL')", Reason.STRATEGY_FAILED, "KeyError: 'AAPL' (living_plugin.py line 29)"),
     ("return [None]", Reason.STRATEGY_INVALID, "None: it is not an Open, a Target, a Reduce or a Close"),
+    ("import json; json.loads('x')", Reason.STRATEGY_FAILED, "char 0) (living_plugin.py line 29)"),
+    ("sys.exit(0)", Reason.STRATEGY_FAILED, "without an answer, exit code 0"),
+    ("os.kill(os.getpid(), signal.SIGSEGV)", Reason.STRATEGY_FAILED, "without an answer, exit code -11"),
+    # Who crashes leaves no picture of the memory, in which a key may stand.
+    ("import resource; raise ValueError(resource.getrlimit(resource.RLIMIT_CORE))", Reason.STRATEGY_FAILED, "(0, 0)"),
     ("x = 'x' * 2**31", Reason.STRATEGY_FAILED, "MemoryError"),
     ("os._exit(3)", Reason.STRATEGY_FAILED, "its process ended without an answer, exit code 3"),
     ("os.closerange(3, 32); return told(view)", Reason.STRATEGY_FAILED, "ended without an answer, exit code 1"),

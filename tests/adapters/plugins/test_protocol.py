@@ -97,12 +97,6 @@ def test_messages_time_out_but_a_waiting_one_is_returned_after_the_deadline(line
         line.pipes.put(b"to nobody")
 
 
-def test_get_refuses_a_message_that_is_too_long(line: Line) -> None:
-    os.write(line.sink, HEADER.pack(2**60))
-    with pytest.raises(ValueError, match=f"{2**60} bytes are more than {MOST}"):
-        line.pipes.get(MOST)
-
-
 @pytest.mark.parametrize("sent", [b"", b"\0\0", HEADER.pack(5) + b"half"], ids=["nothing", "header", "message"])
 def test_get_raises_when_the_sender_is_gone(line: Line, sent: bytes) -> None:
     os.write(line.sink, sent)

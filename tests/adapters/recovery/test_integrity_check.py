@@ -78,25 +78,19 @@ def test_damaged_books_halt_and_move_whole_into_the_quarantine(folder: StateFold
     assert not any((path / name).exists() for name in quarantine.BOOKS)
 
 
-def test_a_hot_rollback_journal_moves_with_its_ledger(folder: StateFolder) -> None:
+def test_sound_books_stay_and_a_hot_rollback_journal_moves_with_its_ledger_each_time_into_another_folder(
+    folder: StateFolder,
+) -> None:
+    integrity_check.require_sound(folder, MemoryEvents())
+    assert (halt_switch.is_armed(folder.path), quarantine.places(folder.path)) == (True, [])
     (folder.path / "ledger.db-journal").write_bytes(b"half a commit")
     place = quarantine.move(folder.path, "why not", NOW)
     assert place is not None
     assert (place / "ledger.db-journal").read_bytes() == b"half a commit"
     assert not (folder.path / "ledger.db-journal").exists()
-
-
-def test_second_quarantine_gets_another_folder(folder: StateFolder) -> None:
-    first = quarantine.move(folder.path, "why", NOW)
     assert quarantine.move(folder.path, "why", NOW) is None
     (folder.path / "ledger.db").write_bytes(b"again")
-    assert quarantine.move(folder.path, "why", NOW) != first
-
-
-def test_sound_books_stay_where_they_are_and_armed(folder: StateFolder) -> None:
-    integrity_check.require_sound(folder, MemoryEvents())
-    assert halt_switch.is_armed(folder.path)
-    assert quarantine.places(folder.path) == []
+    assert quarantine.move(folder.path, "why", NOW) != place
 
 
 def test_a_crash_before_the_commit_leaves_sound_books(folder: StateFolder) -> None:
@@ -173,7 +167,6 @@ READ_WITH_FAILURES = """
 import sys
 from pathlib import Path
 from tests.kit.fakes.calls import Calls, Failing, SqliteCalls
-from tests.kit.fakes.calls import Failing
 from tradebot.adapters.recovery import integrity_check
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.state_folder import open_state

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.kit.bot import forked
 from tests.kit.rows import NOW, minutes
-from tradebot.adapters.state.events import KEPT, EventCursor, JsonlEvents, Tail, end_of, last_events, news, worth_seeing
+from tradebot.adapters.state.events import EventCursor, JsonlEvents, Tail, end_of, last_events, news, worth_seeing
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.struct_tools import replace
 
@@ -36,23 +36,6 @@ def test_an_event_is_one_line_with_every_field(tmp_path: Path) -> None:
     }
     assert second["details"] == {"number": "2"}
     assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_full_files_are_rotated_and_the_newest_kept(tmp_path: Path) -> None:
-    events = JsonlEvents(tmp_path / "events.jsonl", max_bytes=400)
-    for number in range(40):
-        events.emit(make_event(number))
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["events.jsonl", *(f"events.jsonl.{n}" for n in range(1, KEPT + 1))]
-    assert all(path.stat().st_size <= 400 for path in tmp_path.iterdir())
-    lines = numbers(last_events(tmp_path / "events.jsonl", 99)[0])
-    assert lines == list(range(40 - len(lines), 40))
-
-
-def test_emit_ignores_a_path_that_can_not_be_written(tmp_path: Path) -> None:
-    JsonlEvents(tmp_path / "none" / "events.jsonl").emit(make_event())
-    (tmp_path / "events.jsonl").mkdir()
-    JsonlEvents(tmp_path / "events.jsonl").emit(make_event())
 
 
 def test_emit_ignores_a_full_disk(tmp_path: Path) -> None:

@@ -51,14 +51,11 @@ KNOWN = Evidence(
 
 @pytest.mark.parametrize("evidence", [KNOWN, NO_EVIDENCE])
 def test_evidence_is_read_as_it_was_written(tmp_path: Path, evidence: Evidence) -> None:
+    assert read_evidence(tmp_path) == NO_EVIDENCE
     write_evidence(tmp_path, KNOWN)
     write_evidence(tmp_path, evidence)
     assert read_evidence(tmp_path) == evidence
     assert [file.name for file in tmp_path.iterdir()] == [EVIDENCE]
-
-
-def test_folder_without_evidence_has_none(tmp_path: Path) -> None:
-    assert read_evidence(tmp_path) == NO_EVIDENCE
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"trials": {"count": "many"}}', '{"other": 1}'])

@@ -68,21 +68,14 @@ def test_failed_write_leaves_the_old_note_and_no_draft(tmp_path: Path, monkeypat
     assert [file.name for file in tmp_path.iterdir()] == [SERVING]
 
 
-def test_is_running_is_true_while_the_lock_is_held(tmp_path: Path) -> None:
+def test_is_running_is_true_while_serve_holds_its_lock_with_or_without_a_name(tmp_path: Path) -> None:
     write_serving(tmp_path, FULL)
     assert not is_running(tmp_path)
     with state_locks.hold(tmp_path, "serve", name=state_locks.SERVE_LOCK):
         assert is_running(tmp_path)
-    assert not is_running(tmp_path)
-
-
-def test_is_running_is_true_for_a_holder_without_a_name(tmp_path: Path) -> None:
-    with state_locks.hold(tmp_path, "serve", name=state_locks.SERVE_LOCK):
         (tmp_path / state_locks.SERVE_LOCK).write_bytes(b"")
         assert is_running(tmp_path)
-
-
-def test_is_running_is_false_while_another_verb_holds_the_lock(tmp_path: Path) -> None:
+    assert not is_running(tmp_path)
     with state_locks.hold_all(tmp_path, "restore"):
         assert not is_running(tmp_path)
 

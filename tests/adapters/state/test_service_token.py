@@ -48,11 +48,6 @@ def test_what_was_not_written_like_this_is_an_error(tmp_path: Path, text: str) -
     assert damaged.value.hint == "tradebot mcp --http PORT --new-token"
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OperatorError, match="can't be written"):
-        draw(tmp_path / "nowhere", MCP_TOKEN, NOW)
-
-
 def test_several_folders_get_one_token_and_different_ones_are_replaced_only_on_request(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("one", "two", "three")]
     for folder in folders:

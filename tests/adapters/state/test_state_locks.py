@@ -118,23 +118,16 @@ def test_a_turn_is_one_process_s_until_it_gives_it_back(tmp_path: Path) -> None:
     other.give_back()
 
 
-def test_whoever_waits_is_seen_and_how_long(tmp_path: Path, wanted: ExitStack) -> None:
+def test_whoever_waits_is_seen_with_how_long_and_nobody_before_and_after(tmp_path: Path) -> None:
     turn = VenueLease(tmp_path)
-    assert not turn.waits(0), "there is nothing to hand over"
-    wanted.close()
+    with state_locks.hold(tmp_path, "connection", name=WANTED):
+        assert not turn.waits(0), "there is nothing to hand over"
     turn.take()
-    wanted.enter_context(state_locks.hold(tmp_path, "connection", name=WANTED))
-    assert not turn.waits(0.05)
-    time.sleep(0.06)
-    assert turn.waits(0.05)
-    turn.give_back()
-
-
-def test_nobody_waits_at_first_and_after_a_process_gave_up(tmp_path: Path) -> None:
-    turn = taken(tmp_path)
     assert not turn.waits(0)
     with state_locks.hold(tmp_path, "connection", name=WANTED):
-        assert turn.waits(0)
+        assert not turn.waits(0.05)
+        time.sleep(0.06)
+        assert turn.waits(0.05)
     assert not turn.waits(0)
     turn.give_back()
 

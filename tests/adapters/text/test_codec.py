@@ -2,7 +2,7 @@
 
 import json
 import math
-from datetime import date, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -10,13 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.rows import NOW, PASSED, make_alert, make_cycle, make_fill, make_intent, make_order
+from tests.kit.rows import NOW, PASSED, make_cycle, make_fill, make_order
 from tests.kit.values import MONEY, TIMES
 from tradebot.adapters.text.canonical import CodecError, decimal_text, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import decode, encode, pack, unpack
 from tradebot.model.decision import Decision
-from tradebot.model.event import Severity, SystemEvent
-from tradebot.model.fact_kind import Fact
 from tradebot.model.flow import FlowAlert, Quota
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fill, Order, Reply
@@ -26,17 +24,8 @@ from tradebot.model.struct_tools import replace
 from tradebot.signals.subjects.open_interest import GreekExposure, OiChange
 
 KINDS = [
-    Intent,
-    Order,
-    Fill,
-    OwnedFill,
-    Reply,
-    Decision,
-    FlowAlert,
-    GreekExposure,
-    OiChange,
-    CandidateRecord,
-    CycleRecord,
+    *(Intent, Order, Fill, OwnedFill, Reply, Decision, FlowAlert),
+    *(GreekExposure, OiChange, CandidateRecord, CycleRecord),
 ]
 
 
@@ -143,22 +132,10 @@ def test_pack_takes_half_the_size_of_encode() -> None:
     assert len(json_text(pack(record))) < 0.6 * len(json_text(encode(record)))
 
 
-def test_samples_survive_encoding_and_decoding() -> None:
-    alert: Fact = make_alert("1")
-    event = SystemEvent(NOW, "facts", "X", Severity.INFO, None, {"why": "text"})
-    for value in (make_intent(), make_order(), make_fill(), alert, event, make_cycle("c")):
-        assert decode(type(value), json.loads(json_text(encode(value)))) == value
-    assert date.fromisoformat(encode(make_intent())["key"]["session"]) == make_intent().key.session
-    assert list(encode(PASSED)) == list(Decision.__struct_fields__)
-
-
 def test_decode_uses_the_default_of_a_missing_field() -> None:
     body = encode(make_order())
     del body["replaced_by"]
     assert decode(Order, body) == make_order()
-    del body["updated_at"]
-    with pytest.raises(CodecError, match=r"missing fields \['updated_at'\]"):
-        decode(Order, body)
 
 
 def test_unpack_uses_the_default_of_a_missing_field() -> None:

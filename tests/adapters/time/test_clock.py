@@ -214,17 +214,16 @@ def test_real_time_begins_only_where_the_venue_answers_and_serves_on_where_it_is
         RealTime(ask)
 
 
+AN_HOUR = "for 60 minutes, from 2026-11-16 14:29:59 UTC to 2026-11-16 15:29:59 UTC"
+
+
 @pytest.mark.parametrize(
     ("counted_s", "awake_s", "told"),
     [
         (1, 1, None),
         (60, 0, None),
-        (3600, 2, "the machine slept for 60 minutes, from 2026-11-16 14:29:59 UTC to 2026-11-16 15:29:59 UTC"),
-        (
-            3600,
-            3600,
-            "this process was stopped for 60 minutes, from 2026-11-16 14:29:59 UTC to 2026-11-16 15:29:59 UTC",
-        ),
+        (3600, 2, f"the machine slept {AN_HOUR}"),
+        (3600, 3600, f"this process was stopped {AN_HOUR}"),
     ],
 )
 def test_two_clocks_tell_a_sleep_of_the_machine_from_a_stopped_process(
