@@ -49,15 +49,6 @@ def test_options_of_a_demo_count_above_file_and_environment_in_a_demos_folder_on
     assert (tried.settings.limits.cooldown_s, tried.settings.limits.max_symbol_entries) == (75, 10)
 
 
-def test_remedy_does_not_repeat_an_unknown_mode(tmp_path: Path) -> None:
-    (tmp_path / "tradebot.yaml").write_text("mode: sandboxx\n")
-    for environ, file in (({"TRADING_MODE": "sandboxx"}, None), ({}, tmp_path / "tradebot.yaml")):
-        with pytest.raises(OperatorError) as refused:
-            refuse_other_mode(marked(tmp_path, "sandbox"), environ, file)
-        assert "says sandboxx" in refused.value.message
-        assert "sandboxx" not in refused.value.hint
-
-
 AT = datetime(2026, 11, 16, tzinfo=UTC)
 NUMBER = "912345678"
 ERROR = ConfigurationError("the file is empty", "write KEY: VALUE lines")

@@ -33,11 +33,6 @@ def test_needed_kinds_follow_the_order_of_the_configuration() -> None:
     ]
 
 
-def test_missing_strategy_needs_nothing_and_does_not_stop_the_others() -> None:
-    assert needed({"flow": {**FLOW, "weights": {}}, "gone": {}}) == ["flow_alerts"]
-    assert needed({"gone": {}}) == []
-
-
 def test_plug_in_is_asked_for_its_needs_until_it_answers_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, {"reading": WELL}, "reading")
     monkeypatch.syspath_prepend(tmp_path)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from tests.kit.values import HALTS, OPTIONS, exit_rules, limits
 from tradebot.app.keys import Secrets, load_gates, load_secrets
@@ -18,7 +17,6 @@ from tradebot.app.settings_checks import find_ineffective
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, self_halting_scenarios
 from tradebot.model.costs import CostModel
-from tradebot.model.limits import ExitRules, HaltRules, Limits
 from tradebot.model.record import Job
 from tradebot.model.sentences import SYMBOL_PATTERN
 from tradebot.model.trading import Mode
@@ -81,16 +79,6 @@ def test_environment_sets_names_with_a_dash_lists_and_booleans() -> None:
     settings = load(None, environ).settings
     assert str(settings.timetable[Job.TRADE_ONCE]) == "every 10m from open+2m until close-15m"
     assert (settings.universe, settings.strategies.in_use()["flow"]["long_only"]) == (["AAPL", "NO"], True)
-
-
-def test_mode_of_the_user_file_is_overridden_by_the_environment(user_file: Path) -> None:
-    assert loaded(user_file, "mode: paper\n").settings.alpaca.feed == "iex"
-    assert loaded(user_file, "mode: paper\n", TRADING_MODE="sandbox").settings.alpaca.feed == "sandbox"
-
-
-def test_decimals_are_exact(user_file: Path) -> None:
-    text = "limits: {max_order_fraction: 0.1, max_symbol_fraction: 0.1}\n"
-    assert loaded(user_file, text).settings.limits.max_order_fraction == Decimal("0.1")
 
 
 UNREADABLE = [
@@ -185,16 +173,6 @@ def test_bad_value_is_named_with_its_file_and_the_expected_form(
     assert said in line
     assert error.hint
     assert not re.search("Input should|valid dictionary|unable to|String should|pattern|Decimal", error.message)
-
-
-@pytest.mark.parametrize("mode", ["demo", "", "null", "[live]"])
-def test_unknown_mode_lists_the_modes(user_file: Path, mode: str) -> None:
-    assert "sandbox, paper" in refused(user_file, f"mode: {mode}\n").message
-
-
-def test_all_bad_values_are_reported_together(user_file: Path) -> None:
-    error = refused(user_file, "limits: {cooldown_s: 0, min_score: 2, cooldwn_s: 1}\n")
-    assert len(error.message.splitlines()) == 3
 
 
 def test_variable_that_sets_a_section_to_a_value_is_refused() -> None:
@@ -422,13 +400,6 @@ def test_settings_load_exactly_if_every_relation_holds(
     assert (not [*contradictions(rules), *exit_contradictions(exits), *own_loss]) == holds
 
 
-@pytest.mark.parametrize("model", [Limits, ExitRules, HaltRules])
-def test_no_limit_has_a_default(model: type[Limits] | type[ExitRules] | type[HaltRules]) -> None:
-    assert all(field.is_required() for field in model.model_fields.values())
-    with pytest.raises(ValidationError):
-        model.model_validate({})
-
-
 TWO = "strategies: {flow: {allotment_fraction: 0.25}, mine: {limits: {min_score: 0.9}, depth: 7}, other: {}}\n"
 
 
@@ -526,11 +497,6 @@ def test_own_limit_looser_than_the_accounts_is_reported_and_has_no_effect(user_f
     assert list(find_ineffective(settings)) == [
         "strategies.flow.limits.cooldown_s 5 has no effect, because limits.cooldown_s 60 is tighter"
     ]
-
-
-def test_settings_cannot_be_changed_once_loaded() -> None:
-    with pytest.raises(ValidationError, match="frozen"):
-        load(None, {}).settings.limits.cooldown_s = 1  # type: ignore[misc]
 
 
 def env_file(folder: Path, text: str, mode: int = 0o600) -> Path:

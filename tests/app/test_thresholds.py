@@ -44,12 +44,6 @@ def test_only_what_can_help_is_a_threshold_and_in_the_direction_that_can() -> No
     assert fitted["limits.max_symbol_fraction"] == 1
 
 
-def test_a_strategys_filters_say_what_they_read() -> None:
-    question = ThresholdQuestion(Gate.STRATEGY, "cluster")
-    found = settings_read_by(settings(), "flow", question, {"cluster": ("min_cluster",), "side": ("long_only",)})
-    assert [(one.key, one.toward) for one in found] == [("strategies.flow.min_cluster", -1)]
-
-
 @pytest.mark.parametrize(
     ("path", "first", "last"),
     [

@@ -12,7 +12,6 @@ import pytest
 from tests.kit.bot import forked
 from tests.kit.core.apart import MADE_UP
 from tradebot.adapters.state import state_folder
-from tradebot.adapters.state.marker_text import FIRST_VENUE
 from tradebot.adapters.text.redaction import hide_keys
 from tradebot.app import venues
 from tradebot.app.baseline import differences, effective
@@ -131,10 +130,6 @@ def test_the_shipped_venue_is_found_without_looking_at_installed_packages(monkey
 
     monkeypatch.setattr(venues, "_load_installed", never)
     assert load(None, {}).settings.venue == driver_for("alpaca").capabilities.name == "alpaca"
-
-
-def test_a_folder_that_names_no_venue_is_of_the_first_one() -> None:
-    assert FIRST_VENUE == venues.EARLIER == "alpaca"
 
 
 def test_an_unknown_venue_is_refused_with_the_nearest() -> None:

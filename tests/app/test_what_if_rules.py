@@ -91,11 +91,6 @@ def test_what_would_make_another_bot_is_refused(made: WhatIfRules, around: Recor
         made.of(around, [((section,), "live")])
 
 
-def test_settings_that_would_not_load_are_refused(made: WhatIfRules, around: RecordEnvironment) -> None:
-    with pytest.raises(ConfigurationError, match="there is no such setting"):
-        made.of(around, [(("limits", "nothing"), 1)])
-
-
 def test_strategies_are_made_once_for_equal_settings(made: WhatIfRules, around: RecordEnvironment) -> None:
     first, second = (made.of(around, [(("strategies", "flow", "min_cluster"), 1)]).strategies[0] for _ in range(2))
     assert first.before is second.before
@@ -111,11 +106,6 @@ def test_changed_setting_is_in_the_rules_and_all_others_are_as_recorded(around: 
     assert put.rules.limits.model_dump() == {**before.limits.model_dump(), "max_open_positions": 12}
     assert (put.rules.halts, put.settings.limits) == (before.halts, put.rules.limits)
     assert with_settings(around, (), ORIGIN) == (settings_of(around), before)
-
-
-def test_changed_exit_rule_counts_as_accepted(around: RecordEnvironment) -> None:
-    put = with_settings(around, [(("exits", "stop_loss_fraction"), 0.02)], ORIGIN)
-    assert str(put.rules.exits.stop_loss_fraction) == str(put.settings.exits.stop_loss_fraction) == "0.02"
 
 
 @pytest.mark.parametrize(

@@ -62,21 +62,6 @@ def test_without_a_state_every_verb_names_those_it_knows(
     assert error["hint"].endswith("or create another: tradebot init --state-dir nothing")
 
 
-@pytest.mark.parametrize("verb", ON_A_STATE)
-def test_every_verb_prints_one_versioned_document_and_nothing_else(verb: str, bot: Bot) -> None:
-    said = bot.says(*verb.split(), "--json")
-    document = json.loads(said.out)
-    if verb in ("unhalt", "live arm", "live take-over"):
-        # Halted by the verb before it in the list, and no terminal to confirm at; no real money to arm; no copy.
-        assert (document["schema"], document["error"]["code"]) == ("tradebot.error/1", 2)
-        return
-    name, _, version = document["schema"].rpartition("/")
-    assert (name, version.isdecimal()) == (f"tradebot.{verb.replace(' ', '-')}", True)
-    assert (document["mode"], document["venue"], document["account"]) == ("sandbox", "alpaca", bot.tail())
-    assert document["exit_code"] == said.code
-    assert set(document) == {"schema", "verb", "mode", "venue", "account", "exit_code", "data"}
-
-
 def test_a_run_that_finds_another_at_work_leaves_after_five_seconds(bot: Bot, waiting: Timer) -> None:
     with state_locks.hold(bot.folder, "a test"):
         said = bot.says("reconcile")
@@ -107,12 +92,6 @@ def test_an_exchange_whose_market_is_damaged_says_what_to_do(bot: Bot) -> None:
     said = bot.says("reconcile")
     market.write_bytes(kept)
     assert (said.code, "next: restore it" in said.err) == (1, True)
-
-
-@pytest.mark.parametrize("wrong", ["status --nonsense", "nonsense", "exchange", "why-no-orders --last no"])
-def test_a_command_line_that_cannot_be_read_is_a_usage_error(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(wrong.split()) == 2
-    assert "--help" in capsys.readouterr().err
 
 
 def test_typing_nothing_shows_the_bot_that_is_here(

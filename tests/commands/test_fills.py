@@ -51,12 +51,3 @@ def test_fills_show_fees_and_say_which_are_not_known_yet(copy: Bot) -> None:
     assert (found["unknown_fees"], found["bought_usd"]) == (1, "40000")
     said = copy.says("fills").out
     assert all(text in said for text in ("not known yet", " 1.25", "0.0002 BTC", "Not known yet: the fees of 1 fill"))
-
-
-def test_fills_of_a_venue_that_books_fees_apart_say_nothing_of_fees(copy: Bot) -> None:
-    with closing(SqliteLedger.open(copy.folder)) as ledger:
-        ledger.apply_fills([fill(1, at=AT)], AT)
-    found = copy.json("fills")
-    assert "unknown_fees" not in found
-    assert {"fee", "multiplier"}.isdisjoint(found["fills"][0])
-    assert "fee" not in copy.says("fills").out

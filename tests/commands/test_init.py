@@ -7,7 +7,6 @@
 
 import json
 import os
-import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -19,12 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commands.init import NAMES
 from commands.init.answers import WizardAnswers, text_of
 from commands.init.making import _make as made_books
 from commands.init.making import create_bot, setting_up, written_here
 from commands.init.wizard import Terminal, ask_questions
-from commands.shared.completion import profiles
 from exchange.tests.kit.price_files import BY_NAME, Style, save, session_minutes
 from papervenue import process
 from papervenue.market.spec import Reading
@@ -37,10 +34,8 @@ from tests.kit.rows import ACCOUNT, NOW, make_intent
 from tests.kit.values import account, venue_clock
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state.marker_text import VENUES
 from tradebot.adapters.state.state_folder import prepare
 from tradebot.adapters.text.yaml_loader import parse_yaml
-from tradebot.app import venues
 from tradebot.app.baseline import effective
 from tradebot.app.settings import Loaded, load, shipped_path
 from tradebot.errors import OperatorError
@@ -339,11 +334,6 @@ def test_every_stamp_of_a_sandbox_is_trading_time(place: Bot) -> None:
     assert days == {"2025-03-03"}
 
 
-def test_help_names_every_profile(place: Bot) -> None:
-    shown = " ".join(place.says("init", "--help").out.split())
-    assert [name for name in profiles("") if name not in shown] == []
-
-
 def test_books_of_a_margined_account_say_so(tmp_path: Path) -> None:
     figures = account(settlement=Settlement.MARGINED)
     prepare(tmp_path)
@@ -358,11 +348,6 @@ def test_the_profile_of_futures_begins_with_roots_and_narrow_limits(place: Bot) 
     assert values["universe"] == ["MES", "MNQ", "MGC", "6E"]
     most = ("max_contracts", "max_order_contracts", "max_session_entries")
     assert [values[f"limits.{name}"] for name in most] == [3, 2, 20]
-
-
-def test_help_names_every_venue_and_every_shipped_profile() -> None:
-    assert all(name in VENUES for name in venues._SHIPPED)
-    assert all(re.search(rf"\b{name}\b", NAMES) for name in profiles(""))
 
 
 PRINT = {

@@ -107,18 +107,6 @@ def test_every_order_has_its_fate_and_those_that_are_done_need_all(traded: Bot) 
     assert (last["orders"], last["left_out"]) == (every["orders"][-1:], every["known"] - 1)
 
 
-def test_the_stop_of_a_pair_is_shown_as_ours_and_with_its_price(traded: Bot) -> None:
-    theirs = requests.get(f"{traded.url}/v2/orders", params={"status": "open"}, headers=KEYS, timeout=60).json()
-    stops = {row["client_order_id"]: row for row in theirs if row["type"] == "stop"}
-    rows = {row["client_order_id"]: row for row in traded.json("orders")["orders"]}
-    assert stops
-    for name, stop in stops.items():
-        assert (rows[name]["strategy"], rows[name]["purpose"]) == ("flow", "protect")
-        assert Decimal(rows[name]["stop_price"]) == Decimal(stop["stop_price"])
-        for words in (["orders"], ["status", "--explain"]):
-            assert f"stop {Decimal(stop['stop_price']):,.2f}" in traded.shown(*words)
-
-
 def test_fills_sum_to_the_cash_of_the_exchange(traded: Bot) -> None:
     found = traded.json("fills")
     cash = Decimal(requests.get(f"{traded.url}/v2/account", headers=KEYS, timeout=60).json()["cash"])

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.docs import limits_table
-from tests.docs.limits_rows import WITHOUT_ROW, clauses, own_rows, rows
+from tests.docs.limits_rows import WITHOUT_ROW, clauses, rows
 from tests.docs.tables import table_row
-from tradebot.gates.ask import Ask
 from tradebot.model.decision import Gate
 from tradebot.model.limits import HaltRules, Limits
 
@@ -24,21 +23,6 @@ SIZES_OF_TIME = {"entry_life_s", "exit_life_s"}
 def test_every_gate_of_an_entry_has_a_row() -> None:
     missing = set(Gate) - set(WITHOUT_ROW) - {gate for row in rows() for gate in row.gates}
     assert not missing, "tradebot/gates/entry.py: the question of a gate needs a docstring"
-
-
-def test_a_gate_without_a_row_gets_one_from_its_docstring_and_the_limits_it_reads() -> None:
-    def told(ask: Ask) -> None:
-        """Refuse what is too dear.
-
-        And more words.
-        """
-        assert ask.account.halts.rejects > ask.limits.max_order_fraction
-
-    def silent(ask: Ask) -> None:
-        assert ask
-
-    (row,) = own_rows([(Gate.JOB, told), (Gate.SEND, silent), (Gate.SIZE, told)])
-    assert row[:3] == ("Refuse what is too dear", "halts.rejects, limits.max_order_fraction", (Gate.JOB,))
 
 
 def test_every_limit_of_the_configuration_is_named_by_a_row() -> None:

@@ -31,10 +31,6 @@ def test_each_wait_is_twice_as_long_up_to_the_ceiling() -> None:
     assert gaps == [15, 30, 60, 120, 240, 300, 300, 300]
 
 
-def test_exits_never_wait() -> None:
-    assert waits(Job.EVALUATE_EXITS, 50) == list(range(50))
-
-
 def test_exits_that_fail_meanwhile_make_no_wait_longer() -> None:
     backoff = Backoff(FIRST_S, MOST_S, MemoryEvents())
     backoff.note_failure(Job.TRADE_ONCE, NOON)

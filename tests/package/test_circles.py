@@ -6,8 +6,6 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("tradebot", "commands", "jobs", "exchange/src/papervenue")
 MOST_IN_FUNCTIONS = 400
@@ -62,8 +60,3 @@ def test_no_file_imports_itself_through_others() -> None:
 
 def test_no_more_imports_stand_in_functions_than_before() -> None:
     assert sum(map(in_functions, trees().values())) == MOST_IN_FUNCTIONS
-
-
-@pytest.mark.parametrize(("graph", "found"), [({"a": {"b"}, "b": {"a"}}, True), ({"a": {"b"}, "b": set()}, False)])
-def test_a_circle_is_found(graph: Mapping[str, set[str]], found: bool) -> None:
-    assert bool(circle(graph)) is found

@@ -33,13 +33,3 @@ def test_tests_of_the_exchange_import_nothing_else_of_ours(room: str) -> None:
     files = sorted((ROOT / room).rglob("*.py"))
     assert len(files) > 10
     assert {str(file.relative_to(ROOT)): found for file in files if (found := foreign_imports(file))} == {}
-
-
-def test_an_import_of_the_bot_is_found_wherever_it_stands(tmp_path: Path) -> None:
-    path = tmp_path / "test_it.py"
-    path.write_text(
-        "import json\nfrom exchange.tests.kit import app\n\n\ndef it():\n    from tests.kit import values\n"
-    )
-    assert foreign_imports(path) == ["tests.kit.values"]
-    path.write_text("import tradebot.model.struct_tools\nfrom papervenue.engine import order_lifecycle\n")
-    assert foreign_imports(path) == ["tradebot.model.struct_tools"]

@@ -43,10 +43,6 @@ def test_next_step_is_make_in_a_checkout_and_exact_elsewhere(name: str, monkeypa
     assert "tradebot[" not in command
 
 
-def test_what_each_extra_adds_is_told() -> None:
-    assert {*extras.ADDS} == {*EXTRAS}
-
-
 def test_an_extra_that_does_not_exist_is_refused_before_anything_is_installed() -> None:
     done = subprocess.run(
         (str(ROOT / "deploy" / "extras"), "nowhere", "top serch"), cwd=ROOT, capture_output=True, text=True, check=False

@@ -151,14 +151,6 @@ def test_no_function_is_named_by_a_retired_word() -> None:
     assert [each for each in named if not STAYING & {each, each.rpartition(":")[2]}] == []
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("told_of", True), ("_as_told", True), ("_place", True), ("place_order", False), ("remade", False)],
-)
-def test_retired_words_are_recognized(name: str, expected: bool) -> None:
-    assert has_retired_word(name) is expected
-
-
 @pytest.mark.parametrize(("names", "folders"), [(SAY_NOTHING, (*BOT, *EXCHANGE)), (SAY_LITTLE, CLEARED)])
 def test_locals_say_what_they_hold(names: frozenset[str], folders: tuple[str, ...]) -> None:
     paths = (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
@@ -169,30 +161,7 @@ def test_locals_say_what_they_hold(names: frozenset[str], folders: tuple[str, ..
     assert [f"{path.relative_to(ROOT)}:{each}" for path, text in suspects for each in locals_named(names, text)] == []
 
 
-@pytest.mark.parametrize(
-    ("source", "told"),
-    [
-        ("def f(found): pass", ["1:found"]),
-        ("x = [one for one in y]", ["1:one"]),
-        ("for known, other in x: pass", ["1:known"]),
-        ("x = lambda told: told", ["1:told"]),
-        ("with x as found: pass", ["1:found"]),
-        ("class X:\n    found: str", []),
-        ("x.found = y(one=z)", []),
-    ],
-)
-def test_locals_of_such_names_are_found(source: str, told: list[str]) -> None:
-    assert [*locals_named(SAY_NOTHING, source)] == told
-
-
 @pytest.mark.parametrize("folders", [BOT, EXCHANGE])
 def test_public_class_names_are_unique(folders: tuple[str, ...]) -> None:
     names = Counter(name for _, name, is_class, is_nested in definitions(*folders) if is_class and not is_nested)
     assert [name for name, count in names.items() if count > 1] == []
-
-
-@pytest.mark.parametrize(
-    ("name", "is_bare"), [("told", True), ("merged", True), ("merge_stops", False), ("feed", False)]
-)
-def test_bare_participles_are_recognized(name: str, *, is_bare: bool) -> None:
-    assert is_bare_participle(name) is is_bare

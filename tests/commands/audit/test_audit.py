@@ -4,7 +4,6 @@ What `tradebot audit` reads: which jobs had a slot in its span.
 """
 
 import json
-import os
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -83,15 +82,6 @@ def test_audit_judges_a_trading_bot_by_books_and_broker(bot: Bot) -> None:
     )
 
 
-def test_audit_counts_new_fills_without_calling_them_differences(bot: Bot) -> None:
-    bot.does("exchange tick 30m", "fetch-flow", "reconcile")
-    sent = bot.json("trade-once")["orders"]
-    bot.says("exchange", "tick", "2m")
-    found = item(bot.json("audit"), "ledger against broker")
-    assert found["state"] == "OK"
-    assert sent == 0 or "to apply in the next pass" in found["found"]
-
-
 def test_offline_audit_skips_the_broker_and_starts_no_exchange(copy: Bot) -> None:
     said = copy.says("audit", "--offline", "--json")
     assert process.running_endpoint(copy.folder / "exchange") is None
@@ -115,11 +105,6 @@ def test_audit_ranks_a_corrupted_fill_first(copy: Bot) -> None:
     assert first["next"].startswith("tradebot recover ")
 
 
-def test_audit_finds_a_halt_until_it_ends(copy: Bot) -> None:
-    copy.says("halt")
-    assert findings(copy.json("audit", "--offline"))["halts"] == "tradebot unhalt"
-
-
 def test_audit_counts_a_foreign_position_as_a_difference_and_in_the_limits(bot: Bot) -> None:
     held = {row["symbol"] for row in bot.json("status")["positions"]}
     before = item(bot.json("audit"), "symbol_notional")["count"]
@@ -136,16 +121,6 @@ def test_audit_continues_if_the_broker_does_not_answer(copy: Bot) -> None:
     assert said.code == 10
     assert item(said.data, "ledger against broker")["state"] == "FAILED"
     assert item(said.data, "money rows")["state"] == "OK"
-
-
-@pytest.mark.parametrize("width", ["40", "200"])
-def test_audit_screen_shows_every_item_at_any_width(bot: Bot, monkeypatch: pytest.MonkeyPatch, width: str) -> None:
-    monkeypatch.setitem(os.environ, "COLUMNS", width)
-    said = bot.says("audit", "--offline", "--explain")
-    assert max(map(len, said.out.splitlines())) <= max(int(width), 60)
-    words = "".join(said.out.split())
-    for name in ("serve", "working orders", "exits as recorded"):
-        assert width == "40" or name.replace(" ", "") in words
 
 
 def test_audit_refuses_an_unreadable_span(bot: Bot) -> None:

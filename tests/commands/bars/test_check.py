@@ -19,7 +19,6 @@ from tradebot.lab.backtest.market import open_market_in_memory
 
 MINUTES = ("--timeframe", "1min", "--stamp", "start")
 DATES = ("2025-11-03", "2025-11-04", "2025-11-05", "2025-11-06", "2025-11-07", "2025-11-10")
-SOUND = [f"{day},AAPL,100,101,99,100,1000" for day in DATES]
 SPLIT = [f"{DATES[0]},MSFT,100,101,99,100,1000", f"{DATES[2]},MSFT,100,101,99,100,1000"]
 SPLIT += [f"{day},MSFT,25,26,24,25,4000" for day in DATES[3:]]
 """A split of four for one, and a session without a bar before it."""
@@ -32,14 +31,6 @@ def stored(bot: Bot, tmp_path: Path, rows: list[str]) -> None:
 def test_check_of_an_empty_store_is_a_finding(bot: Bot) -> None:
     shows(bot.says("bars", "check"), 10, "there is nothing to check")
     shows(bot.says("bars", "check", "aapl", "--timeframe", "1min"), 10, "nothing is stored, so nothing was checked")
-
-
-def test_check_of_sound_bars_reports_their_number(bot: Bot, tmp_path: Path) -> None:
-    stored(bot, tmp_path, SOUND)
-    said = bot.says("bars", "check")
-    assert (said.code, said.out.splitlines()[0]) == (0, "6 bars checked: 1 series")
-    assert said.out.splitlines()[2].split() == ["AAPL", "1Day", "6", "6", "0", "2025-11-03", "2025-11-10"]
-    assert said.out.splitlines()[3] == "Nothing found"
 
 
 def test_each_finding_stands_in_a_row_and_a_split_on_record_is_none(bot: Bot, tmp_path: Path) -> None:
@@ -66,15 +57,6 @@ def test_trading_time_decides_whether_a_bar_is_complete(bot: Bot, tmp_path: Path
     store.close()
     (finding,) = bot.json("bars", "check", "NVDA")["findings"]
     assert (finding["flaw"], finding["count"]) == ("not_closed", 1)
-
-
-@pytest.mark.parametrize("columns", ["60", "80", "120"])
-def test_every_line_fits(bot: Bot, tmp_path: Path, columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    stored(bot, tmp_path, SPLIT)
-    monkeypatch.setenv("COLUMNS", columns)
-    for verb in ("check", "list"):
-        lines = [line for line in bot.says("bars", verb).out.splitlines() if str(bot.folder) not in line]
-        assert max(map(len, lines)) <= int(columns)
 
 
 @pytest.mark.parametrize(

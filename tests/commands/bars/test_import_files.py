@@ -44,11 +44,6 @@ def test_import_stores_good_rows_and_lists_bad_ones_by_line(copy: Bot, tmp_path:
     assert (again["new"], again["good"], again["bad"]) == (0, 3, {"not a number": 1, "no session at this time": 1})
 
 
-def test_a_bar_that_is_complete_only_in_the_sandboxs_future_is_a_bad_row(bot: Bot, tmp_path: Path) -> None:
-    path = written(tmp_path / "daily.csv", [*DAILY[:2], "2026-11-16,AAPL,100,101,99,100,1000"])
-    assert bot.json("bars", "import", str(path), *LINES, "--dry-run")["bad"] == {"not complete yet": 1}
-
-
 def test_dry_run_reports_the_same_and_stores_nothing(copy: Bot, tmp_path: Path) -> None:
     said = copy.says("bars", "import", str(written(tmp_path / "daily.csv", DAILY[:2])), *LINES, "--dry-run")
     assert (said.code, said.out.splitlines()[0]) == (
@@ -76,14 +71,6 @@ def test_import_with_impossible_times_stores_nothing(
     assert not list(copy.folder.glob("bars*"))
 
 
-def test_minutes_that_are_declared_right_are_stored(copy: Bot, tmp_path: Path) -> None:
-    rows = session_minutes("AAPL", "2026-11-13", moved=timedelta(minutes=1))
-    declared = ("--timeframe", "1Min", "--stamp", "end", "--zone", "America/New_York")
-    assert copy.says("bars", "import", str(written(tmp_path / "m.csv", rows)), *declared).code == 0
-    (span,) = copy.json("bars", "list")["spans"]
-    assert (span["first"], span["last"], span["bars"]) == ("2026-11-13T14:30:00Z", "2026-11-13T20:59:00Z", 390)
-
-
 @pytest.mark.parametrize(
     ("options", "why"),
     [
@@ -108,13 +95,6 @@ def test_many_bad_rows_are_counted_and_the_first_shown(bot: Bot, tmp_path: Path)
     assert "  1,100 price zero or negative" in said.out.splitlines()
     assert "  and 1,080 more bad rows; --json has the first 1,000" in said.out.splitlines()
     assert len(bot.json("bars", "import", str(path), *LINES, "--dry-run")["bad_rows"]) == 1000
-
-
-def test_control_characters_of_a_file_are_escaped(bot: Bot, tmp_path: Path) -> None:
-    path = written(tmp_path / "daily.csv", [DAILY[1], "2026-11-13,\x1b[2JAAPL,1,1,1,1,1"])
-    said = bot.says("bars", "import", str(path), *LINES, "--dry-run")
-    assert "\x1b" not in said.out
-    assert "bad symbol" in said.out
 
 
 def test_a_file_that_cannot_be_read_names_it(bot: Bot, tmp_path: Path) -> None:
@@ -153,14 +133,6 @@ def test_folder_is_imported_with_a_summary_by_symbol_and_what_is_wrong_with_it(c
     again = copy.json("bars", "import", str(folder / "*.csv"))
     assert (again["new"], [row["symbol"] for row in again["symbols"]]) == (0, ["AAPL", "MSFT"])
     refuses(copy.says("bars", "import", str(folder / "*.txt")), 2, "there are no files to import in")
-
-
-def test_one_timeframe_with_impossible_times_keeps_the_other_from_being_stored(copy: Bot, tmp_path: Path) -> None:
-    days = written(tmp_path / "days.csv", ["2026-11-13,AAPL,100,101,99,100,1000"])
-    moved = written(tmp_path / "minutes.csv", session_minutes("AAPL", "2026-11-13", moved=timedelta(hours=5)))
-    said = copy.says("bars", "import", str(days), str(moved), "--stamp", "start", "--zone", "America/New_York")
-    assert (said.code, "nothing was stored, because the times can't be right" in said.out) == (10, True)
-    assert not list(copy.folder.glob("bars*"))
 
 
 def test_dry_run_shows_the_first_bars_as_they_are_understood(bot: Bot, tmp_path: Path) -> None:

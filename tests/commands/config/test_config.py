@@ -168,37 +168,6 @@ def test_vanished_configuration_keeps_shadow_and_limits(
     assert "CONFIG_LOOSENED" in json.dumps([bot.json("audit"), bot.json("doctor", "--offline")])
 
 
-def test_looser_variable_closes_entries_and_a_tighter_one_does_not(
-    trader: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = fingerprint(trader)
-    monkeypatch.setenv(LIMIT, "10001")
-    closed = trader.says("trade-once", "--json")
-    assert (closed.code, set(closed.data["refused"])) == (3, {"CONFIG_LOOSENED"})
-    monkeypatch.setenv(LIMIT, "2000")
-    tighter = trader.says("trade-once", "--json", "--force-slot")
-    assert (tighter.code, tighter.data["orders"] > 0) == (0, True)
-    assert all(float(order["qty"]) * float(order["limit_price"]) <= 2000 for order in orders(trader))
-    monkeypatch.delenv(LIMIT)
-    assert "CONFIG_LOOSENED" not in trader.json("trade-once", "--force-slot")["refused"]
-    assert fingerprint(trader) == before
-
-
-def test_file_named_by_a_flag_is_compared_with_the_approval(trader: Bot, tmp_path: Path) -> None:
-    (tmp_path / "other.yaml").write_text("limits: {max_new_entries: 2}\n")
-    assert trader.says("trade-once", "--config", str(tmp_path / "other.yaml")).code == 3
-    assert orders(trader) == []
-
-
-def test_exits_go_out_while_a_looser_setting_keeps_entries_closed(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert trader.json("trade-once")["orders"] > 0
-    trader.does("exchange tick 2m", "reconcile")
-    monkeypatch.setenv(LIMIT, "10001")
-    entered = len(orders(trader))
-    assert trader.says("flatten", "--all", "--confirm", "ALL").code in (0, 5)
-    assert len(orders(trader)) > entered
-
-
 def test_config_accept_shows_confirms_and_records_once(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     assert copy.says("halt").code == 0
     nothing = copy.says("config", "accept")

@@ -5,14 +5,12 @@ import os
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from commands.demo import run as demo
-from commands.init import flags_of
 from commands.init.making import copy_for_demo
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import typed
@@ -87,25 +85,6 @@ def test_the_commands_that_it_proposes_work(
             again = typed(capsys, *arguments)
             assert again.code in {0, 10}, again.err
             assert again.out.strip()
-
-
-def test_every_screen_has_the_profit_with_which_it_ended(
-    played: tuple[Path, subprocess.CompletedProcess[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    folder, done = played
-    monkeypatch.chdir(folder)
-    ended = Decimal(done.stdout.partition("\nProfit")[2].split()[0])
-    read = {verb: json.loads(typed(capsys, verb, "--json").out)["data"] for verb in ("status", "pnl", "summary")}
-    money = read["summary"]["money"]
-    made = {
-        "status": read["status"]["today"]["total_usd"],
-        "pnl": read["pnl"]["pnl"]["profit_usd"],
-        "rows": read["pnl"]["pnl"]["total"]["total_usd"],
-        "summary": Decimal(money["after_usd"]) - Decimal(money["before_usd"]),
-    }
-    assert {verb: round(Decimal(usd), 2) for verb, usd in made.items()} == dict.fromkeys(made, ended)
 
 
 def test_it_leaves_a_bot_of_the_users_untouched(
@@ -272,14 +251,6 @@ def test_one_wrong_fill_is_seen_and_fails_the_demo(
     differences = " ".join(report.data.differences)
     assert "cash account" in differences
     assert "equity" in differences
-
-
-def test_flags_of_a_demo_are_the_last_layer_of_its_configuration() -> None:
-    assert flags_of("sandbox", {"seed": 9}, {"universe": ["AAPL"]}) == {
-        "mode": "sandbox",
-        "sandbox": {"seed": 9},
-        "universe": ["AAPL"],
-    }
 
 
 @pytest.mark.parametrize(("told_after_s", "waited"), [(30, ["sleep 30.0"]), (0, [])])

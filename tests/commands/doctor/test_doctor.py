@@ -110,13 +110,6 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return Bot(real(tmp_path / "paper"), capsys)
 
 
-def test_doctor_says_what_a_new_bot_does_not_have_yet(bot: Bot) -> None:
-    found = marks(bot)
-    assert [name for name, mark in found.items() if mark == "UNKNOWN"] == ["books", "backup", "calendar", "facts"]
-    assert not {"DEGRADED", "FAILED"} & set(found.values())
-    assert bot.says("doctor").code == 0
-
-
 def test_doctor_screen_shows_each_row_with_its_evidence(
     bot: Bot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -165,13 +158,6 @@ def test_doctor_screen_shows_each_row_with_its_evidence(
     ]
 
 
-def test_doctor_screen_loses_no_word_when_narrow(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
-    said = bot.says("doctor", "--offline").out
-    assert "SKIPPED  flow key" in said
-    assert "not needed: the embedded exchange serves its own flow" in " ".join(said.split())
-
-
 def test_doctor_order_is_placed_and_cancelled_and_the_books_agree(bot: Bot) -> None:
     before = len(log(bot.url))
     said = bot.says("doctor", "--order", "--json")
@@ -184,10 +170,6 @@ def test_doctor_order_is_placed_and_cancelled_and_the_books_agree(bot: Bot) -> N
     assert bot.json("reconcile")["findings"] == []
     kinds = [json.loads(line)["kind"] for line in (bot.folder / "journal.jsonl").read_text().splitlines()]
     assert kinds[4:] == ["promised", "settled"] * 2
-
-
-def test_doctor_order_twice_at_one_moment_makes_two_orders(bot: Bot) -> None:
-    assert [row["state"] for row in bot.json("doctor", "--order")["judgments"][-2:]] == ["OK", "OK"]
 
 
 def test_doctor_names_other_processes_on_the_folder(bot: Bot) -> None:
@@ -316,12 +298,6 @@ def test_missing_flow_key_fails_and_no_made_up_flow_replaces_it(paper: Bot, monk
     assert {found[name]["state"] for name in ("broker", "account", "quotes", "data plan", "clock", "flow")} == {
         "SKIPPED"
     }
-
-
-def test_live_key_in_paper_mode_fails(paper: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALPACA_KEY", LIVE_KEY)
-    found = rows(paper, "--offline")["keys"]
-    assert (found["state"], found["found"]) == ("FAILED", "ALPACA_KEY looks like a live key, but the mode is paper")
 
 
 def test_env_file_fails_if_readable_by_others_and_works_if_private(paper: Bot, monkeypatch: pytest.MonkeyPatch) -> None:

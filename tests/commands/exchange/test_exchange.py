@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from commands.exchange.place import exchange_of
 from commands.exchange.serve import ServeOptions, _render, _serving
 from commands.exchange.status import seconds_of
-from commands.shared.times import when
 from commands.shared.verb_options import console
 from exchange.tests.kit import kraken, tws
 from exchange.tests.kit.app import open_world
@@ -23,7 +21,6 @@ from tests.kit.bot import folder as real
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import PROGRAM, Bot, typed
 from tests.kit.bot.forked import start
-from tests.kit.elsewhere import place as elsewhere
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
@@ -144,16 +141,6 @@ def test_a_new_market_that_names_no_symbols_plays_all_well_known_ones(place: Pat
     served.communicate(timeout=120)
 
 
-def test_a_market_that_is_there_is_served_again_without_saying_what_it_is(place: Path) -> None:
-    for flags, fill in ((("--symbols", "AAPL", "--sessions", "1", "--fill", "next-bar"), "next-bar"), ((), "next-bar")):
-        served = start(serve(place, *flags, "--json"))
-        assert served.stdout is not None
-        assert json.loads(served.stdout.readline())["data"]["fill"] == fill
-        served.send_signal(signal.SIGTERM)
-        served.communicate(timeout=120)
-        assert served.returncode == 0
-
-
 def test_time_runs_by_itself_and_does_not_run_backwards_over_a_kill(market: Path) -> None:
     newest = ""
     for _ in range(2):
@@ -245,18 +232,6 @@ def test_the_status_names_what_is_there_and_starts_nothing(bot: Bot) -> None:
     assert stopped["market"]["symbols"] == ["AAPL", "MSFT", "NVDA", "AMZN"]
     assert bot.shown("exchange", "status").splitlines()[0] == "No process serves the exchange in STATE/exchange"
     assert process.running_endpoint(bot.folder / "exchange") is None
-
-
-def test_an_exchange_shows_the_times_of_its_own_market(
-    market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(str(elsewhere.SITE))
-    process.create(tmp_path / "round" / "exchange", elsewhere.market(date(2026, 11, 16)))
-    shown = []
-    for folder in (tmp_path / "round", market):
-        exchange_of(folder)
-        shown.append(when(datetime(2026, 11, 16, 12, tzinfo=UTC)))
-    assert shown == ["2026-11-16 12:00:00 UTC", "2026-11-16 07:00:00 ET"]
 
 
 def test_a_reset_says_what_goes_and_needs_the_account_s_name(bot: Bot) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from commands.shared.evidence import evidence_of, figures_of
-from commands.shared.history import read_history
 from tests.commands.trades.test_trades import trade
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
@@ -18,8 +17,6 @@ from tradebot.app.loading import Options
 from tradebot.app.wiring import open_app
 from tradebot.judging.evidence import SessionEvidence
 from tradebot.model.candidate import Side
-from tradebot.views.trades.pieces import break_down_profit
-from tradebot.views.trades.pnl import ProfitGrouping, pnl
 
 FLOW = "strategies.flow.weights.flow"
 STEP = f"  {FLOW}: 0.4 -> 0.42"
@@ -66,33 +63,6 @@ def test_health_tells_when_learn_last_ran_and_what_it_proposed(reader: Bot) -> N
         seen = figures_of(app, evidence.past).last_learn
     assert seen is not None
     assert (seen.trades, seen.proposed, seen.file) == (CLOSED, (FLOW,), None)
-
-
-def test_every_item_says_what_is_missing(reader: Bot) -> None:
-    rows = settings_of(reader)
-    assert {one["item"] for one in rows.values()} == {"weights", "timing", "sizing", "exits", "targets", "limits"}
-    assert (
-        rows["strategies.flow.weights.insider"]["missing"],
-        rows["exits.stop_loss_fraction"]["missing_sessions"],
-    ) == (30, 7)
-    assert reader.json("config", "check")["values"] > 0
-    shown = {row["key"] for row in reader.json("config", "show")["values"]}
-    assert {setting for setting in rows if setting != "None"} <= shown | {
-        f"strategies.flow.limits.{name}" for name in ("max_order_fraction", "cooldown_s")
-    }
-
-
-def test_names_of_components_are_those_of_attribution_and_of_the_score(reader: Bot) -> None:
-    with open_app(Options(str(reader.folder)), {}) as app:
-        attributed = {row.name for row in pnl(break_down_profit(read_history(app)), ProfitGrouping.COMPONENT).rows}
-    learned = {
-        one["setting"].rpartition(".")[2] for one in reader.json("learn")["proposals"] if one["item"] == "weights"
-    }
-    weights = {
-        row["key"].rpartition(".")[2] for row in reader.json("config", "show", "strategies.flow.weights")["values"]
-    }
-    assert attributed == {"flow"}
-    assert attributed < learned == weights
 
 
 def test_written_configuration_is_accepted_and_names_what_is_looser(reader: Bot, tmp_path: Path) -> None:

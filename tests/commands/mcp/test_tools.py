@@ -10,15 +10,6 @@ from commands.mcp.tools import TOOLS
 from tradebot.errors import OperatorError
 
 
-def test_tools_are_verbs_that_look_and_halt_is_the_only_one_that_acts() -> None:
-    assert {tool.fixed[0] for tool in TOOLS.values()} == {
-        *("status", "positions", "why-no-orders", "trades", "report", "health", "audit", "schedule", "backtest"),
-        "halt",
-    }
-    assert [tool.name for tool in TOOLS.values() if tool.acts] == ["halt"]
-    assert [tool.name for tool in TOOLS.values() if tool.apart] == ["backtest"]
-
-
 @pytest.mark.parametrize("name", TOOLS)
 def test_schemas_are_valid_and_closed(name: str) -> None:
     tool = TOOLS[name]

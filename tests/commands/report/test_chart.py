@@ -78,11 +78,6 @@ def test_accounts_side_by_side_share_one_benchmark_and_keep_any_name() -> None:
     assert legend(svg) == ["_$one$", "&lt;two&gt; d=1.2345", "SPY", "cash"]
 
 
-def test_account_without_a_drawdown_has_only_zero_marked_below() -> None:
-    shown = texts(drawn(account(FEW)))
-    assert shown[shown.index("drawdown") - 1] == "0%"
-
-
 def test_accounts_without_two_points_have_no_picture() -> None:
     assert curve([new_account()]) is None
 

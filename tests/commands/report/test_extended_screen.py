@@ -2,12 +2,12 @@
 
 import pytest
 
-from commands.report.extended_screen import drag_of, short_percentage
+from commands.report.extended_screen import short_percentage
 from commands.report.report_text import band_words, costs_words
 from commands.report.screen import render
 from commands.shared.verb_options import console
 from tests.kit.trades import account, long_backtest, report, without_exposure
-from tradebot.lab.performance.report import AccountReport, Cost
+from tradebot.lab.performance.report import AccountReport
 from tradebot.model.struct_tools import replace
 
 
@@ -51,10 +51,6 @@ def test_unknown_columns_are_left_out_of_the_years_table() -> None:
     assert table.split()[2:5] == ["return", "SPY", "cash"]
     (table,) = (line for line in screen(replace(long_backtest(), benchmark=None)) if line.startswith("Years, %"))
     assert table.split()[2:4] == ["return", "cash"]
-
-
-def test_drag_has_no_plus_sign() -> None:
-    assert [drag_of(Cost("x", "X", 1.0, None, drag)) for drag in (0.0266, -0.001, None)] == ["2.66%", "-0.10%", "·"]
 
 
 def test_sensitivity_words_say_what_is_lacking() -> None:

@@ -148,15 +148,6 @@ def test_page_figures_equal_the_documents(kind: str) -> None:
                 assert f"{row['observations']:,} of {counted_kind(row['needed'], row['of'])}" in parsed.text
 
 
-def test_page_figures_read_like_the_screens() -> None:
-    figures = shown("a year").parsed.figures
-    for figure in account(YEAR).returns:
-        assert figures[f"0.returns.{figure.name}"][1].replace("−", "-") == value_of(figure)
-    sharpe = next(each for each in account(YEAR).comparisons if each.of == "sharpe")
-    assert float(figures["0.benchmark.sharpe"][0]) == sharpe.benchmark.value
-    assert float(figures["0.leveled.sharpe"][0]) == sharpe.benchmark_leveled.value
-
-
 def test_page_shows_months_trades_cuts_and_drawdowns() -> None:
     text, of = shown("a year").parsed.text.replace("−", "-"), account(YEAR)
     for year in of.years:
@@ -196,19 +187,6 @@ def test_page_of_a_long_backtest_shows_every_further_part() -> None:
         assert of.assumptions[block]
         assert all(" ".join(sentence.split()) in text for sentence in of.assumptions[block])
     assert shown("a long backtest").parsed.has("line", **{"class": "played"})
-
-
-def test_page_of_a_short_account_shows_no_further_part() -> None:
-    text = shown("three sessions").parsed.text
-    for words in (
-        "Spans of a year",
-        "What trading cost",
-        "How much may be chance",
-        "Played again",
-        "can't show",
-        "Years",
-    ):
-        assert words not in text
 
 
 def test_page_shows_no_result_for_a_held_position() -> None:
@@ -376,7 +354,3 @@ def test_many_symbols_share_a_color_and_shorts_lie_below() -> None:
     shown = texts(there(details(replace(of, further=alone)))["narrow"])  # type: ignore[arg-type]
     assert {"_a", "E", "2 others", "−50%", "50%"} <= set(shown)
     assert "F" not in shown
-
-
-def test_account_with_too_few_sessions_has_no_such_picture() -> None:
-    assert details(account(3)) is None

@@ -19,24 +19,17 @@ from commands.compare.report import ComparedRun, ReadRun, compare_reports, run_w
 from commands.report.page import page
 from commands.report.report_inputs import save
 from commands.report.report_text import (
-    benchmark_name,
-    block_assumptions,
     chance_sentences,
     figures_side_by_side,
-    first_and_last,
     headline,
     interruption,
     opening_sentence,
-    part,
-    parts,
-    rank_trades,
     span,
 )
 from commands.report.screen import render
 from commands.shared.verb_options import console
 from tests.kit.bot.folder import Bot, typed
-from tests.kit.ledgers import edit
-from tests.kit.trades import account, long_backtest, new_account, report, rotated, without_exposure
+from tests.kit.trades import account, long_backtest, new_account, report, rotated
 from tests.kit.values import fill
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -174,13 +167,6 @@ def test_report_names_holdings_without_a_price(traded: Bot) -> None:
     assert "No price of 2026-11-19 was seen for NVDA; the books use the last earlier one, or the cost." in said
 
 
-def test_report_hides_where_a_folder_is(
-    reader: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(reader.folder.parent)
-    assert "SPY isn't shown: no exchange in this folder\n" in typed(capsys, "report", reader.folder.name).out
-
-
 def test_report_reads_the_evidence_of_a_backtest(traded: Bot) -> None:
     (traded.folder.parent / TRIALS).write_text('{"strategy": "flow", "digest": "a", "sharpe": 0.5}\n')
     variant = Variant(VariantKind.COSTS, "costs x2", 3, 3, 0.0001, -0.01)
@@ -197,14 +183,6 @@ def test_report_reads_the_evidence_of_a_backtest(traded: Bot) -> None:
     damaged = " ".join(traded.says("report", "--explain").out.split())
     assert "Variants and rates by date aren't shown: evidence.json can't be read: " in damaged
     assert "Deflated Sharpe ratio" in damaged
-
-
-def test_report_refuses_books_with_a_changed_row(traded: Bot) -> None:
-    edit(traded.folder / "ledger.db", "UPDATE fills SET body = replace(body, '110', '111')")
-    said = traded.says("report")
-    assert (said.code, said.out) == (2, "")
-    assert said.err.startswith("error: The ledger is damaged: ")
-    assert "rows of fills were changed after they were written" in said.err
 
 
 @pytest.mark.parametrize(
@@ -279,23 +257,6 @@ def test_other_endings_and_two_accounts_are_refused(
     assert (said.code, said.err.splitlines()[0]) == (2, f"error: {why}")
 
 
-def test_few_rows_are_all_shown_and_many_by_both_ends() -> None:
-    assert [list(first_and_last(range(count), 2)) for count in (0, 4, 5)] == [[], [0, 1, 2, 3], [0, 1, 3, 4]]
-
-
-def test_parts_of_profit_sum_to_the_whole() -> None:
-    of = replace(account(3), earned=replace(account(3).earned, fees_usd=Decimal("-0.31")))
-    assert [name for name, _ in parts(of, ())] == ["realized", "fees"]
-    assert parts(of, ("open",))[1] == ("open", Decimal(0))
-    assert sum(amount for _, amount in parts(of, ())) == of.earned.profit_usd - Decimal("0.31")
-
-
-def test_chosen_part_has_a_name() -> None:
-    whole = report(account(3))
-    asked = (whole, replace(whole, symbol="AAPL"), replace(whole, strategy="fl\x1bow", symbol="AAPL"))
-    assert list(map(part, asked)) == ["", "AAPL", "fl ow in AAPL"]
-
-
 def test_interrupted_backtest_says_so_on_screen_page_and_side_by_side() -> None:
     whole, part_of_it = account(3), replace(account(3), interrupted=True)
     sentence = f"This backtest was interrupted and ends with {whole.to_session}."
@@ -312,12 +273,6 @@ def test_interrupted_backtest_says_so_on_screen_page_and_side_by_side() -> None:
     assert data.cautions == ("B was interrupted before the last session.",)
 
 
-def test_leveled_benchmark_needs_a_benchmark_and_an_exposure() -> None:
-    assert benchmark_name(account(300)) == "SPY at 4%"
-    assert benchmark_name(replace(account(300), benchmark=None)) == ""
-    assert benchmark_name(without_exposure(account(300))) == ""
-
-
 def test_accounts_stand_side_by_side_when_one_lacks_a_figure() -> None:
     rows = dict(figures_side_by_side([account(3), new_account()], Block.TRADES))
     assert set(rows) >= {each.label for each in account(3).trade_figures}
@@ -326,21 +281,6 @@ def test_accounts_stand_side_by_side_when_one_lacks_a_figure() -> None:
     assert {
         row[0] for _, row in figures_side_by_side([replace(account(3), activity=()), account(3)], Block.ACTIVITY)
     } == {None}
-
-
-def test_assumption_of_one_account_names_it() -> None:
-    both, one = (replace(account(3), label=label) for label in ("both", "one\x1b"))
-    one = replace(one, assumptions={Block.CURVE: ("common", "special")})
-    both = replace(both, assumptions={Block.CURVE: ("common",)})
-    assert block_assumptions([both, one], Block.CURVE) == ["common", "one : special"]
-    assert block_assumptions([both, one], Block.MONTHS) == []
-
-
-def test_closed_trades_are_ranked_from_best_to_worst() -> None:
-    of = account(3)
-    held = replace(of.trades[0], closed_at=None, net_usd=Decimal(10**6))
-    found = rank_trades(replace(of, trades=(held, *of.trades[1:])))
-    assert found == sorted(of.trades[1:], key=lambda trade: -trade.net_usd)
 
 
 def with_figures(**values: tuple[float | None, float | None, float | None, str]) -> AccountReport:
@@ -426,9 +366,3 @@ def test_belief_says_how_far_returns_may_be_chance(
     found = with_figures(**figures)
     assert chance_sentences(found) == [*sentences, *found.luck]
     assert found.luck, "what benchmarks have to do with it is said besides"
-
-
-def test_belief_with_too_few_returns_says_what_is_needed() -> None:
-    assert chance_sentences(account(3)) == [
-        "It is too early to tell skill from luck. There are 3 session returns; a Sharpe ratio takes 63."
-    ]

@@ -2,11 +2,7 @@
 
 from datetime import date, timedelta
 
-import pytest
-
-from commands.report.screen import GrowthLine, Place, draw_lines, render
-from commands.shared.verb_options import console
-from tests.kit.trades import account, report, without_exposure
+from commands.report.screen import GrowthLine, Place, draw_lines
 
 MONDAY = date(2026, 11, 16)
 
@@ -36,26 +32,9 @@ def test_terminal_plot_puts_a_flat_line_in_the_middle() -> None:
     ]
 
 
-def test_terminal_plot_labels_near_zero_without_a_minus() -> None:
-    assert draw_lines([GrowthLine("●", "account", places(1.01, 0.99999))], 40, height=3)[2].startswith(" +0.00% ┤")
-
-
 def test_terminal_plot_draws_a_late_line_where_it_is_known() -> None:
     whole, late = places(1.0, 1.01, 1.02, 1.03), places(1.0, 1.01, 1.02, 1.03)
     late = dict(list(late.items())[2:])
     rows = draw_lines([GrowthLine("○", "other", late), GrowthLine("●", "account", whole)], 60, height=4)
     assert "○" in rows[0]
     assert "○" not in rows[3]
-
-
-def test_comparisons_stay_in_their_columns_without_an_exposure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    of = without_exposure(account(300))
-    screen = console()
-    with screen.capture() as captured:
-        render(screen, report(of))
-    head, total = (line for line in captured.get().splitlines() if line.startswith(("Returns ", "Return ")))
-    compared = next(each for each in of.comparisons if each.of == "total_return")
-    assert head.split()[4:7] == ["SPY", "cash", "from"]
-    assert compared.benchmark.value is not None
-    assert total.split()[2] == f"{100 * compared.benchmark.value:+.2f}%"

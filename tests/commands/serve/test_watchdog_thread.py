@@ -271,13 +271,6 @@ def test_first_signal_asks_once_for_the_end_and_handlers_are_restored(number: in
     assert signal.getsignal(number) == before
 
 
-def test_first_request_decides_the_exit_code() -> None:
-    stop = StopRequest()
-    stop.end(ExitCode.ERROR)
-    stop.end()
-    assert stop.code is ExitCode.ERROR
-
-
 def test_hangup_reloads_and_ends_nothing() -> None:
     stop = StopRequest()
     with stop.listening():

@@ -22,7 +22,7 @@ from commands.serve.web import serve_pages
 from commands.serve.web_pages import ResponseData, metrics
 from tests.commands.serve.test_web_pages import asking, looked
 from tests.kit.core.evidence import cycle, past
-from tests.kit.values import NOW, SHIPPED, ago
+from tests.kit.values import SHIPPED, ago
 from tradebot import __version__
 from tradebot.adapters.state import serve_status as notes
 from tradebot.app.wiring import App
@@ -215,9 +215,3 @@ def test_metrics_in_json_are_the_same_numbers(tmp_path: Path, query: str, accept
 
 def test_metrics_in_an_unknown_format_are_refused(tmp_path: Path) -> None:
     assert asking(tmp_path)("/metrics", "format=xml").status == 400
-
-
-def test_metrics_show_ages_and_no_verdicts() -> None:
-    found = read("", metrics(looked(), "").text)
-    assert {name for name, *_ in found if "up" in name.split("_") or "ok" in name.split("_")} == set()
-    assert NOW.isoformat() not in metrics(looked(), "").text

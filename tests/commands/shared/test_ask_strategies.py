@@ -21,7 +21,7 @@ from tradebot.adapters.plugins.confinement import descendants
 from tradebot.adapters.state import state_locks
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, open_app
-from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
+from tradebot.errors import DamagedBooksError, TemporaryError
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
 from tradebot.model.view import Needs, Open, StrategyView
@@ -142,16 +142,6 @@ def test_unreadable_facts_end_the_pass_with_their_reason(trader: Bot) -> None:
         (last,) = app.facts.cycles(job=Job.TRADE_ONCE, last=1)
     assert last.job_decision is not None
     assert last.job_decision.observed == "the facts are in use"
-
-
-def test_missing_strategy_uses_no_slot(trader: Bot) -> None:
-    file = trader.folder / "tradebot.yaml"
-    file.write_text(file.read_text().replace("strategies: {", "strategies: {absent: {}, "))
-    with open_app(Options(str(trader.folder)), os.environ) as app:
-        for run in (entries, scores):
-            with pytest.raises(OperatorError, match="absent"):
-                run(app)
-        assert not {claim.job for claim in app.books.slot_claims(app.now().date())} & {Job.TRADE_ONCE, Job.SCORE}
 
 
 COUNTING = """

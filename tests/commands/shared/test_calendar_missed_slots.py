@@ -90,10 +90,6 @@ def test_cron_verb_records_nothing_while_serve_runs_or_in_the_sandbox(app: Any) 
     assert entry_grace_s(app) is None
 
 
-def test_cron_entries_get_the_grace_period_of_serve(app: Any) -> None:
-    assert entry_grace_s(app) == app.settings.serve.grace_s
-
-
 def slot(app: Any, job: str, name: str) -> Slot:
     line: TimetableEntry = next(line for line in app.settings.timetable.lines if line.job == job)
     return next(slot for slot in line.slots(SESSION.date, [SESSION], 90) if slot.name == name)
@@ -124,11 +120,6 @@ def test_manual_entry_lacks_flow_when_the_fetch_of_its_slot_failed(needing: Any)
     assert not lacks_flow(needing, Job.SCORE, at(8))
     fetched(needing, 7.5)
     assert not lacks_flow(needing, Job.TRADE_ONCE, at(8))
-
-
-def test_line_without_needs_lacks_nothing(needing: Any) -> None:
-    assert unmet_need(needing, slot(needing, Job.SCORE, "open+7m")) is None
-    assert unmet_need(needing, slot(needing, "backup", "close+5m")) is None
 
 
 def test_chore_that_needs_a_reconcile_waits_for_one_in_its_session(needing: Any) -> None:

@@ -14,7 +14,6 @@ from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.fakes.receivers import receiving
 from tests.kit.values import ACCOUNT, CASH, NOW, SESSION, fill
-from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.model.bar import Session
@@ -120,11 +119,6 @@ def test_without_a_paper_bot_nothing_is_counted_and_the_option_is_named(copy: Bo
     assert rows["halt"]["next"].startswith("tradebot live status --paper FOLDER")
     refuses(copy.says("live", "status", "--paper", str(copy.folder)), 2, "has a sandbox bot")
     assert copy.says("live", "status", "--paper", str(tmp_path / "nothing")).code == 2
-
-
-def test_next_command_names_the_folder_of_the_bot(copy: Bot, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["live", "status", "--state-dir", str(copy.folder)]) == 10
-    assert f"\n  notices: tradebot notify list --state-dir {copy.folder}\n" in capsys.readouterr().out
 
 
 def test_channel_counts_once_its_code_was_typed_and_no_longer_once_its_address_changes(

@@ -215,15 +215,6 @@ def test_program_help_gives_each_verb_one_line_of_80_columns(
     assert [line for line in listed if line.endswith("...")] == []
 
 
-def test_program_help_wraps_under_its_line_on_a_narrow_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
-    said = typed(capsys, "--help").out
-    assert "\n  trade-once          Send an order for each candidate\n" in said
-    assert "\n                      that passes every gate\n" in said
-
-
 @pytest.mark.parametrize("verb", ["", *KNOWN, "bars", "exchange", "config", "journal", "strategy", "live"])
 def test_help_says_what_a_verb_does_then_shows_examples_then_usage(
     verb: str, capsys: pytest.CaptureFixture[str]

@@ -47,7 +47,3 @@ def test_what_the_broker_did_not_tell_is_unknown() -> None:
     silent = replace(MARGIN, maintenance_usd=None, maintenance_fraction=None, available_usd=None, liquidations=())
     (line,) = shown(silent)
     assert "unknown to keep the positions, unknown available" in line
-
-
-def test_an_account_without_margin_shows_nothing() -> None:
-    assert shown(None) == []

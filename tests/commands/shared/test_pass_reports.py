@@ -112,8 +112,3 @@ def test_pass_that_gives_way_ends_at_its_next_request(app: Any) -> None:
     with pytest.raises(TradebotError, match="trade-once was stopped by a signal before it was done"):
         under_pass_lock(cast(App, app), "trade-once", work)
     assert sent == ["first"]
-
-
-def test_pass_without_waiting_exits_continues(app: Any) -> None:
-    app.turns.ends = lambda: True
-    app.turns.give_way()

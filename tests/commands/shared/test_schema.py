@@ -475,10 +475,3 @@ def test_schema_tests_see_every_kind_of_document(printed: list[Printed]) -> None
     assert {verb.replace(" ", "-") for verb in VERBS} <= DATA.keys()
     refused = {each.line.split()[0] for each in printed if "remedy" in each.document.get("data", ())}
     assert refused >= {"fetch-flow", "trade-once", "evaluate-exits"}
-
-
-def test_schema_option_is_in_help_and_needs_no_argument(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["adopt", "--help"]) == 0
-    assert "--schema" in capsys.readouterr().out
-    assert main(["--debug", "halt", "--schema"]) == 0
-    assert json.loads(capsys.readouterr().out)["title"] == "What tradebot halt --json prints"

@@ -65,13 +65,6 @@ def test_status_shows_the_last_pass_of_each_job_with_its_slot(bot: Bot) -> None:
     assert bot.says("status").code == 0
 
 
-def test_status_shows_the_next_slot_beside_the_last_pass(bot: Bot) -> None:
-    due = {slot["job"]: (slot["slot"], slot["at"]) for slot in bot.json("status")["next_slots"]}
-    assert list(due) == ["fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile"]
-    assert due["evaluate-exits"] == ("open+33m", "2026-11-17T15:03:00Z")
-    assert due["trade-once"] == ("open+37m", "2026-11-17T15:07:00Z")
-
-
 def test_status_shows_the_recorded_health_quota_and_equity(bot: Bot) -> None:
     found = bot.json("status")
     # It was run by hand now and then, so slots were missed; all that ran has left its evidence.
@@ -89,16 +82,6 @@ def test_status_shows_the_recorded_health_quota_and_equity(bot: Bot) -> None:
     assert Decimal(found["drawdown"]) == max(1 - Decimal(equity["last_usd"]) / highest, 0)
     assert f"{Decimal(found['drawdown']):.2%} below the highest; the bot halts itself at 10.00%" in shown
     assert all(held["nearest"] in shown for held in found["positions"])
-
-
-def test_status_shows_a_sent_cancel_before_it_is_confirmed(bot: Bot) -> None:
-    bot.does("exchange tick 30m", "fetch-flow", "reconcile")
-    if bot.json("trade-once")["orders"]:
-        (bot.folder / "HALT").touch()
-        bot.says("evaluate-exits", "--force-slot")
-        status = {order["client_order_id"]: order["status"] for order in bot.json("status")["orders"]}
-        assert {shown for name, shown in status.items() if ".OPEN." in name} == {"cancel sent"}
-        assert {shown for name, shown in status.items() if ".OPEN." not in name} <= {"new"}, "a halt leaves pairs alone"
 
 
 def test_status_does_not_start_a_stopped_exchange(bot: Bot) -> None:

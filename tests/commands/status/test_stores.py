@@ -1,7 +1,5 @@
 """`tradebot status --stores`: every file belongs to a store, which says how long it is kept."""
 
-import os
-from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -9,7 +7,6 @@ import pytest
 from rich.console import Console
 
 from commands.status.stores import GrowthPace, show, stores_of
-from tests.adapters.ledger.test_migration import upgrade
 from tests.kit import ledgers
 from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.state import state_folder
@@ -58,13 +55,6 @@ def test_unknown_file_counts_only_in_the_total(tmp_path: Path) -> None:
     assert stores_of(folder).bytes == before.bytes + 5
 
 
-def test_ledger_copy_before_an_upgrade_is_shown_as_money(tmp_path: Path) -> None:
-    folder = ledgers.make(tmp_path / "state").path
-    upgrade(folder / "ledger.db")
-    (earlier,) = [store for store in stores_of(folder).stores if store.name == "earlier ledgers"]
-    assert (earlier.money, earlier.files) == (True, 1)
-
-
 @pytest.mark.parametrize(
     ("store", "names"),
     [
@@ -105,14 +95,6 @@ def test_every_file_that_the_bot_writes_belongs_to_a_store(tmp_path: Path) -> No
     for name in (*state_folder.OWN_FILES, *state_folder.LOCKS):
         (tmp_path / name).write_bytes(b"1")
     assert sum(one.files for one in stores_of(tmp_path).stores) == len(state_folder.OWN_FILES + state_folder.LOCKS)
-
-
-def test_store_age_is_that_of_its_oldest_change(tmp_path: Path) -> None:
-    for name, at in (("journal.torn-1", 1_000), ("journal.jsonl", 2_000)):
-        (tmp_path / name).write_bytes(b"1")
-        os.utime(tmp_path / name, (at, at))
-    (journal,) = stores_of(tmp_path).stores
-    assert journal.oldest == datetime.fromtimestamp(1_000, UTC)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -88,16 +88,6 @@ def test_what_is_held_for_a_month_is_not_closed_by_the_accounts_exits(
     assert "`strategies: {flow: null, rising: {exits: [], wants: {" in Path("rising/README.md").read_text()
 
 
-def test_the_new_packages_own_test_passes(elsewhere: Path) -> None:
-    said = run(
-        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"),
-        cwd=elsewhere / "leaning",
-        PYTHONPATH=str(elsewhere / "site"),
-        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
-    )
-    assert "3 passed" in said
-
-
 def test_each_kind_passes_its_own_test_under_names_that_its_template_uses_too(tmp_path: Path) -> None:
     names = (("settings", "flow"), ("class", "flow"), ("series", "bars"), ("mapping", "bars"), ("target", "target"))
     for name, kind in names:

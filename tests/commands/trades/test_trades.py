@@ -143,13 +143,6 @@ def test_trades_csv_has_every_column_with_exact_numbers(reader: Bot) -> None:
     assert (nvda["status"], nvda["closed_quantity"], nvda["slippage_send_usd"]) == ("partly closed", "4", "")
 
 
-def test_trades_csv_lists_all_reasons_of_a_trade(traded: Bot) -> None:
-    with closing(SqliteLedger.open(traded.folder)) as ledger:
-        trade(ledger, 160, "NVDA", Side.SELL, 6, "190", "stop_loss")
-    (nvda,) = csv.DictReader(io.StringIO(traded.says("trades", "--symbol", "NVDA", "--csv", "-").out))
-    assert (nvda["reasons"], nvda["status"], nvda["gross_usd"]) == ("scale_out; stop_loss", "closed", "-80")
-
-
 def test_lots_csv_has_a_row_for_each_piece(reader: Bot, tmp_path: Path) -> None:
     file = tmp_path / "lots.csv"
     said = reader.says("trades", "--lots", "--csv", str(file))

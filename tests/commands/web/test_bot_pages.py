@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from commands.config import show as config
 from commands.positions import report as positions
 from commands.web.bot_pages import ROWS
 from tests.commands.mcp.test_tools_runner import steady
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
-from tradebot.adapters.text import redaction
 from tradebot.model.struct_tools import replace
 
 HOSTILE = '<img src=x onerror="alert(1)">\u202e/?#%'
@@ -129,13 +127,6 @@ def test_events_are_filtered_by_severity_and_text(bot: Bot, client: TestClient) 
     ):
         (found,) = client.get("/api/pages/events", params=asked).json()
         assert found["data"]["events"] == [one for one in every if keeps(one)], asked
-
-
-def test_keys_are_hidden_among_settings(bot: Bot, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_forms", {})
-    redaction.learn("min_score")
-    assert "min_score" not in client.get("/settings", params={"name": "limits"}).text
-    assert config.show(str(bot.folder), None, "limits", origin=True).data
 
 
 def test_pages_have_a_way_past_the_list_of_pages_and_say_which_one_this_is(client: TestClient) -> None:

@@ -129,12 +129,6 @@ def test_symbols_have_the_price_score_state_and_decision_of_their_verbs(traded_b
     assert found["MSFT"]["change"] == f"{price / Decimal(str(before.close[-1])) - 1:z+.2%}"
 
 
-def test_symbols_without_any_pass_have_a_row_and_nothing_in_it(copy: Bot) -> None:
-    found = listed(browser(site(copy.folder)).get("/symbols").text)
-    assert found
-    assert {value for row in found.values() for value in row.values()} == {""}
-
-
 def test_gates_that_refused_a_symbol_stand_first_and_the_others_are_folded(traded_bot: Bot) -> None:
     ways = {symbol: traded_bot.json("why-no-orders", symbol) for symbol in ("AAPL", "MSFT", "NVDA", "AMZN")}
     symbol, way = next((symbol, way) for symbol, way in ways.items() if way["reason"])

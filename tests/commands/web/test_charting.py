@@ -16,7 +16,7 @@ from commands.shared.span_options import PassSpan
 from commands.shared.times import local, show_utc, show_venue
 from commands.shared.verb_options import open_bot
 from commands.trades.candles import CandleChart
-from commands.web.charting import ScoredPoint, SymbolChart, draw_over_time, drawing, growth, path_of
+from commands.web.charting import ScoredPoint, SymbolChart, draw_over_time, drawing, path_of
 from commands.why_no_orders.reading import cycles_of
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
@@ -143,21 +143,6 @@ def test_growth_is_the_curve_of_the_report(bot: Bot, client: TestClient) -> None
     assert f"{float(end['equity_usd']):,.2f}" in page
 
 
-def test_an_account_without_a_benchmark_says_that_there_is_nothing_to_compare(
-    bot: Bot, client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from commands.web import charting
-    from commands.web.charting import account
-
-    with open_bot(str(bot.folder), None) as app:
-        alone = replace(account(app), benchmark=None)
-    assert [line["name"] for line in growth(alone)["lines"]] == ["account"]
-    monkeypatch.setattr(charting, "account", lambda _: alone)
-    assert "There is no benchmark to compare it with" in client.get("/report").text
-    monkeypatch.setattr(charting, "account", lambda _: replace(alone, curve=alone.curve[:1]))
-    assert "No session of this account is over yet" in browser(site(bot.folder)).get("/report").text
-
-
 @pytest.mark.parametrize("symbol", ["NOPE", "BTC/USD", '"><script>[red]'])
 def test_a_symbol_never_seen_has_no_chart_and_says_once_what_to_type(client: TestClient, symbol: str) -> None:
     answer = client.get(path_of(symbol, "recent"))
@@ -214,14 +199,6 @@ def test_the_last_score_within_a_candle_counts_and_days_are_dates(venue_times: N
     assert chart["candles"][0]["text"].startswith("2026-11-02 open 9.00")
     several = drawn_of(series("IWM", [day], 9.0, DAY), *scored, ScoredPoint(at[0], "swing", {"score": 0.4}))
     assert [line["name"] for line in several["scores"]] == ["score, flow", "score, swing"]
-
-
-def test_growth_has_how_far_the_account_is_below_its_highest_value() -> None:
-    of = account(300)
-    falls = growth(of)["falls"]
-    assert [point["value"] for point in falls] == [100 * point.drawdown for point in of.curve]
-    assert min(point["value"] for point in falls) < -1
-    assert [point["time"] for point in falls] == [local(point.at) for point in of.curve]
 
 
 def test_exposure_and_rolling_figures_are_those_of_the_report() -> None:

@@ -164,12 +164,6 @@ def test_rows_that_are_too_wide_for_a_phone_become_cards_with_labels(letters: in
     assert ("cards" in str(dict(seen.attributes)["class"]).split()) is has_cards
 
 
-def test_a_table_without_headings_has_no_labels() -> None:
-    made = Table("a", "b", header=False)
-    made.row("A" * 60, "1.00")
-    assert "cards" not in render_html(lambda console: console.print(made))
-
-
 def test_cells_of_symbols_link_to_their_pages_and_no_others_do() -> None:
     made = Table("symbol", "nearest miss", "strategy")
     made.row("BTC/USD", "[red]AAPL[/]", "flow")

@@ -95,24 +95,6 @@ def test_a_part_that_cannot_be_read_says_so_in_its_place_and_the_others_stay(cop
     assert all('role="alert"' in each for each in (named, damaged, denied))
 
 
-def test_documents_are_those_of_the_verb_with_whose_they_are(copy: Bot) -> None:
-    page = Page(
-        "a", "/a", "A", lambda query: [PagePart("Positions", positions.run), PagePart("B", lambda app: Markup("b"))]
-    )
-    said = copy.says("positions", "--json").out
-    (document,) = PageReader(copy.folder, None).read(page, {}).documents
-    assert {**document, "data": None} == {
-        "schema": "tradebot.positions/1",
-        "verb": "positions",
-        "mode": "sandbox",
-        "venue": "alpaca",
-        "account": copy.tail(),
-        "exit_code": 0,
-        "data": None,
-    }
-    assert f'"account": "{copy.tail()}"' in said
-
-
 def test_a_slow_page_holds_up_no_other_and_is_read_once_for_all_who_wait(copy: Bot) -> None:
     go_on, begun = threading.Event(), threading.Event()
 

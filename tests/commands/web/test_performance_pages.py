@@ -47,11 +47,6 @@ def test_trades_and_where_profit_came_from_are_the_verbs(traded: Bot) -> None:
         assert trade["id"] in page
 
 
-def test_report_and_signals_are_the_verbs(copy: Bot) -> None:
-    assert documents(copy, "report") == [copy.json("report")]
-    assert documents(copy, "signals") == [copy.json("signals")]
-
-
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

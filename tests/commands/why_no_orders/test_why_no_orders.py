@@ -2,10 +2,7 @@
 
 import json
 import re
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -46,14 +43,6 @@ def test_why_no_orders_in_a_closed_session_is_idle(bot: Bot) -> None:
     )
 
 
-def test_symbol_of_a_refused_pass_says_so(bot: Bot) -> None:
-    way = bot.json("why-no-orders", "AAPL")
-    assert (way["reason"], way["sentence"]) == (
-        "MARKET_CLOSED",
-        "Each pass ended at MARKET_CLOSED: The session is closed.",
-    )
-
-
 def test_pass_with_orders_is_no_finding_and_its_funnel_adds_up(traded: Bot) -> None:
     said = traded.says("why-no-orders", "--json")
     seen = said.data["explanation"]["funnel"]
@@ -79,13 +68,6 @@ def test_symbol_shows_every_gate_in_order(traded: Bot) -> None:
     passed = sum(decision["verdict"] == "PASS" for decision in way["decisions"])
     assert f"{passed} questions passed; --explain shows each" in short
     assert not re.search(r"\n\w.* PASS ", short)
-
-
-def test_span_covers_all_its_passes(traded: Bot) -> None:
-    every = traded.json("why-no-orders", "--last", "50")["explanation"]["funnel"]["passes"]
-    session = traded.json("why-no-orders", "--since", "session")["explanation"]["funnel"]["passes"]
-    hour = traded.json("why-no-orders", "--since", "1h")["explanation"]["funnel"]["passes"]
-    assert (every, session, hour) == (2, 1, 1)
 
 
 def test_unknown_symbol_is_refused_with_the_nearest(traded: Bot) -> None:
@@ -114,18 +96,6 @@ def test_later_halt_and_an_ended_one_are_mentioned(traded: Bot) -> None:
     assert traded.shown("why-no-orders").startswith("BLOCKED  4 of 4 candidates ended at HALTED: ")
     traded.says("unhalt", "--confirm", traded.tail())
     assert "Since then: That halt has ended" in traded.shown("why-no-orders")
-
-
-def test_why_no_orders_needs_no_exchange_and_imports_nothing_heavy(traded: Bot, tmp_path: Path) -> None:
-    shutil.copytree(traded.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("exchange"))
-    code = (
-        "import sys; from tradebot.__main__ import main; main();"
-        f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
-    )
-    for verb in (("why-no-orders",), ("why-no-orders", "AAPL"), ("status",)):
-        command = [sys.executable, "-c", code, *verb, "--state-dir", str(tmp_path / "copy")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert (done.stderr.strip(), done.stdout != "") == ("[]", True)
 
 
 def test_a_reader_who_went_away_is_no_error(traded: Bot) -> None:

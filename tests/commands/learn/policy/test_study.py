@@ -175,12 +175,6 @@ def test_study_of_something_else_is_refused_by_what_differs(
     assert "change that back, or start a new search: --study with another name" in said.err
 
 
-def test_study_of_another_version_is_refused_by_name(place: tuple[str, ...]) -> None:
-    with patch("tradebot.lab.backtest.identity.__version__", "9.9.9"):
-        said = study(*place)
-    assert (said.code, "it was made by another version of tradebot" in said.err) == (2, True)
-
-
 def test_another_study_beside_it_has_what_was_walked_and_is_compared_with_it(
     place: tuple[str, ...], tmp_path: Path
 ) -> None:
