@@ -1,6 +1,6 @@
 """`tradebot approvals`, `approve` and `reject`: what waits is shown, and an answer does what it says, once."""
 
-from tests.commands.chat.test_listener import listening, pair
+from tests.commands.chat.test_chat import listening, pair
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, log, second_session
 from tests.kit.fakes.receivers import chatting

@@ -8,7 +8,7 @@ What the screen and the page of a report say alike, and the page's whole sentenc
 import re
 import sys
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,20 +16,23 @@ import pandas as pd
 import pytest
 
 from commands.compare.report import ComparedRun, ReadRun, compare_reports, run_words
+from commands.report.extended_screen import short_percentage
 from commands.report.page import page
 from commands.report.report_inputs import save
 from commands.report.report_text import (
+    band_words,
     chance_sentences,
+    costs_words,
     figures_side_by_side,
     headline,
     interruption,
     opening_sentence,
     span,
 )
-from commands.report.screen import render
+from commands.report.screen import GrowthLine, Place, draw_lines, render
 from commands.shared.verb_options import console
 from tests.kit.bot.folder import Bot, typed
-from tests.kit.trades import account, long_backtest, new_account, report, rotated
+from tests.kit.trades import account, long_backtest, new_account, report, rotated, without_exposure
 from tests.kit.values import fill
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -366,3 +369,91 @@ def test_belief_says_how_far_returns_may_be_chance(
     found = with_figures(**figures)
     assert chance_sentences(found) == [*sentences, *found.luck]
     assert found.luck, "what benchmarks have to do with it is said besides"
+
+
+def screen(*of: AccountReport) -> list[str]:
+    shown = console()
+    with shown.capture() as captured:
+        render(shown, report(*of))
+    return captured.get().splitlines()
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+
+
+def test_screen_of_a_long_backtest_shows_every_part() -> None:
+    of, lines = long_backtest(), screen(long_backtest())
+    further = of.further
+    rows = {line.split("  ")[0]: line.split() for line in lines}
+    assert [line.split()[1] for line in lines if line.startswith("2025 ")][-1] == short_percentage(
+        further.by_year[0].value
+    )
+    (table,) = (line for line in lines if line.startswith("Years, %"))
+    assert table.split()[2:7] == ["return", "SPY", "SPY", "at", "125%"]
+    assert further.costs is not None
+    assert rows["All together"][2] == f"{further.costs.total.usd:,.2f}"
+    assert (rows["Deflated Sharpe ratio"][-4:], rows["costs x2"][2]) == (["best", "of", "12", "trials"], "+8.50%")
+    assert further.sensitivity is not None
+    for sentence in (*further.cautions, band_words(further.sensitivity), costs_words(further.costs)):
+        assert any(sentence in line for line in lines)
+
+
+def test_screen_of_a_short_account_shows_no_further_part() -> None:
+    text = "\n".join(screen(account(3)))
+    for words in ("Years, %", "Spans of a year", "drag a year", "Chance ", "Played again", "can't show"):
+        assert words not in text
+
+
+def test_unknown_columns_are_left_out_of_the_years_table() -> None:
+    (table,) = (line for line in screen(without_exposure(long_backtest())) if line.startswith("Years, %"))
+    assert table.split()[2:5] == ["return", "SPY", "cash"]
+    (table,) = (line for line in screen(replace(long_backtest(), benchmark=None)) if line.startswith("Years, %"))
+    assert table.split()[2:4] == ["return", "cash"]
+
+
+def test_sensitivity_words_say_what_is_lacking() -> None:
+    of = long_backtest().further
+    assert of.sensitivity is not None
+    assert of.costs is not None
+    few = replace(of.sensitivity, band=None, rebalance_days=of.sensitivity.rebalance_days[:3])
+    assert band_words(few).startswith("There are 3 rebalance days with a year of sessions or more; it takes 5")
+    assert band_words(replace(few, rebalance_days=())) == ""
+    assert costs_words(replace(of.costs, total=replace(of.costs.total, drag=None))) == ""
+
+
+MONDAY = date(2026, 11, 16)
+
+
+def places(*values: float) -> dict[Place, float]:
+    """Return values by place: the first at the start of the books, the others at the ends of sessions."""
+    days = (MONDAY + timedelta(days=max(number - 1, 0)) for number in range(len(values)))
+    return {(day, number > 0): value for number, (day, value) in enumerate(zip(days, values, strict=True))}
+
+
+def test_terminal_plot_spans_the_highest_to_the_lowest_value() -> None:
+    lines = [GrowthLine("●", "account", places(1.0, 1.02, 1.01)), GrowthLine("-", "SPY", places(1.0, 0.99, 0.98))]
+    assert draw_lines(lines, 33, height=5) == [
+        " +2.00% ┤         ●●●●●●●●●",
+        "        ┤   ●●●●●●         ●●●●●●",
+        " +0.00% ┤●●●---",
+        "        ┤      ------------",
+        " -2.00% ┤                  ------",
+        "        2026-11-16    2026-11-17",
+        "        ● account  - SPY",
+    ]
+
+
+def test_terminal_plot_puts_a_flat_line_in_the_middle() -> None:
+    assert [row for row in draw_lines([GrowthLine("●", "account", places(1.0, 1.0))], 40, height=3) if "●●" in row] == [
+        " +0.00% ┤●●●●●●●●●●●●●●●●●●●●●●●●"
+    ]
+
+
+def test_terminal_plot_draws_a_late_line_where_it_is_known() -> None:
+    whole, late = places(1.0, 1.01, 1.02, 1.03), places(1.0, 1.01, 1.02, 1.03)
+    late = dict(list(late.items())[2:])
+    rows = draw_lines([GrowthLine("○", "other", late), GrowthLine("●", "account", whole)], 60, height=4)
+    assert "○" in rows[0]
+    assert "○" not in rows[3]

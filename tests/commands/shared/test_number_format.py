@@ -5,6 +5,7 @@ Typed confirmation and foreign text, as every verb has them.
 """
 
 import hashlib
+import io
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from commands.shared.light_helpers import VERSIONS, clean, confirm, print_error, wrapped_plain
 from commands.shared.notes import why_in_state
@@ -28,6 +30,7 @@ from commands.shared.number_format import (
     gain,
     in_units,
     off_by,
+    show_margin,
     show_traded,
     sparkline,
     usd,
@@ -36,15 +39,17 @@ from commands.shared.schema import DATA, answer_schema
 from commands.shared.tables import Screen, Table, sentence
 from commands.shared.times import show_utc, slot_for_reader
 from commands.shared.verb_options import console
-from tests.kit.values import listing
+from tests.kit.values import NOW, listing
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.instrument import TickStep
+from tradebot.model.margin import Liquidation
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.sentences import counted_kind, pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
 from tradebot.views.downsampling import downsample
+from tradebot.views.holdings import AccountMargin
 
 VALUES = st.lists(st.decimals(-1000, 1000, places=2), min_size=1, max_size=200)
 
@@ -350,3 +355,41 @@ def test_foreign_text_is_stripped_of_control_characters() -> None:
 def test_foreign_text_that_nobody_escaped_is_shown_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
     console().print("failed: [/later] \x1b[2J")
     assert capsys.readouterr().out.strip() == "failed: [/later]  [2J"
+
+
+D = Decimal
+NEAR, FAR = (
+    Liquidation("PF_XBTUSD", D("0.10213"), D("26936.03"), D(30_000)),
+    Liquidation("PF_ETHUSD", D("0.5"), D("1500")),
+)
+PAID = Liquidation("PF_SOLUSD", D(1), None)
+MARGIN = AccountMargin(NOW, D(900), D("0.18"), D(450), D("0.09"), D("4100.5"), (NEAR, FAR, PAID))
+
+
+def shown(margin: AccountMargin | None, most: int | None = None) -> list[str]:
+    out = io.StringIO()
+    show_margin(Console(file=out, width=200), margin, most)
+    return out.getvalue().splitlines()
+
+
+def test_the_margin_is_shown_with_every_liquidation() -> None:
+    first, second = shown(MARGIN)
+    assert first == (
+        "Margin 900.00 USD (18.00% of equity) in use, 450.00 USD (9.00% of equity) to keep the positions, "
+        "4,100.50 USD available, at 2026-11-16 10:00:00 ET"
+    )
+    assert second == (
+        "  liquidated by the broker: PF_XBTUSD at 26,936.03, 10.21% away (mark 30,000.00); "
+        "PF_ETHUSD at 1,500.00, 50.00% away; "
+        "PF_SOLUSD has no liquidation price of its own"
+    )
+
+
+def test_a_screen_may_show_the_nearest_alone() -> None:
+    assert shown(MARGIN, 1)[1:] == ["  liquidated by the broker: PF_XBTUSD at 26,936.03, 10.21% away (mark 30,000.00)"]
+
+
+def test_what_the_broker_did_not_tell_is_unknown() -> None:
+    silent = replace(MARGIN, maintenance_usd=None, maintenance_fraction=None, available_usd=None, liquidations=())
+    (line,) = shown(silent)
+    assert "unknown to keep the positions, unknown available" in line
