@@ -278,9 +278,7 @@ def test_own_limits_missing_from_an_old_approval_need_approval_once() -> None:
         ("sandbox: {seed: 9, cash_usd: 5}\n", None),
     ],
 )
-def test_lists_names_sections_and_switches_compare_by_their_declaration(
-    text: str, looser: bool | None, tmp_path: Path
-) -> None:
+def test_lists_names_sections_and_switches_compare_as_declared(text: str, looser: bool | None, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(text)
     found = differences(load(tmp_path / "mine.yaml", {}).settings, accepted(load(None, {})), {})
     assert {difference.looser for difference in found} == ({looser} if looser is not None else set())

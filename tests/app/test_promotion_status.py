@@ -29,9 +29,7 @@ def test_hash_is_of_a_strategys_own_values_and_not_of_how_much_it_trades_with() 
     assert digest_of(load(None, {}).settings, "own") == SUBMITTED
 
 
-def test_promotion_outlives_a_docstring_and_a_renamed_module_and_no_changed_operator(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_promotion_outlives_docstrings_and_renames_no_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (Path(tradebot.__file__).parent / "strategies" / "rotation.py").read_text(encoding="utf-8")
     assert " >= least" in text
 

@@ -85,7 +85,6 @@ UNREADABLE = [
     ("limits:\n  cooldown_s: 1\n  cooldown_s: 2\n", "line 3, column 3: 'cooldown_s' is set twice"),
     ("a: &x {b: 1}\nc: *x\n", "line 2, column 4: aliases are not read"),
     ("mode: !!python/object/apply:os.getcwd []\n", "line 1, column 7: tags are not read"),
-    ("mode: !!int paper\n", "line 1, column 7: tags are not read"),
     ("- mode\n", "the file is a list, not NAME: VALUE lines"),
     ("paper\n", "the file is a single value, not NAME: VALUE lines"),
     ("1: paper\n", "line 1, column 1: the name 1 is not text"),
@@ -135,12 +134,9 @@ BAD_VALUES = [
     ("limits: {max_order_fraction: 0}", "limits.max_order_fraction", "greater than 0"),
     ("limits: {min_score: .nan}", "limits.min_score", "must be a number, not"),
     ("limits: {max_order_fraction: NaN}", "limits.max_order_fraction", "finite number"),
-    ("limits: {min_score: inf}", "limits.min_score", "finite number"),
     ("limits: {max_open_positions: true}", "limits.max_open_positions", "must be a number or a word"),
-    ("limits: {min_score: true}", "limits.min_score", "must be a number or a word"),
     ("limits: {max_open_positions: few}", "limits.max_open_positions", "must be a whole number, not"),
     ("strategies: {flow: {min_clustr: 1}}", "strategies.flow.min_clustr", "did you mean min_cluster?"),
-    ("strategies: {flow: {min_cluster: few}}", "strategies.flow.min_cluster", "must be a whole number, not"),
     ("strategies: {mine: 3}", "strategies.mine", "must be a section with its own KEY: VALUE lines"),
     ("plugins: {timeout_s: 0}", "plugins.timeout_s", "greater than 0"),
     ("universe: []", "universe", "must not be empty"),
@@ -164,9 +160,7 @@ BAD_VALUES = [
 
 
 @pytest.mark.parametrize(("text", "name", "said"), BAD_VALUES, ids=[row[0] for row in BAD_VALUES])
-def test_bad_value_is_named_with_its_file_and_the_expected_form(
-    user_file: Path, text: str, name: str, said: str
-) -> None:
+def test_bad_value_is_named_with_its_file_and_expected_form(user_file: Path, text: str, name: str, said: str) -> None:
     error = refused(user_file, text)
     line = next(line for line in error.message.splitlines() if line.startswith(f"{name} "))
     assert f"({user_file})" in line
@@ -244,10 +238,6 @@ SCENARIOS = [
     ("limits: {min_order_notional_usd: 10000}", "every order would be too small or too large"),
     ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would block entries"),
     (
-        "exits: {stop_loss_fraction: 0.05}",
-        "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
-    ),
-    (
         "strategies: {flow: {exits: [{stop_loss: {fraction: 0.05}}]}}",
         "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
     ),
@@ -261,10 +251,7 @@ SCENARIOS = [
     ),
     ("strategies: {flow: {filters: {issue_types: [Stonk]}}}", "'Stonk'"),
     ("unusual_whales: {poll_s: {nothing: 10}}", "there is no kind of flow facts 'nothing'; there are "),
-    (
-        "universe: null",
-        "must be a list, such as [AAPL, MSFT], not null",
-    ),
+    ("universe: null", "must be a list, such as [AAPL, MSFT], not null"),
     (
         "strategies: {flow: {min_families: 9}}",
         "no entry could ever be made; lower it, or give other components a weight",
@@ -275,7 +262,6 @@ SCENARIOS = [
     ),
     ("strategies: {flow: {filters: {min_premiun: 1}}}", "there is no such setting; did you mean min_premium?"),
     ("timetable: {evaluate-exits: at close-1m}", "leaves 23220 s without an exit check"),
-    ("timetable: {evaluate-exits: every 16m from open+1m}", "leaves 960 s without an exit check"),
     ("timetable: {evaluate-exits: every 5m from open+18m}", "leaves 960 s without an exit check"),
     (
         "strategies: {flow: {exits: [{stop_loss: {fraction: 0.02}}, {end_of_day: {before_close_s: 1080}}]}}",
@@ -613,9 +599,7 @@ def test_settings_hold_no_secret() -> None:
     assert not any("key" in name or "secret" in name for name in names)
 
 
-def test_permission_gates_are_read_exactly_as_written_environment_first(
-    tmp_path: Path,
-) -> None:
+def test_permission_gates_are_read_exactly_as_written_environment_first(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("ALLOW_ORDERS=false\nDRY_RUN=false\nTRADEBOT_LIVE=5678\nOTHER=1\n")
     file.chmod(0o600)
@@ -653,9 +637,7 @@ def test_a_symbol_may_have_one_digit_before_its_first_letter(symbol: str, fits: 
         ("limits: {min_score: 2}", {"sandbox": {"sessions": 0}}, "correct it where it is set"),
     ],
 )
-def test_hint_for_a_wrong_value_fits_where_it_was_set(
-    user_file: Path, text: str, flags: dict[str, object], hint: str
-) -> None:
+def test_hint_for_a_wrong_value_fits_its_place(user_file: Path, text: str, flags: dict[str, object], hint: str) -> None:
     user_file.write_text(text)
     with pytest.raises(OperatorError) as caught:
         load(user_file, {}, flags)

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from benchmarks.support.policies import Study, shipped, study
+from tests.kit.trades import returns_of
 from tests.kit.values import there
-from tradebot.lab.performance.chance import best_by_chance
+from tradebot.lab.performance.chance import Resampling, best_by_chance
 from tradebot.lab.performance.statistics import moments_of_returns, probabilistic_sharpe
-from tradebot.lab.selection.multiple_testing import long_variances
+from tradebot.lab.selection.multiple_testing import long_variances, superiority
 from tradebot.lab.selection.objectives import measure_objective
 from tradebot.lab.selection.policies import AGAINST, BLOCK, FLAT, PolicyFigures
 from tradebot.lab.selection.splits import SessionCut, SplitMethod, paths, rolling, splits
@@ -91,3 +92,27 @@ def test_splits_ratios_and_comparisons_of_the_gate_are_those_of_other_libraries(
         assert p == pytest.approx(found["p"], abs=NEAR), name
         if abs(p - 0.05) > NEAR:
             assert (p <= 0.05) is bool(found["superior"]), name
+
+
+HOW = Resampling(resamples=4_000, mean_block=10)
+
+
+@pytest.mark.skipif(not INTERPRETER.exists(), reason="the other libraries are not here: make clients")
+def test_reality_check_and_spa_are_those_of_arch(tmp_path: Path) -> None:
+    matrices = [returns_of(seed, sharpe, 300, 12) for seed, sharpe in enumerate((0.0, 0.8, 1.5, -0.5))]
+    matrices[1][:, :6] -= 0.001
+    matrices[2][1:] += 0.3 * matrices[2][:-1].copy()
+    scaled = [one / np.sqrt(long_variances(one, HOW.mean_block)) for one in matrices]
+    path = tmp_path / "returns.json"
+    path.write_text(json.dumps({"block": HOW.mean_block, "matrices": [one.tolist() for one in (*matrices, *scaled)]}))
+    command = (str(INTERPRETER), str(HERE / "superiority.py"), str(path))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    judged = json.loads(done.stdout)
+    for ours, plain, divided in zip(matrices, judged[: len(matrices)], judged[len(matrices) :], strict=True):
+        found = superiority(ours, HOW)
+        assert found is not None
+        assert found.reality_check == pytest.approx(plain["upper"], abs=NEAR)
+        named = {"lower": found.spa_lower, "consistent": found.spa, "upper": found.spa_upper}
+        if min(named.values()) < 1:
+            assert named == pytest.approx(divided, abs=NEAR)

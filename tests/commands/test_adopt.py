@@ -45,9 +45,7 @@ def test_adopt_manage_needs_the_symbol_typed(bot: Bot) -> None:
 
 
 @pytest.mark.parametrize(("price", "rule"), [("98", "STOP_LOSS"), ("100.5", None)])
-def test_rule_that_would_close_a_contract_is_met_by_its_price_and_not_by_its_worth(
-    bot: Bot, price: str, rule: str | None
-) -> None:
+def test_rule_that_would_close_a_contract_is_met_by_price_not_by_worth(bot: Bot, price: str, rule: str | None) -> None:
     worth = Decimal(price) * 3 * 50
     held = BrokerPosition("TIDE", AssetClass.PERPETUAL, Decimal(3), Decimal(100), worth, multiplier=Decimal(50))
     with open_app(Options(str(bot.folder)), {}) as app:

@@ -7,49 +7,26 @@ from pathlib import Path
 
 import pytest
 
+from commands.app import program
+from commands.shared.help import leaves
+from commands.shared.listed_verbs import VERBS
 from papervenue import process
 from tests.kit.bot.folder import Bot
 from tests.kit.fakes.machine import Timer
 from tradebot.__main__ import main
 from tradebot.adapters.state import state_locks
 
-ON_A_STATE = (
-    "fetch-flow",
-    "score",
-    "trade-once",
-    "evaluate-exits",
-    "reconcile",
-    "summary",
-    "why-no-orders",
-    "status",
-    "doctor",
-    "halt",
-    "unhalt",
-    "bars fetch",
-    "bars list",
-    "bars check",
-    "strategy list",
-    "live status",
-    "live arm",
-    "live take-over",
-    "approvals",
-    "positions",
-    "orders",
-    "fills",
-    "events",
-    "tail",
-    "top",
-    "config show",
-    "config check",
-    "config diff",
-    "backup",
-    "recover",
-    "journal verify",
-)
-"""Verbs that need a bot and nothing more, in the order in which they leave it to each other."""
+ELSEWHERE = {"doctor", "restore", "web", "mcp", "exchange"}
+"""Verbs that have an answer of their own for a folder without a bot."""
 
 
-@pytest.mark.parametrize("verb", [verb for verb in ON_A_STATE if verb != "doctor"])
+def on_a_state() -> list[str]:
+    """Return the verbs that need a bot and no more words."""
+    known = [(verb, command) for verb, command in leaves(program()) if verb.split()[0] not in ELSEWHERE]
+    return [v for v, command in known if not VERBS[v].elsewhere and not any(each.required for each in command.params)]
+
+
+@pytest.mark.parametrize("verb", on_a_state())
 def test_without_a_state_every_verb_names_those_it_knows(
     verb: str, bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,9 +71,7 @@ def test_an_exchange_whose_market_is_damaged_says_what_to_do(bot: Bot) -> None:
     assert (said.code, "next: restore it" in said.err) == (1, True)
 
 
-def test_typing_nothing_shows_the_bot_that_is_here(
-    copy: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_verb_shows_the_bot(copy: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("TRADEBOT_STATE", str(copy.folder))
     capsys.readouterr()
     assert main([]) == 0

@@ -180,9 +180,7 @@ def test_folder_of_the_bot_itself_is_no_place_off_the_machine(copy: Bot, inside:
 
 
 @pytest.mark.parametrize("damage", [lambda part: part.write_bytes(b"damaged"), Path.unlink], ids=["changed", "gone"])
-def test_part_that_is_damaged_here_comes_back_from_the_copy(
-    copy: Bot, usb: Path, damage: Callable[[Path], object]
-) -> None:
+def test_part_damaged_here_comes_back_from_the_copy(copy: Bot, usb: Path, damage: Callable[[Path], object]) -> None:
     copy.says("backup", "--to", str(usb))
     (part,) = (copy.folder / BACKUPS).glob("parts/*.ledger.db")
     whole = part.read_bytes()
@@ -214,9 +212,7 @@ def test_backup_of_another_bot_is_refused_before_it_is_copied(copy: Bot, usb: Pa
     assert files(copy.folder / BACKUPS) == {}
 
 
-def test_damaged_manifest_is_named_where_it_is_and_an_empty_place_makes_no_bot(
-    copy: Bot, usb: Path, tmp_path: Path
-) -> None:
+def test_damaged_manifest_is_named_and_an_empty_place_makes_no_bot(copy: Bot, usb: Path, tmp_path: Path) -> None:
     refuses(copy.says("restore", "--from", str(usb), "--state-dir", str(tmp_path / "there")), 2, "has no backup")
     assert not (tmp_path / "there").exists()
     name = copy.json("backup", "--to", str(usb))["made"]["name"]
@@ -232,9 +228,7 @@ def test_manifest_that_names_a_file_elsewhere_is_refused(copy: Bot, usb: Path, t
     assert (said.code, "names a file outside the backup" in said.err) == (2, True)
 
 
-def test_chore_copies_the_sessions_backup_and_a_failure_is_told_until_one_succeeds(
-    copy: Bot, usb: Path, tmp_path: Path
-) -> None:
+def test_chore_copies_a_sessions_backup_and_failure_is_told_until_success(copy: Bot, usb: Path, tmp_path: Path) -> None:
     assert backups.backup_session(read_marker(copy.folder), date(2026, 11, 16), datetime.now(UTC), max_count=3)
     configure(copy.folder, f"storage: {{backup_to: {usb}}}")
     shutil.move(usb, tmp_path / "unplugged")
@@ -263,9 +257,7 @@ def here(copy: Bot) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if content}
 
 
-def test_copy_has_the_bytes_of_the_backup_and_comes_back_onto_an_empty_machine(
-    copy: Bot, cloud: Bucket, tmp_path: Path
-) -> None:
+def test_copy_has_the_backups_bytes_and_returns_to_an_empty_machine(copy: Bot, cloud: Bucket, tmp_path: Path) -> None:
     for _ in range(2):
         assert copy.json("backup", "--to", BUCKET)["copied_to"] == BUCKET
     assert {name: content for name, (content, _) in cloud.objects.items()} == here(copy)
@@ -351,13 +343,7 @@ def own(tmp_path: Path) -> StateFolder:
 def app(own: StateFolder) -> Iterator[App]:
     """Yield as much of a bot as its backups need."""
     with closing(SqliteLedger.open(own.path)) as ledger:
-        parts = {
-            "folder": own,
-            "ledger": ledger,
-            "ledger_view": ledger,
-            "events": MemoryEvents(),
-            "settings": SHIPPED,
-        }
+        parts = {"folder": own, "ledger": ledger, "ledger_view": ledger, "events": MemoryEvents(), "settings": SHIPPED}
         yield cast("App", SimpleNamespace(**parts, mode=Mode.SANDBOX, facts=SimpleNamespace(prune=lambda *_: None)))
 
 

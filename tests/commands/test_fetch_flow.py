@@ -48,9 +48,7 @@ def test_fetch_shows_the_age_of_each_endpoints_newest_row(bot: Bot) -> None:
     assert found["quota_left_this_minute"] > 0
 
 
-def test_rows_that_came_while_a_slow_source_was_asked_are_as_good_as_others(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rows_that_came_during_a_slow_request_are_as_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with made(tmp_path / "state", "--symbols", "AAPL,MSFT,NVDA", "--sessions", "1") as path:
         slow = Bot(path, capsys)
         slow.says("exchange", "tick", "1h")

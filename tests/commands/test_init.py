@@ -142,9 +142,7 @@ def keys(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
         monkeypatch.setenv(name, value)
 
 
-def test_paper_without_a_network_names_the_host_and_leaves_nothing_behind(
-    place: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paper_without_network_names_the_host_and_leaves_nothing(place: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(*_: object, **__: object) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -157,9 +155,7 @@ def test_paper_without_a_network_names_the_host_and_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_keys_that_the_venue_refuses_leave_nothing_behind(
-    place: Bot, monkeypatch: pytest.MonkeyPatch, status: int
-) -> None:
+def test_keys_the_venue_refuses_leave_nothing_behind(place: Bot, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     keys(monkeypatch, "PK" + "0" * 18)
     with serving() as venue:
         venue.answer(Scripted(status, {"message": "forbidden."}))
@@ -202,9 +198,7 @@ def test_a_file_in_the_place_of_the_folder_is_named_by_every_verb(place: Bot, ve
     )
 
 
-def test_a_profile_whose_strategy_is_not_installed_makes_nothing_and_names_the_next_command(
-    place: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_profile_without_its_strategy_makes_none_and_says_next(place: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tradebot.adapters.plugins.plugin.installed_strategies", dict)
     refuses(
         place.says("init", "--profile", "rotation"),
@@ -266,17 +260,6 @@ def test_later_verbs_use_the_values_of_the_file_that_init_was_given(place: Bot) 
     assert "nothing is looser" in place.says("live", "status").out
 
 
-@pytest.mark.parametrize("options", [("--venue", "alpaca"), ("--venue", "alpaca", "--symbols", "2")])
-def test_an_option_beside_a_file_gives_a_configuration_that_every_verb_reads(
-    place: Bot, options: tuple[str, ...]
-) -> None:
-    Path("mine.yaml").write_text("limits: {max_open_positions: 30}\n")
-    assert place.says("init", *options, "--config", "mine.yaml").code == 0
-    found = load(place.folder / "tradebot.yaml", {}).settings
-    assert (found.venue, found.limits.max_open_positions) == ("alpaca", 30)
-    assert place.says("status").code == 0
-
-
 def test_an_option_goes_over_the_section_of_the_file_that_init_was_given(place: Bot) -> None:
     Path("mine.yaml").write_text("sandbox: {edge: 0.25, seed: 3}\nlimits: {max_open_positions: 30}\n")
     assert place.says("init", "--symbols", "2", "--seed", "4", "--config", "mine.yaml").code == 0
@@ -285,9 +268,7 @@ def test_an_option_goes_over_the_section_of_the_file_that_init_was_given(place: 
     assert len(found.universe) == 2
 
 
-def test_a_file_is_not_copied_over_a_persons_own_and_never_with_a_key_in_it(
-    place: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_not_copied_over_ones_own_and_never_with_a_key(place: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     place.folder.mkdir()
     own, mine = place.folder / "tradebot.yaml", Path("mine.yaml")
     own.write_text("shadow: true\n")
@@ -374,7 +355,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, objec
     return told
 
 
-def test_captured_flow_brings_its_session_and_the_command_that_reaches_its_last_row(
+def test_captured_flow_brings_session_and_command_to_its_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     captures, state = tmp_path / "captures", str(tmp_path / "state")
@@ -398,9 +379,7 @@ def test_captured_flow_brings_its_session_and_the_command_that_reaches_its_last_
         process.stop(tmp_path / "state" / "exchange")
 
 
-def test_rows_that_recorded_bars_lose_are_counted_with_their_reason_and_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rows_bars_lose_are_counted_with_reason_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bars, state = tmp_path / "bars.csv", str(tmp_path / "state")
     bars.write_text(BARS)
     made = said(capsys, "init", "--bars", str(bars), "--bar-stamp", "end", "--state-dir", state)
@@ -408,9 +387,7 @@ def test_rows_that_recorded_bars_lose_are_counted_with_their_reason_and_line(
     assert made["notes"] == ["skipped 1 row of the recorded bars: 1 not a number (first in line 3)"]
 
 
-def test_market_of_a_published_file_is_made_again_as_it_was_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_market_of_published_file_is_remade_as_it_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = save(tmp_path, BY_NAME["dukascopy"], session_minutes(390), Style("UTC"), daily=False)
     flags = ("init", "--bars", str(path), "--bars-as", "symbol=AAPL", "--symbols", "AAPL")
     made = said(capsys, *flags, "--state-dir", str(tmp_path / "state"))
@@ -421,9 +398,7 @@ def test_market_of_a_published_file_is_made_again_as_it_was_read(
     assert "symbol: AAPL" in (tmp_path / "state" / "tradebot.yaml").read_text()
 
 
-def test_daily_bars_are_known_by_their_columns_and_begin_where_they_are_told_to(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_daily_bars_are_known_by_columns_and_begin_as_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     days, state = tmp_path / "days.csv", str(tmp_path / "state")
     days.write_text(DAYS)
     flags = ("init", "--bars", str(days), "--state-dir", state)

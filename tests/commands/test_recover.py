@@ -131,9 +131,7 @@ def _cut(lines: list[bytes], at: int) -> None:
 
 
 @pytest.mark.parametrize("damage", [_flipped, _cut])
-def test_approval_lost_with_a_journal_does_not_revive_an_older_one(
-    bot: Bot, damage: Callable[[list[bytes], int], None]
-) -> None:
+def test_lost_approval_of_a_journal_revives_no_older_one(bot: Bot, damage: Callable[[list[bytes], int], None]) -> None:
     settings = bot.folder / "tradebot.yaml"
     before = settings.read_text()
     settings.write_text(before.replace("limits: {", "limits: {max_open_positions: 14, ", 1))

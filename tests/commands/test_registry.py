@@ -81,9 +81,7 @@ def recovered(bot: Bot) -> bool:
     return bot.says("registry", "--refresh").code == 0
 
 
-def test_without_a_volume_only_a_pinned_coin_keeps_its_tier_and_the_data_of_both_is_degraded(
-    bot: Bot, coins: Path
-) -> None:
+def test_without_a_volume_only_a_pinned_coin_keeps_its_tier_and_both_are_degraded(bot: Bot, coins: Path) -> None:
     found = with_fault(bot, coins, "{missing_field: volumeQuote}")
     ada, xbt = found["PF_ADAUSD"], found["PF_XBTUSD"]
     assert (ada["reason"], ada["observed"]) == ("TIER_UNKNOWN", "no volume of 24 hours")
@@ -156,9 +154,7 @@ def told(discoverer: Bot, kind: str) -> list[dict[str, str]]:
     return [one["details"] for one in discoverer.json("events")["events"] if one["event_type"] == kind]
 
 
-def test_what_the_venue_lists_is_traded_and_a_list_that_cant_be_read_changes_nothing(
-    discoverer: Bot, tmp_path: Path
-) -> None:
+def test_what_the_venue_lists_is_traded_and_an_unreadable_list_changes_nothing(discoverer: Bot, tmp_path: Path) -> None:
     before = discoverer.json("registry")
     assert [row["symbol"] for row in before["coins"]] == ["PF_ADAUSD", "PF_XBTUSD"]
     assert before["discovery"]["at"] is None

@@ -23,11 +23,7 @@ def state_of(bot: Bot) -> str:
 
 
 def test_unhalt_without_a_halt_does_nothing(bot: Bot) -> None:
-    assert bot.says("unhalt") == (
-        0,
-        "Nothing was halted. If entries are still blocked, see: tradebot status\n",
-        "",
-    )
+    assert bot.says("unhalt") == (0, "Nothing was halted. If entries are still blocked, see: tradebot status\n", "")
 
 
 def test_unhalt_without_a_terminal_names_the_confirming_command(bot: Bot) -> None:

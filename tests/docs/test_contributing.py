@@ -18,12 +18,7 @@ RECIPES = ("gate", "exit-rule", "verb", "strategy", "signal")
 LONGEST = 8 * 1024
 SECOND: dict[str, dict[str, str]] = {
     "gate": {"AFTER_OPEN": "WELL_OPEN", "after_open": "well_open", "JUST_OPENED": "NOT_WELL_OPEN"},
-    "exit-rule": {
-        "MAX_LOSS": "SEVERE_LOSS",
-        "max_loss": "severe_loss",
-        "MaxLoss": "SevereLoss",
-        '"dollars"': '"most"',
-    },
+    "exit-rule": {"MAX_LOSS": "SEVERE_LOSS", "max_loss": "severe_loss", "MaxLoss": "SevereLoss", '"dollars"': '"most"'},
     "verb": {r"(?<!settings\.)sectors": "groups"},
     "strategy": {"breakout": "new_high", "Breakout": "NewHigh"},
     "signal": {"short_volume": "short_shares", "SHORT_VOLUME": "SHORT_SHARES", "ShortVolume": "ShortShares"},

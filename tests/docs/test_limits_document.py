@@ -2,13 +2,18 @@
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.docs import limits_table
+from tests.docs.exits import PAGE
 from tests.docs.limits_rows import WITHOUT_ROW, clauses, rows
-from tests.docs.tables import table_row
+from tests.docs.tables import cells_of, table_row
+from tradebot.exits.exit_rule import RuleInput
+from tradebot.exits.rules import parse
 from tradebot.model.decision import Gate
 from tradebot.model.limits import HaltRules, Limits
 
@@ -53,3 +58,16 @@ def test_a_test_that_is_named_is_there(name: str) -> None:
     module = ast.parse((ROOT / "tests" / path).read_text())
     tests = [node.name for node in module.body if isinstance(node, ast.FunctionDef)]
     assert any(found == function if function else found.startswith("test_") for found in tests)
+
+
+TEXT = PAGE.read_text(encoding="utf-8")
+
+
+def test_its_examples_load() -> None:
+    whole, steps = (yaml.safe_load(example) for example in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL))
+    for listed in (whole["strategies"]["flow"]["exits"], steps["exits"]):
+        assert len(parse(listed)) == 3
+
+
+def test_each_input_of_a_rule_has_a_row() -> None:
+    assert [name for name, *_ in cells_of(TEXT, "| input |")] == list(RuleInput)

@@ -30,9 +30,7 @@ class Counting:
         self.closed = True
 
 
-def test_a_wall_clock_that_is_set_back_stops_neither_the_one_thread_nor_the_lanes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_wall_clock_set_back_stops_neither_the_one_thread_nor_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     true, back = time.time, [0.0]
 
     class SetBack(datetime):

@@ -14,9 +14,7 @@ MADE_BY_VENUES = tuple(ROOT / "tradebot" / room for room in ("adapters", "app", 
 """Where instruments and listings may be made. The exchange has its own, and imports none of ours."""
 NUMBER = re.compile(r"""Decimal\(["'](?:0?\.|1e-|1\.03)""")
 OF_A_VENUE = frozenset({"Instrument", "Listing", "TickStep", "MarginLevel"})
-READ_FROM_OURS = {
-    "tradebot/model/instrument.py:of_order": "the instrument of an order of ours, which was listed once",
-}
+READ_FROM_OURS = {"tradebot/model/instrument.py:of_order": "the instrument of an order of ours, which was listed once"}
 TO_WHOLE = frozenset({"to_integral_value", "ceil", "floor"})
 COUNT = "a count, a rank or a bin, of no instrument"
 UNITS = "prices and values in the units of the embedded exchange, on which backtests are played"

@@ -5,11 +5,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from commands.shared import listed_verbs
+from tests.package.test_house import ROOT, modules
+
 BOT = ("tradebot", "commands", "jobs")
 EXCHANGE = ("exchange/src/papervenue",)
 DEFINITION = re.compile(r"^( +)?(?:async )?(def|class) (_?[a-z]\w*|[A-Z]\w*)\b", re.MULTILINE)
@@ -73,10 +76,7 @@ SAYS_NOTHING_OF_A_CLASS = {
     *("whose", "why", "within"),
 }
 """Words that are no public class's whole name, in lower case."""
-STAYING = {
-    *("connection_made", "standing", "put_asked", "asked_spans"),
-    "tradebot/lab/backtest/venue.py:_turn",
-}
+STAYING = {*("connection_made", "standing", "put_asked", "asked_spans"), "tradebot/lab/backtest/venue.py:_turn"}
 """Names by which asyncio and passes on record call, and what another change has at the moment."""
 
 SAY_NOTHING = frozenset({"found", "known", "one", "told", "whose"})
@@ -165,3 +165,54 @@ def test_locals_say_what_they_hold(names: frozenset[str], folders: tuple[str, ..
 def test_public_class_names_are_unique(folders: tuple[str, ...]) -> None:
     names = Counter(name for _, name, is_class, is_nested in definitions(*folders) if is_class and not is_nested)
     assert [name for name, count in names.items() if count > 1] == []
+
+
+FOLDERS = ("tradebot", "commands", "jobs", "exchange/src")
+LONG_STRING = re.compile(r'(^[ \t]*)?"""(.*?)"""', re.MULTILINE | re.DOTALL)
+QUOTED = re.compile(r"`([a-z_][a-z0-9_]*)`")
+WORD = re.compile(r"[a-z_][a-z0-9_]*")
+IMPORT = re.compile(r"^[ \t]*from ([\w.]+) import (\([^)]*|[^(\n]+)", re.MULTILINE)
+VERBS = frozenset(chain.from_iterable(verb.split() for verb in listed_verbs.VERBS))
+ELSEWHERE = {"json_each", "sqlite_schema", "strerror"}
+ELSEWHERE |= {"close", "count", "no", "none", "plain", "secret", "slow_answer", "transmit", "venue_id"}
+"""Names of SQLite and of Python, and words of protocols, scripts and files that a module only passes on."""
+
+
+def docstrings(text: str) -> list[str]:
+    """Return the long strings that stand alone in a line or begin one."""
+    return [found[2] for found in LONG_STRING.finditer(text) if found[1] is not None]
+
+
+@cache
+def names_in(path: Path) -> frozenset[str]:
+    """Return the lowercase words of a module's code and of the strings in it, without its docstrings."""
+    code = LONG_STRING.sub(lambda found: found[0] if found[1] is None else "", path.read_text())
+    return frozenset(WORD.findall(code))
+
+
+@cache
+def paths() -> dict[str, Path]:
+    """Return the file of each module by its dotted name."""
+    files = {path.relative_to(ROOT).with_suffix(""): path for path in modules(*FOLDERS)}
+    return {".".join(name.parts).removeprefix("exchange.src.").removesuffix(".__init__"): files[name] for name in files}
+
+
+def imported_by(text: str) -> frozenset[str]:
+    """Return the words of the modules that a module imports."""
+    found = (
+        name
+        for package, names in IMPORT.findall(text)
+        for name in (package, *(f"{package}.{each}" for each in re.findall(r"\w+", names)))
+    )
+    return frozenset().union(*(names_in(paths()[name]) for name in found if name in paths()))
+
+
+def test_name_in_backticks_exists() -> None:
+    of_files = {part for name in paths() for part in name.split(".")}
+    left = list[str]()
+    for path in modules(*FOLDERS):
+        text = path.read_text()
+        quoted = set(chain.from_iterable(map(QUOTED.findall, docstrings(text))))
+        missing = quoted - names_in(path) - of_files - VERBS - ELSEWHERE
+        left += [f"{path.relative_to(ROOT)}: {name}" for name in missing and missing - imported_by(text)]
+    assert not left

@@ -71,13 +71,7 @@ def test_all_workers_play_the_campaigns_of_the_seed_that_was_drawn_once(tmp_path
 
 
 def test_credentials_modes_and_proxies_are_forgotten_and_the_rest_is_kept() -> None:
-    environment = {
-        "APCA_API_KEY_ID": "x",
-        "UW_API_KEY": "x",
-        "https_proxy": "x",
-        "TRADING_MODE": "live",
-        "HOME": "h",
-    }
+    environment = {"APCA_API_KEY_ID": "x", "UW_API_KEY": "x", "https_proxy": "x", "TRADING_MODE": "live", "HOME": "h"}
     forget_outside_settings(environment)
     assert environment == {"HOME": "h"}
 

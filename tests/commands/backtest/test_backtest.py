@@ -294,9 +294,7 @@ def test_flow_of_the_past_is_what_a_bot_fetched(player: Player, tmp_path: Path) 
         (("--check-lookahead", "--recorder", "none"), "compares every decision", "leave out --recorder"),
     ],
 )
-def test_wrong_options_are_refused_with_what_to_write_instead(
-    player: Player, words: tuple[str, ...], message: str, hint: str
-) -> None:
+def test_wrong_options_are_refused_with_hints(player: Player, words: tuple[str, ...], message: str, hint: str) -> None:
     said = player.plays(*words)
     assert said.code == ExitCode.USAGE
     assert message in said.err.replace("\n", " ")
@@ -389,7 +387,7 @@ def interrupted_before(play: int) -> Iterator[None]:
         yield
 
 
-def test_a_rotation_is_played_dearer_later_and_in_every_session_of_the_month(
+def test_rotation_is_played_dearer_later_and_in_each_session(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place, words = ("--state-dir", str(tmp_path / "state")), rotation(tmp_path)

@@ -66,9 +66,7 @@ def test_check_refuses_a_timeframe_that_is_not_stored(bot: Bot, words: tuple[str
     refuses(bot.says("bars", "check", *words), 2, why)
 
 
-def test_contracts_of_each_group_are_held_against_their_own_sessions(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_contracts_are_held_against_sessions_of_their_group(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On Thanksgiving, stock indexes end at noon in Chicago, and gold an hour and a half later."""
     market = open_market_in_memory(generated(date(2026, 11, 26), 3, "MES", "GC")).market()
     bars = written(tmp_path / "later.csv", lines_of(market, ["MESZ6"], [2]))

@@ -82,9 +82,7 @@ def test_import_with_impossible_times_stores_nothing(
         (("--timeframe", "1Min", "--stamp", "end"), "has no time zone;"),
     ],
 )
-def test_import_asks_for_an_undeclared_stamp_or_zone(
-    bot: Bot, tmp_path: Path, options: tuple[str, ...], why: str
-) -> None:
+def test_import_asks_for_undeclared_stamp_or_zone(bot: Bot, tmp_path: Path, options: tuple[str, ...], why: str) -> None:
     path = written(tmp_path / "minutes.csv", session_minutes("AAPL", "2026-11-13"))
     refuses(bot.says("bars", "import", str(path), *options), 2, why)
 

@@ -116,9 +116,7 @@ def chat(copy: Bot, fake: FakeTelegram) -> Iterator[Chat]:
         yield chat
 
 
-def test_two_hundred_hostile_messages_do_nothing_and_each_is_recorded_with_its_reason(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hostile_messages_do_nothing_and_are_recorded_with_reasons(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tradebot.adapters.chat.store.MOST_A_MINUTE", 10_000)
     messages = list(hostile())
     assert len(messages) >= 200
@@ -248,9 +246,7 @@ ODD = [
 
 
 @pytest.mark.parametrize(("status", "data", "pause", "said"), ODD)
-def test_odd_answer_of_telegram_costs_a_pause_and_no_token(
-    chat: Chat, status: int, data: bytes, pause: float, said: str
-) -> None:
+def test_odd_answers_cost_a_pause_and_no_token(chat: Chat, status: int, data: bytes, pause: float, said: str) -> None:
     chat.fake.raw = [(status, data)]
     assert chat.listener.poll_once(0) == pause
     trouble = chat.store.recall("trouble") or ""
@@ -369,9 +365,7 @@ def test_close_that_is_late_or_declined_or_about_another_amount_by_now_sends_not
         assert [words for words in chat.verbs.ran if words[0] == "flatten"] == []
 
 
-def test_chat_closes_nothing_unless_it_may_and_never_real_money(
-    trader: Bot, fake: FakeTelegram, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chat_may_close_but_never_real_money(trader: Bot, fake: FakeTelegram, monkeypatch: pytest.MonkeyPatch) -> None:
     with short_of_33(trader, fake, "") as (chat, symbol):
         before = sent_orders(trader)
         assert "close" not in chat.types("help")[0]
@@ -397,9 +391,7 @@ def phone(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTelegram]:
         yield phone
 
 
-def test_chat_is_off_until_it_is_configured_has_a_token_and_is_paired(
-    copy: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chat_is_off_until_configured_given_a_token_and_paired(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "The chat is off; docs/CHAT.md" in copy.shown("chat", "status")
     refuses(copy.says("chat", "pair"), 2, "the chat is off")
     configure(copy.folder, "\nchat: {telegram: {}}\n")

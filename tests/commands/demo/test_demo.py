@@ -69,18 +69,14 @@ SELDOM = {
 
 
 @pytest.fixture(scope="module")
-def played(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
     folder = tmp_path_factory.mktemp("demo")
     arguments = ["demo", "--minutes", MINUTES, "--edge", "0"]
     yield folder, run(arguments, first=lambda: os.chdir(folder), COLUMNS="100", **EASY)
     sandbox.stop(folder / "state" / "exchange")
 
 
-def test_it_plays_a_session_and_says_that_the_books_agree(
-    played: tuple[Path, subprocess.CompletedProcess[str]],
-) -> None:
+def test_it_plays_a_session_and_says_the_books_agree(played: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     _, done = played
     assert done.returncode == 0, done.stderr
     assert f"{MINUTES} minutes, 20 symbols, seed 7" in done.stdout
@@ -200,6 +196,7 @@ def test_loop_of_trying_shows_what_each_change_came_to(
         (("--strategy", "nothing"), "no strategy named nothing is installed"),
         (("--strategy", "rotation", "--set", "strategies.rotation.tops=1"), "tops"),
         (("--sessions", "0"), "--sessions"),
+        (("--seed", "-1"), "seed"),
     ],
 )
 def test_wrong_option_leaves_the_earlier_demo_alone(
@@ -239,19 +236,7 @@ def test_configuration_of_another_bot_is_copied_whatever_its_mode_and_yields_to_
     assert demo._configuration(state, None) == (state / "tradebot.yaml", None)
 
 
-def test_a_wrong_configuration_leaves_the_earlier_demo_alone(
-    played: tuple[Path, subprocess.CompletedProcess[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(played[0])
-    assert typed(capsys, "demo", "--seed", "-1").code == 2
-    assert typed(capsys, "status").code == 0
-
-
-def test_one_wrong_fill_is_seen_and_fails_the_demo(
-    played: tuple[Path, subprocess.CompletedProcess[str]],
-) -> None:
+def test_one_wrong_fill_is_seen_and_fails_the_demo(played: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     state = played[0] / "state"
     with open_app(Options(str(state)), os.environ) as app:
         session = app.ledger.sessions(app.now().date(), app.now().date())[0]

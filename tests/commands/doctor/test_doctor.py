@@ -110,9 +110,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return Bot(real(tmp_path / "paper"), capsys)
 
 
-def test_doctor_screen_shows_each_row_with_its_evidence(
-    bot: Bot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     second_session(bot)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "500")
@@ -240,9 +238,7 @@ DAMAGE: list[tuple[str, str, str, Hurt]] = [
 
 
 @pytest.mark.parametrize(("name", "state", "says", "hurt"), DAMAGE)
-def test_doctor_finds_damage_with_a_fix_and_leaves_it_alone(
-    copy: Bot, name: str, state: str, says: str, hurt: Hurt
-) -> None:
+def test_damage_is_found_with_a_fix_and_left_alone(copy: Bot, name: str, state: str, says: str, hurt: Hurt) -> None:
     hurt(copy.folder)
     code, found = told(copy)
     assert (code, found[name]["state"]) == (10 if state == "FAILED" else 0, state)
@@ -261,9 +257,7 @@ def test_folder_writable_by_others_fails_state_and_permissions(copy: Bot) -> Non
     assert "other users can change" in found["permissions"]["found"]
 
 
-def test_strategy_that_raises_fails_online_and_is_only_looked_up_offline(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_raising_strategy_fails_online_and_is_found_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "raising.py").write_text(
         "class Raising:\n    def __init__(self, settings):\n        raise OSError('no')\n"
     )
@@ -346,9 +340,7 @@ def test_doctor_order_is_not_placed_while_halted(bot: Bot) -> None:
     assert log(bot.url) == before
 
 
-def test_doctor_without_a_state_checks_the_machine_and_proposes_init(
-    bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_state_checks_machine_and_proposes_init(bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     code, found = told(bot, "--state-dir", "nothing")
     assert (code, found["state"]["state"], len(found) > 3) == (10, "FAILED", True)
@@ -570,9 +562,7 @@ def test_endpoint_missing_from_the_flow_plan_fails(app: FakeApp) -> None:
 
 
 @pytest.mark.parametrize(("lacking", "state", "count"), [("", FAILED, 0), ("oi-change", DEGRADED, 5)])
-def test_endpoint_that_the_flow_source_does_not_know_is_no_answer(
-    app: FakeApp, lacking: str, state: HealthState, count: int
-) -> None:
+def test_unknown_endpoint_of_the_flow_is_no_answer(app: FakeApp, lacking: str, state: HealthState, count: int) -> None:
     app.wire.script = lambda asked: Scripted(404 if asked.path.endswith(lacking) else 200, {"data": []})
     found = looked(venue.flow, app)
     assert (found.state, found.count) == (state, count)

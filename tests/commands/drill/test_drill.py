@@ -154,9 +154,7 @@ def test_drills_beside_real_money_are_refused(copy: Bot, monkeypatch: pytest.Mon
     refuses(copy.says("drill", "run", "halt"), 2, "not for a bot with real money")
 
 
-def test_stage_has_no_key_of_the_owner_and_names_its_own_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stage_has_no_key_of_its_owner_and_names_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ALPACA_KEY", "UW_API_KEY", "TRADEBOT_STATE", "TRADING_MODE", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "a-value-of-the-owner")
     command, environment = Stage(tmp_path, [], "http://127.0.0.1:1/x").command("halt")

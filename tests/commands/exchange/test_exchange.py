@@ -92,10 +92,8 @@ def test_a_person_is_told_all_that_another_client_needs(market: Path) -> None:
         "  options flow (Unusual Whales' API): Authorization: Bearer sandbox",
         f"  in a browser: {url}/",
     ]
-    assert (
-        told[6]
-        == "  orders fill at once at the quote, as Alpaca's paper accounts do; 200 requests per minute for each key"
-    )
+    fills = "  orders fill at once at the quote, as Alpaca's paper accounts do; 200 requests per minute for each key"
+    assert told[6] == fills
     assert told[7] == "  optimistic: any size fills at once at the quote, and doesn't move it"
     assert told[8].endswith("ET; the market is closed until 11-16 09:30 ET")
     assert told[9].startswith("  its clock stands still until you run: ")
@@ -120,9 +118,7 @@ def test_a_person_is_told_all_that_another_client_needs(market: Path) -> None:
         ),
     ],
 )
-def test_exchange_of_another_venue_is_shown_as_that_with_what_its_clients_need(
-    spec: MarketSpec, lines: list[str], tmp_path: Path
-) -> None:
+def test_another_venues_exchange_shows_what_clients_need(spec: MarketSpec, lines: list[str], tmp_path: Path) -> None:
     process.create(tmp_path, spec)
     exchange = open_world(tmp_path).exchange
     exchange.status_parts["ports"] = lambda: {"tws": 4711}
@@ -133,18 +129,6 @@ def test_exchange_of_another_venue_is_shown_as_that_with_what_its_clients_need(
         _render(shown, data)
     assert captured.get().splitlines()[1:3] == lines
     assert (data.flow_key, "Bearer" in captured.get()) == (None, False)
-
-
-def test_a_new_market_that_names_no_symbols_plays_all_well_known_ones(place: Path) -> None:
-    served = start(serve(place, "--sessions", "1", "--json"))
-    assert served.stdout is not None
-    data = json.loads(served.stdout.readline())["data"]
-    keys = {"APCA-API-KEY-ID": data["key"], "APCA-API-SECRET-KEY": data["secret"]}
-    assets = requests.get(f"{data['url']}/v2/assets", headers=keys, timeout=60).json()
-    assert len(assets) == 21
-    assert {"AAPL", "COIN", "GOOG", "GOOGL"} <= {asset["symbol"] for asset in assets}
-    served.send_signal(signal.SIGTERM)
-    served.communicate(timeout=120)
 
 
 def test_time_runs_by_itself_and_does_not_run_backwards_over_a_kill(market: Path) -> None:
@@ -160,35 +144,6 @@ def test_time_runs_by_itself_and_does_not_run_backwards_over_a_kill(market: Path
         newest = now
         served.kill()
         served.communicate(timeout=120)
-
-
-@pytest.mark.parametrize(
-    "flags",
-    [
-        ("--time", "fast"),
-        ("--time", "0x"),
-        ("--time", ""),
-        ("--rate-limit", "0"),
-        ("--account", "Alice"),
-        ("--account", "alice=much"),
-        ("--account", "alice=0"),
-        ("--account", "main"),
-        ("--fill", "kindly"),
-    ],
-)
-def test_what_cannot_be_served_is_a_usage_error(
-    tmp_path: Path, flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
-    place = tmp_path / "served"
-    assert main(["exchange", "serve", "--state-dir", str(place), "--symbols", "AAPL", "--sessions", "1", *flags]) == 2
-    assert "next:" in capsys.readouterr().err
-
-
-def test_a_port_that_is_taken_is_a_usage_error(bot: Bot, market: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    port = bot.url.rpartition(":")[2]
-    said = typed(capsys, *serve(market, "--port", port))
-    assert (said.code, f"exchange serve --state-dir {market} --port 0 picks" in said.err) == (2, True)
-    assert f"port {port} of 127.0.0.1 can't be used: Address already in use\n" in said.err
 
 
 def test_time_moves_by_durations_and_to_named_moments(bot: Bot) -> None:
@@ -327,9 +282,7 @@ def test_a_new_market_lasts_a_quarter_unless_somebody_says_how_long(place: Path,
     assert read_market(tmp_path / "second" / "exchange").spec.sessions == 3
 
 
-def test_a_market_that_has_ended_says_so_with_the_command_that_helps(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_ended_market_says_so_with_the_command_that_helps(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(place)
     helps = "tradebot exchange serve --state-dir NEW --sessions 250"
     assert tick(place, "close") == 0
@@ -350,9 +303,7 @@ def test_a_market_that_has_ended_says_so_with_the_command_that_helps(
     assert (data["finished"], data["tick"]) == (True, None)
 
 
-def test_one_that_ran_in_the_background_is_taken_over_on_its_port(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_in_the_background_is_taken_over_on_its_port(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = made(place)
     assert tick(place, "open") == 0
     said = capsys.readouterr().err
@@ -385,6 +336,11 @@ def test_one_that_is_served_in_a_terminal_is_left_alone(place: Path, capsys: pyt
     ("flags", "says"),
     [
         (("--time", "fast"), "--time step"),
+        (("--time", "0x"), "next:"),
+        (("--rate-limit", "0"), "next:"),
+        (("--account", "Alice"), "next:"),
+        (("--account", "main"), "next:"),
+        (("--fill", "kindly"), "next:"),
         (("--account", "alice=0"), "cash must be above 0"),
         (("--account", "alice=1", "--account", "alice=2"), "names alice twice"),
         (("--faults", "SCRIPT"), "show status"),
@@ -401,9 +357,11 @@ def test_what_is_refused_leaves_no_market_behind(
     assert [path.name for path in (place / "exchange").glob("*")] == []
 
 
-def test_a_port_that_is_taken_leaves_no_market_and_changes_none(place: Path, bot: Bot) -> None:
+def test_a_taken_port_is_named_and_no_market_changes(place: Path, bot: Bot, capsys: pytest.CaptureFixture[str]) -> None:
     port = bot.url.rpartition(":")[2]
-    assert main(["exchange", "serve", "--state-dir", str(place), "--symbols", "AAPL", "--port", port]) == 2
+    said = typed(capsys, "exchange", "serve", "--state-dir", str(place), "--symbols", "AAPL", "--port", port)
+    assert (said.code, f"exchange serve --state-dir {place} --port 0 picks" in said.err) == (2, True)
+    assert f"port {port} of 127.0.0.1 can't be used: Address already in use\n" in said.err
     assert [path.name for path in (place / "exchange").glob("*")] == []
     folder = made(place)
     before = (folder / "log.jsonl").read_bytes()
@@ -446,9 +404,7 @@ def test_recorded_bars_are_played_for_the_symbols_of_their_file(place: Path, tmp
 
 
 @pytest.mark.parametrize("verb", ["status", "page", "faults", "reset", "tick"])
-def test_where_there_is_no_exchange_its_verbs_name_the_one_that_makes_it(
-    tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_exchange_verbs_name_its_maker(tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["exchange", verb, "--state-dir", str(tmp_path / "none")]) == 2
     said = capsys.readouterr().err.replace(str(PROGRAM), "tradebot")
     assert f"no exchange in {tmp_path / 'none' / 'exchange'}\n" in said

@@ -19,12 +19,7 @@ from papervenue.private_files import TOKEN_FILE, issue
 from papervenue.state import LOCK_FILE, PORT_FILE
 from tests.kit.bot.folder import Bot, log, made
 
-VERBS = (
-    "exchange tick 5m",
-    "exchange tick close",
-    "exchange faults add lost-reply",
-    "exchange faults clear",
-)
+VERBS = ("exchange tick 5m", "exchange tick close", "exchange faults add lost-reply", "exchange faults clear")
 
 
 @contextmanager
@@ -45,9 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def test_every_verb_shows_the_token_and_without_it_none_changes_anything(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_verbs_show_the_token_and_nothing_changes_without_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bot, exchange = Bot(folder, capsys), folder / "exchange"
     with blind(exchange) as (_, end):
         token = (exchange / TOKEN_FILE).read_text()
@@ -89,9 +82,7 @@ def test_it_is_stopped_with_the_token_and_refuses_to_without(folder: Path) -> No
     assert asked == [signal.SIGTERM]
 
 
-def test_an_exchange_without_a_bot_is_controlled_with_its_token_too(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_exchange_alone_needs_its_token(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "alone").mkdir()
     (tmp_path / "alone" / "exchange").symlink_to(folder / "exchange")
     other, verbs = Bot(tmp_path / "alone", capsys), ("tick 60s", "reset main --confirm main")
@@ -127,9 +118,7 @@ def test_a_browser_opens_it(bot: Bot, tmp_path: Path, monkeypatch: pytest.Monkey
     assert "not-for-a-browser" not in seen.read_text()
 
 
-def test_without_a_browser_the_address_is_told_and_the_exit_code_says_so(
-    bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_browser_the_address_is_told(bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = bot.url
     for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)

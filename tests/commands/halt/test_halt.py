@@ -96,8 +96,6 @@ def test_halt_without_a_state_names_the_known_ones(bot: Bot, tmp_path: Path, mon
 
 MISTYPED = {
     "now": ["now"],
-    "AAPL": ["AAPL"],
-    "--forse": ["--forse"],
     "--flaten --confirm FLATTEN": ["--flaten"],
     "--flatten=yes": ["--flatten=yes"],
     "--resaon odd": ["--resaon", "odd"],
@@ -236,17 +234,8 @@ def test_halt_that_cannot_be_written_sends_no_cancel_without_permission(copy: Bo
     assert "not everything was done: permission is closed, so no order is sent and none is canceled" in said.stdout
     assert "ORDER_GATE_CLOSED (DRY_RUN says yes)" in said.stdout
     assert f"not in force: as soon as {copy.folder} is writable again, entries resume" in said.stdout
-    latch = HaltResult(
-        "REDUCE_ONLY",
-        "REDUCE_ONLY",
-        "REDUCE_ONLY",
-        "ada",
-        "lunch",
-        datetime.now(UTC),
-        None,
-        printed=True,
-        in_flight=None,
-    )
+    mode, now = "REDUCE_ONLY", datetime.now(UTC)
+    latch = HaltResult(mode, mode, mode, "ada", "lunch", now, None, printed=True, in_flight=None)
     halted = list(lines_if_unwritten(copy.folder, HaltRequest(flatten=True), latch, orders_left_alone("nothing to do")))
     assert "  FLATTEN was not done: nothing was closed, and every position stays open" in halted
     assert "  also in force: REDUCE_ONLY, set by an earlier halt" in halted

@@ -24,12 +24,7 @@ EXCHANGES_ARE_PROCESSES = True
 """They are stopped, as a process can be."""
 
 LONGEST_S = 60
-JUDGING = {
-    "health": "judgments",
-    "audit --offline": "judgments",
-    "doctor --offline": "judgments",
-    "status": "health",
-}
+JUDGING = {"health": "judgments", "audit --offline": "judgments", "doctor --offline": "judgments", "status": "health"}
 NOBODY = {"schedule": "DEGRADED", "chores": "UNKNOWN"}
 """What shows of a bot whose verbs are run by hand: other slots were missed, and no chore was ever run."""
 PASSES = ("fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile")

@@ -102,14 +102,6 @@ def test_proposal_that_something_outranks_or_that_does_not_load_is_left_out(
     assert reader.json("learn", "--config", str(own))["proposed"] == 1
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
-def test_screen_fits_the_terminal(reader: Bot, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
-    said = reader.says("learn")
-    assert max(map(len, said.out.splitlines())) <= width
-    assert "Nothing is changed." in said.out
-
-
 def test_books_without_trades_propose_nothing_and_a_strategy_that_is_not_in_use_is_refused(copy: Bot) -> None:
     shows(
         copy.says("learn", "--explain"),
@@ -220,9 +212,7 @@ def test_number_of_a_list_of_exit_rules_is_changed_in_its_place(bot: Bot, tmp_pa
         ("strategies.flow.weights.insider", "-1", "must be"),
     ],
 )
-def test_value_that_does_not_load_is_left_out_and_says_why(
-    bot: Bot, tmp_path: Path, setting: str, proposed: str, why: str
-) -> None:
+def test_unloadable_value_is_left_out_with_why(bot: Bot, tmp_path: Path, setting: str, proposed: str, why: str) -> None:
     own = tmp_path / "own.yaml"
     own.write_text("tax: {method: fifo}\n")
     good = proposal("strategies.flow.limits.min_score", "0.2", "0.25")

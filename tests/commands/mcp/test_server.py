@@ -128,9 +128,7 @@ def test_a_halt_waits_for_no_other_verb_and_is_finished_though_nobody_waits_for_
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
-def test_what_is_not_there_is_refused_by_the_protocol_and_what_does_not_fit_by_the_tool(
-    tmp_path: Path, mode: str
-) -> None:
+def test_what_is_missing_is_refused_by_protocol_and_what_does_not_fit_by_the_tool(tmp_path: Path, mode: str) -> None:
     async def act(client: Client, _: Slow) -> None:
         for name in ("unhalt", "trade-once", "approve", "config set"):
             with pytest.raises(MCPError, match="there is no tool") as unknown:
@@ -327,9 +325,7 @@ def raw(folder: Path, bot: Bot) -> Raw:
 
 
 @pytest.mark.parametrize(("asked", "agreed"), [("2024-11-05", "2024-11-05"), ("1999-01-01", "2025-11-25")])
-def test_versions_are_negotiated_and_signals_end_the_server_cleanly(
-    bot: Bot, tmp_path: Path, asked: str, agreed: str
-) -> None:
+def test_versions_are_negotiated_and_signals_end_it_cleanly(bot: Bot, tmp_path: Path, asked: str, agreed: str) -> None:
     client = raw(tmp_path / "nowhere", bot)
     with client.process:
         hello = client.calls(

@@ -57,7 +57,6 @@ def test_what_is_asked_becomes_words(name: str, asked: dict[str, Any], words: st
     [
         ("status", {"state_dir": "/srv"}, "state_dir"),
         ("why", {"symbol": "--what-if=x"}, "symbol"),
-        ("why", {"symbol": "AAPL; rm -rf /"}, "symbol"),
         ("why", {"last": "3"}, "last"),
         ("why", {"last": 10_000}, "last"),
         ("why", {"by_symbol": "yes"}, "by_symbol"),
@@ -169,9 +168,7 @@ def bot(shared_trader: Bot) -> Bot:
         ("backtest", {"profile": "rotation", "sessions": 1}, "backtest --profile rotation --sessions 1"),
     ],
 )
-def test_a_tools_figures_are_those_of_the_verb(
-    bot: Bot, tmp_path: Path, name: str, asked: dict[str, Any], line: str
-) -> None:
+def test_figures_are_those_of_the_verb(bot: Bot, tmp_path: Path, name: str, asked: dict[str, Any], line: str) -> None:
     runs = Here()
     answer = ask(bot, name, asked, runs)
     verb = printed(tmp_path / "apart" if TOOLS[name].apart else bot.folder, line)

@@ -223,7 +223,8 @@ def test_policies_are_shown_with_seeds_benchmarks_conditions_and_one_sentence(bo
     shown = bot.shown("promote", *both)
     assert shown.rstrip().endswith("ppo passes: every condition is met; 1 of 2 don't.")
     for words in (
-        f"ppo ({GOOD_POLICY.configuration}): 500 sessions from 2024-01-01 to 2025-11-28 that its models weren't",
+        f"ppo ({GOOD_POLICY.configuration}): 500 sessions from 2024-01-01 to 2025-11-28 "
+        "that its models weren't trained on",
         "20 configurations trained, 20 compared",
         "by luck alone, one or more of that many would pass a 5% test in 64.2% of cases",
         "To reach paper: 14 of 14 conditions of learned policies met",

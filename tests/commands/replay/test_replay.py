@@ -64,9 +64,7 @@ def test_each_pass_is_decided_as_it_was_then(traded: Bot) -> None:
     assert "2026-02-30 is not a date" in traded.says("replay", "2026-02-30").err
 
 
-def test_gate_that_decides_otherwise_now_is_shown_with_both_numbers(
-    traded: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gate_that_decides_otherwise_is_shown_with_both_numbers(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(gate: Gate, passed: bool, reason: Reason, *numbers: Any) -> Decision:
         return Decision(gate, Verdict.FAIL, reason, *numbers)
 
@@ -138,9 +136,7 @@ def test_positions_closed_by_hand_are_decided_again_on_each_desk_that_was_looked
     assert (found["passes"], found["equal"], found["decisions"] > 0) == (1, 1, True)
 
 
-def test_pass_that_did_not_end_or_was_not_kept_is_named_with_the_reason(
-    traded: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pass_not_ended_or_not_kept_is_named_with_the_reason(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*given: object) -> CycleRecord:
         raise OperatorError("The desk burned down.", "call someone")
 
@@ -211,9 +207,7 @@ def test_each_pass_is_decided_as_the_run_kept_it(rotated: Rotated) -> None:
     assert (found["other_code"], found["sessions"]) == ([], ["2025-02-26", "2025-03-03"])
 
 
-def test_run_with_every_pass_is_played_with_every_pass_again(
-    rotated: Rotated, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_run_with_every_pass_is_played_so_again(rotated: Rotated, capsys: pytest.CaptureFixture[str]) -> None:
     place = rotated.days.parent
     words = ("--every-pass", "--name", "every", "--state-dir", str(place / "state"))
     assert typed(capsys, "backtest", *rotation(place), *words).code == 0
@@ -221,9 +215,7 @@ def test_run_with_every_pass_is_played_with_every_pass_again(
     assert found["equal"] == found["passes"] > json.loads(rotated.replays("--json").out)["data"]["passes"]
 
 
-def test_gate_that_decides_otherwise_now_is_shown_for_the_session_that_is_asked_for(
-    rotated: Rotated, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gate_that_decides_otherwise_is_shown_of_a_session(rotated: Rotated, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(gate: Gate, _passed: bool, reason: Reason, *_numbers: object) -> Decision:
         return Decision(gate, Verdict.FAIL, reason)
 

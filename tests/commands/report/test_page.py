@@ -337,15 +337,6 @@ def test_year_has_holdings_half_years_and_the_spread_of_returns() -> None:
     )
 
 
-def test_bars_are_as_high_as_their_bins_have_sessions() -> None:
-    counts = [each.count for each in long_backtest(300).further.histogram]
-    bars = re.findall(
-        r'<path d="M [\d.]+ ([\d.]+) [\d.]+ [\d.]+ [\d.]+ ([\d.]+)[^"]*" style="fill: var\(--leveled\)', drawn()["wide"]
-    )
-    heights = [float(bottom) - float(top) for bottom, top in bars]
-    assert [height / max(heights) for height in heights] == pytest.approx([n / max(counts) for n in counts], abs=0.01)
-
-
 def test_many_symbols_share_a_color_and_shorts_lie_below() -> None:
     of = long_backtest(300)
     (first, *_) = of.further.holdings

@@ -196,9 +196,7 @@ def test_report_reads_the_evidence_of_a_backtest(traded: Bot) -> None:
         (("--html", "-"), "a page can't go to stdout"),
     ],
 )
-def test_report_refuses_what_it_cannot_compare(
-    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
-) -> None:
+def test_incomparables_are_refused(capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str) -> None:
     said = typed(capsys, "report", *words)
     assert (said.code, said.err.splitlines()[0]) == (2, f"error: {message}")
 
@@ -307,9 +305,8 @@ def with_figures(**values: tuple[float | None, float | None, float | None, str])
 )
 def test_headline_says_what_was_earned(profit: str, sentence: str) -> None:
     of = account(3)
-    assert (
-        headline(replace(of, earned=replace(of.earned, profit_usd=Decimal(profit))), "The account", "yet") == sentence
-    )
+    earned = replace(of.earned, profit_usd=Decimal(profit))
+    assert headline(replace(of, earned=earned), "The account", "yet") == sentence
 
 
 def test_lede_compares_the_return_with_benchmark_and_cash() -> None:
@@ -343,14 +340,7 @@ def test_lede_compares_the_return_with_benchmark_and_cash() -> None:
             {"sharpe": (2.5, 0.5, 4.5, ""), "psr": (0.99, None, None, ""), "min_track_record": (202, None, None, "")},
             [
                 "The Sharpe ratio is 2.50, with a 95% interval of 0.50 to 4.50. If the future is like the past, the "
-                "chance that the true one is above 0 is 99.0%: luck alone is an unlikely explanation.",
-            ],
-        ),
-        (
-            {"sharpe": (1.7, -0.1, 3.5, ""), "psr": (0.97, None, None, ""), "min_track_record": (256, None, None, "")},
-            [
-                "The Sharpe ratio is 1.70, with a 95% interval of -0.10 to 3.50. If the future is like the past, the "
-                "chance that the true one is above 0 is 97.0%: luck alone is an unlikely explanation.",
+                "chance that the true one is above 0 is 99.0%: luck alone is an unlikely explanation."
             ],
         ),
         (

@@ -106,9 +106,7 @@ def test_schedule_says_why_a_slot_was_missed(trader: Bot) -> None:
         (("run", "adit"), "did you mean audit"),
     ],
 )
-def test_schedule_refuses_wrong_combinations_with_a_next_step(
-    bot: Bot, arguments: tuple[str, ...], message: str
-) -> None:
+def test_wrong_combinations_are_refused_with_a_next_step(bot: Bot, arguments: tuple[str, ...], message: str) -> None:
     refuses(bot.says("schedule", *arguments), 2, message)
 
 

@@ -9,12 +9,7 @@ from typing import cast
 
 import pytest
 
-from commands.score.explanation import (
-    Explained,
-    ExplainedScore,
-    render,
-    scores_of,
-)
+from commands.score.explanation import Explained, ExplainedScore, render, scores_of
 from commands.shared.verb_options import console
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, second_session
@@ -118,9 +113,7 @@ def test_the_contracts_behind_a_score_have_their_spread_their_cost_and_their_ale
     assert one["contract"] in shown
 
 
-def test_a_score_of_zero_has_no_direction_and_a_decision_without_a_limit_shows_none(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_score_zero_has_no_direction_and_decision_without_limit_shows_none(capsys: pytest.CaptureFixture[str]) -> None:
     neutral = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.NO_DIRECTION, 0.0, None)
     enough = Decision(Gate.STRATEGY, Verdict.PASS, None, 7, 2)
     never = (

@@ -77,9 +77,7 @@ def test_holding_is_that_of_the_market_file(searched: tuple[tuple[str, ...], dic
     assert found["data"]["verdict"]["held_return"] == pytest.approx(grown, abs=0.001)
 
 
-def test_taking_up_a_whole_search_plays_nothing_and_says_the_same(
-    searched: tuple[tuple[str, ...], dict[str, Any]],
-) -> None:
+def test_whole_search_taken_up_plays_none_and_says_the_same(searched: tuple[tuple[str, ...], dict[str, Any]]) -> None:
     place, found = searched
     with patch.object(workers.Pool, "run", side_effect=AssertionError("no trial is left")):
         again = document(*place, "--resume")
@@ -222,10 +220,7 @@ def one_coin(folder: Path) -> tuple[str, ...]:
 @pytest.mark.campaign
 @pytest.mark.parametrize(
     ("market", "setting"),
-    [
-        (one_contract, "limits.max_open_positions: [6, 8]"),
-        (one_coin, "strategies.smart_money.min_strength: [5, 25]"),
-    ],
+    [(one_contract, "limits.max_open_positions: [6, 8]"), (one_coin, "strategies.smart_money.min_strength: [5, 25]")],
 )
 def test_search_at_another_venue_plays_its_trials_and_can_be_taken_up(
     tmp_path: Path, market: Callable[[Path], tuple[str, ...]], setting: str

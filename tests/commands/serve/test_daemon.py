@@ -4,7 +4,6 @@ A running `serve` tells people what happens, through a process of its own.
 """
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -286,9 +285,7 @@ def test_serve_takes_a_valid_reload_and_refuses_an_invalid_one(trader: Bot) -> N
     )
 
 
-def test_service_manager_hears_ready_watchdog_and_stopping(
-    trader: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_systemd_hears_ready_watchdog_stopping(trader: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(LONGEST_S)
@@ -309,22 +306,6 @@ def test_service_manager_hears_ready_watchdog_and_stopping(
         manager.setblocking(False)
         while "STOPPING=1" not in heard[-1]:
             heard.append(manager.recv(4096).decode())
-
-
-def test_serve_log_has_the_same_fields_in_each_line_and_the_terminal_gets_no_rows(trader: Bot) -> None:
-    file = trader.folder.parent / "serve.log"
-    with serving(trader, "--log", str(file)) as process:
-        until(lambda: '"job": "trade-once"' in file.read_text())
-        process.send_signal(signal.SIGTERM)
-        out, errors = process.communicate(timeout=LONGEST_S)
-    assert (process.returncode, out, errors) == (0, "", "")
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert len({tuple(line) for line in lines}) == 1
-    assert {line["severity"] for line in lines} <= {"INFO", "WARN", "ERROR", "CRITICAL"}
-    assert {"note", "ran"} <= {line["event_type"] for line in lines}
-    passes = [line for line in lines if line["event_type"] == "ran"]
-    assert all(line["took_s"] >= 0 and line["exit_code"] == 0 and line["job"] for line in passes)
-    assert os.stat(file).st_mode & 0o077 == 0
 
 
 def test_lost_log_shows_in_health_until_it_is_written_again(trader: Bot) -> None:

@@ -249,15 +249,6 @@ def test_log_lines_of_jobs_and_events_have_the_same_fields(own_log: Log, lines: 
     )
 
 
-@pytest.mark.parametrize(
-    ("kind", "severity"),
-    [(LogKind.NOTE, "INFO"), (LogKind.MISSED, "WARN"), (LogKind.FAILED, "WARN"), (LogKind.FAULT, "ERROR")],
-)
-def test_each_kind_of_log_line_has_its_severity(own_log: Log, lines: list[str], kind: LogKind, severity: str) -> None:
-    own_log.line(LogLine(NOW, kind, None, None, "said", ExitCode.DONE))
-    assert json.loads(lines[0])["severity"] == severity
-
-
 def test_event_that_serve_prints_as_a_line_is_logged_once(own_log: Log, lines: list[str]) -> None:
     for kind in (
         EventKind.SERVE_NOTE,

@@ -105,20 +105,6 @@ def test_strategies_are_not_asked_if_the_slot_is_taken_or_the_session_closed(tra
         assert strategy.asked == 3
 
 
-def test_cut_short_pass_is_resumed_and_asks_again(trader: Bot) -> None:
-    class CutError(BaseException):
-        """Stands for a kill."""
-
-    strategy = During()
-    with asking(trader, strategy) as app, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tradebot.orders.entry_orders.decide", lambda ask: (_ for _ in ()).throw(CutError()))
-        with pytest.raises(CutError):
-            entries(app)
-    with asking(trader, strategy) as app:
-        assert entries(app).data.orders == 1
-    assert strategy.asked == 2
-
-
 def test_strategy_bug_halts_the_bot_and_uses_the_slot(trader: Bot) -> None:
     def bug() -> None:
         raise ZeroDivisionError
@@ -151,9 +137,7 @@ if self.asked == 3:
 return [Open("AAPL", Side.BUY, self.asked / 10)]"""
 
 
-def test_plug_in_process_serves_all_passes_and_ends_with_the_bot(
-    trader: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plug_in_serves_all_and_ends_with_bot(trader: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, {"counting": COUNTING}, "counted")
     monkeypatch.syspath_prepend(tmp_path)
     file = trader.folder / "tradebot.yaml"

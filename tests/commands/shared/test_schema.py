@@ -93,10 +93,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
     with ExitStack() as stack:
         folder = stack.enter_context(made(place / "state"))
         bot = Keeper(folder, kept)
-        lines = (
-            *(f"{verb} --state-dir {folder}" for verb in ("events -f", "mcp --http 0", "web --port 0")),
-            served,
-        )
+        lines = (*(f"{verb} --state-dir {folder}" for verb in ("events -f", "mcp --http 0", "web --port 0")), served)
         beside = {line: stack.enter_context(running(line)) for line in lines}
         session(bot, place / "lines")
         bot.all_say("config show", "config check", "config show nonsense", "config diff")

@@ -134,9 +134,7 @@ def test_new_strategy_refuses_a_folder_that_is_not_empty(tmp_path: Path, capsys:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_the_list_needs_no_bot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_list_needs_no_bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TRADEBOT_STATE", raising=False)
     assert main(["strategy", "list"]) == 0
@@ -149,9 +147,7 @@ def test_the_list_needs_no_bot(
     assert "flow: needs flow (dark_pool, flow_alerts, insider, oi_change, options_volume, risk_reversal)" in shown
 
 
-def test_a_plug_in_from_another_folder_trades_through_the_same_road(
-    trading: Bot, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plug_in_from_elsewhere_trades_alike(trading: Bot, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(elsewhere / "site")
     rows = {row["name"]: row for row in trading.json("strategy", "list")["rows"]}
     flow, leaning = rows["flow"], rows["leaning"]
@@ -320,9 +316,7 @@ def test_it_shows_each_want_or_why_the_strategy_declines_it(trading: Bot) -> Non
     assert re.search(r"^Cost +first answer [\d.e-]+ ms; run again, [\d.e-]+ ms \(median of 4\)$", shown, re.MULTILINE)
 
 
-def test_what_the_strategy_declines_itself_is_counted_and_says_its_numbers(
-    trading: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_strategy_declines_is_counted_with_its_numbers(trading: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW__MIN_CLUSTER", "1000")
     shown = trading.says("strategy", "test", "flow").out
     assert "Answer    4 wants: 0 for the gates, 4 declined by the strategy itself" in shown
@@ -384,9 +378,7 @@ def test_a_plug_in_that_is_off_is_tried_and_one_that_errs_is_refused_with_its_re
     refuses(trading.says("strategy", "test", "nobody"), 2, "no strategy named nobody is installed")
 
 
-def test_an_answer_beyond_what_the_section_says_that_it_wants_is_refused(
-    trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_beyond_its_section_is_refused(trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     body = "from decimal import Decimal\nreturn [Target(s, Decimal('0.01')) for s in view.universe]"
     install(tmp_path, {"wide": f"from tradebot.ports import Target\n{body}"}, "wide")
     monkeypatch.syspath_prepend(tmp_path)

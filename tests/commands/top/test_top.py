@@ -285,9 +285,7 @@ def test_a_terminal_that_is_too_small_is_told_so_until_it_grows(traded: Bot) -> 
     on_board(traded.folder, (59, 20), act)
 
 
-def test_figures_are_gray_with_their_age_while_the_ledger_cannot_be_read(
-    traded: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_ledger_grays_figures_with_age(traded: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(top_app, "EVERY_S", 0.1)
     monkeypatch.setattr(top_app, "SHARE", 1e6)
     folder = shutil.copytree(traded.folder, tmp_path / "state", ignore=shutil.ignore_patterns("exchange"))
@@ -320,9 +318,7 @@ def test_figures_are_gray_with_their_age_while_the_ledger_cannot_be_read(
     on_board(folder, LARGE, act)
 
 
-def test_what_is_recorded_shows_by_itself_and_nothing_is_read_without(
-    bot: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_show_by_themselves_and_nothing_is_read_without(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = list[str]()
 
     def counted_read(app: App, name: str) -> ScreenData:

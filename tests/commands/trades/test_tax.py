@@ -202,12 +202,6 @@ def test_tax_csv_on_stdout_is_the_file_alone(washed: Bot) -> None:
     assert said.err.endswith(f"{NO_ADVICE}\n")
 
 
-def test_tax_verb_prints_a_document(washed: Bot) -> None:
-    (row,) = washed.json("trades", "--tax", "2026")["rows"]
-    assert (row["code"], row["adjustment_usd"], row["gain_usd"], row["term"]) == ("W", "20.01", "-30.02", "short")
-    assert washed.json("trades", "--tax", "2026", "--symbol", "msft")["rows"] == []
-
-
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -15,7 +15,7 @@ from commands.shared.tables import Screen
 from commands.shared.times import show_utc
 from commands.trades.swaps import EARNED, VALUES, Swaps, _is_chosen, show, swap_assumptions
 from tests.kit.bot.ending import refuses
-from tests.kit.bot.folder import Bot, Said
+from tests.kit.bot.folder import Bot
 from tests.kit.values import NOW, ago, fill, instrument, new_intent, there
 from tests.views.trades.test_swaps import gave_way
 from tests.views.trades.test_trades import MARKET, past
@@ -61,11 +61,6 @@ def booked(folder: Path) -> None:
         trade(ledger, 150, "NVDA", Side.SELL, 4, "195", "scale_out")
 
 
-def said_at(bot: Bot, width: int, *words: str, monkeypatch: pytest.MonkeyPatch) -> Said:
-    monkeypatch.setenv("COLUMNS", str(width))
-    return bot.says("trades", *words)
-
-
 EXPECTED = """\
 3 of 3 trades at 2026-11-16 11:30:00 ET; the broker was not queried
 1 closed: 1 won, 0 lost; 2 open (1 closed in part)
@@ -93,14 +88,6 @@ def test_trades_screen_shows_each_trade_and_the_totals(traded: Bot) -> None:
     assert traded.says("trades", "note", "AAPL", "the open", "--tag", "swing").code == 0
     said = traded.says("trades", "--explain")
     assert (said.code, said.out) == (0, EXPECTED)
-
-
-@pytest.mark.parametrize("width", [60, 80, 120])
-def test_trades_screen_fits_the_terminal(reader: Bot, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for words in ((), ("--lots",)):
-        said = said_at(reader, width, *words, monkeypatch=monkeypatch)
-        assert max(map(len, said.out.splitlines())) <= width
-        assert all(text in said.out for text in ("AAPL", "103.00", "+30.00", "4/10" if not words else "195.00"))
 
 
 def test_trades_of_empty_books_say_what_to_do_next(copy: Bot) -> None:
@@ -319,13 +306,6 @@ def test_swap_has_one_line_where_there_is_room() -> None:
         *("11-16", "15:00", "PF_XRPUSD", "PF_TRXUSD", "0.58", "2.00", "0.02", "0.10", "0.88"),
         *("+312.80", "-70.00", "lj3ue55", "not", "opened"),
     ]
-
-
-def test_amounts_move_under_their_swap_on_a_narrow_screen() -> None:
-    lines = shown(80, ROW)
-    assert lines[2].startswith("11-16 15:00  PF_XRPUSD  PF_TRXUSD")
-    assert max(map(len, lines)) <= 80
-    assert "left behind -70.00" in "\n".join(lines)
 
 
 @pytest.mark.parametrize(

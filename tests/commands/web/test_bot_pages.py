@@ -64,10 +64,7 @@ def words(page: str, title: str) -> str:
 @pytest.mark.parametrize(
     ("asked", "lines"),
     [
-        (
-            "overview",
-            ("status", "approvals", "positions", "audit --offline", "why-no-orders --session 2026-11-17"),
-        ),
+        ("overview", ("status", "approvals", "positions", "audit --offline", "why-no-orders --session 2026-11-17")),
         ("positions", ("positions", "orders --last 100")),
         ("schedule", ("status", "schedule --next 30", "schedule check")),
         ("health", ("health", "audit --offline")),
@@ -77,9 +74,7 @@ def words(page: str, title: str) -> str:
         ("settings?name=limits", ("config diff", "config show limits --origin")),
     ],
 )
-def test_each_part_is_the_document_of_its_verb(
-    bot: Bot, client: TestClient, asked: str, lines: tuple[str, ...]
-) -> None:
+def test_each_part_is_its_verbs_document(bot: Bot, client: TestClient, asked: str, lines: tuple[str, ...]) -> None:
     found = [document["data"] for document in client.get(f"/api/pages/{asked}").json()]
     assert [steady(one) for one in found] == [steady(bot.json(*line.split())) for line in lines]
 
@@ -148,13 +143,6 @@ def test_events_are_filtered_by_severity_and_text(bot: Bot, client: TestClient) 
         assert found["data"]["events"] == [one for one in every if keeps(one)], asked
 
 
-def test_pages_have_a_way_past_the_list_of_pages_and_say_which_one_this_is(client: TestClient) -> None:
-    page = client.get("/schedule").text
-    assert page.index('<a class="skip" href="#content">') < page.index("<nav")
-    assert re.findall(r'<a href="([^"]+)" aria-current="page">', page) == ["/schedule"]
-    assert '<main id="content"' in page
-
-
 def test_settings_are_searched_by_name_value_and_source(bot: Bot, client: TestClient) -> None:
     every = bot.json("config", "show", "--origin")["values"]
     for words, keeps in (
@@ -202,16 +190,6 @@ def test_page_has_the_rows_of_the_verbs_for_its_symbol_alone(traded: Bot) -> Non
             traded.json("why-no-orders", symbol),
             traded.json("why-no-orders", symbol, "--since", "session"),
         ]
-
-
-def test_a_symbol_is_found_however_it_is_typed(traded: Bot) -> None:
-    client = browser(site(traded.folder))
-    as_typed, as_spelled = (client.get(f"/api/pages{address(symbol)}").json() for symbol in ("msft", "MSFT"))
-    rows = [[one["data"].get(name) for name in ("positions", "orders", "trades")] for one in as_typed if "data" in one]
-    assert rows == [
-        [one["data"].get(name) for name in ("positions", "orders", "trades")] for one in as_spelled if "data" in one
-    ]
-    assert client.get("/api/chart/candles/all/msft").json() == client.get("/api/chart/candles/all/MSFT").json()
 
 
 @pytest.mark.parametrize("symbol", [HOSTILE_NAME, "BTC/USD"])

@@ -117,9 +117,7 @@ def test_scores_are_those_that_passes_recorded(bot: Bot, client: TestClient, tri
     assert f"{len(passes)} scores, the last {last['score']:+.3f} at " in page
 
 
-def test_of_many_candles_the_newest_are_drawn_with_the_trades_on_them(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_newest_of_many_candles_are_drawn_with_trades(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = client.get(path_of("UNH", "recent")).json()
     closed_first = lines(whole, "lines", "entry")[0][-1]["time"]
     kept = sum(candle["time"] > closed_first for candle in whole["candles"])
@@ -221,9 +219,7 @@ def test_exposure_and_rolling_figures_are_those_of_the_report() -> None:
     assert ([line["name"] for line in short["lines"]], short["scores"]) == (["exposure"], [])
 
 
-def test_chart_of_exposure_is_served_and_stands_on_the_report_with_its_last_values(
-    client: TestClient, bot: Bot
-) -> None:
+def test_exposure_chart_is_served_and_stands_on_the_report_with_its_last_values(client: TestClient, bot: Bot) -> None:
     (row, *_) = bot.json("report")["accounts"][0]["further"]["over_time"]
     (line,) = client.get("/api/chart/over-time").json()["lines"]
     assert [point["value"] for point in line["points"]] == [100 * row["exposure"]]

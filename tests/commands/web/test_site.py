@@ -197,9 +197,7 @@ def test_files_are_kept_by_browsers_until_the_version_changes(tmp_path: Path) ->
     assert all(client.get(path).status_code == 200 for path in paths)
 
 
-def test_news_are_a_stream_of_events_and_one_browser_too_many_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_news_are_a_stream_and_one_browser_too_many_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = site(tmp_path)
 
     def events(last: Exception | None) -> Callable[[], AsyncIterator[str]]:

@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import subprocess
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -16,7 +15,7 @@ from commands.shared.verb_options import jsonable
 from commands.why_no_orders import run as of_reason
 from commands.why_no_orders.report import show_symbol
 from commands.why_no_orders.run import show_by_symbol as show
-from tests.kit.bot.folder import PROGRAM, UNIVERSE, Bot, second_session
+from tests.kit.bot.folder import UNIVERSE, Bot, second_session
 from tests.kit.values import DAY, NOW, candidate
 from tradebot.errors import OperatorError
 from tradebot.model.decision import Decision, Gate, Number, Verdict
@@ -111,13 +110,6 @@ def test_later_halt_and_an_ended_one_are_mentioned(traded: Bot) -> None:
     assert traded.shown("why-no-orders").startswith("BLOCKED  4 of 4 candidates ended at HALTED: ")
     traded.says("unhalt", "--confirm", traded.tail())
     assert "Since then: That halt has ended" in traded.shown("why-no-orders")
-
-
-def test_a_reader_who_went_away_is_no_error(traded: Bot) -> None:
-    line = f"{PROGRAM} why-no-orders AAPL --state-dir {traded.folder} | head -1; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["/bin/bash", "-c", line], capture_output=True, text=True, check=False)
-    first, code = done.stdout.splitlines()
-    assert (first.startswith("AAPL"), code in ("0", "10"), done.stderr) == (True, True, "")
 
 
 def test_damaged_facts_lose_only_the_explanation(traded: Bot) -> None:
@@ -218,11 +210,6 @@ def test_each_symbol_has_a_row_with_its_refusals_by_question() -> None:
         "AAPL             3     0                   2     1",
         "MSFT             2     1                         1",
     ]
-
-
-def test_refusals_move_under_their_symbol_on_a_narrow_screen() -> None:
-    of_aapl = ["AAPL             3     0", "    place in the range 2", "    rest 1"]
-    assert shown(30)[-5:] == [*of_aapl, "MSFT             2     1", "    rest 1"]
 
 
 def test_what_a_backtest_left_out_is_said() -> None:

@@ -122,9 +122,7 @@ def test_groups_of_sessions_are_judged_along_eleven_paths(tmp_path: Path, monkey
     assert (len(left_out), trained["last"]) == (1, str(of.market[-1]))
 
 
-def test_market_with_too_few_sessions_for_its_groups_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_market_of_too_few_sessions_for_its_groups_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found, asked = walked(tmp_path, monkeypatch, "--by cpcv --from 2026-01-05 --to 2026-01-09")
     assert "5 sessions in 12 groups leave none for training" in found["error"]["message"]
     assert not asked
