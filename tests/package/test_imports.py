@@ -197,3 +197,31 @@ def test_no_file_imports_itself_through_others() -> None:
 
 def test_no_more_imports_stand_in_functions_than_before() -> None:
     assert sum(map(in_functions, trees().values())) == MOST_IN_FUNCTIONS
+
+
+ITS_OWN = ("papervenue", "exchange.tests", "exchange.tests.kit", "tests.suite")
+OURS = ("tradebot", "commands", "jobs", "tests", "benchmarks")
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Yield the modules of ours that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def is_inside(name: str, modules: tuple[str, ...]) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in modules)
+
+
+def foreign_imports(path: Path) -> list[str]:
+    return [name for name in imports_of(path) if is_inside(name, OURS) and not is_inside(name, ITS_OWN)]
+
+
+@pytest.mark.parametrize("room", ["exchange/tests", "exchange/tests/kit"])
+def test_tests_of_the_exchange_import_nothing_else_of_ours(room: str) -> None:
+    files = sorted((ROOT / room).rglob("*.py"))
+    assert len(files) > 10
+    assert {str(file.relative_to(ROOT)): found for file in files if (found := foreign_imports(file))} == {}

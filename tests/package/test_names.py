@@ -3,7 +3,7 @@
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -216,3 +216,101 @@ def test_name_in_backticks_exists() -> None:
         missing = quoted - names_in(path) - of_files - VERBS - ELSEWHERE
         left += [f"{path.relative_to(ROOT)}: {name}" for name in missing and missing - imported_by(text)]
     assert not left
+
+
+NAMES = re.compile(r"(?i:new.?york|\bXNYS\b|\bNYSE\b|america/)|\bZoneInfo\(|\bET\b")
+ROOMS = ("tradebot", "commands", "jobs", "config")
+AT_HOME = ("tradebot/adapters", "tradebot/venues", "exchange/src/papervenue", "tradebot/signals")
+"""What knows a venue, a source of flow, or the market that it plays."""
+
+FLOW = "facts of options flow are dated in New York, whatever venue trades on them"
+ALLOWANCE = "the flow source counts its calls from 20:00 in New York"
+PLAYED = "a backtest plays on the embedded exchange, whose market is New York's"
+PLACES: Mapping[str, tuple[int, str]] = {
+    "commands/doctor/venue.py": (1, ALLOWANCE),
+    "commands/fetch_flow/run.py": (1, ALLOWANCE),
+    "config/base.yaml": (1, ALLOWANCE),
+    "tradebot/app/facts_replay.py": (2, FLOW),
+    "tradebot/lab/backtest/historical_flow.py": (3, FLOW),
+    "tradebot/desk/exit_inputs.py": (3, FLOW),
+    "tradebot/model/flow.py": (2, FLOW),
+    "tradebot/model/fact_kind.py": (4, FLOW),
+    "tradebot/lab/backtest/bars.py": (7, PLAYED),
+    "tradebot/lab/backtest/lookahead.py": (2, PLAYED),
+    "tradebot/model/venue.py": (1, "an example of a calendar's name"),
+    "tradebot/model/venue_day.py": (1, "the zone of whatever venue it is"),
+    "tradebot/model/notice.py": (1, "quiet hours may name a zone"),
+    "tradebot/views/notification_events.py": (1, "quiet hours may name a zone"),
+    "commands/bars/import_files.py": (1, "the first bars of a file are shown as New York would date them"),
+    "commands/shared/times.py": (3, "no bot is opened yet, and a halt has no time to ask which venue it is"),
+    "commands/shared/light_helpers.py": (1, "a time stays on one line with its zone"),
+}
+"""How many lines of each file name one, and why."""
+
+
+def test_every_place_that_names_a_zone_or_new_york_is_listed_with_its_reason() -> None:
+    assert dict(found()) == {place: lines for place, (lines, _) in PLACES.items()}
+    assert len(PLACES) <= 18, "the list only gets shorter"
+
+
+def found() -> Iterator[tuple[str, int]]:
+    """Yield the files that name one, each with how many of its lines do."""
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*")):
+            name = path.relative_to(ROOT).as_posix()
+            if path.suffix in (".py", ".yaml") and not name.startswith(AT_HOME):
+                lines = sum(1 for line in path.read_text(encoding="utf-8").splitlines() if NAMES.search(line))
+                yield from [(name, lines)] if lines else []
+
+
+ALLOWED: Mapping[str, str] = {
+    "commands/doctor/machine.py": "the version of alpaca-py, which is installed whatever the venue",
+    "commands/exchange/__init__.py": "the limit of requests that Alpaca's API has, in the help of an option",
+    "commands/exchange/serve.py": "the embedded exchange speaks Alpaca's API, to any client",
+    "commands/shared/times.py": "the day that times are shown by before a bot is opened, as a halt does",
+    "commands/serve/web_pages.py": "a field of the health page, whose name other programs read",
+    "config/backtest.yaml": "a comment: what the costs of a backtest stand for",
+    "config/base.yaml": "the venue's own section, and the choice of a venue",
+    "config/live.yaml": "the venue's own section",
+    "config/paper.yaml": "the venue's own section",
+    "config/sandbox.yaml": "the venue's own section",
+    "tradebot/lab/backtest/setup.py": "a backtest plays Alpaca on the engine: its feed",
+    "tradebot/lab/backtest/recorded_day.py": "a backtest plays Alpaca on the engine: its feed",
+    "tradebot/lab/backtest/bars.py": "a backtest plays Alpaca on the engine: its day",
+    "tradebot/lab/backtest/order_requests.py": "a backtest plays Alpaca on the engine: what it answers",
+    "tradebot/lab/backtest/engine_conversion.py": "a backtest plays Alpaca on the engine: its words for states",
+    "tradebot/lab/backtest/venue.py": "a backtest plays Alpaca on the engine: its ends and what it can do",
+    "tradebot/app/settings_schema.py": "the venue's own section of the configuration",
+}
+"""The places outside of the venues, the adapters and the exchange that name Alpaca, each with its reason."""
+KRAKEN: Mapping[str, str] = {
+    "tradebot/lab/backtest/http_exchange.py": "a backtest reads the charts of Kraken's face without asking for pages",
+    "config/venues/kraken_futures.yaml": "what a bot there begins with",
+    "config/profiles/smart_money.yaml": "a profile says which venue it is for",
+    "config/profiles/smart_money_february.yaml": "a profile says which venue it is for",
+}
+"""The places that name Kraken Futures."""
+INSIDE = ("tradebot/venues/", "tradebot/app/venues.py", "tradebot/adapters/", "exchange/src/papervenue/")
+
+
+def naming(venue: str) -> set[str]:
+    """Return the files of code and configuration that name a venue, without those that are inside."""
+    files = [*modules("tradebot", "commands", "jobs"), *(ROOT / "config").rglob("*.yaml")]
+    found = {str(file.relative_to(ROOT)) for file in files if venue in file.read_text().lower()}
+    return {place for place in found if not place.startswith(INSIDE)}
+
+
+@pytest.mark.parametrize(("venue", "allowed"), [("alpaca", ALLOWED), ("kraken", KRAKEN)])
+def test_no_other_place_names_a_venue(venue: str, allowed: Mapping[str, str]) -> None:
+    assert naming(venue) - allowed.keys() == set()
+
+
+@pytest.mark.parametrize(("venue", "allowed"), [("alpaca", ALLOWED), ("kraken", KRAKEN)])
+def test_no_place_stays_on_a_list_that_names_its_venue_no_more(venue: str, allowed: Mapping[str, str]) -> None:
+    assert allowed.keys() - naming(venue) == set()
+
+
+def test_the_core_names_no_venue() -> None:
+    shell = ("tradebot/app/", "tradebot/lab/backtest/")
+    core = {place for place in ALLOWED if place.startswith("tradebot/") and not place.startswith(shell)}
+    assert core == set()

@@ -82,19 +82,6 @@ def test_a_connection_beyond_loopback_is_refused_before_it_is_made() -> None:
         outside.connect(("192.0.2.1", 80))
 
 
-SHOWN = """import sys
-from tests.suite import calendars
-calendars.know_once()
-from papervenue.market import hours
-sessions = hours._library_sessions
-print(sessions.__module__, len(sessions("XNYS", "2030-12-31")) if len(sys.argv) > 1 else "")
-"""
-
-
-def _library_sessions(name: str, last: str) -> str:
-    return "abc"
-
-
 def test_only_bots_as_they_were_made_become_copies_of_one_in_its_second_session(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,27 +48,15 @@ def graph() -> Graph:
                 {"tests/commands/status/test_status.py", "tests/desk/test_days.py"},
             ],
         ),
-        # An import inside a function counts, and so does a module that is named in a string.
-        (
-            "tradebot/cycle.py",
-            [
-                set(),
-                {"tests/commands/status/test_status.py", "tests/desk/test_days.py"},
-                {"tests/commands/test_app.py"},
-            ],
-        ),
         ("tests/kit/core/scene.py", [{"tests/desk/test_days.py"}]),
-        ("tests/gates/test_books.py", [{"tests/gates/test_books.py"}]),
         # A module without tests of its own has those named after its folder.
         ("commands/status/view.py", [{"tests/commands/status/test_status.py"}]),
-        ("commands/status/verb.py", [{"tests/commands/status/test_status.py"}, {"tests/commands/test_app.py"}]),
         # A package may import by their files' names what is in it.
         ("tradebot/gates/kinds/spread.py", [{"tests/gates/test_all.py"}]),
         ("tests/desk/conftest.py", [set(), {f"tests/desk/test_{name}.py" for name in ("risk", "days", "fixed")}]),
         # Who names a file that isn't Python counts as its importer.
         ("docs/page.html", [{"tests/desk/test_fixed.py"}]),
         ("tradebot/cellar.py", []),
-        ("tradebot/gone.py", []),
     ],
 )
 def test_tests_are_found_by_name_and_by_how_many_imports_they_are_away(changed: str, degrees: list[set[str]]) -> None:
