@@ -128,12 +128,6 @@ def test_earlier_reads_are_said(made: WhatIfRules, around: RecordEnvironment, pa
     assert not why or why in found.unanswered[0].why
 
 
-def test_without_a_change_the_rules_are_those_of_the_record(made: WhatIfRules, around: RecordEnvironment) -> None:
-    found = made.of(around, ())
-    assert found.before is found.after
-    assert (found.strategies, found.unanswered) == ((), ())
-
-
 def test_strategies_with_another_answer_are_told_by_what_differs(made: WhatIfRules, around: RecordEnvironment) -> None:
     (cluster,) = made.of(around, [(("strategies", "flow", "min_cluster"), 1)]).strategies
     assert (cluster.name, cluster.settings, cluster.sees) == ("flow", frozenset({"min_cluster"}), False)
@@ -149,12 +143,6 @@ def test_strategies_with_another_answer_are_told_by_what_differs(made: WhatIfRul
 def test_what_would_make_another_bot_is_refused(made: WhatIfRules, around: RecordEnvironment, section: str) -> None:
     with pytest.raises(OperatorError, match=f"a what-if can't change {section}"):
         made.of(around, [((section,), "live")])
-
-
-def test_strategies_are_made_once_for_equal_settings(made: WhatIfRules, around: RecordEnvironment) -> None:
-    first, second = (made.of(around, [(("strategies", "flow", "min_cluster"), 1)]).strategies[0] for _ in range(2))
-    assert first.before is second.before
-    assert first.after is second.after
 
 
 ORIGIN = "--what-if"

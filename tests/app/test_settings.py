@@ -44,13 +44,6 @@ def refused(path: Path, text: str | bytes) -> OperatorError:
     return caught.value
 
 
-def test_shipped_configuration_loads_in_each_mode() -> None:
-    for mode in Mode:
-        settings = load(None, {"TRADING_MODE": mode.value.upper()}).settings
-        assert settings.mode is mode
-        assert set(settings.timetable) == set(Job)
-
-
 def test_later_layers_win_and_each_value_names_its_source(user_file: Path) -> None:
     user_file.write_text("limits:\n  max_open_positions: 8\n  max_new_entries: 2\n")
     environ = {"TRADEBOT_LIMITS__MAX_OPEN_POSITIONS": "7", "TRADING_MODE": "paper"}
@@ -528,12 +521,6 @@ def test_env_file_open_to_other_users_is_refused(tmp_path: Path, mode: int) -> N
     with pytest.raises(OperatorError, match="accessible to other users") as caught:
         load_secrets({}, path, "alpaca")
     assert caught.value.hint == f"chmod 600 {path}"
-
-
-def test_env_file_that_is_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / ".env", 0o600)
-    with pytest.raises(OperatorError, match="not a regular file"):
-        load_secrets({}, tmp_path / ".env", "alpaca")
 
 
 def test_env_file_behind_a_link_is_checked_at_its_target(tmp_path: Path) -> None:

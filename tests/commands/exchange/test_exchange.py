@@ -14,7 +14,6 @@ import pytest
 import requests
 
 from commands.exchange.serve import SERVED_SESSIONS, ServeOptions, _render, _serving
-from commands.exchange.status import seconds_of
 from commands.shared import completion
 from commands.shared.verb_options import console
 from exchange.tests.kit import kraken, tws
@@ -157,10 +156,6 @@ def test_time_moves_by_durations_and_to_named_moments(bot: Bot) -> None:
         "11-16T21:00:00",
         "11-17T14:30:00",
     ]
-
-
-def test_a_step_of_days_is_read() -> None:
-    assert (seconds_of("2d"), seconds_of("99999d")) == (172_800, 8_639_913_600)
 
 
 def test_a_tick_shows_where_the_session_stands(bot: Bot) -> None:

@@ -87,13 +87,6 @@ def test_flattening_asks_at_a_terminal(bot: Bot) -> None:
     assert "Halted: FLATTEN" in out
 
 
-def test_halt_without_a_state_names_the_known_ones(bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TRADEBOT_STATE", str(bot.folder))
-    refuses(bot.says("halt", "--state-dir", str(tmp_path / "none")), 2, f"States known here: {bot.folder}")
-    assert not (tmp_path / "none").exists()
-
-
 MISTYPED = {
     "now": ["now"],
     "--flaten --confirm FLATTEN": ["--flaten"],

@@ -27,13 +27,11 @@ from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND
 
 from commands.mcp.server import server_of
 from commands.mcp.tools import TOOLS, ToolRunner
-from commands.shared.service import listening
 from tests.commands.mcp.test_tools import as_read, printed, steady, unmarked
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import PROGRAM, Bot
 from tradebot.adapters.state.state_folder import MCP_TOKEN
 from tradebot.adapters.text.extras import install
-from tradebot.errors import OperatorError
 from tradebot.model.serving import STOPPED, ChoreEnd
 
 HALTED = (
@@ -233,14 +231,6 @@ def test_the_sdks_client_looks_with_the_token_which_is_shown_once_and_can_be_rep
     with served(copy, "--new-token") as other:
         assert asked(other["url"], Authorization=f"Bearer {first['token']}").status_code == 401
         assert asked(other["url"], Authorization=f"Bearer {other['token']}").status_code == 200
-
-
-def test_a_port_that_is_taken_is_named() -> None:
-    with (
-        listening("127.0.0.1", 0, "tradebot mcp --http 0") as taken,
-        pytest.raises(OperatorError, match="can't be used: Address already in use"),
-    ):
-        listening("127.0.0.1", taken.getsockname()[1], "tradebot mcp --http 0")
 
 
 def test_without_the_extra_it_says_what_to_install(copy: Bot) -> None:

@@ -32,7 +32,7 @@ from commands.report.report_text import (
 from commands.report.screen import GrowthLine, Place, draw_lines, render
 from commands.shared.verb_options import console
 from tests.kit.bot.folder import Bot, typed
-from tests.kit.trades import account, long_backtest, new_account, report, rotated, without_exposure
+from tests.kit.trades import account, long_backtest, new_account, report, rotated
 from tests.kit.values import fill
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -396,13 +396,6 @@ def test_screen_of_a_short_account_shows_no_further_part() -> None:
         assert words not in text
 
 
-def test_unknown_columns_are_left_out_of_the_years_table() -> None:
-    (table,) = (line for line in screen(without_exposure(long_backtest())) if line.startswith("Years, %"))
-    assert table.split()[2:5] == ["return", "SPY", "cash"]
-    (table,) = (line for line in screen(replace(long_backtest(), benchmark=None)) if line.startswith("Years, %"))
-    assert table.split()[2:4] == ["return", "cash"]
-
-
 def test_sensitivity_words_say_what_is_lacking() -> None:
     of = long_backtest().further
     assert of.sensitivity is not None
@@ -439,11 +432,3 @@ def test_terminal_plot_puts_a_flat_line_in_the_middle() -> None:
     assert [row for row in draw_lines([GrowthLine("●", "account", places(1.0, 1.0))], 40, height=3) if "●●" in row] == [
         " +0.00% ┤●●●●●●●●●●●●●●●●●●●●●●●●"
     ]
-
-
-def test_terminal_plot_draws_a_late_line_where_it_is_known() -> None:
-    whole, late = places(1.0, 1.01, 1.02, 1.03), places(1.0, 1.01, 1.02, 1.03)
-    late = dict(list(late.items())[2:])
-    rows = draw_lines([GrowthLine("○", "other", late), GrowthLine("●", "account", whole)], 60, height=4)
-    assert "○" in rows[0]
-    assert "○" not in rows[3]

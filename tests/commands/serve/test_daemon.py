@@ -19,6 +19,7 @@ import requests
 
 from commands.serve.daemon import Reloading
 from commands.serve.watchdog_thread import StopRequest
+from tests.commands.serve.test_daemon_lanes import until
 from tests.commands.serve.test_watchdog_thread import WatchScene
 from tests.kit.bot.folder import Bot, log
 from tests.kit.bot.state import configure
@@ -140,13 +141,6 @@ LONGEST_S = 60.0
 HANGING_ORDER = "- {name: hanging-order, when: {request: submit, at_most: 1}, what: {hang: 30s}}"
 SLOW_ORDER = "- {name: slow-order, when: {request: submit, at_most: 1}, what: {hang: 4s, then: answer}}"
 HANGING_PRICES = "- {name: hanging-prices, when: {request: positions}, what: {hang: 30s}}"
-
-
-def until(true: Callable[[], object]) -> None:
-    ends_s = time.monotonic() + LONGEST_S
-    while not true():
-        assert time.monotonic() < ends_s, "it never happened"
-        time.sleep(0.05)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from commands.shared.light_helpers import VERSIONS, clean, confirm, print_error, wrapped_plain
+from commands.shared.light_helpers import VERSIONS, confirm, print_error, wrapped_plain
 from commands.shared.notes import why_in_state
 from commands.shared.number_format import (
     HEIGHTS,
@@ -38,7 +38,6 @@ from commands.shared.number_format import (
 from commands.shared.schema import DATA, answer_schema
 from commands.shared.tables import Screen, Table, sentence
 from commands.shared.times import show_utc, slot_for_reader
-from commands.shared.verb_options import console
 from tests.kit.values import NOW, listing
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.instrument import TickStep
@@ -203,14 +202,6 @@ def test_path_or_command_is_never_wrapped(whole: str, capsys: pytest.CaptureFixt
         assert whole in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text", [PROSE, in_table(PROSE)], ids=["line", "table"])
-def test_prose_wraps_at_the_width(text: str | Table, capsys: pytest.CaptureFixture[str]) -> None:
-    Screen(width=40).print(text)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) > 1
-    assert max(map(len, lines)) <= 40
-
-
 UNBROKEN = (
     "tradebot restore --state-dir 'my bot' 20261121T070105Z-by-hand",
     "tradebot exchange faults add lost-reply",
@@ -338,15 +329,6 @@ def test_real_money_needs_a_terminal_whatever_the_command_line_says(given: str |
     with pytest.raises(OperatorError, match="needs a person at a terminal") as refused:
         ask(given, by_hand=True)
     assert refused.value.code is ExitCode.USAGE
-
-
-def test_foreign_text_is_stripped_of_control_characters() -> None:
-    assert clean("a\x1b[31mb\r\n\x00c\u202e") == "a [31mb   c "
-
-
-def test_foreign_text_that_nobody_escaped_is_shown_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
-    console().print("failed: [/later] \x1b[2J")
-    assert capsys.readouterr().out.strip() == "failed: [/later]  [2J"
 
 
 D = Decimal

@@ -270,11 +270,6 @@ def test_a_strategy_that_is_gone_stops_entries_with_a_sentence_and_no_exit(tradi
         assert trading.says(verb, "--force-slot", "--config", str(config)).code == 0
 
 
-def test_all_strategies_off_is_refused_with_what_stops_entries(trading: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW", "null")
-    refuses(trading.says("score"), 2, "to stop entries, use tradebot halt")
-
-
 def test_needs_are_told_with_the_price_and_the_fewest_bars() -> None:
     need = BarNeed("4Hour", 600, least=250, price=PriceKind.SPOT)
     assert in_words(needs_row(Needs(bars=(need,)))) == "the last 600 4Hour bars (at least 250) by the spot price"

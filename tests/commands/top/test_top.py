@@ -104,12 +104,6 @@ def test_top_on_a_real_terminal_is_resized_turned_and_left_as_it_was(copy: Bot) 
         assert LEFT in terminal.said
 
 
-def test_top_without_a_state_says_what_every_verb_says(bot: Bot, tmp_path: Path) -> None:
-    said = bot.says("top", "--state-dir", str(tmp_path / "nothing"))
-    assert said == bot.says("status", "--state-dir", str(tmp_path / "nothing"))
-    assert said.code == 2
-
-
 def test_top_without_a_terminal_or_the_extra_names_the_next_step(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     said = bot.says("top")
     assert (said.code, said.out) == (2, "")

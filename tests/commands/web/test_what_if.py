@@ -23,13 +23,8 @@ CLUSTER = "if.strategies.flow.min_families"
 
 
 @pytest.fixture
-def bot(shared_trader: Bot) -> Bot:
-    """Return a bot after two passes: the first bought AMZN, the second refuses all that it looks at."""
-    if not shared_trader.says("positions", "--json").data["positions"]:
-        assert shared_trader.json("trade-once")["orders"] == 1
-        shared_trader.does("exchange tick 5m", "fetch-flow")
-        assert shared_trader.json("trade-once", "--force-slot")["orders"] == 0
-    return shared_trader
+def bot(traded: Bot) -> Bot:
+    return traded
 
 
 @pytest.fixture(autouse=True)

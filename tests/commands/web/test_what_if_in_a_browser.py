@@ -17,16 +17,6 @@ MORE = "1 more order would be sent."
 
 
 @pytest.fixture
-def traded(shared_trader: Bot) -> Bot:
-    """Return a bot after two passes: the second one refuses all that it looks at."""
-    if not shared_trader.json("positions")["positions"]:
-        assert shared_trader.json("trade-once")["orders"] == 1
-        shared_trader.does("exchange tick 5m", "fetch-flow")
-        assert shared_trader.json("trade-once", "--force-slot")["orders"] == 0
-    return shared_trader
-
-
-@pytest.fixture
 def served(traded: Bot) -> Iterator[Served]:
     """Serve its pages."""
     with serving(traded.folder) as served:

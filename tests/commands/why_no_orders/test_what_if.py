@@ -30,18 +30,6 @@ FEWER = "strategies.flow.min_cluster=30"
 MORE = "strategies.flow.min_families=1"
 
 
-@pytest.fixture
-def traded(shared_trader: Bot) -> Bot:
-    """Return a bot after two passes: the first bought AMZN, the second refuses all that it looks at."""
-    bot = shared_trader
-    if not bot.says("positions", "--json").data["positions"]:
-        assert bot.json("trade-once")["orders"] == 1
-        bot.says("exchange", "tick", "5m")
-        bot.says("fetch-flow")
-        assert bot.json("trade-once", "--force-slot")["orders"] == 0
-    return bot
-
-
 def asked(bot: Bot, *words: str) -> list[str]:
     return bot.shown("why-no-orders", *words).splitlines()
 
