@@ -66,11 +66,8 @@ def test_roots_stand_for_the_contracts_that_were_chosen_in_universe_strategies_a
     rules = in_force(found, None, discovered_last(found, lambda: facts))
     assert rules.universe == ("ESZ6", "GCG7", "6EH7")
     assert rules.of("futures").universe == ("GCG7",)
-    assert {symbol: rules.sectors[symbol] for symbol in rules.universe} == {
-        "ESZ6": "indexes",
-        "GCG7": "metals",
-        "6EH7": "currencies",
-    }
+    expected = {"ESZ6": "indexes", "GCG7": "metals", "6EH7": "currencies"}
+    assert {symbol: rules.sectors[symbol] for symbol in rules.universe} == expected
     assert rules.standing == {"ESZ6", "GCG7"}
 
 

@@ -160,10 +160,8 @@ def test_the_second_shipped_venue_keeps_its_keys_and_its_address_from_plug_ins_a
     for venue in ("kraken_futures", "alpaca"):
         load_secrets(environ, None, venue)
         assert hide_keys(" ".join(environ.values())) == "[hidden] [hidden]"
-        assert [name for name in (*environ, "KRAKEN_FUTURES_URL", "PATH") if is_secret(name, venue)] == [
-            *environ,
-            "KRAKEN_FUTURES_URL",
-        ]
+        expected = [*environ, "KRAKEN_FUTURES_URL"]
+        assert [name for name in (*environ, "KRAKEN_FUTURES_URL", "PATH") if is_secret(name, venue)] == expected
 
 
 def test_a_venues_own_file_goes_over_the_shipped_values_and_under_a_persons(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def traded_bot(shared_trader: Bot) -> Bot:
 
 
 @pytest.fixture
-def traded(shared_trader: Bot) -> Bot:
+def refusing(shared_trader: Bot) -> Bot:
     """Return a bot after two passes: the first bought AMZN, the second refuses all that it looks at."""
     if not shared_trader.json("positions")["positions"]:
         assert shared_trader.json("trade-once")["orders"] == 1

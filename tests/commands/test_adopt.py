@@ -24,10 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_adopt_refuses_what_the_broker_does_not_hold(bot: Bot) -> None:
     said = bot.says("adopt", "NVDA")
-    assert (said.code, said.err) == (
-        2,
-        "error: the broker has no position in NVDA\n  next: it has AAPL, MSFT; see tradebot positions\n",
-    )
+    assert said.code == 2
+    assert said.err == "error: the broker has no position in NVDA\n  next: it has AAPL, MSFT; see tradebot positions\n"
 
 
 def test_adopt_acknowledges_a_position_and_leaves_it_alone(bot: Bot) -> None:
@@ -55,10 +53,8 @@ def test_rule_that_would_close_a_contract_is_met_by_price_not_by_worth(bot: Bot,
 def test_adopt_manage_takes_the_position_over(bot: Bot) -> None:
     bot.does("adopt MSFT --manage --confirm MSFT", "adopt AAPL --manage --confirm AAPL")
     assert bot.json("reconcile")["findings"] == []
-    assert {(row["symbol"], row["strategy"]) for row in bot.json("positions")["positions"]} == {
-        ("AAPL", "adopted"),
-        ("MSFT", "adopted"),
-    }
+    expected = {("AAPL", "adopted"), ("MSFT", "adopted")}
+    assert {(row["symbol"], row["strategy"]) for row in bot.json("positions")["positions"]} == expected
     assert {row["source"] for row in bot.json("fills")["fills"]} == {"adoption"}
     refuses(bot.says("adopt", "MSFT", "--manage", "--confirm", "MSFT"), 2, "already belongs to the bot")
 

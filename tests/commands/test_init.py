@@ -288,10 +288,8 @@ def test_a_dry_run_of_a_new_bot_names_what_is_missing_and_no_verb_that_knows_not
     assert place.says("reconcile").code == 0
     shows(place.says("trade-once", "--dry-run"), 0, "Next: tradebot why-no-orders --dry explains it")
     assert place.shown("why-no-orders").count("This was a dry run at ") == 1
-    assert (place.json("why-no-orders")["dry"] is None, place.json("why-no-orders", "--dry")["dry"] is None) == (
-        False,
-        False,
-    )
+    expected = (False, False)
+    assert (place.json("why-no-orders")["dry"] is None, place.json("why-no-orders", "--dry")["dry"] is None) == expected
 
 
 def test_a_made_up_market_of_an_unknown_symbol_is_told(place: Bot) -> None:

@@ -97,10 +97,8 @@ def test_a_crossed_quote_makes_every_coin_unknown_and_each_change_is_told(bot: B
     assert recovered(bot)
     told = [one for one in bot.json("events")["events"] if one["subsystem"] == "registry"][-5:]
     assert told.pop()["event_type"] == "entries_resumed"
-    assert {(one["event_type"], one["details"]["before"], one["details"]["now"]) for one in told} == {
-        ("tier_changed", "unknown", "A"),
-        ("data_health_changed", "DEGRADED", "HEALTHY"),
-    }
+    expected = {("tier_changed", "unknown", "A"), ("data_health_changed", "DEGRADED", "HEALTHY")}
+    assert {(one["event_type"], one["details"]["before"], one["details"]["now"]) for one in told} == expected
 
 
 def test_without_a_registry_there_is_nothing_to_show_or_to_refresh(coins: Path, bot: Bot) -> None:

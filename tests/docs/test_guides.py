@@ -109,7 +109,7 @@ def test_a_roll_is_killed_in_the_middle_and_goes_on(place: Path, capsys: pytest.
         sandbox.stop(place / "state" / name / "exchange")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def ported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a folder beside those of the strategy and of what is installed."""
     ported = tmp_path / "tradebot"

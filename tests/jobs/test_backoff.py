@@ -61,10 +61,8 @@ def test_one_answer_ends_the_wait_of_all_that_need_it() -> None:
     backoff.note_answer(Job.EVALUATE_EXITS, later)
     backoff.note_answer(Job.EVALUATE_EXITS, later)
     assert all(backoff.may_try(job, later) for job in Job)
-    assert [(event.event_type, event.details["dependency"]) for event in events.emitted] == [
-        ("dependency_away", "broker"),
-        ("dependency_back", "broker"),
-    ]
+    expected = [("dependency_away", "broker"), ("dependency_back", "broker")]
+    assert [(event.event_type, event.details["dependency"]) for event in events.emitted] == expected
     assert "after 120 s" in events.emitted[-1].details["message"]
 
 

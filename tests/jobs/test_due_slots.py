@@ -119,11 +119,9 @@ def test_a_missed_slot_is_claimed_and_recorded_with_how_late_it_was() -> None:
     record = found.record(missed, at(5), "sandbox")
     assert record is not None
     assert record.job_decision is not None
-    assert (record.job_decision.reason, record.job_decision.observed, record.job_decision.limit) == (
-        Reason.SLOT_MISSED,
-        180,
-        GRACE_S,
-    )
+    assert record.job_decision.reason == Reason.SLOT_MISSED
+    assert record.job_decision.observed == 180
+    assert record.job_decision.limit == GRACE_S
     assert found.write([missed], at(5), "serve me/1") == [missed]
     (claim,) = ledger.slot_claims(SESSION.date)
     assert (claim.by, claim.missed_reason) == ("serve me/1, as missed: SLOT_MISSED", Reason.SLOT_MISSED)
@@ -160,11 +158,8 @@ def test_each_reason_for_a_slot_that_nobody_ran() -> None:
     assert names(found.look(at(14)), Job.EVALUATE_EXITS) == [("open+7m", Reason.SLOT_SUPERSEDED)]
     claim_all(ledger, found, at(14))
     # Nothing looked for twenty minutes, although nothing was running.
-    assert names(found.look(at(34)), Job.EVALUATE_EXITS) == [
-        ("open+17m", Reason.ASLEEP),
-        ("open+22m", Reason.ASLEEP),
-        ("open+27m", Reason.ASLEEP),
-    ]
+    expected = [("open+17m", Reason.ASLEEP), ("open+22m", Reason.ASLEEP), ("open+27m", Reason.ASLEEP)]
+    assert names(found.look(at(34)), Job.EVALUATE_EXITS) == expected
     # What was tried in vain says why.
     (entry,) = [slot for slot in found.look(at(32)).run if slot.job == Job.TRADE_ONCE]
     found.note_failure(entry, Reason.STAGE_FAILED)

@@ -197,14 +197,8 @@ def test_every_pin_of_a_lock_carries_a_hash_and_nothing_else(lock: Path) -> None
 def test_each_lock_uses_the_versions_of_the_one_before_it() -> None:
     pins = (set(re.findall(r"^\S+==\S+", lock.read_text(), re.MULTILINE)) for lock in LOCKS)
     core, dev, docs, mutants, ray, rl = pins
-    assert [lock.name for lock in LOCKS] == [
-        "core.lock",
-        "dev.lock",
-        "docs.lock",
-        "mutants.lock",
-        "ray.lock",
-        "rl.lock",
-    ]
+    expected = ["core.lock", "dev.lock", "docs.lock", "mutants.lock", "ray.lock", "rl.lock"]
+    assert [lock.name for lock in LOCKS] == expected
     assert core < dev < mutants
     # The site's environment has its own packages, and none of ours.
     names = {pin.partition("==")[0] for pin in dev}

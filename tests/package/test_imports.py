@@ -104,10 +104,8 @@ def test_help_of_the_program_loads_no_verb(state: Path) -> None:
     done, loaded = run(state, "--help")
     assert done.returncode == 0, done.stderr
     assert {name.split(".")[1] for name in loaded if name.startswith("commands.")} == {"app", "shared"}
-    assert {name for name in loaded if name.startswith("tradebot.model.")} == {
-        "tradebot.model.struct_tools",
-        "tradebot.model.variables",
-    }
+    expected = {"tradebot.model.struct_tools", "tradebot.model.variables"}
+    assert {name for name in loaded if name.startswith("tradebot.model.")} == expected
 
 
 def test_word_that_is_no_verb_loads_only_the_one_that_is_proposed(state: Path) -> None:

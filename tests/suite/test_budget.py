@@ -27,12 +27,8 @@ def test_parts_begin_until_those_that_began_will_use_the_share_and_the_first_alw
     assert account.begin("power", "power[1]", 10, 4), "each has a share of its own"
     assert account.begin("kills", "kills[3]", 10, 4)
     assert not account.begin("kills", "kills[4]", 10, 4), "4 spent, and 8 are expected of those that play"
-    assert [(part.test, part.cost) for part in account.parts()] == [
-        ("kills[1]", 4),
-        ("kills[2]", None),
-        ("power[1]", None),
-        ("kills[3]", None),
-    ]
+    expected = [("kills[1]", 4), ("kills[2]", None), ("power[1]", None), ("kills[3]", None)]
+    assert [(part.test, part.cost) for part in account.parts()] == expected
 
 
 MADE = """

@@ -261,10 +261,8 @@ def test_flow_of_the_past_is_what_a_bot_fetched(player: Player, tmp_path: Path) 
     said = player.plays("--flow", str(tmp_path), "--symbols", "AAPL", "--json")
     assert said.code == 0, said.err + said.out
     told = {one["name"]: one for one in said.data["assumptions"]}
-    assert (
-        told["flow"]["value"]
-        == "as a bot fetched it from 2025-03-03 to 2025-03-03, each reply known from when it arrived"
-    )
+    expected = "as a bot fetched it from 2025-03-03 to 2025-03-03, each reply known from when it arrived"
+    assert told["flow"]["value"] == expected
     cut = player.plays(
         "--flow", str(tmp_path), "--symbols", "AAPL", "--check-lookahead", "--cuts", "2", "--force", "--every-pass"
     )

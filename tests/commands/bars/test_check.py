@@ -36,10 +36,8 @@ def test_check_of_an_empty_store_is_a_finding(bot: Bot) -> None:
 def test_each_finding_stands_in_a_row_and_a_split_on_record_is_none(bot: Bot, tmp_path: Path) -> None:
     stored(bot, tmp_path, SPLIT)
     found = bot.json("bars", "check", "MSFT")["findings"]
-    assert [(row["flaw"], row["at"], row["expected"]) for row in found] == [
-        ("unadjusted_split", "2025-11-06T05:00:00Z", 4),
-        ("gap", "2025-11-04T05:00:00Z", 1),
-    ]
+    expected = [("unadjusted_split", "2025-11-06T05:00:00Z", 4), ("gap", "2025-11-04T05:00:00Z", 1)]
+    assert [(row["flaw"], row["at"], row["expected"]) for row in found] == expected
     said = bot.says("bars", "check", "MSFT", "--timeframe", "1day")
     assert said.code == 10
     assert "close 100, then open 25, with 4 times the volume: a split of 4:1?" in said.out
@@ -80,10 +78,8 @@ def test_contracts_are_held_against_sessions_of_their_group(tmp_path: Path, caps
     sound = bot.json("bars", "import", str(written(tmp_path / "sound.csv", rows)), *MINUTES)
     assert (sound["good"], sound["bad"], sound["refused"]) == (len(rows), {}, [])
     checked = bot.json("bars", "check")
-    assert [(row["symbol"], row["sessions"], row["missing"]) for row in checked["looked_at"]] == [
-        ("GCG7", 2, 0),
-        ("MESZ6", 2, 0),
-    ]
+    expected = [("GCG7", 2, 0), ("MESZ6", 2, 0)]
+    assert [(row["symbol"], row["sessions"], row["missing"]) for row in checked["looked_at"]] == expected
     assert checked["findings"] == []
     late = [f"2026-11-26T18:15:00Z,{symbol},100,100,100,100,1" for symbol in ("MESH7", "GCZ6")]
     found = bot.json("bars", "import", str(written(tmp_path / "late.csv", late)), *MINUTES)

@@ -30,10 +30,8 @@ def test_one_value_or_section_is_shown_alone(bot: Bot) -> None:
 
 
 def test_an_unknown_name_is_an_error_that_names_the_nearest(bot: Bot) -> None:
-    assert (
-        "did you mean limits.min_score or strategies.flow.limits.min_score?"
-        in bot.says("config", "show", "min_score").err
-    )
+    expected = "did you mean limits.min_score or strategies.flow.limits.min_score?"
+    assert expected in bot.says("config", "show", "min_score").err
     assert "did you mean limits.cooldown_s" in bot.says("config", "show", "limits.cooldwn").err
     assert bot.says("config", "show", "zzz").code == 2
 
@@ -155,10 +153,8 @@ def test_vanished_configuration_keeps_shadow_and_limits(
 def test_config_accept_shows_confirms_and_records_once(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     assert copy.says("halt").code == 0
     nothing = copy.says("config", "accept")
-    assert (nothing.code, nothing.out.strip()) == (
-        0,
-        "Nothing to accept: no setting has changed since it was accepted.",
-    )
+    assert nothing.code == 0
+    assert nothing.out.strip() == "Nothing to accept: no setting has changed since it was accepted."
     before = fingerprint(copy)
     monkeypatch.setenv(LIMIT, "10001")
     monkeypatch.setenv("TRADEBOT_EXITS__TIME_EXIT_S", "7200")
@@ -288,10 +284,8 @@ def test_config_set_refuses_what_the_bots_verbs_would_refuse(copy: Bot, words: t
 def test_config_set_makes_the_file_of_a_bot_that_has_none(copy: Bot) -> None:
     (copy.folder / "tradebot.yaml").unlink()
     said = copy.says("config", "set", "limits.cooldown_s", "90", "sandbox.seed", "9")
-    assert (said.code, (copy.folder / "tradebot.yaml").read_text()) == (
-        0,
-        "limits:\n  cooldown_s: 90\nsandbox:\n  seed: 9\n",
-    )
+    assert said.code == 0
+    assert (copy.folder / "tradebot.yaml").read_text() == "limits:\n  cooldown_s: 90\nsandbox:\n  seed: 9\n"
     assert "this bot's market stays" in copy.says("config", "set", "sandbox.seed", "8").out
 
 

@@ -384,7 +384,7 @@ class Texts:
         if hint is str:
             self.places.add(place)
             self.number += 1
-            return f"{self.number} {CANARY}"
+            return f"{self.number} {PASS_CANARY}"
         if hint in PLAIN:
             return PLAIN[hint]
         if hint in (*GIVEN, *NEVER):
@@ -509,7 +509,7 @@ def planted(hint: Any, value: Any, at: str, place: str = "") -> Any:
     if value is None or hint in PLAIN or hint in (*GIVEN, *NEVER) or is_word(hint):
         return value
     if is_union(hint) or hint is str:
-        return f"{value} {CANARY}" if place == at and type(value) is str else value
+        return f"{value} {PASS_CANARY}" if place == at and type(value) is str else value
     if is_struct(hint) or is_named_tuple(hint):
         fields = {
             name: planted(one, getattr(value, name), at, f"{name_of(hint)}.{name}")

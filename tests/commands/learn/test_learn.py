@@ -112,11 +112,9 @@ def test_books_without_trades_propose_nothing_and_a_strategy_that_is_not_in_use_
     )
     file = copy.folder.parent / "learned.yaml"
     unwritten = copy.says("learn", "--write", str(file))
-    assert (unwritten.code, f"{file} isn't written: nothing is proposed" in unwritten.err, file.exists()) == (
-        0,
-        True,
-        False,
-    )
+    assert unwritten.code == 0
+    assert f"{file} isn't written: nothing is proposed" in unwritten.err
+    assert not file.exists()
     refuses(copy.says("learn", "--strategy", "rotation"), 2, "rotation isn't in use", "flow")
 
 

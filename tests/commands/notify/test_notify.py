@@ -277,7 +277,7 @@ def untrue(receiver: Receiver, owner: Owner, count: int) -> Iterator[str]:
 @pytest.fixture
 def owner(copy: Bot, receiver: Receiver) -> Owner:
     with (copy.folder / "tradebot.yaml").open("a") as file:
-        file.write(f"\n{SETTINGS}\n")
+        file.write(f"\n{OFTEN}\n")
     assert copy.says("notify", "send").code == 0
     return Owner(copy)
 

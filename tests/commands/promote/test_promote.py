@@ -57,11 +57,9 @@ def test_strategy_of_a_new_bot_is_a_candidate_that_lacks_evidence(bot: Bot) -> N
     rows = conditions(data)
     assert list(rows) == ["traded", "sessions", "trades", "costs_times", "drawdown_worse"]
     assert not any(row["met"] for row in rows.values())
-    assert (rows["sessions"]["number"], rows["sessions"]["must"], rows["sessions"]["bound"]) == (
-        0,
-        Comparator.AT_LEAST,
-        60,
-    )
+    assert rows["sessions"]["number"] == 0
+    assert rows["sessions"]["must"] == Comparator.AT_LEAST
+    assert rows["sessions"]["bound"] == 60
     assert rows["drawdown_worse"]["missing"] == "fewer than 20 sessions with a known return"
     shown = bot.shown("promote", "flow")
     assert "To reach shadow: 0 of 5 conditions met" in shown
@@ -99,10 +97,8 @@ def test_strategy_climbs_rung_by_rung_and_the_ledger_keeps_what_that_was_based_o
     assert (found["next"], found["sources"][0]["sessions"]) == ("paper", 130)
     assert bot.says("promote", "flow", "--to", "paper").code == ExitCode.DONE
     found = bot.json("promote", "flow")
-    assert (found["next"], found["hint"]) == (
-        None,
-        f"in the folder of the live bot: tradebot promote flow --from {bot.folder}",
-    )
+    assert found["next"] is None
+    assert found["hint"] == f"in the folder of the live bot: tradebot promote flow --from {bot.folder}"
     shadow, paper = written(bot.folder)
     assert [shadow.rung, paper.rung, paper.numbers["sessions"]] == [Rung.SHADOW, Rung.PAPER, 130]
     assert (shadow.digest, shadow.sentence) == (found["strategies"][0]["digest"], "")

@@ -65,10 +65,8 @@ def test_schedule_answers_for_a_date_beyond_the_stored_calendar(bot: Bot) -> Non
 def test_schedule_names_who_took_a_slot(bot: Bot) -> None:
     bot.does("exchange tick open", "exchange tick 1m", "evaluate-exits")
     first = bot.json("schedule", "--next", "1")["moments"][0]
-    assert [(job["job"], job["taken_by"] is not None) for job in first["jobs"]] == [
-        ("evaluate-exits", True),
-        ("reconcile", False),
-    ]
+    expected = [("evaluate-exits", True), ("reconcile", False)]
+    assert [(job["job"], job["taken_by"] is not None) for job in first["jobs"]] == expected
     assert "evaluate-exits (taken) > reconcile" in bot.shown("schedule", "--next", "1")
 
 
@@ -139,10 +137,8 @@ def test_schedule_check_names_each_problem_with_its_remedy(tmp_path: Path, lines
 
 def test_schedule_check_finds_a_limit_exceeded_only_on_half_days(tmp_path: Path) -> None:
     ((line, problem, _),) = problems(tmp_path, "audit: {when: 'open+3h, close+10m', limit: 1h, late: always}")
-    assert (line, problem) == (
-        "audit",
-        "its limit of 3600 s isn't below the 2400 s from open+180m on 2026-11-27 to the next",
-    )
+    assert line == "audit"
+    assert problem == "its limit of 3600 s isn't below the 2400 s from open+180m on 2026-11-27 to the next"
 
 
 def test_schedule_check_passes_the_shipped_timetable_and_counts_what_it_read(bot: Bot) -> None:

@@ -61,11 +61,8 @@ def test_the_default_folder_is_not_named_and_one_with_spaces_is_quoted(monkeypat
 def test_quoted_words_of_a_person_are_unchanged() -> None:
     hints.set_hint_folder(["status", "--state-dir", "odd"])
     said = {"why": "see tradebot status", "rows": [{"fix": "tradebot status"}], "count": 3}
-    assert hints.aimed_all(said) == {
-        "why": "see tradebot status",
-        "rows": [{"fix": "tradebot status --state-dir odd"}],
-        "count": 3,
-    }
+    expected = {"why": "see tradebot status", "rows": [{"fix": "tradebot status --state-dir odd"}], "count": 3}
+    assert hints.aimed_all(said) == expected
 
 
 def test_hints_know_every_verb_of_the_command_line() -> None:

@@ -83,10 +83,8 @@ def test_what_is_held_for_a_month_is_not_closed_by_the_accounts_exits(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["strategy", "new", "rising", "--kind", "target"]) == 0
-    assert (
-        "strategies: {rising: {exits: [], wants: {symbol_fraction: 0.34, gross_fraction: 1, positions: 3}}}"
-        in capsys.readouterr().out
-    )
+    expected = "strategies: {rising: {exits: [], wants: {symbol_fraction: 0.34, gross_fraction: 1, positions: 3}}}"
+    assert expected in capsys.readouterr().out
     assert "`strategies: {flow: null, rising: {exits: [], wants: {" in Path("rising/README.md").read_text()
 
 
@@ -139,10 +137,8 @@ def test_list_needs_no_bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.delenv("TRADEBOT_STATE", raising=False)
     assert main(["strategy", "list"]) == 0
     shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert (shown[0], shown[-1]) == (
-        "strategy package runs in asked state",
-        "To write your own: tradebot strategy new NAME",
-    )
+    assert shown[0] == "strategy package runs in asked state"
+    assert shown[-1] == "To write your own: tradebot strategy new NAME"
     assert "flow tradebot 0.1.0 this process every entry pass ok" in shown
     assert "flow: needs flow (dark_pool, flow_alerts, insider, oi_change, options_volume, risk_reversal)" in shown
 
@@ -293,14 +289,8 @@ def test_strategy_test_wants_what_a_pass_does_and_leaves_no_trace(trading: Bot) 
     assert {want["symbol"]: (want["side"], want["score"]) for want in tried["wants"]} == scored
     assert any(want["components"] for want in tried["wants"])
     assert (tried["repeats"], tried["cost"]["again"]) == (True, 4)
-    assert tried["needs"]["facts"] == [
-        "dark_pool",
-        "flow_alerts",
-        "insider",
-        "oi_change",
-        "options_volume",
-        "risk_reversal",
-    ]
+    expected = ["dark_pool", "flow_alerts", "insider", "oi_change", "options_volume", "risk_reversal"]
+    assert tried["needs"]["facts"] == expected
 
 
 def test_it_shows_each_want_or_why_the_strategy_declines_it(trading: Bot) -> None:
