@@ -14,7 +14,7 @@ from tests.kit.core.venue import LOST, REJECTED
 from tests.kit.values import CASH, NOW, SESSION, ago, best_price, limits
 from tradebot.desk.proposals import score
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.candidate import Component, Purpose, Side
+from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import OrderStatus, OrderType
@@ -84,21 +84,6 @@ def test_an_order_is_a_limit_day_order_of_the_size_that_the_limits_give() -> Non
     )  # fmt: skip
 
 
-def test_a_refused_candidate_keeps_the_components_of_its_score() -> None:
-    parts = (Component("flow", 0.1, 0.5, "2 alerts"), Component("dark_pool", None, 0.5, "no prints"))
-    scene = Scene(universe=WITH_UNKNOWN)
-    wants = [replace(wanted(symbol, score), components=parts) for symbol, score in (("AAPL", 0.5), ("MSFT", 0.1))]
-    world = scene.world(*wants, wanted("ZZZZ"))
-    for record in (trade_once(world, call()), score(world, call(Job.SCORE), scene.venue.clock())):
-        kept = {each.candidate.symbol: each.candidate.components for each in record.candidates}
-        assert kept == {"AAPL": parts, "MSFT": parts, "ZZZZ": ()}
-
-
-def test_a_refused_candidate_keeps_the_price_it_would_have_been_tried_at() -> None:
-    record = trade_once(Scene().world(wanted("AAPL", 0.1)), call())
-    assert record.candidates[0].reference_price == Decimal("100.20")
-
-
 def test_the_intent_is_written_before_the_request_leaves() -> None:
     scene, seen = Scene(), list[IntentState]()
 
@@ -121,12 +106,6 @@ def test_the_next_candidate_sees_the_book_as_if_the_last_one_were_filled() -> No
         "AAPL": None, "JPM": None, "MSFT": Reason.MAX_NEW_ENTRIES, "XOM": Reason.MAX_NEW_ENTRIES,
     }  # fmt: skip
     assert len(scene.venue.submitted) == 2
-
-
-def test_two_entries_of_one_cycle_share_the_sectors_limit() -> None:
-    scene = Scene(limits=limits(max_sector_fraction=Decimal("0.07"), max_symbol_fraction=Decimal("0.07")))
-    record = trade_once(scene.world(wanted("AAPL", 0.9), wanted("MSFT")), call())
-    assert ends(record) == {"AAPL": None, "MSFT": Reason.SECTOR_NOTIONAL_ABOVE_MAX}
 
 
 def test_a_pass_that_goes_on_after_the_close_still_records_what_it_had_sent_and_canceled() -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import StateFolder
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.app.baseline import accepted_exits, accepted_own_exits, effective
+from tradebot.app.keys import load_addresses
 from tradebot.app.loading import Options, accepted_instead, load_for, refuse_other_mode
 from tradebot.app.settings import load
 from tradebot.errors import ConfigurationError, OperatorError
@@ -47,15 +49,6 @@ def test_options_of_a_demo_count_above_file_and_environment_in_a_demos_folder_on
         assert (loaded.settings.limits.cooldown_s, loaded.settings.limits.max_symbol_entries) == (cooldown_s, 3)
     tried = load_for(marked(tmp_path, "sandbox"), Options(), {}, values={"limits": {"cooldown_s": 75}})
     assert (tried.settings.limits.cooldown_s, tried.settings.limits.max_symbol_entries) == (75, 10)
-
-
-def test_remedy_does_not_repeat_an_unknown_mode(tmp_path: Path) -> None:
-    (tmp_path / "tradebot.yaml").write_text("mode: sandboxx\n")
-    for environ, file in (({"TRADING_MODE": "sandboxx"}, None), ({}, tmp_path / "tradebot.yaml")):
-        with pytest.raises(OperatorError) as refused:
-            refuse_other_mode(marked(tmp_path, "sandbox"), environ, file)
-        assert "says sandboxx" in refused.value.message
-        assert "sandboxx" not in refused.value.hint
 
 
 AT = datetime(2026, 11, 16, tzinfo=UTC)
@@ -138,3 +131,14 @@ def test_names_of_an_earlier_system_name_settings_at_its_venue_only(tmp_path: Pa
     assert load_for(there, Options(), both).settings.limits.max_decision_ms == 80
     elsewhere = load_for(marked(tmp_path, "paper"), Options(), environ).settings
     assert (elsewhere.serve.max_memory_mb, elsewhere.storage.backup_to) == (1000, None)
+
+
+NAMES = ("phone", "desk", "none")
+
+
+def test_secret_pieces_of_an_address_are_hidden_and_hosts_are_not() -> None:
+    address = "https://ann:passw0rd-of-ann@hooks.example.com:8443/services/B0123456789?token=abcd1234efgh"
+    found = load_addresses({"NOTIFY_PHONE": address, "NOTIFY_DESK": "tgram://123456789:AAexampleToken/42"}, None, NAMES)
+    assert found == {"phone": address, "desk": "tgram://123456789:AAexampleToken/42"}
+    assert hide_keys(f"{address} B0123456789 abcd1234efgh passw0rd-of-ann AAexampleToken") == " ".join(["[hidden]"] * 5)
+    assert hide_keys("http://127.0.0.1:1 hooks.example.com") == "http://127.0.0.1:1 hooks.example.com"

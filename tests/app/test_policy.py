@@ -12,12 +12,11 @@ from tradebot.adapters.models import signing
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, close, code_in_force, strategies
 from tradebot.adapters.plugins.protocol import AnswerBounds
 from tradebot.adapters.text.extras import install
-from tradebot.app.policy import PolicyStrategy, model_storage
+from tradebot.app.policy import PolicyStrategy
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
-from tradebot.strategies.policy_settings import PolicySettings
 
 SURROUNDINGS = PluginEnvironment(AnswerBounds(20.0, 2**31), os.environ, ())
 
@@ -75,10 +74,3 @@ def test_time_of_an_answer_counts_where_a_bot_trades_and_in_no_backtest(signed: 
         surroundings = replace(SURROUNDINGS, noted=noted)
         with closing(PolicyStrategy(signed.settings("0" * 16), surroundings, "policy")) as policy:
             assert (policy._place.noted, policy._place.answer_ms) == (noted, answer_ms)
-
-
-def test_paths_are_full_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    usual = {"folder": "models", "public_key": "ab" * 32, "models": ["0" * 16]}
-    place = model_storage(PolicySettings.model_validate({**usual, "results": "~/results.json"}))
-    assert (place.folder, place.results) == (tmp_path / "models", Path.home() / "results.json")

@@ -25,17 +25,8 @@ def needed(in_use: Mapping[str, Mapping[str, object]]) -> list[str]:
 def test_needed_kinds_follow_the_order_of_the_configuration() -> None:
     configured = [name for name in SHIPPED.unusual_whales.poll_s if name != "market_tide"]
     assert needed({"flow": FLOW}) == [*configured, "insider", "risk_reversal"]
-    assert needed({"flow": {**FLOW, "weights": {"iv_rank": 0.5, "dark_pool": 0.5}}}) == [
-        "flow_alerts",
-        "dark_pool",
-        "options_volume",
-        "iv_rank",
-    ]
-
-
-def test_missing_strategy_needs_nothing_and_does_not_stop_the_others() -> None:
-    assert needed({"flow": {**FLOW, "weights": {}}, "gone": {}}) == ["flow_alerts"]
-    assert needed({"gone": {}}) == []
+    expected = ["flow_alerts", "dark_pool", "options_volume", "iv_rank"]
+    assert needed({"flow": {**FLOW, "weights": {"iv_rank": 0.5, "dark_pool": 0.5}}}) == expected
 
 
 def test_plug_in_is_asked_for_its_needs_until_it_answers_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

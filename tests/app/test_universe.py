@@ -115,11 +115,6 @@ def test_candidate_symbols_take_the_place_of_the_shipped_universe_by_any_of_thei
     assert len(load(None, {}, {"venue": "kraken_futures"}).settings.universe) == 56
 
 
-def test_the_environment_may_name_them(tmp_path: Path) -> None:
-    found = loaded(tmp_path, "", {"TRADEBOT_REGISTRY__CANDIDATE_SYMBOLS": "[btc, eth]"})
-    assert found.settings.universe == ["PF_XBTUSD", "PF_ETHUSD"]
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -55,3 +55,13 @@ def traded_bot(shared_trader: Bot) -> Bot:
         assert shared_trader.says("trade-once").code == 0
         shared_trader.does("exchange tick 5m", "evaluate-exits", "reconcile")
     return shared_trader
+
+
+@pytest.fixture
+def refusing(shared_trader: Bot) -> Bot:
+    """Return a bot after two passes: the first bought AMZN, the second refuses all that it looks at."""
+    if not shared_trader.json("positions")["positions"]:
+        assert shared_trader.json("trade-once")["orders"] == 1
+        shared_trader.does("exchange tick 5m", "fetch-flow")
+        assert shared_trader.json("trade-once", "--force-slot")["orders"] == 0
+    return shared_trader

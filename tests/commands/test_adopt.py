@@ -24,10 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_adopt_refuses_what_the_broker_does_not_hold(bot: Bot) -> None:
     said = bot.says("adopt", "NVDA")
-    assert (said.code, said.err) == (
-        2,
-        "error: the broker has no position in NVDA\n  next: it has AAPL, MSFT; see tradebot positions\n",
-    )
+    assert said.code == 2
+    assert said.err == "error: the broker has no position in NVDA\n  next: it has AAPL, MSFT; see tradebot positions\n"
 
 
 def test_adopt_acknowledges_a_position_and_leaves_it_alone(bot: Bot) -> None:
@@ -45,9 +43,7 @@ def test_adopt_manage_needs_the_symbol_typed(bot: Bot) -> None:
 
 
 @pytest.mark.parametrize(("price", "rule"), [("98", "STOP_LOSS"), ("100.5", None)])
-def test_rule_that_would_close_a_contract_is_met_by_its_price_and_not_by_its_worth(
-    bot: Bot, price: str, rule: str | None
-) -> None:
+def test_rule_that_would_close_a_contract_is_met_by_price_not_by_worth(bot: Bot, price: str, rule: str | None) -> None:
     worth = Decimal(price) * 3 * 50
     held = BrokerPosition("TIDE", AssetClass.PERPETUAL, Decimal(3), Decimal(100), worth, multiplier=Decimal(50))
     with open_app(Options(str(bot.folder)), {}) as app:
@@ -57,10 +53,8 @@ def test_rule_that_would_close_a_contract_is_met_by_its_price_and_not_by_its_wor
 def test_adopt_manage_takes_the_position_over(bot: Bot) -> None:
     bot.does("adopt MSFT --manage --confirm MSFT", "adopt AAPL --manage --confirm AAPL")
     assert bot.json("reconcile")["findings"] == []
-    assert {(row["symbol"], row["strategy"]) for row in bot.json("positions")["positions"]} == {
-        ("AAPL", "adopted"),
-        ("MSFT", "adopted"),
-    }
+    expected = {("AAPL", "adopted"), ("MSFT", "adopted")}
+    assert {(row["symbol"], row["strategy"]) for row in bot.json("positions")["positions"]} == expected
     assert {row["source"] for row in bot.json("fills")["fills"]} == {"adoption"}
     refuses(bot.says("adopt", "MSFT", "--manage", "--confirm", "MSFT"), 2, "already belongs to the bot")
 

@@ -7,49 +7,26 @@ from pathlib import Path
 
 import pytest
 
+from commands.app import program
+from commands.shared.help import leaves
+from commands.shared.listed_verbs import VERBS
 from papervenue import process
 from tests.kit.bot.folder import Bot
 from tests.kit.fakes.machine import Timer
 from tradebot.__main__ import main
 from tradebot.adapters.state import state_locks
 
-ON_A_STATE = (
-    "fetch-flow",
-    "score",
-    "trade-once",
-    "evaluate-exits",
-    "reconcile",
-    "summary",
-    "why-no-orders",
-    "status",
-    "doctor",
-    "halt",
-    "unhalt",
-    "bars fetch",
-    "bars list",
-    "bars check",
-    "strategy list",
-    "live status",
-    "live arm",
-    "live take-over",
-    "approvals",
-    "positions",
-    "orders",
-    "fills",
-    "events",
-    "tail",
-    "top",
-    "config show",
-    "config check",
-    "config diff",
-    "backup",
-    "recover",
-    "journal verify",
-)
-"""Verbs that need a bot and nothing more, in the order in which they leave it to each other."""
+ELSEWHERE = {"doctor", "restore", "web", "mcp", "exchange"}
+"""Verbs that have an answer of their own for a folder without a bot."""
 
 
-@pytest.mark.parametrize("verb", [verb for verb in ON_A_STATE if verb != "doctor"])
+def on_a_state() -> list[str]:
+    """Return the verbs that need a bot and no more words."""
+    known = [(verb, command) for verb, command in leaves(program()) if verb.split()[0] not in ELSEWHERE]
+    return [v for v, command in known if not VERBS[v].elsewhere and not any(each.required for each in command.params)]
+
+
+@pytest.mark.parametrize("verb", on_a_state())
 def test_without_a_state_every_verb_names_those_it_knows(
     verb: str, bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,21 +37,6 @@ def test_without_a_state_every_verb_names_those_it_knows(
     assert (said.code, error["code"]) == (2, 2)
     assert str(bot.folder) in error["message"]
     assert error["hint"].endswith("or create another: tradebot init --state-dir nothing")
-
-
-@pytest.mark.parametrize("verb", ON_A_STATE)
-def test_every_verb_prints_one_versioned_document_and_nothing_else(verb: str, bot: Bot) -> None:
-    said = bot.says(*verb.split(), "--json")
-    document = json.loads(said.out)
-    if verb in ("unhalt", "live arm", "live take-over"):
-        # Halted by the verb before it in the list, and no terminal to confirm at; no real money to arm; no copy.
-        assert (document["schema"], document["error"]["code"]) == ("tradebot.error/1", 2)
-        return
-    name, _, version = document["schema"].rpartition("/")
-    assert (name, version.isdecimal()) == (f"tradebot.{verb.replace(' ', '-')}", True)
-    assert (document["mode"], document["venue"], document["account"]) == ("sandbox", "alpaca", bot.tail())
-    assert document["exit_code"] == said.code
-    assert set(document) == {"schema", "verb", "mode", "venue", "account", "exit_code", "data"}
 
 
 def test_a_run_that_finds_another_at_work_leaves_after_five_seconds(bot: Bot, waiting: Timer) -> None:
@@ -109,15 +71,7 @@ def test_an_exchange_whose_market_is_damaged_says_what_to_do(bot: Bot) -> None:
     assert (said.code, "next: restore it" in said.err) == (1, True)
 
 
-@pytest.mark.parametrize("wrong", ["status --nonsense", "nonsense", "exchange", "why-no-orders --last no"])
-def test_a_command_line_that_cannot_be_read_is_a_usage_error(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(wrong.split()) == 2
-    assert "--help" in capsys.readouterr().err
-
-
-def test_typing_nothing_shows_the_bot_that_is_here(
-    copy: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_verb_shows_the_bot(copy: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("TRADEBOT_STATE", str(copy.folder))
     capsys.readouterr()
     assert main([]) == 0

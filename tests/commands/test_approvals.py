@@ -1,6 +1,6 @@
 """`tradebot approvals`, `approve` and `reject`: what waits is shown, and an answer does what it says, once."""
 
-from tests.commands.chat.test_listener import listening, pair
+from tests.commands.chat.test_chat import listening, pair
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, log, second_session
 from tests.kit.fakes.receivers import chatting
@@ -83,17 +83,6 @@ def given(bot: Bot, symbol: str) -> str:
     return name
 
 
-def test_a_yes_to_an_entry_from_a_file_sends_it_once_but_never_after_its_time(bot: Bot) -> None:
-    before, name = len(submitted(bot)), given(bot, "NVDA")
-    for _ in range(2):
-        shows(bot.says("approve", name), 0, "Sent as tb1.")
-        assert len(submitted(bot)) == before + 1
-    late = given(bot, "MSFT")
-    bot.says("exchange", "tick", "6m")
-    refuses(bot.says("approve", late), 2, f"{late} has expired")
-    assert len(submitted(bot)) == before + 1
-
-
 def test_only_the_paired_persons_yes_in_time_sends_an_entry_from_a_file_and_once(bot: Bot) -> None:
     def run(words: list[str], *_: object) -> ChoreEnd:
         said = bot.says(*words)
@@ -131,12 +120,4 @@ def test_turning_approval_off_has_to_be_accepted(bot: Bot) -> None:
     assert "approval.wait_s was accepted as 300 and is null" in bot.says("config", "check").out
     bot.says("exchange", "tick", "5m")
     shows(bot.says("trade-once", "--force-slot"), 3, "CONFIG_LOOSENED")
-    settings.write_text(whole)
-
-
-def test_turning_approval_on_for_a_strategy_is_not_looser(bot: Bot) -> None:
-    settings = bot.folder / "tradebot.yaml"
-    whole = settings.read_text()
-    settings.write_text(whole.replace("min_cluster: 1", "min_cluster: 1, approval: {wait_s: 60}"))
-    assert "Nothing is looser than accepted." in bot.says("config", "check").out
     settings.write_text(whole)

@@ -24,9 +24,7 @@ def test_a_script_is_one_that_its_shell_can_read(shell: str, capsys: pytest.Capt
         assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_without_a_shell_the_one_in_use_is_explained(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_shell_in_use_is_explained(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("SHELL", "/bin/zsh")
     assert main(["completion"]) == 0
     assert 'eval "$(tradebot completion zsh)"' in capsys.readouterr().out
@@ -71,10 +69,8 @@ def offered(bot: Bot, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     [
         ("tradebot why-no-orders ", sorted(UNIVERSE.split(","))),
         ("tradebot why-no-orders A", ["AAPL", "AMZN"]),
-        ("tradebot fills M", ["MSFT"]),
         ("tradebot bars check M", ["MSFT"]),
         ("tradebot bars import x.csv --timeframe 1M", ["1Min"]),
-        ("tradebot bars import x.csv --stamp ", ["start", "end"]),
         ("tradebot bars import x.csv --zone America/New_Y", ["America/New_York"]),
         ("tradebot strategy test fl", ["flow"]),
         ("tradebot flatten ", []),

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import date
@@ -50,9 +48,7 @@ def test_fetch_shows_the_age_of_each_endpoints_newest_row(bot: Bot) -> None:
     assert found["quota_left_this_minute"] > 0
 
 
-def test_rows_that_came_while_a_slow_source_was_asked_are_as_good_as_others(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rows_that_came_during_a_slow_request_are_as_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with made(tmp_path / "state", "--symbols", "AAPL,MSFT,NVDA", "--sessions", "1") as path:
         slow = Bot(path, capsys)
         slow.says("exchange", "tick", "1h")
@@ -129,25 +125,6 @@ def fetched(bot: Bot, meanwhile: Callable[[App], object]) -> Report:
     with open_app(Options(str(bot.folder)), os.environ) as app:
         app.__dict__["flow"] = Waiting(app.flow, lambda: meanwhile(app))
         return fetch_flow.run(app, by="test", force_slot=True)
-
-
-def typed(bot: Bot, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command line in a new process; a fork would share what SQLite holds in this one."""
-    command = [sys.executable, "-m", "tradebot", *words, "--state-dir", str(bot.folder)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-
-
-def test_exits_run_at_once_while_a_fetch_waits_for_an_answer(bot: Bot) -> None:
-    said = []
-
-    def meanwhile(app: App) -> None:
-        assert state_locks.holder(app.folder.path) is None
-        assert str(state_locks.holder(app.folder.path, state_locks.FETCH_LOCK)).startswith("fetch-flow, process ")
-        said.append(typed(bot, "evaluate-exits", "--json"))
-
-    report = fetched(bot, meanwhile)
-    assert [(run.returncode, "SLOT_TAKEN" in run.stdout) for run in said] == [(0, False)]
-    assert (report.exit_code, report.data.calls) == (ExitCode.DONE, CALLS)
 
 
 @pytest.mark.usefixtures("waiting")

@@ -48,9 +48,7 @@ def test_a_person_sees_a_line_for_each_kind_and_the_totals(bot: Bot) -> None:
     assert "This source has no limit" in shown
 
 
-def test_a_universe_that_does_not_fit_is_shown_although_no_other_verb_would_start_with_it(
-    bot: Bot, tmp_path: Path
-) -> None:
+def test_a_universe_that_does_not_fit_is_shown_although_no_other_verb_starts_with_it(bot: Bot, tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text(f"universe: [{MANY}]\nunusual_whales: {{daily_calls: 9000}}\n")
     told = bot.json("fetch-flow", "--plan", "--config", str(mine))

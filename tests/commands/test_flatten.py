@@ -127,9 +127,7 @@ def test_flatten_all_closes_only_the_bots_positions(traded: Bot) -> None:
     assert traded.shown("flatten", "--all") == "The bot has no positions, so there is nothing to close."
 
 
-def test_halt_that_closes_everything_names_what_an_order_bought_while_no_list_shows_it(
-    traded: Bot, tmp_path: Path
-) -> None:
+def test_halt_that_closes_all_names_what_an_order_bought_while_no_list_shows_it(traded: Bot, tmp_path: Path) -> None:
     lines, symbol = tmp_path / "lines", "AMZN"
     lines.write_text(json.dumps({"symbol": symbol, "side": "buy", "score": 0.9}))
     assert traded.json("trade-once", "--candidates", str(lines), "--force-slot")["orders"] == 1

@@ -7,7 +7,6 @@
 
 import json
 import os
-import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -19,12 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commands.init import NAMES
 from commands.init.answers import WizardAnswers, text_of
 from commands.init.making import _make as made_books
 from commands.init.making import create_bot, setting_up, written_here
 from commands.init.wizard import Terminal, ask_questions
-from commands.shared.completion import profiles
 from exchange.tests.kit.price_files import BY_NAME, Style, save, session_minutes
 from papervenue import process
 from papervenue.market.spec import Reading
@@ -37,10 +34,8 @@ from tests.kit.rows import ACCOUNT, NOW, make_intent
 from tests.kit.values import account, venue_clock
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state.marker_text import VENUES
 from tradebot.adapters.state.state_folder import prepare
 from tradebot.adapters.text.yaml_loader import parse_yaml
-from tradebot.app import venues
 from tradebot.app.baseline import effective
 from tradebot.app.settings import Loaded, load, shipped_path
 from tradebot.errors import OperatorError
@@ -147,9 +142,7 @@ def keys(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
         monkeypatch.setenv(name, value)
 
 
-def test_paper_without_a_network_names_the_host_and_leaves_nothing_behind(
-    place: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paper_without_network_names_the_host_and_leaves_nothing(place: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(*_: object, **__: object) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -162,9 +155,7 @@ def test_paper_without_a_network_names_the_host_and_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_keys_that_the_venue_refuses_leave_nothing_behind(
-    place: Bot, monkeypatch: pytest.MonkeyPatch, status: int
-) -> None:
+def test_keys_the_venue_refuses_leave_nothing_behind(place: Bot, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     keys(monkeypatch, "PK" + "0" * 18)
     with serving() as venue:
         venue.answer(Scripted(status, {"message": "forbidden."}))
@@ -207,9 +198,7 @@ def test_a_file_in_the_place_of_the_folder_is_named_by_every_verb(place: Bot, ve
     )
 
 
-def test_a_profile_whose_strategy_is_not_installed_makes_nothing_and_names_the_next_command(
-    place: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_profile_without_its_strategy_makes_none_and_says_next(place: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tradebot.adapters.plugins.plugin.installed_strategies", dict)
     refuses(
         place.says("init", "--profile", "rotation"),
@@ -271,17 +260,6 @@ def test_later_verbs_use_the_values_of_the_file_that_init_was_given(place: Bot) 
     assert "nothing is looser" in place.says("live", "status").out
 
 
-@pytest.mark.parametrize("options", [("--venue", "alpaca"), ("--venue", "alpaca", "--symbols", "2")])
-def test_an_option_beside_a_file_gives_a_configuration_that_every_verb_reads(
-    place: Bot, options: tuple[str, ...]
-) -> None:
-    Path("mine.yaml").write_text("limits: {max_open_positions: 30}\n")
-    assert place.says("init", *options, "--config", "mine.yaml").code == 0
-    found = load(place.folder / "tradebot.yaml", {}).settings
-    assert (found.venue, found.limits.max_open_positions) == ("alpaca", 30)
-    assert place.says("status").code == 0
-
-
 def test_an_option_goes_over_the_section_of_the_file_that_init_was_given(place: Bot) -> None:
     Path("mine.yaml").write_text("sandbox: {edge: 0.25, seed: 3}\nlimits: {max_open_positions: 30}\n")
     assert place.says("init", "--symbols", "2", "--seed", "4", "--config", "mine.yaml").code == 0
@@ -290,9 +268,7 @@ def test_an_option_goes_over_the_section_of_the_file_that_init_was_given(place: 
     assert len(found.universe) == 2
 
 
-def test_a_file_is_not_copied_over_a_persons_own_and_never_with_a_key_in_it(
-    place: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_not_copied_over_ones_own_and_never_with_a_key(place: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     place.folder.mkdir()
     own, mine = place.folder / "tradebot.yaml", Path("mine.yaml")
     own.write_text("shadow: true\n")
@@ -312,10 +288,8 @@ def test_a_dry_run_of_a_new_bot_names_what_is_missing_and_no_verb_that_knows_not
     assert place.says("reconcile").code == 0
     shows(place.says("trade-once", "--dry-run"), 0, "Next: tradebot why-no-orders --dry explains it")
     assert place.shown("why-no-orders").count("This was a dry run at ") == 1
-    assert (place.json("why-no-orders")["dry"] is None, place.json("why-no-orders", "--dry")["dry"] is None) == (
-        False,
-        False,
-    )
+    expected = (False, False)
+    assert (place.json("why-no-orders")["dry"] is None, place.json("why-no-orders", "--dry")["dry"] is None) == expected
 
 
 def test_a_made_up_market_of_an_unknown_symbol_is_told(place: Bot) -> None:
@@ -343,11 +317,6 @@ def test_every_stamp_of_a_sandbox_is_trading_time(place: Bot) -> None:
     assert days == {"2025-03-03"}
 
 
-def test_help_names_every_profile(place: Bot) -> None:
-    shown = " ".join(place.says("init", "--help").out.split())
-    assert [name for name in profiles("") if name not in shown] == []
-
-
 def test_books_of_a_margined_account_say_so(tmp_path: Path) -> None:
     figures = account(settlement=Settlement.MARGINED)
     prepare(tmp_path)
@@ -362,11 +331,6 @@ def test_the_profile_of_futures_begins_with_roots_and_narrow_limits(place: Bot) 
     assert values["universe"] == ["MES", "MNQ", "MGC", "6E"]
     most = ("max_contracts", "max_order_contracts", "max_session_entries")
     assert [values[f"limits.{name}"] for name in most] == [3, 2, 20]
-
-
-def test_help_names_every_venue_and_every_shipped_profile() -> None:
-    assert all(name in VENUES for name in venues._SHIPPED)
-    assert all(re.search(rf"\b{name}\b", NAMES) for name in profiles(""))
 
 
 PRINT = {
@@ -393,7 +357,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, objec
     return told
 
 
-def test_captured_flow_brings_its_session_and_the_command_that_reaches_its_last_row(
+def test_captured_flow_brings_session_and_command_to_its_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     captures, state = tmp_path / "captures", str(tmp_path / "state")
@@ -417,9 +381,7 @@ def test_captured_flow_brings_its_session_and_the_command_that_reaches_its_last_
         process.stop(tmp_path / "state" / "exchange")
 
 
-def test_rows_that_recorded_bars_lose_are_counted_with_their_reason_and_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rows_bars_lose_are_counted_with_reason_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bars, state = tmp_path / "bars.csv", str(tmp_path / "state")
     bars.write_text(BARS)
     made = said(capsys, "init", "--bars", str(bars), "--bar-stamp", "end", "--state-dir", state)
@@ -427,9 +389,7 @@ def test_rows_that_recorded_bars_lose_are_counted_with_their_reason_and_line(
     assert made["notes"] == ["skipped 1 row of the recorded bars: 1 not a number (first in line 3)"]
 
 
-def test_market_of_a_published_file_is_made_again_as_it_was_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_market_of_published_file_is_remade_as_it_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = save(tmp_path, BY_NAME["dukascopy"], session_minutes(390), Style("UTC"), daily=False)
     flags = ("init", "--bars", str(path), "--bars-as", "symbol=AAPL", "--symbols", "AAPL")
     made = said(capsys, *flags, "--state-dir", str(tmp_path / "state"))
@@ -440,9 +400,7 @@ def test_market_of_a_published_file_is_made_again_as_it_was_read(
     assert "symbol: AAPL" in (tmp_path / "state" / "tradebot.yaml").read_text()
 
 
-def test_daily_bars_are_known_by_their_columns_and_begin_where_they_are_told_to(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_daily_bars_are_known_by_columns_and_begin_as_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     days, state = tmp_path / "days.csv", str(tmp_path / "state")
     days.write_text(DAYS)
     flags = ("init", "--bars", str(days), "--state-dir", state)

@@ -278,11 +278,9 @@ def test_what_does_not_fit_together_is_refused_before_any_request(case: str, rea
         with environment(UNFIT[case]):
             why = real.bot.says("why-no-orders", "--json").data
         assert rows["keys and address"]["found"] in why["explanation"]["sentence"]
-        assert (shown.code, rows["keys and address"]["state"], rows["account"]["found"]) == (
-            10,
-            "closed",
-            "not checked",
-        )
+        assert shown.code == 10
+        assert rows["keys and address"]["state"] == "closed"
+        assert rows["account"]["found"] == "not checked"
     assert len((place / "sandbox" / "exchange" / "log.jsonl").read_bytes()) == before
 
 
@@ -418,9 +416,7 @@ def test_copied_folder_sends_nothing_until_a_person_lets_it_trade_instead_of_the
         assert [folder_identity.original(folder) for folder in folders] == [None, now.bot.folder]
 
 
-def test_a_bot_of_paper_sends_nothing_from_a_network_either(
-    real: Real, place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_paper_bot_sends_nothing_from_a_network(real: Real, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paper = real._replace(bot=Bot(real_folder(real.sandbox.folder, place / "paper", "paper"), capsys))
     unsaid = dict.fromkeys(("TRADEBOT_LIVE", "ALLOW_ORDERS", "ENABLE_ORDER_EXEC", "DRY_RUN"))
     with environment(unsaid):
@@ -437,9 +433,7 @@ def test_a_bot_of_paper_sends_nothing_from_a_network_either(
 
 
 @pytest.mark.parametrize("line", ["DRY_RUN: true", 'DRY_RUN="true', "dry_run=true", "DRY_RUN="])
-def test_a_gate_of_paper_that_a_file_says_oddly_sends_nothing(
-    line: str, real: Real, place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_odd_paper_gate_sends_nothing(line: str, real: Real, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paper, file, before = real._replace(bot=Bot(place / "paper", capsys)), place / ".env", real.sent()
     unsaid = dict.fromkeys(("TRADEBOT_LIVE", "ALLOW_ORDERS", "ENABLE_ORDER_EXEC", "DRY_RUN"))
     with environment(unsaid):

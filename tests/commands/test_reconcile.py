@@ -3,7 +3,6 @@
 A comparison that comes after a session's close records what the account was worth at it.
 """
 
-import io
 import json
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,11 +12,9 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from rich.console import Console
 
 from commands.reconcile import run as reconcile
 from commands.reconcile.run import note_worth
-from commands.shared.number_format import show_traded
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, made, made_beside, order_by_hand
 from tests.kit.core.scene import Scene
@@ -29,9 +26,7 @@ from tradebot.app.wiring import App, open_app
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.instrument import AssetClass
 from tradebot.model.record import CycleRecord, ExitPrice, Job
-from tradebot.model.venue import Settlement
 from tradebot.reconciliation.reconcile import Reconciled
-from tradebot.views.trades.fees import fees_assumption
 
 
 @pytest.fixture(scope="module")
@@ -125,24 +120,6 @@ def test_manual_trades_can_be_adopted_and_the_books_agree(bot: Bot) -> None:
         "  recorded 0 changed orders and 0 new fills\n"
         "They agree: nothing differs."
     )
-
-
-def test_words_about_bookings_and_fees_follow_from_the_form_of_the_account() -> None:
-    assert "dividends, splits" in reconcile.kinds_booked(Settlement.PAID)
-    assert reconcile.kinds_booked(Settlement.MARGINED) == "fees, funding, cash"
-    told = [fees_assumption(settlement) for settlement in Settlement]
-    assert ["FINRA" in words for words in told] == [True, False]
-
-
-def test_evidence_counts_what_the_venue_trades() -> None:
-    out, evidence = io.StringIO(), ("no stop can trigger for 48 shares",)
-    row = reconcile.FindingRow("missing_stop", "TIDE", "", None, None, False, False, evidence, "")
-    try:
-        show_traded("contract", {})
-        reconcile._render_evidence(Console(file=out), (row,))
-    finally:
-        show_traded("share", {})
-    assert out.getvalue() == "  TIDE: no stop can trigger for 48 contracts\n"
 
 
 def test_reconcile_never_makes_an_order_port(bot: Bot) -> None:

@@ -93,12 +93,6 @@ def test_the_quarantine_keeps_what_was_damaged(bot: Bot) -> None:
     assert (place / "manifest.json").exists()
 
 
-def test_each_ended_session_is_backed_up(bot: Bot) -> None:
-    (name,) = [name for name in bot.json("backup", "--list")["kept"] if "session" in name]
-    assert name.endswith("session-2026-11-16")
-    assert "backup" in bot.says("events", "--json").out
-
-
 def test_exits_continue_while_a_backup_is_made(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     read_through, said = backups._read_through, list[int]()
 
@@ -137,9 +131,7 @@ def _cut(lines: list[bytes], at: int) -> None:
 
 
 @pytest.mark.parametrize("damage", [_flipped, _cut])
-def test_approval_lost_with_a_journal_does_not_revive_an_older_one(
-    bot: Bot, damage: Callable[[list[bytes], int], None]
-) -> None:
+def test_lost_approval_of_a_journal_revives_no_older_one(bot: Bot, damage: Callable[[list[bytes], int], None]) -> None:
     settings = bot.folder / "tradebot.yaml"
     before = settings.read_text()
     settings.write_text(before.replace("limits: {", "limits: {max_open_positions: 14, ", 1))

@@ -81,9 +81,7 @@ def recovered(bot: Bot) -> bool:
     return bot.says("registry", "--refresh").code == 0
 
 
-def test_without_a_volume_only_a_pinned_coin_keeps_its_tier_and_the_data_of_both_is_degraded(
-    bot: Bot, coins: Path
-) -> None:
+def test_without_a_volume_only_a_pinned_coin_keeps_its_tier_and_both_are_degraded(bot: Bot, coins: Path) -> None:
     found = with_fault(bot, coins, "{missing_field: volumeQuote}")
     ada, xbt = found["PF_ADAUSD"], found["PF_XBTUSD"]
     assert (ada["reason"], ada["observed"]) == ("TIER_UNKNOWN", "no volume of 24 hours")
@@ -99,10 +97,8 @@ def test_a_crossed_quote_makes_every_coin_unknown_and_each_change_is_told(bot: B
     assert recovered(bot)
     told = [one for one in bot.json("events")["events"] if one["subsystem"] == "registry"][-5:]
     assert told.pop()["event_type"] == "entries_resumed"
-    assert {(one["event_type"], one["details"]["before"], one["details"]["now"]) for one in told} == {
-        ("tier_changed", "unknown", "A"),
-        ("data_health_changed", "DEGRADED", "HEALTHY"),
-    }
+    expected = {("tier_changed", "unknown", "A"), ("data_health_changed", "DEGRADED", "HEALTHY")}
+    assert {(one["event_type"], one["details"]["before"], one["details"]["now"]) for one in told} == expected
 
 
 def test_without_a_registry_there_is_nothing_to_show_or_to_refresh(coins: Path, bot: Bot) -> None:
@@ -120,3 +116,63 @@ def test_a_store_that_cant_be_read_knows_nothing(bot: Bot) -> None:
     assert bot.says("registry").code == 10
     assert {row["reason"] for row in bot.json("registry")["coins"]} == {"TIER_UNKNOWN"}
     assert bot.says("registry", "--refresh").code == 0
+
+
+DISCOVERING = """registry:
+  enabled: true
+  discovery: true
+  pinned: [BTC]
+  tiers: {a: {min_volume_usd: 300000000}, b: {min_volume_usd: 200000000}, c: {min_volume_usd: 150000000}}
+  health: {min_candles: 2, failures: 1, passes: 1, min_healthy: 2}
+"""
+
+
+@pytest.fixture
+def discoverer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
+    """Yield a bot of two coins that discovers."""
+    (tmp_path / "mine.yaml").write_text(DISCOVERING)
+    state = tmp_path / "state"
+    what = ("--venue", "kraken_futures", "--symbols", "BTC,ADA", "--sessions", "2")
+    said = typed(capsys, "init", "--state-dir", str(state), *what, "--config", str(tmp_path / "mine.yaml"))
+    assert said.code == 0, said.err
+    yield Bot(state, capsys)
+    discard(state)
+
+
+def faulty(discoverer: Bot, place: Path, what: str) -> None:
+    """Let the list of instruments be odd for a look."""
+    file = place / "faults.yaml"
+    file.write_text(f"- name: odd\n  when: {{request: GET /derivatives/api/v3/instruments}}\n  what: {what}\n")
+    assert discoverer.says("exchange", "faults", "add", str(file)).code == 0
+    discoverer.says("registry", "--refresh")
+    assert discoverer.says("exchange", "faults", "clear").code == 0
+
+
+def told(discoverer: Bot, kind: str) -> list[dict[str, str]]:
+    return [one["details"] for one in discoverer.json("events")["events"] if one["event_type"] == kind]
+
+
+def test_what_the_venue_lists_is_traded_and_an_unreadable_list_changes_nothing(discoverer: Bot, tmp_path: Path) -> None:
+    before = discoverer.json("registry")
+    assert [row["symbol"] for row in before["coins"]] == ["PF_ADAUSD", "PF_XBTUSD"]
+    assert before["discovery"]["at"] is None
+    faulty(discoverer, tmp_path, "{missing_field: instruments}")
+    assert {row["symbol"] for row in discoverer.json("registry")["coins"]} == {"PF_ADAUSD", "PF_XBTUSD"}
+    assert len(told(discoverer, "list_not_believed")) == 1
+    shown = discoverer.shown("registry")
+    assert "The venue's list of contracts wasn't read yet: the configured universe is traded" in shown
+    assert "The last list was rejected: the venue's list of instruments is not a list" in shown
+
+    assert discoverer.says("registry", "--refresh").code == 0
+    known = discoverer.json("registry")
+    coins, left_out = known["coins"], known["discovery"]["left_out"]
+    assert {"PF_XBTUSD", "PF_ETHUSD", "PF_SOLUSD"} <= {row["symbol"] for row in coins}
+    assert len(coins) < 10
+    assert {row["reason"] for row in coins} == {None}
+    assert len(coins) + len(left_out) == known["discovery"]["listed"] == 56
+    assert {row["why"] for row in left_out} <= {"it is below all tiers"}
+    assert discoverer.json("registry", "SOL")["coins"][0]["tier"] is not None
+    (changed,) = told(discoverer, "universe_changed")
+    assert (changed["symbols"], changed["removed"]) == (str(len(coins)), "PF_ADAUSD")
+    shown = discoverer.shown("registry")
+    assert re.search(rf"Of 56 contracts listed at .*, {len(coins)} are traded", shown)

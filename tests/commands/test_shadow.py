@@ -140,7 +140,7 @@ def test_strategy_with_positions_at_the_broker_waits_until_they_are_closed(bot: 
     assert "in shadow once its 2 positions at the broker are closed" in " ".join(said.out.split())
 
 
-def test_bot_without_one_says_so_and_one_that_nobody_follows_does_not_load(
+def test_no_shadow_is_said_and_an_unfollowed_one_does_not_load(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with made(tmp_path / "state") as path:

@@ -61,9 +61,7 @@ def test_errors_have_bad_events_and_failed_jobs_only(traded: Bot) -> None:
     assert {line["event_type"] for line in lines(traded, "errors")} == {"job_failed", "job_fault", "chore_failed"}
 
 
-def test_serve_writes_after_something_was_recorded_and_never_fails_by_it(
-    traded: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_serve_writes_after_a_record_and_never_fails_by_it(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_bot(str(traded.folder), None) as app:
         tails = TailedFiles(app)
         shutil.rmtree(traded.folder / "tail", ignore_errors=True)

@@ -23,11 +23,7 @@ def state_of(bot: Bot) -> str:
 
 
 def test_unhalt_without_a_halt_does_nothing(bot: Bot) -> None:
-    assert bot.says("unhalt") == (
-        0,
-        "Nothing was halted. If entries are still blocked, see: tradebot status\n",
-        "",
-    )
+    assert bot.says("unhalt") == (0, "Nothing was halted. If entries are still blocked, see: tradebot status\n", "")
 
 
 def test_unhalt_without_a_terminal_names_the_confirming_command(bot: Bot) -> None:
@@ -48,18 +44,6 @@ def test_unhalt_ends_the_halt_when_confirmed_and_the_books_agree(bot: Bot) -> No
     assert state_of(bot) == "ACTIVE"
     assert bot.json("status")["trading_why"] == "feed is back"
     assert bot.json("status")["reconcile"]["findings"] == 0
-
-
-def test_unhalt_asks_for_the_account_at_a_terminal(bot: Bot) -> None:
-    bot.says("halt")
-    ours, theirs = pty.openpty()
-    running = bot.process("unhalt", stdin=theirs)
-    os.write(ours, f"{bot.tail()}\n".encode())
-    _, err = running.communicate(timeout=120)
-    os.close(ours)
-    os.close(theirs)
-    assert f"type {bot.tail()} to confirm" in err
-    assert (running.returncode, state_of(bot)) == (0, "ACTIVE")
 
 
 def test_unhalt_keeps_a_newer_halt(bot: Bot) -> None:

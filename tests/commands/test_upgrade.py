@@ -24,7 +24,6 @@ from tradebot.errors import ExitCode, TradebotError
 from tradebot.judging.judgment import HealthState, Judgment
 
 NOW_THEN = f"version {FORM.version}; this tradebot upgrades it to {LATER.version} (new: colors)"
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "DEPLOY.md"
 
 
 @pytest.fixture
@@ -88,9 +87,7 @@ def test_upgrade_and_the_way_back_lose_nothing(folder: Path, capsys: pytest.Capt
     assert bot.says("reconcile").code == 0
 
 
-def test_going_back_after_a_pass_of_the_later_version_is_by_recover(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_going_back_after_a_later_versions_pass_is_by_recover(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bot = Bot(folder, capsys)
     early = (folder / "ledger.db").read_bytes()
     second_session(bot)
@@ -112,13 +109,3 @@ def test_a_bot_at_work_is_not_upgraded(folder: Path) -> None:
         assert refused.value.code is ExitCode.ANOTHER_INSTANCE
         assert about(upgraded(folder, check=True))["ledger"].state is HealthState.DEGRADED
     assert (folder / "ledger.db").read_bytes() == before
-
-
-@pytest.mark.parametrize("way", ["Upgrade", "Roll back"])
-def test_the_page_has_three_commands_and_a_check_for_each_way(way: str) -> None:
-    _, _, section = PAGE.read_text(encoding="utf-8").partition(f"\n## {way}\n")
-    block, _, after = section.partition("\n```sh\n")[2].partition("\n```\n")
-    stop, install, start = block.splitlines()
-    assert (stop, install.endswith(".whl")) == ("sudo systemctl stop tradebot@main", True)
-    assert start == "bot upgrade && sudo systemctl start tradebot@main"
-    assert after.lstrip().startswith("Last, once it has started: `bot deploy verify`.")

@@ -21,10 +21,7 @@ from tests.docs import (
 )
 from tests.docs.tables import with_table
 
-COMMITTED = (
-    *((table.page, table.render) for table in conformance.TABLES),
-    (verb_list.PAGE, verb_list.page),
-)
+COMMITTED = (*((table.page, table.render) for table in conformance.TABLES), (verb_list.PAGE, verb_list.page))
 """Pages that are committed as they are rendered."""
 BUILT = tuple(
     table for module in (tables, exits, features, signals, limits_table, limits_rows) for table in module.TABLES

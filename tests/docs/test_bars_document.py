@@ -15,9 +15,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "BARS.md").read_text(enco
 ROW = "2026-11-13,AAPL,100,101,99,100,1000"
 
 
-def test_its_commands_run_one_after_the_other(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_its_commands_run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(folder.parent)
     Path("daily.csv").write_text(f"date,symbol,open,high,low,close,volume\n{ROW}\n")
     commands = re.findall(r"^\$ (tradebot [^#\n]+)", PAGE, flags=re.MULTILINE)

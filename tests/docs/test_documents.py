@@ -42,22 +42,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         sandbox.stop(exchange)
 
 
-def test_the_readme_is_compared_with_what_the_demo_prints_at_any_width() -> None:
-    """`.ci/run` compares them, because it plays the whole demo anyway."""
-    screen = played.shown().replace("─" * 9, "─").replace(".venv/bin/tradebot", "/elsewhere/bin/tradebot")
-    assert played.is_shown(f"installed\n{screen}\n")
-    assert not played.is_shown(screen.replace("20 orders out", "21 orders out"))
-    assert not played.is_shown("make: *** [demo] Error 1\n")
-    assert "make demo | .venv/bin/python -m tests.docs.demo\n" in (ROOT / ".ci" / "run").read_text()
-
-
-def test_the_readme_keeps_its_seconds_whatever_machine_plays_the_demo() -> None:
-    page = played.PAGE.read_text(encoding="utf-8")
-    slow = played.PLAYED.sub("played in 999 s", played.shown()).replace("edge of\n  0.3", "edge\n  of 0.3")
-    assert played.page(slow) == page
-    assert played.page(slow.replace("20 orders out", "21 orders out")).count(played.PLAYED.findall(page)[0]) == 1
-
-
 def test_a_screen_written_into_the_readme_is_the_one_it_shows() -> None:
     assert played.page(played.shown()) == README
     assert "\n  .venv/bin/tradebot status\n```\n<!-- /demo -->" in played.page("\nother\n  tradebot status\n\n")

@@ -8,6 +8,7 @@ import pytest
 
 from papervenue.faults.kinds import KINDS
 from papervenue.faults.rules import CONDITIONS, PARTS, RuleError, read_rules
+from tests.docs.listed_faults import COUNT, SECTIONS, faults
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "FAULTS.md").read_text(encoding="utf-8")
 
@@ -58,3 +59,12 @@ def test_each_example_of_when_is_read() -> None:
 def test_every_kind_of_request_is_named() -> None:
     listed = TEXT.partition("Kinds of request:")[2].partition("The exchange's own")[0]
     assert re.findall(r"`([^`]+)`", listed) == list(KINDS)
+
+
+def test_each_number_has_exactly_one_test() -> None:
+    assert [fault.number for fault in faults()] == list(range(1, COUNT + 1))
+
+
+def test_each_fault_stands_in_the_file_of_its_kind_with_its_answer_in_one_line() -> None:
+    kinds = {number: section.file for section in SECTIONS for number in range(section.first, section.last + 1)}
+    assert [fault for fault in faults() if fault.file != kinds[fault.number] or not fault.answer] == []

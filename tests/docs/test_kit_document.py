@@ -6,19 +6,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 KIT = ROOT / "tests" / "kit"
 README = (KIT / "README.md").read_text(encoding="utf-8")
-MOST_WORDS = 10
-"""Lines of text besides the table and the test."""
 
 
 def test_every_module_of_the_kit_is_named_in_its_readme_and_nothing_else_is() -> None:
     named = set(re.findall(r"`([\w/]+\.py)`", README))
     of_exchange = {path.relative_to(ROOT).as_posix() for path in (ROOT / "exchange/tests/kit").rglob("*.py")}
     assert named == {path.relative_to(KIT).as_posix() for path in KIT.rglob("*.py")} | of_exchange
-
-
-def test_readme_is_a_table_a_test_and_hardly_a_word_more() -> None:
-    words = README.partition("```python")[0].splitlines()
-    assert len([line for line in words if line and not line.startswith(("|", "#"))]) <= MOST_WORDS
 
 
 def test_first_test_of_the_readme_passes() -> None:

@@ -2,14 +2,18 @@
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.docs import limits_table
-from tests.docs.limits_rows import WITHOUT_ROW, clauses, own_rows, rows
-from tests.docs.tables import table_row
-from tradebot.gates.ask import Ask
+from tests.docs.exits import PAGE
+from tests.docs.limits_rows import WITHOUT_ROW, clauses, rows
+from tests.docs.tables import cells_of, table_row
+from tradebot.exits.exit_rule import RuleInput
+from tradebot.exits.rules import parse
 from tradebot.model.decision import Gate
 from tradebot.model.limits import HaltRules, Limits
 
@@ -24,21 +28,6 @@ SIZES_OF_TIME = {"entry_life_s", "exit_life_s"}
 def test_every_gate_of_an_entry_has_a_row() -> None:
     missing = set(Gate) - set(WITHOUT_ROW) - {gate for row in rows() for gate in row.gates}
     assert not missing, "tradebot/gates/entry.py: the question of a gate needs a docstring"
-
-
-def test_a_gate_without_a_row_gets_one_from_its_docstring_and_the_limits_it_reads() -> None:
-    def told(ask: Ask) -> None:
-        """Refuse what is too dear.
-
-        And more words.
-        """
-        assert ask.account.halts.rejects > ask.limits.max_order_fraction
-
-    def silent(ask: Ask) -> None:
-        assert ask
-
-    (row,) = own_rows([(Gate.JOB, told), (Gate.SEND, silent), (Gate.SIZE, told)])
-    assert row[:3] == ("Refuse what is too dear", "halts.rejects, limits.max_order_fraction", (Gate.JOB,))
 
 
 def test_every_limit_of_the_configuration_is_named_by_a_row() -> None:
@@ -69,3 +58,16 @@ def test_a_test_that_is_named_is_there(name: str) -> None:
     module = ast.parse((ROOT / "tests" / path).read_text())
     tests = [node.name for node in module.body if isinstance(node, ast.FunctionDef)]
     assert any(found == function if function else found.startswith("test_") for found in tests)
+
+
+TEXT = PAGE.read_text(encoding="utf-8")
+
+
+def test_its_examples_load() -> None:
+    whole, steps = (yaml.safe_load(example) for example in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL))
+    for listed in (whole["strategies"]["flow"]["exits"], steps["exits"]):
+        assert len(parse(listed)) == 3
+
+
+def test_each_input_of_a_rule_has_a_row() -> None:
+    assert [name for name, *_ in cells_of(TEXT, "| input |")] == list(RuleInput)

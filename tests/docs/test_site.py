@@ -43,8 +43,3 @@ def test_the_site_has_the_rows_that_the_repository_leaves_out(pages: Path) -> No
     reasons, verbs = ((pages / "pages" / "internals" / f"{name}.md").read_text() for name in ("REASONS", "VERBS"))
     assert re.search(r"^\| MARKET_CLOSED \| idle by design \| ", reasons, re.MULTILINE)
     assert "\n| `trade-once` | " in verbs
-
-
-def test_a_link_to_a_source_becomes_its_words() -> None:
-    text = site.site_text(site.ROOT / "CONTRIBUTING.md")
-    assert not re.search(r"\]\([^)]*\.(py|toml|yaml)\)", text)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.docs import features
 from tests.docs.page_list import APPENDED, BUILT, COMMITTED, rendered
-from tests.docs.tables import GeneratedTable, cells_of, table_row, with_table
+from tests.docs.tables import GeneratedTable, cells_of
 from tradebot.signals.features import OBSERVED
 
 
@@ -30,18 +30,6 @@ def test_a_page_of_the_code_alone_begins_as_committed_and_goes_on(page: Path) ->
     assert "\n| " not in beginning
     assert text.startswith(beginning)
     assert text.count("\n| ") > 90
-
-
-def test_a_table_changes_and_the_text_around_it_stays() -> None:
-    text = "a\n\n| Code | x |\n|---|---|\n| A | 1 |\n| B | 2 |\n\nz\n"
-    assert with_table(text, "| code |", ["| C | 3 |"]) == "a\n\n| Code | x |\n|---|---|\n| C | 3 |\n\nz\n"
-    with pytest.raises(ValueError, match="not enough values"):
-        with_table(text, "| finding |", [])
-
-
-def test_cells_of_a_row_are_read_back_as_they_were_written() -> None:
-    cells = ["a | b", "", "`c`"]
-    assert cells_of(f"text\n\n| One | two | three |\n|---|---|---|\n{table_row(cells)}\n\nz\n", "| one |") == [cells]
 
 
 def test_page_of_features_says_how_many_a_learned_policy_observes() -> None:

@@ -31,10 +31,6 @@ def test_each_wait_is_twice_as_long_up_to_the_ceiling() -> None:
     assert gaps == [15, 30, 60, 120, 240, 300, 300, 300]
 
 
-def test_exits_never_wait() -> None:
-    assert waits(Job.EVALUATE_EXITS, 50) == list(range(50))
-
-
 def test_exits_that_fail_meanwhile_make_no_wait_longer() -> None:
     backoff = Backoff(FIRST_S, MOST_S, MemoryEvents())
     backoff.note_failure(Job.TRADE_ONCE, NOON)
@@ -65,10 +61,8 @@ def test_one_answer_ends_the_wait_of_all_that_need_it() -> None:
     backoff.note_answer(Job.EVALUATE_EXITS, later)
     backoff.note_answer(Job.EVALUATE_EXITS, later)
     assert all(backoff.may_try(job, later) for job in Job)
-    assert [(event.event_type, event.details["dependency"]) for event in events.emitted] == [
-        ("dependency_away", "broker"),
-        ("dependency_back", "broker"),
-    ]
+    expected = [("dependency_away", "broker"), ("dependency_back", "broker")]
+    assert [(event.event_type, event.details["dependency"]) for event in events.emitted] == expected
     assert "after 120 s" in events.emitted[-1].details["message"]
 
 

@@ -61,9 +61,7 @@ def claims(ledger: MemoryLedger) -> dict[str, str]:
          "ended after its limit, 120.0 s"),
     ],
 )  # fmt: skip
-def test_its_exit_code_decides_how_it_ended_and_it_is_not_run_again(
-    ended: ChoreEnd, said: str, code: int, event: str, end: str
-) -> None:
+def test_its_exit_code_is_its_end_and_it_runs_once(ended: ChoreEnd, said: str, code: int, event: str, end: str) -> None:
     ledger, program = MemoryLedger(ACCOUNT), Program(ended)
     command = f"parity {SESSION.date}"
     assert run(ledger, program) == (f"tradebot {command}: {said}", code, [event])

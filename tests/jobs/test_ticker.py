@@ -30,15 +30,7 @@ class Counting:
         self.closed = True
 
 
-def test_ticks_go_on_in_this_thread_until_it_is_over() -> None:
-    ticked: list[int] = []
-    tick_until(lambda: ticked.append(1), lambda: len(ticked) == 2, every_s=0.01)
-    assert ticked == [1, 1]
-
-
-def test_a_wall_clock_that_is_set_back_stops_neither_the_one_thread_nor_the_lanes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_wall_clock_set_back_stops_neither_the_one_thread_nor_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     true, back = time.time, [0.0]
 
     class SetBack(datetime):

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks import rotation
-from benchmarks.support.figures import FAILED, MARGIN, OK, OVER, Figure, show
 from benchmarks.support.sizes import SMALLEST
 from tests.suite.tiers import in_turn
 
@@ -20,19 +19,6 @@ def test_every_benchmark_has_a_smallest_size_and_a_verdict() -> None:
     assert 10 < len(PROGRAMS) < 20
     for asked in ("sized(", SMALLEST), ("return show(", "return status", "= show("):
         assert [path.name for path in PROGRAMS if not any(word in path.read_text() for word in asked)] == []
-
-
-def test_a_figure_beyond_its_bounds_margin_fails_a_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
-    held, more, most = (Figure("memory", "", value, "MB", 1.0) for value in (1.0, MARGIN, 1.01 * MARGIN))
-    assert show("memory", [held, more, Figure("passes", "", 9.0)]) == 0
-    assert show("memory", [held, most]) == 1
-    said = capsys.readouterr().out
-    assert [said.count(word) for word in (OK, OVER, FAILED)] == [2, 1, 1]
-
-
-@pytest.mark.parametrize(("unit", "verdict"), [("s", OK), ("times", FAILED)])
-def test_only_seconds_are_judged_by_the_machine(unit: str, verdict: str) -> None:
-    assert Figure("a step", "", 2.0 * MARGIN, unit, 1.0).verdict(2.0 * MARGIN) == verdict
 
 
 def test_rotation_without_the_data_extra_says_what_to_install(

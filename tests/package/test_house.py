@@ -25,18 +25,7 @@ ROOMS = (*CODE, "config", "exchange/tests", "tests", "docs", "deploy", "benchmar
 
 # What reads a clock, chance or the environment. Each is matched by its last part alone, so that an alias
 # of the module or class does not hide it.
-CLOCKS = {
-    "now",
-    "utcnow",
-    "today",
-    "environ",
-    "getenv",
-    "random",
-    "monotonic",
-    "perf_counter",
-    "uuid1",
-    "uuid4",
-}
+CLOCKS = {"now", "utcnow", "today", "environ", "getenv", "random", "monotonic", "perf_counter", "uuid1", "uuid4"}
 IMPURE_MODULES = {"os", "random", "secrets", "socket", "subprocess", "time"}
 
 INDEX_ADDRESS = re.compile(r"pypi\.org|python" r"hosted\.org|--(?:extra-)?index-url|https?://\S+/simple\b")
@@ -132,13 +121,7 @@ def matches(pattern: re.Pattern[str]) -> list[str]:
 
 @pytest.mark.parametrize(
     "source",
-    [
-        "import time",
-        "from os import environ",
-        "from uuid import uuid4",
-        "datetime.now(UTC)",
-        "np.random.rand()",
-    ],
+    ["import time", "from os import environ", "from uuid import uuid4", "datetime.now(UTC)", "np.random.rand()"],
 )
 def test_the_guard_sees_each_way_to_read_the_world(source: str) -> None:
     assert any(reads_the_world(node) for node in ast.walk(ast.parse(source)))
@@ -214,14 +197,8 @@ def test_every_pin_of_a_lock_carries_a_hash_and_nothing_else(lock: Path) -> None
 def test_each_lock_uses_the_versions_of_the_one_before_it() -> None:
     pins = (set(re.findall(r"^\S+==\S+", lock.read_text(), re.MULTILINE)) for lock in LOCKS)
     core, dev, docs, mutants, ray, rl = pins
-    assert [lock.name for lock in LOCKS] == [
-        "core.lock",
-        "dev.lock",
-        "docs.lock",
-        "mutants.lock",
-        "ray.lock",
-        "rl.lock",
-    ]
+    expected = ["core.lock", "dev.lock", "docs.lock", "mutants.lock", "ray.lock", "rl.lock"]
+    assert [lock.name for lock in LOCKS] == expected
     assert core < dev < mutants
     # The site's environment has its own packages, and none of ours.
     names = {pin.partition("==")[0] for pin in dev}

@@ -23,12 +23,7 @@ REASONS = frozenset(
 )
 WORDS = IDS | REASONS
 """What sentences, and ids that our stores hold, are called wherever they stand."""
-STORES = (
-    "ledger/",
-    "facts/",
-    "state/halt_switch",
-    *(f"recovery/{name}" for name in ("integrity_check", "rebuild")),
-)
+STORES = ("ledger/", "facts/", "state/halt_switch", *(f"recovery/{name}" for name in ("integrity_check", "rebuild")))
 """How the modules of the adapters begin that keep what we know: like the core they read no text at all."""
 
 DOCUMENTED = (ast.FunctionDef, ast.ClassDef, ast.Module)

@@ -2,16 +2,19 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from papervenue import process
+from tradebot.adapters.text import extras
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.campaign
@@ -96,9 +99,7 @@ def share_dependencies(environment: Path) -> None:
     (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
 
-def test_each_package_is_in_the_wheel_and_owned_by_one_distribution(
-    installed: Installed, found: dict[str, Any]
-) -> None:
+def test_each_package_is_in_the_wheel_and_of_one_distribution(installed: Installed, found: dict[str, Any]) -> None:
     assert found["owners"] == {
         **{name: ["tradebot-cli"] for name in ("tradebot", "commands", "jobs")},
         "papervenue": ["papervenue"],
@@ -144,9 +145,7 @@ def test_the_license_is_in_the_wheel_and_named_by_its_metadata(installed: Instal
     assert "\nLicense-Expression: MIT\n" in (described / "METADATA").read_text(encoding="utf-8")
 
 
-def test_the_source_archive_holds_license_and_changelog_and_the_changelog_names_its_version(
-    installed: Installed,
-) -> None:
+def test_source_archive_holds_license_and_a_changelog_that_names_its_version(installed: Installed) -> None:
     (archive,) = installed.folder.glob("tradebot*.tar.gz")
     with tarfile.open(archive) as source:
         named = {name.partition("/")[2] for name in source.getnames()}
@@ -181,3 +180,106 @@ def test_a_bot_is_made_checked_and_verified_from_an_empty_folder(installed: Inst
         process.stop(installed.elsewhere / "bot" / "exchange")
     rows = {row["subject"]: row["state"] for row in json.loads(verified.stdout)["data"]["judgments"]}
     assert {rows[name] for name in ("installed", "files", "journal")} == {"OK"}
+
+
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+FOLDERS = ("tradebot", "commands", "jobs", "config", "docs", "benchmarks", "deploy", "exchange")
+NAMED = re.compile(r"extras\s+(?:# )?NAME=([a-z0-9]+(?:,[a-z0-9]+)*)")
+BARE = re.compile(r"pip\s+install\s[^`\n]*\btradebot\[|\btradebot\[[a-z0-9,]+\]")
+
+
+def texts() -> dict[Path, str]:
+    files = [
+        path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".md", ".yaml"}
+    ]
+    return {path: path.read_text() for path in [*files, *ROOT.glob("*.md"), ROOT / "Makefile", ROOT / "deploy/extras"]}
+
+
+def test_no_text_installs_an_extra_by_name_and_each_that_is_named_exists() -> None:
+    found = texts()
+    assert [path for path, text in found.items() if BARE.search(text)] == []
+    named = set(",".join(name for text in found.values() for name in NAMED.findall(text)).split(","))
+    assert named <= EXTRAS.keys()
+    assert {"top", "search", "policy"} <= named
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_next_step_is_make_in_a_checkout_and_exact_elsewhere(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(ROOT / ".venv"))
+    assert extras.install(name) == f"make extras NAME={name}"
+    monkeypatch.setattr(sys, "prefix", "/opt/tradebot/.venv")
+    command = extras.install(name)
+    assert command.startswith(f"{sys.executable} -m pip install ")
+    assert all(re.split(r"[\[>]", need)[0].replace("_", "-") in command.replace("_", "-") for need in EXTRAS[name])
+    assert "tradebot[" not in command
+
+
+def test_an_extra_that_does_not_exist_is_refused_before_anything_is_installed() -> None:
+    done = subprocess.run(
+        (str(ROOT / "deploy" / "extras"), "nowhere", "top serch"), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("extras: there is no extra serch; there are: data ibkr mcp ")
+
+
+def test_make_installs_an_extra_from_this_folder() -> None:
+    typed = ("make", "-n", "-o", ".venv/.core", "extras", "NAME=top")
+    done = subprocess.run(typed, cwd=ROOT, capture_output=True, text=True, check=True)
+    # A make above this one names its folder too.
+    told = [line for line in done.stdout.splitlines() if not line.startswith("make[")]
+    assert told == ['deploy/extras .venv "top"']
+    assert '--editable ".[$names]"' in (ROOT / "deploy" / "extras").read_text()
+
+
+def install(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
+    """Run the installer in an empty folder, with one pin, and no index to ask for it."""
+    (folder / "one.lock").write_text(f"absent==1 --hash=sha256:{'0' * 64}\n")
+    unreachable = {"PYTHON": python, "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    command = [str(ROOT / "deploy" / "install"), "environment", "one.lock"]
+    return subprocess.run(
+        command, cwd=folder, env=kept | unreachable, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def interpreter(folder: Path, *, lacks: str) -> str:
+    """Write an interpreter that is the real one, except that a program which names `lacks` fails."""
+    path = folder / "python"
+    path.write_text(f'#!/bin/sh\ncase "$*" in *{lacks}*) exit 1 ;; esac\nexec "{sys.executable}" "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_missing_interpreter_is_named_with_what_to_type(tmp_path: Path) -> None:
+    done = install(tmp_path, "python-that-is-not-there")
+    assert done.returncode == 2
+    assert "'python-that-is-not-there' was not found" in done.stderr
+    assert "make PYTHON=" in done.stderr
+
+
+def test_an_old_interpreter_is_named_with_its_version(tmp_path: Path) -> None:
+    done = install(tmp_path, interpreter(tmp_path, lacks="version_info"))
+    assert done.returncode == 2
+    assert "needs Python 3.11 or newer" in done.stderr
+    assert sys.version.split()[0] in done.stderr
+
+
+def test_an_interpreter_without_pip_points_to_the_missing_package(tmp_path: Path) -> None:
+    done = install(tmp_path, interpreter(tmp_path, lacks="ensurepip"))
+    assert done.returncode == 2
+    assert "python3-venv" in done.stderr
+    assert not (tmp_path / "environment").exists()
+
+
+def test_an_install_that_fails_leaves_no_stamp(tmp_path: Path) -> None:
+    environment = tmp_path / "environment"
+    # The environment of the tests stands in for one that an earlier run made, which saves making one.
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin" / "python").symlink_to(sys.executable)
+    stamps = [environment / name for name in (".core", ".dev")]
+    for stamp in stamps:
+        stamp.touch()
+    done = install(tmp_path, sys.executable)
+    assert done.returncode != 0
+    assert "No matching distribution found for absent==1" in done.stderr
+    assert not any(stamp.exists() for stamp in stamps)

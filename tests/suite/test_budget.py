@@ -1,6 +1,5 @@
 """Campaigns are played for as long as there is time: the proof first, and each within its share."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.suite import budget, documents
+from tests.suite import documents
 from tests.suite.budget import Account
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,12 +27,8 @@ def test_parts_begin_until_those_that_began_will_use_the_share_and_the_first_alw
     assert account.begin("power", "power[1]", 10, 4), "each has a share of its own"
     assert account.begin("kills", "kills[3]", 10, 4)
     assert not account.begin("kills", "kills[4]", 10, 4), "4 spent, and 8 are expected of those that play"
-    assert [(part.test, part.cost) for part in account.parts()] == [
-        ("kills[1]", 4),
-        ("kills[2]", None),
-        ("power[1]", None),
-        ("kills[3]", None),
-    ]
+    expected = [("kills[1]", 4), ("kills[2]", None), ("power[1]", None), ("kills[3]", None)]
+    assert [(part.test, part.cost) for part in account.parts()] == expected
 
 
 MADE = """
@@ -100,36 +95,8 @@ def test_a_run_plays_the_share_of_its_time_and_says_how_much(tmp_path: Path, min
         assert "what was played" in done.stdout
 
 
-def test_a_document_is_followed_again_once_it_or_a_verb_that_it_names_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "commands" / "why_no_orders").mkdir(parents=True)
-    verb = tmp_path / "commands" / "why_no_orders" / "verb.py"
-    page, other = tmp_path / "page.md", tmp_path / "commands" / "status.py"
-    monkeypatch.setattr(documents, "ROOT", tmp_path)
-    digests = list[str]()
-    for change in (
-        lambda: None,
-        lambda: other.write_text("x"),
-        lambda: verb.write_text("y"),
-        lambda: page.write_text("z"),
-    ):
-        page.exists() or page.write_text("type `tradebot why-no-orders` now")
-        verb.exists() or verb.write_text("x")
-        change()
-        documents.digest.cache_clear()
-        digests.append(documents.digest("page.md"))
-    assert digests[0] == digests[1], "the page doesn't name that verb"
-    assert len({*digests[1:]}) == 3
-
-
 def test_each_document_that_a_campaign_follows_is_there_and_each_recorded_one_is_followed() -> None:
     texts = [path.read_text() for path in (ROOT / "tests" / "docs").glob("test_*.py")]
     for document in documents.followed():
         assert (ROOT / document).exists()
         assert any(f'follows="{document}"' in text for text in texts), document
-
-
-def test_a_line_of_the_account_that_began_and_ended_is_one_part(tmp_path: Path) -> None:
-    lines = [json.dumps(["a", "a[1]", None]), json.dumps(["a", "a[1]", 2.5])]
-    assert [*budget._parts(lines)] == [("a", "a[1]", 2.5)]

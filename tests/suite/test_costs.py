@@ -57,11 +57,8 @@ def test_any_four_commits_run_each_dear_test_and_each_commit_all_the_others(file
 def test_a_dear_test_keeps_its_turn_and_one_that_became_cheap_runs_each_time() -> None:
     before = {"t.py::a": Row(5.0, 3), "t.py::b": Row(1.0, 2), "t.py::c": Row(1.0, 1)}
     after = with_costs(before, {"t.py::a": 0.5, "t.py::b": DEAR, "t.py::new": 9.0}, 0)
-    assert {name: after[name].turn for name in ("t.py::a", "t.py::b", "t.py::new")} == {
-        "t.py::a": 3,
-        "t.py::b": 0,
-        "t.py::new": 1,
-    }
+    expected = {"t.py::a": 3, "t.py::b": 0, "t.py::new": 1}
+    assert {name: after[name].turn for name in ("t.py::a", "t.py::b", "t.py::new")} == expected
     assert "t.py::c" not in after
 
 

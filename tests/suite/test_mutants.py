@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.suite.mutants import Copy, Mutant, Result, drawn, mutants, summary
+from tests.suite.mutants import Copy, mutants
 
 CODE = b'''\
 LIMIT = 3
@@ -47,16 +47,6 @@ def test_mutants_are_small_changes_of_what_a_function_does() -> None:
         assert one.apply(CODE) != CODE
 
 
-def test_a_seed_draws_the_same_mutants_again_as_many_in_each_room() -> None:
-    texts = {f"tradebot/room{number}/a.py": CODE * 10 for number in range(20)} | {"tests/test_a.py": CODE * 10}
-    first = drawn(texts, 7, 30)
-    assert first == drawn(texts, 7, 30)
-    assert first != drawn(texts, 8, 30)
-    rooms = [one.path for one in first]
-    assert {rooms.count(path) for path in rooms} == {2}
-    assert len({*rooms}) == 15
-
-
 CHECK = """\
 from a import limit
 
@@ -83,19 +73,3 @@ def test_a_mutant_is_written_while_it_is_judged_and_the_first_test_that_fails_is
     assert failed == "test_a.py::test_limit"
     assert cost > 0
     assert copy.run(words)[0] == ""
-
-
-def test_a_tier_is_counted_against_all_that_any_tier_catches() -> None:
-    chosen = [Mutant("a.py", line, 0, 1, "<", "<=") for line in range(3)]
-    results = [
-        Result(chosen[0].name, "quick", "test_a", 2.0, 3),
-        *(Result(one.name, "quick", "", 4.0, 3) for one in chosen[1:]),
-        Result(chosen[1].name, "test", "test_b", 8.0, 9),
-        Result(chosen[2].name, "test", "", 9.0, 9),
-    ]
-    assert list(summary(results, chosen, ["quick", "test"])) == [
-        "quick: 1 of 3, median 4.0 CPU-s, all 10",
-        "test: 1 of 2, median 9.0 CPU-s, all 17",
-        "caught by quick 1 of 2 that quick, test catch, of 3 drawn",
-        f"not caught: {chosen[2].name}",
-    ]

@@ -1,11 +1,8 @@
 """What `make quick` picks on a small made-up tree: what is near to a change first, within a cost."""
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
-from tests.suite.quick import DEAR, SHARED, Graph, changed_files, command, described, main, parse, plan
+from tests.suite.quick import DEAR, Graph, command, plan
 
 TREE = {
     "tradebot/gates/book.py": "import abc",
@@ -51,39 +48,21 @@ def graph() -> Graph:
                 {"tests/commands/status/test_status.py", "tests/desk/test_days.py"},
             ],
         ),
-        # An import inside a function counts, and so does a module that is named in a string.
-        (
-            "tradebot/cycle.py",
-            [
-                set(),
-                {"tests/commands/status/test_status.py", "tests/desk/test_days.py"},
-                {"tests/commands/test_app.py"},
-            ],
-        ),
         ("tests/kit/core/scene.py", [{"tests/desk/test_days.py"}]),
-        ("tests/gates/test_books.py", [{"tests/gates/test_books.py"}]),
         # A module without tests of its own has those named after its folder.
         ("commands/status/view.py", [{"tests/commands/status/test_status.py"}]),
-        ("commands/status/verb.py", [{"tests/commands/status/test_status.py"}, {"tests/commands/test_app.py"}]),
         # A package may import by their files' names what is in it.
         ("tradebot/gates/kinds/spread.py", [{"tests/gates/test_all.py"}]),
         ("tests/desk/conftest.py", [set(), {f"tests/desk/test_{name}.py" for name in ("risk", "days", "fixed")}]),
         # Who names a file that isn't Python counts as its importer.
         ("docs/page.html", [{"tests/desk/test_fixed.py"}]),
         ("tradebot/cellar.py", []),
-        ("tradebot/gone.py", []),
     ],
 )
 def test_tests_are_found_by_name_and_by_how_many_imports_they_are_away(changed: str, degrees: list[set[str]]) -> None:
     found = graph().near([changed])
     assert found[: len(degrees)] == degrees
     assert not any(found[len(degrees) :])
-
-
-def test_a_name_inside_brackets_over_several_lines_is_an_import_and_a_word_in_a_text_is_none() -> None:
-    text = b'"""Take it from here, import nothing."""\nfrom a.b import (  # why (not)\n    c,  # d\n    e as f,\n)\n'
-    assert parse(text).imports == {"a.b.c", "a.b.e"}
-    assert parse(b"import g.h as i, j\n").imports == {"g.h", "j"}
 
 
 RISK = "tests/desk/test_risk.py"
@@ -109,40 +88,3 @@ def test_what_is_dear_or_farther_away_is_left_out_first(
     words = command(chosen)
     assert words[-2 * len(without) or len(words) :] == [word for test in without for word in ("--deselect", test)]
     assert {*chosen.files} <= {*words}
-
-
-def test_a_file_farther_away_whose_tests_share_something_dear_is_left_out() -> None:
-    near, far = "tests/gates/test_book.py", "tests/gates/test_books.py"
-    chosen = plan(graph(), [BOOK], {near: 5.0, far: SHARED + 0.1}, cap=FREE, enough=FREE)
-    assert (near in chosen.files, far in chosen.files) == (True, False)
-    assert chosen.cost > 5
-
-
-def test_one_line_says_what_runs_and_what_is_left_to_make_test() -> None:
-    line = described([BOOK], plan(graph(), [BOOK], COSTS, cap=6.0, enough=0.0))
-    ran = f"{BOOK}: 3 files of tests, about 1 CPU-s; left to make test: 1 dear tests, 5 files of importers"
-    assert line == ran
-    nothing = described(["Makefile"], plan(graph(), ["Makefile"], COSTS, cap=6.0, enough=0.0))
-    assert nothing == "Makefile: no test is near to it, so only make test can tell"
-
-
-def test_a_path_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["tradebot/gates/bok.py"])
-    assert "there is no tradebot/gates/bok.py" in capsys.readouterr().err
-
-
-def test_changes_are_read_from_git_and_of_a_clean_tree_those_of_the_last_commit(tmp_path: Path) -> None:
-    def git(*words: str) -> None:
-        who = ("-c", "user.name=ada", "-c", "user.email=ada@example.org")
-        subprocess.run(("git", *who, *words), cwd=tmp_path, check=True, capture_output=True)  # noqa: S607
-
-    git("init", "-q")
-    for number in range(2):
-        (tmp_path / f"{number}.py").write_text("")
-        git("add", "-A")
-        git("commit", "-q", "-m", "more")
-    assert changed_files(tmp_path) == ["1.py"]
-    (tmp_path / "0.py").write_text("changed")
-    (tmp_path / "new.py").write_text("")
-    assert changed_files(tmp_path) == ["0.py", "new.py"]

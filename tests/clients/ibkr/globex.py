@@ -5,11 +5,7 @@ import sys
 
 from pandas_market_calendars import get_calendar
 
-NAMES = {
-    "globex_equity": "CME Globex Equity",
-    "globex_metals": "CMEGlobex_GC",
-    "globex_currency": "CMEGlobex_FX",
-}
+NAMES = {"globex_equity": "CME Globex Equity", "globex_metals": "CMEGlobex_GC", "globex_currency": "CMEGlobex_FX"}
 told = {}
 for group, name in NAMES.items():
     schedule = get_calendar(name).schedule("2026-01-01", "2027-12-31")

@@ -4,7 +4,6 @@ What `tradebot audit` reads: which jobs had a slot in its span.
 """
 
 import json
-import os
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 
 from commands.audit.audit_inputs import due_in
 from papervenue import process
-from tests.kit import ledgers
 from tests.kit.bot.folder import UNIVERSE, Bot, order_by_hand, second_session
 from tests.kit.core.evidence import past, slot
 from tests.kit.values import SESSION
@@ -33,15 +31,6 @@ def item(data: Any, name: str) -> Any:
 
 def findings(data: Any) -> dict[str, str]:
     return {row["subject"]: row["next"] for row in data["findings"]}
-
-
-def test_audit_of_a_new_bot_calls_nothing_ok_without_evidence(bot: Bot) -> None:
-    said = bot.says("audit", "--json")
-    assert (said.code, said.data["states"]["FAILED"]) == (10, 0)
-    assert findings(said.data)["books"] == "tradebot reconcile"
-    assert item(said.data, "ledger against broker")["state"] == "OK"
-    for row in said.data["judgments"]:
-        assert row["count"] or row["state"] != "OK", row
 
 
 def test_audit_screen_lists_commands_most_urgent_first(bot: Bot) -> None:
@@ -83,15 +72,6 @@ def test_audit_judges_a_trading_bot_by_books_and_broker(bot: Bot) -> None:
     )
 
 
-def test_audit_counts_new_fills_without_calling_them_differences(bot: Bot) -> None:
-    bot.does("exchange tick 30m", "fetch-flow", "reconcile")
-    sent = bot.json("trade-once")["orders"]
-    bot.says("exchange", "tick", "2m")
-    found = item(bot.json("audit"), "ledger against broker")
-    assert found["state"] == "OK"
-    assert sent == 0 or "to apply in the next pass" in found["found"]
-
-
 def test_offline_audit_skips_the_broker_and_starts_no_exchange(copy: Bot) -> None:
     said = copy.says("audit", "--offline", "--json")
     assert process.running_endpoint(copy.folder / "exchange") is None
@@ -100,24 +80,6 @@ def test_offline_audit_skips_the_broker_and_starts_no_exchange(copy: Bot) -> Non
     assert said.data["broker_asked"] is False
     assert not left_out & set(findings(said.data))
     assert "the broker was not queried" in copy.says("audit", "--offline").out
-
-
-def test_audit_ranks_a_corrupted_fill_first(copy: Bot) -> None:
-    database = ledgers.opened(copy.folder / "ledger.db")
-    ((body,),) = database.execute("SELECT body FROM fills WHERE sequence = 1").fetchall()
-    fill = json.loads(body)
-    fill["fill"]["quantity"] = "1000"
-    database.execute("UPDATE fills SET body = ? WHERE sequence = 1", (json.dumps(fill, separators=(",", ":")),))
-    database.commit()
-    database.close()
-    first = copy.json("audit", "--offline")["findings"][0]
-    assert (first["subject"], first["state"]) == ("ledger", "FAILED")
-    assert first["next"].startswith("tradebot recover ")
-
-
-def test_audit_finds_a_halt_until_it_ends(copy: Bot) -> None:
-    copy.says("halt")
-    assert findings(copy.json("audit", "--offline"))["halts"] == "tradebot unhalt"
 
 
 def test_audit_counts_a_foreign_position_as_a_difference_and_in_the_limits(bot: Bot) -> None:
@@ -138,16 +100,6 @@ def test_audit_continues_if_the_broker_does_not_answer(copy: Bot) -> None:
     assert item(said.data, "money rows")["state"] == "OK"
 
 
-@pytest.mark.parametrize("width", ["40", "200"])
-def test_audit_screen_shows_every_item_at_any_width(bot: Bot, monkeypatch: pytest.MonkeyPatch, width: str) -> None:
-    monkeypatch.setitem(os.environ, "COLUMNS", width)
-    said = bot.says("audit", "--offline", "--explain")
-    assert max(map(len, said.out.splitlines())) <= max(int(width), 60)
-    words = "".join(said.out.split())
-    for name in ("serve", "working orders", "exits as recorded"):
-        assert width == "40" or name.replace(" ", "") in words
-
-
 def test_audit_refuses_an_unreadable_span(bot: Bot) -> None:
     said = bot.says("audit", "--since", "soon", "--json")
     assert said.code == 2
@@ -155,9 +107,7 @@ def test_audit_refuses_an_unreadable_span(bot: Bot) -> None:
 
 
 @pytest.mark.parametrize(("apart", "due"), [(timedelta(0), []), (timedelta(hours=17), [Job.TRADE_ONCE])])
-def test_where_sessions_touch_slots_of_the_session_before_are_not_due_in_the_new_one(
-    apart: timedelta, due: list[Job]
-) -> None:
+def test_where_sessions_touch_slots_of_the_one_before_are_not_due_in_the_new(apart: timedelta, due: list[Job]) -> None:
     begun = SESSION.close + apart
     after = Session(SESSION.date + timedelta(days=1), begun, begun + timedelta(days=1))
     known = past(sessions=(SESSION, after), due={Job.TRADE_ONCE: (slot(Job.TRADE_ONCE, "open+5m", 60),)})

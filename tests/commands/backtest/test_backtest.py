@@ -2,28 +2,38 @@
 
 import json
 import re
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 
+from commands.backtest import run_backtest
+from commands.backtest.options import PlannedBacktest, plan_backtest, settings_of
 from commands.backtest.report import EntryExclusion, first_difference, reasons_without_trades
-from tests.kit.backtest.playing import configured, rotation, traded_by
+from commands.backtest.run_options import BacktestOptions
+from exchange.tests.kit.price_files import BY_NAME, Style, save, session_minutes
+from tests.kit.backtest.playing import configured, generated, lines_of, rotation, traded_by, written
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said, typed
 from tests.kit.core.venue import Wanting
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
-from tradebot.errors import ExitCode
+from tradebot.adapters.state.evidence import read_evidence
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.lab.backtest.market import open_market_in_memory
 from tradebot.lab.backtest.setup import MissingBars
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Intake
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import StrategyView, Target
+from tradebot.ports.strategy import Strategy
 
 MARKET = ("--sessions", "2", "--from", "2025-03-03", "--seed", "5")
 
@@ -251,10 +261,8 @@ def test_flow_of_the_past_is_what_a_bot_fetched(player: Player, tmp_path: Path) 
     said = player.plays("--flow", str(tmp_path), "--symbols", "AAPL", "--json")
     assert said.code == 0, said.err + said.out
     told = {one["name"]: one for one in said.data["assumptions"]}
-    assert (
-        told["flow"]["value"]
-        == "as a bot fetched it from 2025-03-03 to 2025-03-03, each reply known from when it arrived"
-    )
+    expected = "as a bot fetched it from 2025-03-03 to 2025-03-03, each reply known from when it arrived"
+    assert told["flow"]["value"] == expected
     cut = player.plays(
         "--flow", str(tmp_path), "--symbols", "AAPL", "--check-lookahead", "--cuts", "2", "--force", "--every-pass"
     )
@@ -284,9 +292,7 @@ def test_flow_of_the_past_is_what_a_bot_fetched(player: Player, tmp_path: Path) 
         (("--check-lookahead", "--recorder", "none"), "compares every decision", "leave out --recorder"),
     ],
 )
-def test_wrong_options_are_refused_with_what_to_write_instead(
-    player: Player, words: tuple[str, ...], message: str, hint: str
-) -> None:
+def test_wrong_options_are_refused_with_hints(player: Player, words: tuple[str, ...], message: str, hint: str) -> None:
     said = player.plays(*words)
     assert said.code == ExitCode.USAGE
     assert message in said.err.replace("\n", " ")
@@ -304,3 +310,140 @@ def test_configured_values_override_the_backtests_assumptions(player: Player, tm
     flat = " ".join(said.out.split())
     assert "margin interest 4% a year" in flat, said.err + said.out
     assert "borrow fee none optimistic for shorts" in flat
+
+
+THANKSGIVING = date(2026, 11, 26)
+
+
+@pytest.fixture
+def wish(tmp_path: Path) -> BacktestOptions:
+    market = open_market_in_memory(generated(THANKSGIVING, 3, "MES", "GC")).market()
+    path = written(tmp_path / "bars.csv", lines_of(market, ["MESZ6"], (0, 1, 2)))
+    return BacktestOptions(state_dir=str(tmp_path / "bot"), profile="futures", bars=str(path), bar_stamp="start")
+
+
+def test_file_of_contracts_is_played_in_sessions_of_globex(wish: BacktestOptions) -> None:
+    made = plan_backtest(wish)
+    assert (made.plan.spec.start, made.plan.spec.sessions) == (THANKSGIVING, 3)
+    assert (made.plan.settings.universe, made.market.unused, made.market.lacking) == (["MES"], "", "")
+    assert settings_of(wish).universe == ["MES"]
+
+
+def test_days_are_chosen_among_those_of_the_file(wish: BacktestOptions) -> None:
+    made = settings_of(replace(wish, first=date(2026, 11, 28)))
+    assert (made.sandbox.start, made.sandbox.sessions) == (date(2026, 11, 30), 1)
+    with pytest.raises(OperatorError, match="has bars from 2026-11-26 to 2026-11-30"):
+        settings_of(replace(wish, last=date(2027, 1, 4)))
+
+
+def test_generated_market_up_to_a_date_has_the_sessions_of_its_venue() -> None:
+    # New York is closed on Thanksgiving, and Globex isn't.
+    asked = BacktestOptions(first=date(2026, 11, 25), last=date(2026, 11, 27))
+    sessions = {name: settings_of(replace(asked, profile=name)).sandbox.sessions for name in ("futures", "flow")}
+    assert sessions == {"futures": 3, "flow": 2}
+
+
+def test_a_symbol_without_a_sector_is_told_with_the_nearest_that_has_one(capsys: pytest.CaptureFixture[str]) -> None:
+    plan_backtest(BacktestOptions(symbols="APPL,MSFT", sessions=1))
+    told = capsys.readouterr().err
+    assert "APPL has no sector in the configuration" in told
+    assert "did you mean AAPL" in told
+    assert "MSFT" not in told
+
+
+def test_published_file_says_itself_what_its_shape_knows_and_is_asked_for_the_rest(tmp_path: Path) -> None:
+    path = save(tmp_path, BY_NAME["metatrader"], session_minutes(390), Style(separator="\t"), daily=False)
+    wish = BacktestOptions(state_dir=str(tmp_path / "bot"), symbols="AAPL", bars=str(path))
+    with pytest.raises(OperatorError, match="nothing names the symbol") as asked:
+        plan_backtest(wish)
+    assert asked.value.hint == "write --bars-as symbol=SYMBOL"
+    with pytest.raises(OperatorError, match="names no zone"):
+        plan_backtest(replace(wish, bars_as=("symbol=AAPL",)))
+    made = plan_backtest(replace(wish, bars_as=("symbol=aapl", "zone=America/New_York")))
+    assert (made.plan.spec.source, made.plan.spec.bar_stamp) == ("csv", "start")
+    bars = made.market.market().day("AAPL", 0).bars
+    assert (len(bars), bars[0].open, bars[-1].close, made.market.unused) == (390, 2_300_000, 2_339_400, "")
+    with pytest.raises(OperatorError, match="is not an option for reading a file"):
+        plan_backtest(replace(wish, bars_as=("symbl=AAPL",)))
+
+
+@contextmanager
+def interrupted_before(play: int) -> Iterator[None]:
+    """Interrupt as soon as strategies are loaded for this play; those of the run itself are loaded for two."""
+    usual, loads = run_backtest.load_strategies, 0
+
+    @contextmanager
+    def loaded(planned: PlannedBacktest, **_: object) -> Iterator[Sequence[Strategy]]:
+        nonlocal loads
+        loads += 1
+        if loads == play:
+            raise KeyboardInterrupt
+        with usual(planned) as strategies:
+            yield strategies
+
+    with patch.object(run_backtest, "load_strategies", loaded):
+        yield
+
+
+def test_rotation_is_played_dearer_later_and_in_each_session(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, words = ("--state-dir", str(tmp_path / "state")), rotation(tmp_path)
+    said = typed(capsys, "backtest", *words, "--name", "r", "--cost", "commission_bps=10", "--sensitivity", *place)
+    assert said.code == 0, said.err + said.out
+    assert "Played again" in said.out
+    assert "isn't played" not in said.out
+    folder = tmp_path / "state" / "backtests" / "r"
+    kept = read_evidence(folder)
+    found = {one.name: one for one in kept.variants}
+    assert list(found)[:3] == ["costs x2", "a session later", "first session of month"]
+    assert [one.sessions for one in kept.variants] == [8] * 23
+    first, later = found["first session of month"].total_return, found["a session later"].total_return
+    assert found["costs x2"].total_return < first
+    assert later == found["2nd session of month"].total_return != first
+    assert found["21st session of month"].total_return == found["19th session of month"].total_return
+    report = typed(capsys, "report", "--state-dir", str(folder))
+    assert "costs x2" in report.out
+    assert "SPY" in report.out.split("Returns")[1].splitlines()[0]
+
+
+def test_an_interrupt_keeps_the_variants_that_are_done_and_resume_plays_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, words = ("--state-dir", str(tmp_path / "state")), rotation(tmp_path)
+    play = ("backtest", *words, "--name", "r", "--sensitivity", *place)
+    folder = tmp_path / "state" / "backtests" / "r"
+    with interrupted_before(5):
+        said = typed(capsys, *play)
+    assert said.code == ExitCode.INTERRUPTED
+    # The first session is the run itself, and the second one is the session later.
+    assert "Stopped after 4 of 23 variants. The backtest and these variants are kept." in " ".join(said.err.split())
+    assert "to continue: the same command with --resume" in said.err
+    done = read_evidence(folder).variants
+    names = [one.name for one in done]
+    assert names == ["costs x2", "a session later", "first session of month", "2nd session of month"]
+    before = (folder / "result.json").read_bytes(), (folder / "journal.jsonl").read_bytes()
+    with interrupted_before(5):
+        # Strategies are loaded for the run, which is over, and then for each variant that is played.
+        again = typed(capsys, *play, "--resume")
+    assert "Stopped after 6 of 23 variants." in again.err
+    assert read_evidence(folder).variants[:4] == done
+    other_run = "the checkpoint belongs to other settings", "the same command with --force instead of --resume"
+    refuses(typed(capsys, *play, "--resume", "--cash", "50000"), ExitCode.USAGE, *other_run)
+    whole = typed(capsys, *play, "--resume", "--json").data
+    assert whole["speed"]["sessions"] == 0, "the backtest itself isn't played again"
+    assert len(read_evidence(folder).variants) == 23
+    assert ((folder / "result.json").read_bytes(), (folder / "journal.jsonl").read_bytes()) == before
+    assert not folder.with_name("r.checkpoint").exists()
+    assert "already has this run" in typed(capsys, *play, "--resume").err
+
+
+def test_variant_that_cannot_be_played_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--sessions", "1", "--seed", "5", "--config", str(configured(tmp_path)), "--sensitivity")
+    with traded_by():
+        said = typed(capsys, "backtest", *words, "--state-dir", str(tmp_path / "state"))
+    assert said.code == 0, said.err
+    flat = " ".join(said.out.split())
+    assert "A day's delay isn't played: whims may trade in every session." in flat
+    assert "Other sessions of the month aren't played" in flat
+    assert "costs x2" in flat

@@ -152,9 +152,7 @@ def test_a_killed_run_at_another_venue_goes_on_as_if_it_never_was(
     assert whole.data["result"]["fills"], "nothing was traded"
 
 
-def test_resume_without_anything_kept_plays_from_the_beginning(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_resume_with_nothing_kept_plays_from_the_beginning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with traded_by():
         said = play(tmp_path, capsys, "--resume")
     assert said.code == 0

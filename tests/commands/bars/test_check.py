@@ -19,7 +19,6 @@ from tradebot.lab.backtest.market import open_market_in_memory
 
 MINUTES = ("--timeframe", "1min", "--stamp", "start")
 DATES = ("2025-11-03", "2025-11-04", "2025-11-05", "2025-11-06", "2025-11-07", "2025-11-10")
-SOUND = [f"{day},AAPL,100,101,99,100,1000" for day in DATES]
 SPLIT = [f"{DATES[0]},MSFT,100,101,99,100,1000", f"{DATES[2]},MSFT,100,101,99,100,1000"]
 SPLIT += [f"{day},MSFT,25,26,24,25,4000" for day in DATES[3:]]
 """A split of four for one, and a session without a bar before it."""
@@ -34,21 +33,11 @@ def test_check_of_an_empty_store_is_a_finding(bot: Bot) -> None:
     shows(bot.says("bars", "check", "aapl", "--timeframe", "1min"), 10, "nothing is stored, so nothing was checked")
 
 
-def test_check_of_sound_bars_reports_their_number(bot: Bot, tmp_path: Path) -> None:
-    stored(bot, tmp_path, SOUND)
-    said = bot.says("bars", "check")
-    assert (said.code, said.out.splitlines()[0]) == (0, "6 bars checked: 1 series")
-    assert said.out.splitlines()[2].split() == ["AAPL", "1Day", "6", "6", "0", "2025-11-03", "2025-11-10"]
-    assert said.out.splitlines()[3] == "Nothing found"
-
-
 def test_each_finding_stands_in_a_row_and_a_split_on_record_is_none(bot: Bot, tmp_path: Path) -> None:
     stored(bot, tmp_path, SPLIT)
     found = bot.json("bars", "check", "MSFT")["findings"]
-    assert [(row["flaw"], row["at"], row["expected"]) for row in found] == [
-        ("unadjusted_split", "2025-11-06T05:00:00Z", 4),
-        ("gap", "2025-11-04T05:00:00Z", 1),
-    ]
+    expected = [("unadjusted_split", "2025-11-06T05:00:00Z", 4), ("gap", "2025-11-04T05:00:00Z", 1)]
+    assert [(row["flaw"], row["at"], row["expected"]) for row in found] == expected
     said = bot.says("bars", "check", "MSFT", "--timeframe", "1day")
     assert said.code == 10
     assert "close 100, then open 25, with 4 times the volume: a split of 4:1?" in said.out
@@ -68,15 +57,6 @@ def test_trading_time_decides_whether_a_bar_is_complete(bot: Bot, tmp_path: Path
     assert (finding["flaw"], finding["count"]) == ("not_closed", 1)
 
 
-@pytest.mark.parametrize("columns", ["60", "80", "120"])
-def test_every_line_fits(bot: Bot, tmp_path: Path, columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    stored(bot, tmp_path, SPLIT)
-    monkeypatch.setenv("COLUMNS", columns)
-    for verb in ("check", "list"):
-        lines = [line for line in bot.says("bars", verb).out.splitlines() if str(bot.folder) not in line]
-        assert max(map(len, lines)) <= int(columns)
-
-
 @pytest.mark.parametrize(
     ("words", "why"), [(("A*",), "A* is not a symbol"), (("--timeframe", "2Day"), "2Day is not a timeframe")]
 )
@@ -84,9 +64,7 @@ def test_check_refuses_a_timeframe_that_is_not_stored(bot: Bot, words: tuple[str
     refuses(bot.says("bars", "check", *words), 2, why)
 
 
-def test_contracts_of_each_group_are_held_against_their_own_sessions(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_contracts_are_held_against_sessions_of_their_group(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On Thanksgiving, stock indexes end at noon in Chicago, and gold an hour and a half later."""
     market = open_market_in_memory(generated(date(2026, 11, 26), 3, "MES", "GC")).market()
     bars = written(tmp_path / "later.csv", lines_of(market, ["MESZ6"], [2]))
@@ -100,10 +78,8 @@ def test_contracts_of_each_group_are_held_against_their_own_sessions(
     sound = bot.json("bars", "import", str(written(tmp_path / "sound.csv", rows)), *MINUTES)
     assert (sound["good"], sound["bad"], sound["refused"]) == (len(rows), {}, [])
     checked = bot.json("bars", "check")
-    assert [(row["symbol"], row["sessions"], row["missing"]) for row in checked["looked_at"]] == [
-        ("GCG7", 2, 0),
-        ("MESZ6", 2, 0),
-    ]
+    expected = [("GCG7", 2, 0), ("MESZ6", 2, 0)]
+    assert [(row["symbol"], row["sessions"], row["missing"]) for row in checked["looked_at"]] == expected
     assert checked["findings"] == []
     late = [f"2026-11-26T18:15:00Z,{symbol},100,100,100,100,1" for symbol in ("MESH7", "GCZ6")]
     found = bot.json("bars", "import", str(written(tmp_path / "late.csv", late)), *MINUTES)

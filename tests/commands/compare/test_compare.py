@@ -11,9 +11,7 @@ from tests.kit.bot.folder import typed
 from tradebot.errors import ExitCode
 
 
-def test_compare_shows_runs_side_by_side_after_their_differences(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_runs_are_side_by_side_after_their_differences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = ("--state-dir", str(tmp_path / "state"))
     play = ("backtest", "--sessions", "1", "--from", "2025-03-03", "--config", str(configured(tmp_path)), *place)
     with traded_by():
@@ -58,14 +56,10 @@ def test_compare_refuses_a_single_folder(tmp_path: Path, capsys: pytest.CaptureF
     refuses(typed(capsys, "compare", str(tmp_path)), ExitCode.USAGE, "compare takes at least two folders, not 1")
 
 
-def test_more_curves_than_colors_and_a_page_to_no_file_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_too_many_curves_and_a_page_to_no_file_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = typed(capsys, "compare", *"abcdefg", "--html", "page.html")
-    assert (said.code, said.err) == (
-        ExitCode.USAGE,
-        "error: a picture has at most 6 curves, not 7\n  next: name fewer runs\n",
-    )
+    assert said.code == ExitCode.USAGE
+    assert said.err == "error: a picture has at most 6 curves, not 7\n  next: name fewer runs\n"
     said = typed(capsys, "compare", "a", "b", "--html", "-")
     assert (said.code, said.err.splitlines()[0]) == (ExitCode.USAGE, "error: a page can't go to stdout")
     said = typed(capsys, "compare", "a", "b", "--html", str(tmp_path))

@@ -4,6 +4,7 @@ What was accepted holds: a configuration that vanished, or says more, blocks ent
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,30 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.kit.bot.ending import refuses, shows
-from tests.kit.bot.folder import PROGRAM, Bot, log, made, second_session
+from tests.kit.bot.folder import PROGRAM, Bot, Said, log, made, second_session, typed
 from tests.kit.bot.state import accept
 from tests.kit.ledgers import forget_accepted
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.baseline import effective
 from tradebot.model.trading import Baseline
-
-
-def test_config_show_names_the_layer_of_each_value(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRADEBOT_LIMITS__MAX_OPEN_POSITIONS", "7")
-    found = {row["key"]: row for row in bot.json("config", "show")["values"]}
-    assert {key: found[key]["origin"] for key in ("limits.cooldown_s", "alpaca.feed", "mode")} == {
-        "limits.cooldown_s": "base.yaml",
-        "alpaca.feed": "sandbox.yaml",
-        "mode": "flag",
-    }
-    assert (found["limits.max_open_positions"]["value"], found["limits.max_open_positions"]["origin"]) == (
-        7,
-        "environment: TRADEBOT_LIMITS__MAX_OPEN_POSITIONS",
-    )
-    assert found["limits.min_score"]["origin"] == str(bot.folder / "tradebot.yaml")
-    assert found["sectors.AAPL"]["value"] == "technology"
-    assert len(found) > 100
 
 
 def test_one_value_or_section_is_shown_alone(bot: Bot) -> None:
@@ -46,10 +30,8 @@ def test_one_value_or_section_is_shown_alone(bot: Bot) -> None:
 
 
 def test_an_unknown_name_is_an_error_that_names_the_nearest(bot: Bot) -> None:
-    assert (
-        "did you mean limits.min_score or strategies.flow.limits.min_score?"
-        in bot.says("config", "show", "min_score").err
-    )
+    expected = "did you mean limits.min_score or strategies.flow.limits.min_score?"
+    assert expected in bot.says("config", "show", "min_score").err
     assert "did you mean limits.cooldown_s" in bot.says("config", "show", "limits.cooldwn").err
     assert bot.says("config", "show", "zzz").code == 2
 
@@ -168,44 +150,11 @@ def test_vanished_configuration_keeps_shadow_and_limits(
     assert "CONFIG_LOOSENED" in json.dumps([bot.json("audit"), bot.json("doctor", "--offline")])
 
 
-def test_looser_variable_closes_entries_and_a_tighter_one_does_not(
-    trader: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = fingerprint(trader)
-    monkeypatch.setenv(LIMIT, "10001")
-    closed = trader.says("trade-once", "--json")
-    assert (closed.code, set(closed.data["refused"])) == (3, {"CONFIG_LOOSENED"})
-    monkeypatch.setenv(LIMIT, "2000")
-    tighter = trader.says("trade-once", "--json", "--force-slot")
-    assert (tighter.code, tighter.data["orders"] > 0) == (0, True)
-    assert all(float(order["qty"]) * float(order["limit_price"]) <= 2000 for order in orders(trader))
-    monkeypatch.delenv(LIMIT)
-    assert "CONFIG_LOOSENED" not in trader.json("trade-once", "--force-slot")["refused"]
-    assert fingerprint(trader) == before
-
-
-def test_file_named_by_a_flag_is_compared_with_the_approval(trader: Bot, tmp_path: Path) -> None:
-    (tmp_path / "other.yaml").write_text("limits: {max_new_entries: 2}\n")
-    assert trader.says("trade-once", "--config", str(tmp_path / "other.yaml")).code == 3
-    assert orders(trader) == []
-
-
-def test_exits_go_out_while_a_looser_setting_keeps_entries_closed(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert trader.json("trade-once")["orders"] > 0
-    trader.does("exchange tick 2m", "reconcile")
-    monkeypatch.setenv(LIMIT, "10001")
-    entered = len(orders(trader))
-    assert trader.says("flatten", "--all", "--confirm", "ALL").code in (0, 5)
-    assert len(orders(trader)) > entered
-
-
 def test_config_accept_shows_confirms_and_records_once(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     assert copy.says("halt").code == 0
     nothing = copy.says("config", "accept")
-    assert (nothing.code, nothing.out.strip()) == (
-        0,
-        "Nothing to accept: no setting has changed since it was accepted.",
-    )
+    assert nothing.code == 0
+    assert nothing.out.strip() == "Nothing to accept: no setting has changed since it was accepted."
     before = fingerprint(copy)
     monkeypatch.setenv(LIMIT, "10001")
     monkeypatch.setenv("TRADEBOT_EXITS__TIME_EXIT_S", "7200")
@@ -229,21 +178,10 @@ def test_config_accept_document_lists_each_difference(copy: Bot, monkeypatch: py
     monkeypatch.setenv(LIMIT, "10001")
     checked = copy.json("config", "check")
     done = copy.json("config", "accept", "--confirm", copy.tail())
-    assert (
-        done["differences"]
-        == checked["differences"]
-        == [
-            {
-                "name": "limits.max_order_notional_usd",
-                "approved": "10000",
-                "now": "10001",
-                "origin": f"environment: {LIMIT}",
-                "looser": True,
-                "known": True,
-                "given": True,
-            }
-        ]
-    )
+    (told,) = done["differences"]
+    values = {"name": "limits.max_order_notional_usd", "approved": "10000", "now": "10001"}
+    assert told == values | {"origin": f"environment: {LIMIT}", "looser": True, "known": True, "given": True}
+    assert checked["differences"] == [told]
     assert (done["accepted"], copy.json("config", "check")["differences"]) == (True, [])
 
 
@@ -279,9 +217,7 @@ def test_entries_stay_closed_until_a_first_approval(trader: Bot) -> None:
         ("TRADEBOT_MODE", "sandbox", 0),
     ],
 )
-def test_other_mode_is_refused_under_each_name(
-    copy: Bot, monkeypatch: pytest.MonkeyPatch, name: str, word: str, code: int
-) -> None:
+def test_another_mode_is_refused(copy: Bot, monkeypatch: pytest.MonkeyPatch, name: str, word: str, code: int) -> None:
     monkeypatch.setenv(name, word)
     said = copy.says("status")
     assert said.code == code
@@ -348,8 +284,130 @@ def test_config_set_refuses_what_the_bots_verbs_would_refuse(copy: Bot, words: t
 def test_config_set_makes_the_file_of_a_bot_that_has_none(copy: Bot) -> None:
     (copy.folder / "tradebot.yaml").unlink()
     said = copy.says("config", "set", "limits.cooldown_s", "90", "sandbox.seed", "9")
-    assert (said.code, (copy.folder / "tradebot.yaml").read_text()) == (
-        0,
-        "limits:\n  cooldown_s: 90\nsandbox:\n  seed: 9\n",
-    )
+    assert said.code == 0
+    assert (copy.folder / "tradebot.yaml").read_text() == "limits:\n  cooldown_s: 90\nsandbox:\n  seed: 9\n"
     assert "this bot's market stays" in copy.says("config", "set", "sandbox.seed", "8").out
+
+
+MINE = """\
+# My limits.
+limits:
+  max_open_positions: 8   # as many as I can watch
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "mine.yaml"
+    path.write_text(MINE)
+    return path
+
+
+def set_to(capsys: pytest.CaptureFixture[str], *words: str) -> Said:
+    return typed(capsys, "config", "set", *words, "--config", "mine.yaml")
+
+
+def test_value_changes_with_its_comment_shown_as_a_difference(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = set_to(capsys, "limits.max_open_positions", "6")
+    assert said.code == 0, said.err
+    assert mine.read_text() == MINE.replace("8 ", "6 ")
+    assert "-  max_open_positions: 8   # as many as I can watch\n+  max_open_positions: 6 " in said.out
+    assert "limits.max_open_positions: 8 before, 6 now" in said.out
+    shows(set_to(capsys, "limits.max_open_positions", "6"), 0, "has these values already: nothing to write")
+
+
+def test_dry_run_shows_the_difference_and_writes_nothing(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = mine.stat()
+    said = set_to(capsys, "limits.cooldown_s", "90", "--dry-run", "--json")
+    assert (said.code, said.data["written"], said.data["dry_run"]) == (0, False, True)
+    assert said.data["lines"][-1] == "+  cooldown_s: 90"
+    assert said.data["changes"] == [{"key": "limits.cooldown_s", "value_before": 60, "value": 90}]
+    assert (mine.read_text(), mine.stat().st_mtime_ns, os.listdir()) == (MINE, before.st_mtime_ns, ["mine.yaml"])
+
+
+def test_settings_that_need_each_other_are_set_at_once(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("limits.max_open_positions", "2")
+    alone = set_to(capsys, *words)
+    assert (alone.code, mine.read_text()) == (2, MINE)
+    assert "max_new_entries 5 is above max_open_positions 2" in alone.err
+    assert "change the settings that it names as well, all at once: KEY VALUE KEY VALUE" in alone.err
+    more = ("limits.max_new_entries", "2", "strategies.flow.limits.max_new_entries", "2")
+    assert set_to(capsys, *words, *more).code == 0
+    assert mine.read_text().endswith("strategies:\n  flow:\n    limits:\n      max_new_entries: 2\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("limits.max_open_positionz", "3"), "there is no such setting; did you mean max_open_positions?"),
+        (("limitz.max_open_positions", "3"), "there is no such setting; did you mean limits?"),
+        (("max_open_positions", "3"), "max_open_positions belongs under limits"),
+        (("limits.max_open_positions", "lots"), "must be a whole number, not 'lots'"),
+        (("limits.max_open_positions", "0"), "must be greater than or equal to 1, not 0"),
+        (("limits.max_open_positions", "[5"), "limits.max_open_positions: the value isn't valid YAML"),
+        (("strategies.nothing.x", "1"), "no strategy with this name is installed"),
+        (("mode", "lime"), "mode 'lime' is not one of sandbox, paper, live"),
+        (("limits.max_open_positions.x", "1"), "limits.max_open_positions is '8' there, so it has no named settings"),
+        (("limits.max_open_positions",), "has no value: settings are written as KEY VALUE"),
+        (("limits.max_open_positions=5",), "next: tradebot config set limits.max_open_positions 5"),
+        (("limits.cooldown_s", "61", "limits.cooldown_s", "62"), "limits.cooldown_s is set twice"),
+    ],
+)
+def test_mistake_is_refused_with_what_is_allowed_and_nothing_is_written(
+    mine: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
+) -> None:
+    said = set_to(capsys, *words)
+    assert (said.code, mine.read_text(), os.listdir()) == (2, MINE, ["mine.yaml"])
+    assert says in said.err.replace(".venv/bin/", "")
+
+
+def test_value_that_a_variable_says_too_is_written_and_the_one_that_counts_is_named(
+    mine: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADEBOT_LIMITS__MAX_OPEN_POSITIONS", "7")
+    said = set_to(capsys, "limits.max_open_positions", "6")
+    assert (said.code, "max_open_positions: 6" in mine.read_text()) == (0, True)
+    variable = "environment: TRADEBOT_LIMITS__MAX_OPEN_POSITIONS"
+    assert f"limits.max_open_positions stays 7: {variable} sets it, and overrides the file" in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("limits.cooldown_s", "90"), "A running serve takes it over when it is reloaded (kill -HUP)."),
+        (("health.ports", "[8081]"), "takes over health.ports when it is restarted; a reload isn't enough."),
+        (
+            ("health.ports", "[8081]", "limits.cooldown_s", "90"),
+            "takes over health.ports when it is restarted, and the others when it is reloaded (kill -HUP).",
+        ),
+    ],
+)
+def test_setting_says_whether_serve_takes_it_over_by_a_reload_or_a_restart(
+    mine: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
+) -> None:
+    assert says in " ".join(set_to(capsys, *words).out.split())
+
+
+def test_file_that_doesnt_load_can_be_cured(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine.write_text(MINE + "shadow: perhaps\n")
+    assert set_to(capsys, "limits.cooldown_s", "90").code == 2
+    assert set_to(capsys, "shadow", "true").code == 0
+    assert mine.read_text() == MINE + "shadow: true\n"
+
+
+def test_broken_read_only_or_missing_files_say_what_to_do(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine.write_text("limits: [1\n")
+    assert "mine.yaml: line 2" in set_to(capsys, "shadow", "true").err
+    mine.chmod(0o444)
+    assert f"chmod u+w {mine}" in set_to(capsys, "shadow", "true").err
+    refuses(typed(capsys, "config", "set", "shadow", "true"), 2, "there is no bot here", "--config mine.yaml")
+
+
+def test_a_key_is_never_written(
+    mine: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALPACA_SECRET", "s3cr3t" * 6)
+    said = set_to(capsys, "sandbox.path", "s3cr3t" * 6)
+    assert (said.code, mine.read_text()) == (2, MINE)
+    assert "s3cr3t" not in said.err + said.out

@@ -6,17 +6,33 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from rich.console import Console
 
 from commands.demo import run as demo
-from commands.init import flags_of
+from commands.demo.report import _exits, _print_earnings
+from commands.demo.run_comparison import (
+    FILE,
+    DemoRun,
+    RunOutcome,
+    compare_with_previous,
+    last_run,
+    render,
+    run_of,
+    store_run,
+)
 from commands.init.making import copy_for_demo
+from commands.shared.verb_options import console
+from tests.desk.test_proposals import Answering, holding_microsoft, world
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import typed
 from tests.kit.bot.forked import run
+from tests.kit.core.scene import call, trade_once
 from tests.kit.values import SESSION
 from tradebot.adapters.state import state_folder, state_locks
 from tradebot.adapters.text.yaml_loader import load_yaml
@@ -24,6 +40,9 @@ from tradebot.app import sandbox
 from tradebot.app.loading import Options
 from tradebot.app.settings import load
 from tradebot.app.wiring import open_app
+from tradebot.model.struct_tools import replace
+from tradebot.model.view import Close, Needs
+from tradebot.views.trades.pnl import NOT_KNOWN
 
 MINUTES = "20"
 SCREENS = {
@@ -50,18 +69,14 @@ SELDOM = {
 
 
 @pytest.fixture(scope="module")
-def played(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
     folder = tmp_path_factory.mktemp("demo")
     arguments = ["demo", "--minutes", MINUTES, "--edge", "0"]
     yield folder, run(arguments, first=lambda: os.chdir(folder), COLUMNS="100", **EASY)
     sandbox.stop(folder / "state" / "exchange")
 
 
-def test_it_plays_a_session_and_says_that_the_books_agree(
-    played: tuple[Path, subprocess.CompletedProcess[str]],
-) -> None:
+def test_it_plays_a_session_and_says_the_books_agree(played: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     _, done = played
     assert done.returncode == 0, done.stderr
     assert f"{MINUTES} minutes, 20 symbols, seed 7" in done.stdout
@@ -87,25 +102,6 @@ def test_the_commands_that_it_proposes_work(
             again = typed(capsys, *arguments)
             assert again.code in {0, 10}, again.err
             assert again.out.strip()
-
-
-def test_every_screen_has_the_profit_with_which_it_ended(
-    played: tuple[Path, subprocess.CompletedProcess[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    folder, done = played
-    monkeypatch.chdir(folder)
-    ended = Decimal(done.stdout.partition("\nProfit")[2].split()[0])
-    read = {verb: json.loads(typed(capsys, verb, "--json").out)["data"] for verb in ("status", "pnl", "summary")}
-    money = read["summary"]["money"]
-    made = {
-        "status": read["status"]["today"]["total_usd"],
-        "pnl": read["pnl"]["pnl"]["profit_usd"],
-        "rows": read["pnl"]["pnl"]["total"]["total_usd"],
-        "summary": Decimal(money["after_usd"]) - Decimal(money["before_usd"]),
-    }
-    assert {verb: round(Decimal(usd), 2) for verb, usd in made.items()} == dict.fromkeys(made, ended)
 
 
 def test_it_leaves_a_bot_of_the_users_untouched(
@@ -200,6 +196,7 @@ def test_loop_of_trying_shows_what_each_change_came_to(
         (("--strategy", "nothing"), "no strategy named nothing is installed"),
         (("--strategy", "rotation", "--set", "strategies.rotation.tops=1"), "tops"),
         (("--sessions", "0"), "--sessions"),
+        (("--seed", "-1"), "seed"),
     ],
 )
 def test_wrong_option_leaves_the_earlier_demo_alone(
@@ -239,19 +236,7 @@ def test_configuration_of_another_bot_is_copied_whatever_its_mode_and_yields_to_
     assert demo._configuration(state, None) == (state / "tradebot.yaml", None)
 
 
-def test_a_wrong_configuration_leaves_the_earlier_demo_alone(
-    played: tuple[Path, subprocess.CompletedProcess[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(played[0])
-    assert typed(capsys, "demo", "--seed", "-1").code == 2
-    assert typed(capsys, "status").code == 0
-
-
-def test_one_wrong_fill_is_seen_and_fails_the_demo(
-    played: tuple[Path, subprocess.CompletedProcess[str]],
-) -> None:
+def test_one_wrong_fill_is_seen_and_fails_the_demo(played: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     state = played[0] / "state"
     with open_app(Options(str(state)), os.environ) as app:
         session = app.ledger.sessions(app.now().date(), app.now().date())[0]
@@ -272,14 +257,6 @@ def test_one_wrong_fill_is_seen_and_fails_the_demo(
     differences = " ".join(report.data.differences)
     assert "cash account" in differences
     assert "equity" in differences
-
-
-def test_flags_of_a_demo_are_the_last_layer_of_its_configuration() -> None:
-    assert flags_of("sandbox", {"seed": 9}, {"universe": ["AAPL"]}) == {
-        "mode": "sandbox",
-        "sandbox": {"seed": 9},
-        "universe": ["AAPL"],
-    }
 
 
 @pytest.mark.parametrize(("told_after_s", "waited"), [(30, ["sleep 30.0"]), (0, [])])
@@ -320,3 +297,86 @@ def test_screen_answers_first_and_fits_a_terminal_and_explains_itself_if_asked(
     assert (len(short) <= 40, SCREENS[words] in "\n".join(short[:5])) == (True, True), "\n".join(short)
     if words not in ("positions", "health", "why-no-orders"):
         assert len(typed(capsys, *command, "--explain").out.splitlines()) > len(short)
+
+
+@pytest.mark.parametrize(("component", "says"), [("flow", True), (NOT_KNOWN, False)])
+def test_what_spoke_for_an_entry_is_told_only_if_the_strategy_has_scores(component: str, says: bool) -> None:
+    trade = SimpleNamespace(symbol="MESZ6", side="long", reason="stop_loss", net_usd=Decimal(-5), component=component)
+    row = SimpleNamespace(name=component, total_usd=Decimal(-5))
+    earned: Any = SimpleNamespace(closed=1, won=0, best=trade, worst=None, by_reason=(row,), by_component=(row,))
+    console = Console(file=StringIO(), width=100)
+    _print_earnings(console, earned)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("entered for" in text) is says
+    assert "MESZ6 long, stop_loss" in text
+
+
+def test_a_strategys_own_words_are_a_reason_like_any_other() -> None:
+    scene, _ = holding_microsoft()
+    asked = Answering([Close("MSFT", " the month is over\n")], needs=Needs(lots=True))
+    trade_once(world(scene, asked), call(slot="open+31m"))
+    sale = scene.venue.submitted[-1]
+    assert sale.why == "the month is over", "without the white space around it"
+    scene.venue.fill(sale.client_order_id, "100.05")
+    scene.later(60)
+    trade_once(world(scene), call(slot="open+32m"))
+    app: Any = SimpleNamespace(ledger=scene.ledger, ledger_view=scene.ledger)
+    assert _exits(app, SESSION) == {"the month is over": 1}
+
+
+OUTCOME = RunOutcome(
+    candidates=1500, orders=20, fills=32, closed=12, won=8, open_positions=8, result_usd=Decimal("174.49"),
+    refused={"SCORE_BELOW_MIN": 62, "COOLDOWN": 3},
+)  # fmt: skip
+PLAYED = {"sessions": 1, "minutes": 390}
+
+
+def ran(outcome: RunOutcome = OUTCOME, played: dict[str, int] | None = None, **flags: object) -> DemoRun:
+    return run_of(load(None, {}, flags).settings, played or PLAYED, outcome)
+
+
+def test_changed_settings_and_their_outcome_are_shown_with_the_change(capsys: pytest.CaptureFixture[str]) -> None:
+    now = replace(OUTCOME, orders=9, result_usd=Decimal("80"), refused={"SCORE_BELOW_MIN": 62, "MAX_OPEN_POSITIONS": 4})
+    data = compare_with_previous(ran(), ran(now, limits={"max_open_positions": 5}))
+    assert [(one.name, one.values) for one in data.settings] == [("limits.max_open_positions", ("20", "5"))]
+    render(console(), data)
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    for row in (
+        "limits.max_open_positions 20 5",
+        "candidates 1,500 1,500",
+        "orders 20 9 -11",
+        "result USD +174.49 +80.00 -94.49",
+        "SCORE_BELOW_MIN 62 62",
+        "COOLDOWN 3 0 -3",
+        "MAX_OPEN_POSITIONS 0 4 +4",
+        "One of them closed only 12 trades, so a difference may well be chance.",
+    ):
+        assert row in rows
+
+
+def test_the_same_run_again_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    render(console(), compare_with_previous(ran(), ran()))
+    assert capsys.readouterr().out == ""
+
+
+def test_a_difference_that_settings_dont_explain_is_said() -> None:
+    other_market = ran(limits={"max_open_positions": 5}, sandbox={"seed": 9, "sessions": 3})
+    assert compare_with_previous(ran(), other_market).cautions[0].startswith("They differ in sandbox.seed too")
+    assert not compare_with_previous(ran(), ran(limits={"max_open_positions": 5})).cautions[0].startswith("They differ")
+
+
+def test_another_strategy_is_one_row_and_not_one_for_each_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    data = compare_with_previous(ran(), ran(strategies={"flow": None, "mine": {}}))
+    assert len(data.settings) > 20
+    render(console(), data)
+    assert "strategies.flow  " in (shown := capsys.readouterr().out)
+    assert "strategies.flow.min_cluster" not in shown
+
+
+def test_a_kept_run_is_the_last_one_and_a_damaged_or_missing_one_is_none(tmp_path: Path) -> None:
+    assert last_run(tmp_path) is None
+    store_run(tmp_path, ran())
+    assert last_run(tmp_path) == ran()
+    for damage in ("", "{", '{"settings": {}}', '{"settings": {"a": 1}, "outcome": {}}', "\udcff"):
+        (tmp_path / FILE).write_text(damage, errors="surrogateescape")
+        assert last_run(tmp_path) is None

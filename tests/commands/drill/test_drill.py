@@ -12,11 +12,10 @@ import pytest
 
 from commands.drill import stage as stages
 from commands.drill.drills import DRILLS, read
-from commands.drill.stage import DrillCheck, Stage, VerbResult, set_stage
+from commands.drill.stage import Stage, VerbResult, set_stage
 from tests.kit.bot import forked
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
-from tradebot.adapters.state import state_folder
 from tradebot.errors import TradebotError
 from tradebot.model.trading import Mode
 
@@ -134,17 +133,6 @@ def test_evidence_of_a_check_is_in_words_and_never_empty(found: object, said: st
     assert stage.checks[0].found == said
 
 
-def test_long_evidence_is_cut_between_words_and_says_so(
-    copy: Bot, played: list[bool], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    played += [True]
-    monkeypatch.setattr("commands.drill.LONGEST", 10)
-    monkeypatch.setattr(
-        Stage, "check", lambda stage, *_: stage.checks.append(DrillCheck("thing", True, "words on words"))
-    )
-    assert "yes thing: words ...\n" in copy.shown("drill", "run", "halt")
-
-
 def test_drill_without_a_check_has_not_passed(copy: Bot, played: list[bool]) -> None:
     assert copy.says("drill", "run", "halt").code == 10
 
@@ -166,9 +154,7 @@ def test_drills_beside_real_money_are_refused(copy: Bot, monkeypatch: pytest.Mon
     refuses(copy.says("drill", "run", "halt"), 2, "not for a bot with real money")
 
 
-def test_stage_has_no_key_of_the_owner_and_names_its_own_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stage_has_no_key_of_its_owner_and_names_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ALPACA_KEY", "UW_API_KEY", "TRADEBOT_STATE", "TRADING_MODE", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "a-value-of-the-owner")
     command, environment = Stage(tmp_path, [], "http://127.0.0.1:1/x").command("halt")
@@ -180,7 +166,3 @@ def test_stage_that_cannot_be_made_says_what_failed(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Stage, "says", lambda stage, *words: VerbResult(1, "the disk is full", {}))
     with pytest.raises(TradebotError, match=r"init --mode sandbox .*: the disk is full"), set_stage(tmp_path / "drill"):
         pass
-
-
-def test_evidence_is_one_of_the_folders_of_a_bot() -> None:
-    assert "drills" in state_folder.FOLDERS

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from commands.halt import orders_may_fill
-from commands.halt.report import HaltRequest, HaltResult, further_lines, lines_if_unwritten, orders_left_alone
+from commands.halt.report import HaltRequest, HaltResult, lines_if_unwritten, orders_left_alone
 from tests.kit.adapters.alpaca import intent
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, blank, log, order_by_hand, start
@@ -28,10 +28,6 @@ from tradebot.adapters.state.send_lock import FolderSendLock
 HEAVY = ("typer", "click", "rich", "pydantic", "yaml", "requests", "alpaca", "pandas", "argparse", "msgspec")
 NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
 """Every write to a file fails after this, as on a full disk."""
-
-
-def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 
 def no_room() -> None:
@@ -59,23 +55,6 @@ def test_halt_says_what_is_in_force_and_what_comes_next(bot: Bot) -> None:
     )
     assert (state_of(bot.folder), history(bot.folder)) == ("REDUCE_ONLY", ["REDUCE_ONLY", "odd fills"])
     assert not (bot.folder / "ARMED").exists()
-
-
-def test_second_halt_keeps_the_newest_reason(bot: Bot) -> None:
-    assert bot.json("halt", "--reason=newer")["why"] == "newer"
-    assert history(bot.folder) == ["REDUCE_ONLY", "newer"]
-
-
-def test_a_reason_without_words_is_none(bot: Bot) -> None:
-    assert bot.json("halt", "--reason", " ")["why"] == "no reason given"
-
-
-def test_halt_says_that_cancels_were_accepted_and_not_that_orders_have_ended(tmp_path: Path) -> None:
-    latch = HaltResult(
-        "REDUCE_ONLY", "REDUCE_ONLY", "REDUCE_ONLY", "ada", "odd fills", datetime.now(UTC), None, True, None
-    )
-    said = further_lines(tmp_path, HaltRequest(), latch, {"cancelled": 1, "closing": 0, "failed": 0, "problem": None})
-    assert said.startswith("  working orders: 1 cancel accepted, 0 closing orders sent\n")
 
 
 def test_flatten_without_a_terminal_halts_and_names_the_confirming_command(bot: Bot) -> None:
@@ -108,17 +87,8 @@ def test_flattening_asks_at_a_terminal(bot: Bot) -> None:
     assert "Halted: FLATTEN" in out
 
 
-def test_halt_without_a_state_names_the_known_ones(bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TRADEBOT_STATE", str(bot.folder))
-    refuses(bot.says("halt", "--state-dir", str(tmp_path / "none")), 2, f"States known here: {bot.folder}")
-    assert not (tmp_path / "none").exists()
-
-
 MISTYPED = {
     "now": ["now"],
-    "AAPL": ["AAPL"],
-    "--forse": ["--forse"],
     "--flaten --confirm FLATTEN": ["--flaten"],
     "--flatten=yes": ["--flatten=yes"],
     "--resaon odd": ["--resaon", "odd"],
@@ -257,17 +227,8 @@ def test_halt_that_cannot_be_written_sends_no_cancel_without_permission(copy: Bo
     assert "not everything was done: permission is closed, so no order is sent and none is canceled" in said.stdout
     assert "ORDER_GATE_CLOSED (DRY_RUN says yes)" in said.stdout
     assert f"not in force: as soon as {copy.folder} is writable again, entries resume" in said.stdout
-    latch = HaltResult(
-        "REDUCE_ONLY",
-        "REDUCE_ONLY",
-        "REDUCE_ONLY",
-        "ada",
-        "lunch",
-        datetime.now(UTC),
-        None,
-        printed=True,
-        in_flight=None,
-    )
+    mode, now = "REDUCE_ONLY", datetime.now(UTC)
+    latch = HaltResult(mode, mode, mode, "ada", "lunch", now, None, printed=True, in_flight=None)
     halted = list(lines_if_unwritten(copy.folder, HaltRequest(flatten=True), latch, orders_left_alone("nothing to do")))
     assert "  FLATTEN was not done: nothing was closed, and every position stays open" in halted
     assert "  also in force: REDUCE_ONLY, set by an earlier halt" in halted
@@ -296,12 +257,6 @@ def test_halt_with_a_newer_ledger_names_recover(copy: Bot) -> None:
     said = copy.says("halt")
     assert "was written by another version" in said.out
     assert said.out.rstrip().endswith("Next: tradebot recover, then tradebot unhalt")
-
-
-def test_halt_works_with_a_damaged_marker(copy: Bot) -> None:
-    (copy.folder / "state.id").write_text("{")
-    assert "Halted: REDUCE_ONLY" in copy.says("halt").out
-    assert state_of(copy.folder) == "REDUCE_ONLY"
 
 
 @pytest.mark.parametrize("left", ["ARMED", "ledger.db", "journal.jsonl"])
@@ -334,13 +289,6 @@ def test_next_halt_keeps_a_flatten_that_only_the_ledger_recorded(copy: Bot) -> N
     assert not (copy.folder / "HALT").exists(), "the file could be written, so this shows nothing"
     assert "FLATTEN is in force, because the ledger's history says so" in copy.says("halt", "--reason", "again").out
     assert (state_of(copy.folder), copy.json("status")["trading_state"]) == ("FLATTEN", "FLATTEN")
-
-
-def test_halt_works_on_a_full_disk(copy: Bot) -> None:
-    done = python(f"{NO_ROOM}from tradebot.__main__ import main; main()", "halt", "--state-dir", str(copy.folder))
-    assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
-    assert not (copy.folder / "HALT").exists(), "the fault did not fire"
-    assert state_of(copy.folder) == "REDUCE_ONLY"
 
 
 def test_halt_works_with_a_full_output(copy: Bot) -> None:
@@ -396,29 +344,6 @@ def test_orders_may_fill_as_long_as_a_pass_holds_the_lock(tmp_path: Path) -> Non
     assert not orders_may_fill(tmp_path, lambda: False)
     with state_locks.hold(tmp_path, "trade-once"):
         assert orders_may_fill(tmp_path, lambda: False)
-
-
-def test_halt_imports_nothing_heavy(copy: Bot) -> None:
-    code = (
-        "import sys; from tradebot.__main__ import main; main();"
-        f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
-    )
-    done = python(code, "halt", "--state-dir", str(copy.folder))
-    assert (done.stderr.strip(), state_of(copy.folder)) == ("[]", "REDUCE_ONLY")
-
-
-def test_halt_cancels_working_entries_and_lets_no_new_one_out(trader: Bot) -> None:
-    sent = trader.json("trade-once")["orders"]
-    assert sent, "no entry was working, so this test would show nothing"
-    halted = trader.json("halt")
-    assert (halted["orders"]["cancelled"], halted["orders"]["problem"]) == (sent, None)
-    assert [event["event"] for event in log(trader.url)].count("order_canceled") == sent
-    trader.says("exchange", "tick", "5m")
-    refused = trader.says("trade-once", "--json")
-    assert (refused.code, set(refused.data["refused"])) == (3, {"HALTED"})
-    # Each row was refused by the same halt, which is told once below them.
-    assert (len(refused.data["rows"]) > 1, trader.says("trade-once", "--force-slot").out.count(" by ")) == (True, 1)
-    assert [event["event"] for event in log(trader.url)].count("order_accepted") == sent
 
 
 def test_halt_cancels_entries_before_it_reads_the_books(trader: Bot) -> None:

@@ -24,12 +24,7 @@ EXCHANGES_ARE_PROCESSES = True
 """They are stopped, as a process can be."""
 
 LONGEST_S = 60
-JUDGING = {
-    "health": "judgments",
-    "audit --offline": "judgments",
-    "doctor --offline": "judgments",
-    "status": "health",
-}
+JUDGING = {"health": "judgments", "audit --offline": "judgments", "doctor --offline": "judgments", "status": "health"}
 NOBODY = {"schedule": "DEGRADED", "chores": "UNKNOWN"}
 """What shows of a bot whose verbs are run by hand: other slots were missed, and no chore was ever run."""
 PASSES = ("fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile")
@@ -101,11 +96,6 @@ def test_health_with_a_broken_configuration_uses_the_accepted_one_and_is_degrade
     shows(copy.says("health", "--probe"), 10, "DEGRADED schedule, config")
 
 
-def test_health_finds_a_session_without_a_backup(bot: Bot, copy: Bot) -> None:
-    (copy.folder / "backups").rename(copy.folder / "aside-backups")
-    assert not_ok(copy) == {"backup": "FAILED", **NOBODY}
-
-
 def test_health_with_damaged_books_calls_nothing_ok_that_needs_them(bot: Bot, copy: Bot) -> None:
     (copy.folder / "ledger.db").write_bytes(b"not a database")
     found = states(copy)
@@ -115,12 +105,6 @@ def test_health_with_damaged_books_calls_nothing_ok_that_needs_them(bot: Bot, co
     shown = copy.says("health").out
     assert shown.count("not a database") == 1
     assert "FAILED   journal     as ledger, above\n" in shown
-
-
-def test_health_fails_a_journal_shorter_than_the_ledger_knows(bot: Bot, copy: Bot) -> None:
-    path = copy.folder / "journal.jsonl"
-    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
-    assert not_ok(copy) == {"journal": "FAILED", **NOBODY}
 
 
 def flip(path: Path, at: int = 200) -> None:
@@ -177,26 +161,6 @@ def verdict_of(part: str, verb: str, document: Any) -> tuple[str, str]:
     row = next(row for row in document["data"][JUDGING[verb]] if row["subject"] == part)
     assert row["state"] == "FAILED"
     return row["found"], row["next"]
-
-
-def test_health_shows_a_halt_with_its_reason(bot: Bot, copy: Bot) -> None:
-    copy.says("halt", "--reason", "lunch")
-    assert found(copy, "halts")["state"] == "DEGRADED"
-    assert "lunch" in found(copy, "halts")["found"]
-
-
-def test_health_reports_large_stores_that_only_a_person_deletes(
-    bot: Bot, copy: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = copy.folder / "backtests" / "slow"
-    run.mkdir(parents=True)
-    (run / "ledger.db").write_bytes(bytes(1_000_001))
-    assert found(copy, "storage")["state"] == "OK"
-    monkeypatch.setenv("TRADEBOT_STORAGE__TELL_MB", "1")
-    said = found(copy, "storage")
-    assert (said["state"], said["next"].startswith("rm -r backtests/NAME")) == ("DEGRADED", True)
-    (run / "ledger.db").unlink()
-    assert found(copy, "storage")["state"] == "OK"
 
 
 def test_health_fails_a_disk_with_too_little_room(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,31 @@
 """`tradebot notify`: what people are told, through whole command lines and a receiver on this machine."""
 
 import json
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from datetime import datetime
+from io import StringIO
+from pathlib import Path
 
 import pytest
 
 from tests.kit.bot.ending import refuses, shows
-from tests.kit.bot.folder import Bot
+from tests.kit.bot.folder import Bot, made
+from tests.kit.bot.stage import DIED, alone
+from tests.kit.fakes.calls import Call, Watcher, watch
+from tests.kit.fakes.machine import flaws
 from tests.kit.fakes.receivers import HOOK, Receiver, receiving, says
+from tests.suite.tiers import seed
+from tradebot.__main__ import main as tradebot
 from tradebot.adapters.notices.outbox import Outbox
+from tradebot.adapters.notices.sender import Attempt
 from tradebot.adapters.state import state_locks
+from tradebot.adapters.state.events import EventCursor
 from tradebot.adapters.state.state_folder import EVENTS, NOTICES, read_marker
+from tradebot.model.notice import BotStatus, Notice, NoticeEvent
 
 SETTINGS = "notify: {channels: {phone: {}, desk: {topics: [slots], least: ERROR}}}"
 
@@ -120,31 +136,7 @@ def test_session_is_told_in_a_few_sentences_once_its_chore_has_run(told: Bot, re
     assert len(json.loads(body)["text"].splitlines()) == len(said)
 
 
-@pytest.mark.parametrize("place", ["note", "make", "mark_sent"])
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_event_is_told_although_its_process_ends_at_any_step(
-    told: Bot, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, place: str, after: bool
-) -> None:
-    event(told, "venue.position_differs", books="10", broker="7")
-    honest = getattr(Outbox, place)
-
-    def ending(*arguments: object) -> None:
-        if after:
-            honest(*arguments)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as cut:
-        cut.setattr(Outbox, place, ending)
-        assert told.says("notify", "send").code == 130
-    told.says("notify", "send")
-    # What was sent but not noted is sent again: nobody knows whether it arrived.
-    assert receiver.bodies().count("the broker has 7 shares") == (2 if (place, after) == ("mark_sent", False) else 1)
-    assert len(told.json("notify", "last")["notices"]) == 1
-
-
-def test_receiver_that_fails_is_tried_again_later_and_health_says_so(
-    told: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_receiver_is_tried_again_later_and_health_says_so(told: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     event(told, "venue.position_differs", books="10", broker="7")
     with receiving(says(500)) as broken:
         monkeypatch.setenv("NOTIFY_PHONE", f"http://{broken.address}/{HOOK}")
@@ -172,3 +164,157 @@ def test_damaged_notices_are_no_obstacle(told: Bot, receiver: Receiver) -> None:
     assert told.says("notify", "send").code == 0
     told.does("halt", "notify send")
     assert "HALTED" in receiver.bodies()
+
+
+IN_A_WEEK = """
+notify: {channels: {phone: {most_an_hour: 1000}}}
+timetable: {fetch-flow: every 14m from open+2m until close, evaluate-exits: every 15m from open+1m until close,
+            trade-once: every 30m from open+7m until close, reconcile: every 40m from open+1m until close,
+            score: every 60m from open+5m until close}
+"""
+"""As few passes as load, so that a week doesn't take long."""
+
+
+@pytest.mark.campaign
+def test_each_notice_of_a_week_is_in_whole_sentences_without_codes_or_empty_fields(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receiving() as receiver, made(tmp_path / "state", "--sessions", "5", settings=IN_A_WEEK) as folder:
+        monkeypatch.setenv("NOTIFY_PHONE", f"http://{receiver.address}/hook")
+        bot = Bot(folder, capsys)
+        bot.says("notify", "send")
+        assert bot.says("serve", "--speed", "1000000").code == 0
+        bot.says("halt", "--reason", "to see its notice")
+        bot.says("notify", "send")
+        notices = bot.json("notify", "last", "--last", "1000")["notices"]
+    texts = [row["text"].replace(str(folder), "STATE") for row in notices]
+    assert [flaw for row, text in zip(notices, texts, strict=True) for flaw in flaws(row["title"]) + flaws(text)] == []
+    assert len(texts) > 20
+    for said in ("bought", "closed with", "so far", "HALTED"):
+        assert any(said in text for text in texts), said
+
+
+pytestmark = pytest.mark.campaign
+
+OFTEN = "notify: {channels: {phone: {most_an_hour: 1000}}}"
+EVERY = 6
+"""One call of so many is where a process is killed; which ones, the week's seed says."""
+MOST_CALLS = 600
+BEFORE_THE_LOOK = 100
+"""So many calls, of some 160, are made before what was looked at is remembered."""
+
+
+class Killer(Watcher):
+    """Kills the process at its n-th call."""
+
+    def __init__(self, nth: int) -> None:
+        self._left = nth
+
+    def before(self, call: Call) -> int:
+        self._left -= 1
+        if not self._left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+
+class Owner:
+    """Somebody whose bot meets one event after the other, and whose notices are killed while they tell of it."""
+
+    def __init__(self, bot: Bot) -> None:
+        self.begun = set[int]()
+        self.kills = 0
+        self._bot = bot
+
+    def meets(self, number: int) -> None:
+        """Let something happen that a person is told of, and that no other event resembles."""
+        details = {"books": "10", "broker": str(broker(number))}
+        line = {"timestamp": "2026-11-16T15:00:00.000000Z", "subsystem": "venue", "event_type": "position_differs"}
+        with (self._bot.folder / EVENTS).open("a") as file:
+            file.write(json.dumps({**line, "severity": "ERROR", "symbol": "AAPL", "details": details}) + "\n")
+
+    def is_told(self, number: int, nth: int = 0) -> bool:
+        """Send what is to be told; return whether the process was killed at its n-th call."""
+        place = self._bot.folder.with_name("begun")
+        ended = alone(lambda child: _send(self._bot.folder, nth, place), lambda point: False)
+        if place.exists():
+            place.unlink()
+            if ended.code == DIED:
+                self.begun.add(number)
+        assert ended.code in (0, DIED)
+        self.kills += ended.code == DIED
+        return ended.code == DIED
+
+
+def _send(folder: Path, nth: int, begun: Path) -> int:
+    """Type the verb, and leave a file once a message is on its way to its receiver."""
+    honest = Attempt.__init__
+
+    def noted(self: Attempt, address: str, notice: Notice, limit_s: float | None = None) -> None:
+        begun.touch()
+        honest(self, address, notice, limit_s)
+
+    Attempt.__init__ = noted  # type: ignore[method-assign]
+    if nth:
+        watch(folder, Killer(nth))
+    said = StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        return tradebot(["notify", "send", "--state-dir", str(folder)])
+
+
+def broker(number: int) -> int:
+    """Return how many shares the broker has in the event of this number."""
+    return 1_000_001 + number
+
+
+def untrue(receiver: Receiver, owner: Owner, count: int) -> Iterator[str]:
+    """Yield each event that wasn't told, or was told twice although its process lived from its sending to its note."""
+    got = Counter(number for _, body in receiver.got for number in range(count) if str(broker(number)) in body.decode())
+    for number in range(count):
+        if not 1 <= got[number] <= (2 if number in owner.begun else 1):
+            yield f"event {number} was told {got[number]} times"
+
+
+@pytest.fixture
+def owner(copy: Bot, receiver: Receiver) -> Owner:
+    with (copy.folder / "tradebot.yaml").open("a") as file:
+        file.write(f"\n{OFTEN}\n")
+    assert copy.says("notify", "send").code == 0
+    return Owner(copy)
+
+
+def played(owner: Owner, every: int, first: int = 1) -> Iterator[int]:
+    """Kill the sending of one event after the other, each `every` calls later, and yield how many there were so far."""
+    number, nth, killed = 0, first + (seed() or 0) % every, True
+    while killed:
+        assert nth < MOST_CALLS, f"sending one notice takes {MOST_CALLS} calls or more"
+        owner.meets(number)
+        killed = owner.is_told(number, nth)
+        owner.is_told(number)
+        number, nth = number + 1, nth + every
+        yield number
+
+
+def test_each_event_is_told_whichever_call_its_process_is_killed_at(
+    owner: Owner, receiver: Receiver, record_property: Callable[[str, object], None]
+) -> None:
+    *_, count = played(owner, EVERY)
+    assert list(untrue(receiver, owner, count)) == []
+    assert owner.kills > 10, "hardly a process was killed"
+    assert owner.begun, "no process was killed while its message was on its way"
+    record_property("processes that sent notices and were killed", owner.kills)
+
+
+def test_look_remembered_before_what_it_found_is_kept_is_caught(
+    owner: Owner, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Outbox.note
+
+    def hasty(
+        self: Outbox, place: EventCursor, seen: BotStatus, found: Iterable[tuple[str, datetime, NoticeEvent]]
+    ) -> None:
+        honest(self, place, seen, ())
+        honest(self, place, seen, found)
+
+    monkeypatch.setattr(Outbox, "note", hasty)
+    every_third = played(owner, EVERY // 2, BEFORE_THE_LOOK)
+    assert any(f"event {count - 1} was told 0 times" in untrue(receiver, owner, count) for count in every_third)

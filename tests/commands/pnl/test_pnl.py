@@ -86,12 +86,6 @@ def test_pnl_assigns_fees_and_dividends_to_strategies_and_symbols(reader: Bot) -
     assert (only["strategy"], only["pnl"]["after_usd"], only["pnl"]["compared"]) == ("momentum", None, None)
 
 
-def test_a_span_of_days_begins_where_the_day_before_ended(reader: Bot) -> None:
-    found = reader.json("pnl", "--from", "2026-11-17", "--to", "2026-11-30")["pnl"]
-    assert (found["before_usd"], found["after_usd"], found["transfers_usd"]) == ("100099.69", "100581.26", "500")
-    assert D(found["total"]["total_usd"]) == D("-18.43")
-
-
 def test_pnl_csv_has_the_rows_with_exact_decimals(reader: Bot, tmp_path: Path) -> None:
     said = reader.says("pnl", "--by", "symbol", "--csv", "-")
     rows = list(csv.DictReader(io.StringIO(said.out)))
@@ -168,11 +162,6 @@ def test_pnl_of_a_sandbox_day_equals_the_change_of_its_account(trader: Bot) -> N
     day = trader.json("status")["today"]
     assert (D(day["total_usd"]), day["open_usd"]) == (D(found["total"]["total_usd"]), "0")
     assert f"Profit of {day['day']} " in trader.shown("status")
-
-
-def test_pnl_fits_a_narrow_screen(reader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
-    assert max(map(len, reader.shown("pnl", "--by", "strategy").splitlines())) <= 60
 
 
 def test_pnl_shows_funding_and_which_fees_are_not_known_yet(copy: Bot) -> None:

@@ -1,26 +1,35 @@
 """`tradebot promote`: what is shown, what is written, and what is refused with the next command."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.kit.bot.ending import refuses
+from benchmarks.support.policies import Study, study
+from commands.promote.run import other_models
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, Said
 from tests.kit.bot.real_money import at_a_terminal, real_folder
 from tests.kit.bot.state import accept, configure
+from tests.kit.fakes.networks import Signed, constant
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state.evidence import write_policy_results
+from tradebot.adapters.text.codec import encode
 from tradebot.app.loading import Options
+from tradebot.app.settings import load
 from tradebot.app.wiring import open_app
 from tradebot.errors import ExitCode
 from tradebot.lab.performance.of_strategy import OwnResults
 from tradebot.lab.selection.conditions import Comparator
-from tradebot.model.evidence import Trials
+from tradebot.learning.model_card import CONFIGURATION
+from tradebot.model.evidence import PolicyResults, Trials
 from tradebot.model.promotion import MeanInterval, Promotion, Rung
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
@@ -32,7 +41,7 @@ GOOD = OwnResults(RETURNS, MADE, 0.01)
 
 
 @pytest.fixture
-def shows(monkeypatch: pytest.MonkeyPatch) -> None:
+def with_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the books of every folder show the same good results."""
     monkeypatch.setattr("commands.promote.run.own_results", lambda *_: GOOD)
 
@@ -48,11 +57,9 @@ def test_strategy_of_a_new_bot_is_a_candidate_that_lacks_evidence(bot: Bot) -> N
     rows = conditions(data)
     assert list(rows) == ["traded", "sessions", "trades", "costs_times", "drawdown_worse"]
     assert not any(row["met"] for row in rows.values())
-    assert (rows["sessions"]["number"], rows["sessions"]["must"], rows["sessions"]["bound"]) == (
-        0,
-        Comparator.AT_LEAST,
-        60,
-    )
+    assert rows["sessions"]["number"] == 0
+    assert rows["sessions"]["must"] == Comparator.AT_LEAST
+    assert rows["sessions"]["bound"] == 60
     assert rows["drawdown_worse"]["missing"] == "fewer than 20 sessions with a known return"
     shown = bot.shown("promote", "flow")
     assert "To reach shadow: 0 of 5 conditions met" in shown
@@ -82,7 +89,7 @@ def test_wrong_question_is_answered_with_the_next_command(bot: Bot, words: tuple
     refuses(bot.says(*words), ExitCode.USAGE, message, "next: ")
 
 
-@pytest.mark.usefixtures("shows")
+@pytest.mark.usefixtures("with_evidence")
 def test_strategy_climbs_rung_by_rung_and_the_ledger_keeps_what_that_was_based_on(bot: Bot) -> None:
     assert bot.json("promote", "flow")["hint"] == "tradebot promote flow --to shadow"
     assert bot.shown("promote", "flow", "--to", "shadow").startswith("flow is now shadow.")
@@ -90,16 +97,14 @@ def test_strategy_climbs_rung_by_rung_and_the_ledger_keeps_what_that_was_based_o
     assert (found["next"], found["sources"][0]["sessions"]) == ("paper", 130)
     assert bot.says("promote", "flow", "--to", "paper").code == ExitCode.DONE
     found = bot.json("promote", "flow")
-    assert (found["next"], found["hint"]) == (
-        None,
-        f"in the folder of the live bot: tradebot promote flow --from {bot.folder}",
-    )
+    assert found["next"] is None
+    assert found["hint"] == f"in the folder of the live bot: tradebot promote flow --from {bot.folder}"
     shadow, paper = written(bot.folder)
     assert [shadow.rung, paper.rung, paper.numbers["sessions"]] == [Rung.SHADOW, Rung.PAPER, 130]
     assert (shadow.digest, shadow.sentence) == (found["strategies"][0]["digest"], "")
 
 
-@pytest.mark.usefixtures("shows")
+@pytest.mark.usefixtures("with_evidence")
 def test_evidence_of_another_folder_counts_only_with_the_same_hash(bot: Bot, tmp_path: Path) -> None:
     assert bot.says("promote", "flow", "--to", "shadow").code == ExitCode.DONE
     other = tmp_path / "other"
@@ -196,3 +201,147 @@ def test_real_money_takes_evidence_and_a_person_at_a_terminal(
 def written(folder: Path) -> Sequence[Promotion]:
     with closing(SqliteLedger.open(folder, read_only=True)) as ledger:
         return ledger.promotions.every()
+
+
+GOOD_POLICY = replace(study(3, Study(5.0)), name="ppo")
+AS_TOLD = "as stated in a file that doesn't have the checksum of a run"
+NOISE = replace(study(1, Study()), name="sac")
+
+
+def written_file(folder: Path, of: PolicyResults) -> str:
+    file = folder / f"{of.name}.json"
+    file.write_text(json.dumps(encode(of)))
+    return str(file)
+
+
+def test_policies_are_shown_with_seeds_benchmarks_conditions_and_one_sentence(bot: Bot, tmp_path: Path) -> None:
+    both = ("--results", written_file(tmp_path, GOOD_POLICY), "--results", written_file(tmp_path, NOISE))
+    shown = bot.shown("promote", *both)
+    assert shown.rstrip().endswith("ppo passes: every condition is met; 1 of 2 don't.")
+    for words in (
+        f"ppo ({GOOD_POLICY.configuration}): 500 sessions from 2024-01-01 to 2025-11-28 "
+        "that its models weren't trained on",
+        "20 configurations trained, 20 compared",
+        "by luck alone, one or more of that many would pass a 5% test in 64.2% of cases",
+        "To reach paper: 14 of 14 conditions of learned policies met",
+        "seed 4",
+        "buy and hold",
+    ):
+        assert words in shown
+    found = bot.json("promote", *both)
+    ppo, sac = found["policies"]
+    assert (ppo["passes"], sac["passes"], found["rung"]) == (True, False, "paper")
+    assert [run["seed"] for run in ppo["runs"]] == [*range(5)]
+    assert all(run["low"] < run["sharpe"] < run["high"] for run in ppo["runs"])
+    assert [one["name"] for one in ppo["benchmarks"]] == ["flat", "buy_and_hold", "rule", "logistic"]
+    assert "policy_deflated_sharpe" in [row["name"] for row in sac["conditions"] if not row["met"]]
+
+
+def test_results_that_were_edited_are_refused_and_unsealed_ones_are_told_as_such(bot: Bot, tmp_path: Path) -> None:
+    file = tmp_path / "sealed.json"
+    write_policy_results(file, GOOD_POLICY)
+    sealed, unsealed = (
+        bot.shown("promote", "--results", str(one)) for one in (file, written_file(tmp_path, GOOD_POLICY))
+    )
+    assert [AS_TOLD in shown for shown in (sealed, unsealed)] == [False, True]
+    told = json.loads(file.read_text())
+    told["runs"][0]["returns"][0] += 0.01
+    file.write_text(json.dumps(told))
+    refuses(bot.says("promote", "--results", str(file)), ExitCode.USAGE, f"{file} was changed after")
+
+
+def test_sentence_says_so_if_none_passes(bot: Bot, tmp_path: Path) -> None:
+    shows(
+        bot.says("promote", "--results", written_file(tmp_path, NOISE)),
+        ExitCode.FINDINGS,
+        "None passes: sac lacks seeds_positive, doubled, later,",
+        "waiting doesn't help: it needs another evaluation",
+    )
+
+
+def test_trials_that_this_bot_counted_count_too(bot: Bot, tmp_path: Path) -> None:
+    backtests = bot.folder / "backtests"
+    backtests.mkdir()
+    lines = ({"strategy": "ppo", "digest": str(number), "sharpe": 0.1} for number in range(31))
+    (backtests / "trials.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    (row,) = bot.json("promote", "--results", written_file(tmp_path, GOOD_POLICY))["policies"]
+    assert (row["trials"], row["compared"]) == (31, 20)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text[:-20], "can't be read as the results of a policy"),
+        (lambda text: text.replace('"trials": 20', '"trials": "many"'), "can't be read as the results of a policy"),
+        (lambda text: text.replace('"trials": 20', '"trials": 1'), "can't be judged: it reports 1 trials"),
+        (lambda text: text.replace('"format": 1', '"format": 7'), "can't be judged: it has format 7"),
+    ],
+)
+def test_file_that_is_no_evaluation_is_refused_by_name(bot: Bot, tmp_path: Path, change: object, said: str) -> None:
+    file = Path(written_file(tmp_path, GOOD_POLICY))
+    file.write_text(change(file.read_text()))  # type: ignore[operator]
+    refuses(bot.says("promote", "--results", str(file)), ExitCode.USAGE, f"{file} {said}")
+
+
+def test_results_promote_nothing(bot: Bot) -> None:
+    said = bot.says("promote", "flow", "--results", "some.json")
+    assert (said.code, "--results judges files, and promotes nothing" in said.err) == (ExitCode.USAGE, True)
+
+
+def policy_rows(bot: Bot) -> dict[str, object]:
+    rows = bot.json("promote", "flow")["conditions"]
+    return {row["name"]: row["missing"] for row in rows if row["name"].startswith("policy_")}
+
+
+def test_strategy_with_an_evaluation_needs_what_its_rung_asks_of_policies(bot: Bot, tmp_path: Path) -> None:
+    own = bot.folder / "tradebot.yaml"
+    before, asks = own.read_text(), "promotion: {shadow: {policy: {sharpe_low: 0}}"
+
+    def configured(settings: str) -> None:
+        own.write_text(before)
+        configure(bot.folder, settings)
+
+    configured(f"{asks}}}\n")
+    assert policy_rows(bot) == {}
+    file = written_file(tmp_path, GOOD_POLICY)
+    assert "{flow: {" in before, "the section of flow is there to be changed"
+    own.write_text(before.replace("{flow: {", f"{{flow: {{evaluation: {file}, ") + f"{asks}}}\n")
+    accept(bot.folder)
+    assert policy_rows(bot) == {"policy_seen": "", "policy_sharpe_low": ""}
+    Path(file).unlink()
+    missing = f"{file} can't be read as the results of a policy: No such file or directory"
+    assert policy_rows(bot) == {"policy_seen": missing, "policy_sharpe_low": missing}
+    assert bot.says("demote").code == ExitCode.DONE, "nobody has to be judged to be put down"
+    configured(f"{asks}, learned: [flow]}}\n")
+    assert policy_rows(bot)["policy_seen"] == "no evaluation: name its file in strategies.NAME.evaluation"
+
+
+RESULTS = replace(study(1, Study(configurations=2)), features={"rsi_14": "1"})
+
+
+def told(place: Path, settings: dict[str, str], **changes: Any) -> str:
+    signed = Signed(place)
+    own = {**signed.settings(signed.write(constant([0.5], settings=settings))), "rule": None, **changes}
+    loaded = load(None, {}, {"strategies": {"flow": None, "policy": own}}).settings
+    app: Any = SimpleNamespace(settings=loaded)
+    return other_models(app, "policy", RESULTS)
+
+
+def test_model_of_the_evaluated_configuration_is_the_one(tmp_path: Path) -> None:
+    assert told(tmp_path, {CONFIGURATION: RESULTS.configuration}) == ""
+
+
+@pytest.mark.parametrize("settings", [{}, {CONFIGURATION: "0" * 64}])
+def test_model_of_another_configuration_is_named(tmp_path: Path, settings: dict[str, str]) -> None:
+    found = told(tmp_path, settings)
+    assert "isn't of the configuration that was evaluated" in found
+    assert RESULTS.configuration[:8] in found
+
+
+def test_model_of_other_features_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.commands.promote.test_promote.RESULTS", replace(RESULTS, features={"rsi_14": "2"}))
+    assert "other features" in told(tmp_path, {CONFIGURATION: RESULTS.configuration})
+
+
+def test_a_policy_that_only_trains_has_no_models_to_compare(tmp_path: Path) -> None:
+    assert told(tmp_path, {}, mode="training", models=[]) == ""

@@ -1,5 +1,6 @@
 """`tradebot replay`: what a bot did is decided again, and a record that was changed is refused by name."""
 
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from commands.shared import pass_recording
+from tests.kit.backtest.playing import rotation
 from tests.kit.bot.ending import refuses, shows
-from tests.kit.bot.folder import Bot
+from tests.kit.bot.folder import Bot, Said, typed
 from tradebot.adapters.facts.recorded_passes import KeptPasses
 from tradebot.errors import CannotWriteError, OperatorError
 from tradebot.gates import entry
@@ -62,9 +64,7 @@ def test_each_pass_is_decided_as_it_was_then(traded: Bot) -> None:
     assert "2026-02-30 is not a date" in traded.says("replay", "2026-02-30").err
 
 
-def test_gate_that_decides_otherwise_now_is_shown_with_both_numbers(
-    traded: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gate_that_decides_otherwise_is_shown_with_both_numbers(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(gate: Gate, passed: bool, reason: Reason, *numbers: Any) -> Decision:
         return Decision(gate, Verdict.FAIL, reason, *numbers)
 
@@ -136,9 +136,7 @@ def test_positions_closed_by_hand_are_decided_again_on_each_desk_that_was_looked
     assert (found["passes"], found["equal"], found["decisions"] > 0) == (1, 1, True)
 
 
-def test_pass_that_did_not_end_or_was_not_kept_is_named_with_the_reason(
-    traded: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pass_not_ended_or_not_kept_is_named_with_the_reason(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*given: object) -> CycleRecord:
         raise OperatorError("The desk burned down.", "call someone")
 
@@ -179,3 +177,71 @@ def test_pass_ends_well_where_no_record_can_be_made_at_all(traded: Bot, monkeypa
     (judged,) = [one for one in traded.json("health")["judgments"] if one["subject"] == "replay"]
     assert judged["state"] == "DEGRADED"
     assert "no record" in judged["found"]
+
+
+class Rotated:
+    """A finished backtest of a rotation, and the files that it was made from."""
+
+    def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
+        self.days, self.run = folder / "days.csv", folder / "state" / "backtests" / "turns"
+        self._capture = capture
+
+    def replays(self, *words: str) -> Said:
+        return typed(self._capture, "replay", *words, "--state-dir", str(self.run))
+
+
+@pytest.fixture
+def rotated(tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]) -> Rotated:
+    folder = tmp_path_factory.getbasetemp() / "rotated"
+    if not folder.exists():
+        folder.mkdir()
+        words = ("--name", "turns", "--state-dir", str(folder / "state"))
+        assert typed(capsys, "backtest", *rotation(folder), *words).code == 0
+    return Rotated(folder, capsys)
+
+
+def test_each_pass_is_decided_as_the_run_kept_it(rotated: Rotated) -> None:
+    found = json.loads(rotated.replays("--json").out)["data"]
+    assert found["equal"] == found["passes"] > 5
+    assert found["decisions"] > 50
+    assert (found["other_code"], found["sessions"]) == ([], ["2025-02-26", "2025-03-03"])
+
+
+def test_run_with_every_pass_is_played_so_again(rotated: Rotated, capsys: pytest.CaptureFixture[str]) -> None:
+    place = rotated.days.parent
+    words = ("--every-pass", "--name", "every", "--state-dir", str(place / "state"))
+    assert typed(capsys, "backtest", *rotation(place), *words).code == 0
+    found = typed(capsys, "replay", "--state-dir", str(rotated.run.with_name("every")), "--json").data
+    assert found["equal"] == found["passes"] > json.loads(rotated.replays("--json").out)["data"]["passes"]
+
+
+def test_gate_that_decides_otherwise_is_shown_of_a_session(rotated: Rotated, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(gate: Gate, _passed: bool, reason: Reason, *_numbers: object) -> Decision:
+        return Decision(gate, Verdict.FAIL, reason)
+
+    monkeypatch.setattr(entry, "answer", refused)
+    shows(rotated.replays("2025-03-03"), 10, "verdict was PASS, is now FAIL", "of 2025-03-03")
+
+
+@pytest.mark.parametrize(
+    ("file", "told"), [("days.csv", "days.csv has changed since"), ("tradebot.yaml", "changed since")]
+)
+def test_run_whose_inputs_have_changed_is_refused_by_name(rotated: Rotated, file: str, told: str) -> None:
+    path = rotated.days if file == "days.csv" else rotated.run / file
+    whole = path.read_text()
+    try:
+        path.write_text(whole.replace("100.50", "100.51", 1) if file == "days.csv" else whole.replace("1.4", "1.3", 1))
+        assert path.read_text() != whole
+        said = rotated.replays()
+    finally:
+        path.write_text(whole)
+    assert said.code == 2
+    assert told in said.err
+    assert "turns" in said.err
+
+
+def test_run_whose_file_is_gone_is_refused_by_name(rotated: Rotated) -> None:
+    aside = rotated.days.rename(rotated.days.with_suffix(".aside"))
+    said = rotated.replays()
+    aside.rename(rotated.days)
+    assert (said.code, "days.csv is missing" in said.err) == (2, True)

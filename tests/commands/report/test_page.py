@@ -4,6 +4,7 @@ The second picture of a page: its parts are there once there is enough to draw, 
 """
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 from html.parser import HTMLParser
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from commands.report.chart import VARIABLES
+from commands.report.chart import NARROW, POINTS_PER_INCH, VARIABLES, WIDE, curve
 from commands.report.page import LAST_TRADES, details, page
 from commands.report.report_text import (
     band_words,
@@ -28,7 +29,7 @@ from commands.shared.verb_options import jsonable
 from tests.kit.trades import account, long_backtest, new_account, report, with_trades
 from tests.kit.values import there
 from tests.suite.tiers import sized
-from tradebot.lab.performance.report import Block, PerformanceReport
+from tradebot.lab.performance.report import AccountReport, Block, PerformanceReport
 from tradebot.model.sentences import counted_kind
 from tradebot.model.struct_tools import replace
 
@@ -148,15 +149,6 @@ def test_page_figures_equal_the_documents(kind: str) -> None:
                 assert f"{row['observations']:,} of {counted_kind(row['needed'], row['of'])}" in parsed.text
 
 
-def test_page_figures_read_like_the_screens() -> None:
-    figures = shown("a year").parsed.figures
-    for figure in account(YEAR).returns:
-        assert figures[f"0.returns.{figure.name}"][1].replace("−", "-") == value_of(figure)
-    sharpe = next(each for each in account(YEAR).comparisons if each.of == "sharpe")
-    assert float(figures["0.benchmark.sharpe"][0]) == sharpe.benchmark.value
-    assert float(figures["0.leveled.sharpe"][0]) == sharpe.benchmark_leveled.value
-
-
 def test_page_shows_months_trades_cuts_and_drawdowns() -> None:
     text, of = shown("a year").parsed.text.replace("−", "-"), account(YEAR)
     for year in of.years:
@@ -196,19 +188,6 @@ def test_page_of_a_long_backtest_shows_every_further_part() -> None:
         assert of.assumptions[block]
         assert all(" ".join(sentence.split()) in text for sentence in of.assumptions[block])
     assert shown("a long backtest").parsed.has("line", **{"class": "played"})
-
-
-def test_page_of_a_short_account_shows_no_further_part() -> None:
-    text = shown("three sessions").parsed.text
-    for words in (
-        "Spans of a year",
-        "What trading cost",
-        "How much may be chance",
-        "Played again",
-        "can't show",
-        "Years",
-    ):
-        assert words not in text
 
 
 def test_page_shows_no_result_for_a_held_position() -> None:
@@ -358,15 +337,6 @@ def test_year_has_holdings_half_years_and_the_spread_of_returns() -> None:
     )
 
 
-def test_bars_are_as_high_as_their_bins_have_sessions() -> None:
-    counts = [each.count for each in long_backtest(300).further.histogram]
-    bars = re.findall(
-        r'<path d="M [\d.]+ ([\d.]+) [\d.]+ [\d.]+ [\d.]+ ([\d.]+)[^"]*" style="fill: var\(--leveled\)', drawn()["wide"]
-    )
-    heights = [float(bottom) - float(top) for bottom, top in bars]
-    assert [height / max(heights) for height in heights] == pytest.approx([n / max(counts) for n in counts], abs=0.01)
-
-
 def test_many_symbols_share_a_color_and_shorts_lie_below() -> None:
     of = long_backtest(300)
     (first, *_) = of.further.holdings
@@ -378,5 +348,94 @@ def test_many_symbols_share_a_color_and_shorts_lie_below() -> None:
     assert "F" not in shown
 
 
-def test_account_with_too_few_sessions_has_no_such_picture() -> None:
-    assert details(account(3)) is None
+LONG = 300
+
+
+def drawn_curve(*accounts: AccountReport) -> str:
+    found = curve(accounts)
+    assert found
+    return str(found["wide"])
+
+
+def legend(svg: str) -> list[str]:
+    return [text.rpartition(" ")[0] for text in texts(svg) if re.search(r" [+−][\d.]+%$", text)]
+
+
+def path(svg: str, color: str, *, is_area: bool = False) -> str:
+    """Return the longest path of a line or an area in a color of the page."""
+    kind = "fill" if is_area else "stroke"
+    found: list[str] = re.findall(rf'<path d="([^"]+)" style="[^"]*\b{kind}: var\(--{color}\)', svg)
+    return max(found, key=len)
+
+
+def points(of: str) -> list[tuple[float, float]]:
+    numbers = [float(each) for each in re.findall(r"-?[\d.]+", of)]
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def longer(of: AccountReport, times: int) -> AccountReport:
+    length = of.curve[-1].at - of.curve[0].at + timedelta(days=1)
+    curve = tuple(replace(each, at=each.at + turn * length) for turn in range(times) for each in of.curve)
+    return replace(of, curve=curve)
+
+
+def test_picture_shows_the_account_and_what_it_is_compared_with() -> None:
+    svg = drawn_curve(account(LONG))
+    assert legend(svg) == ["sandbox account", "SPY", "SPY at 4%", "cash"]
+    assert f"sandbox account {100 * (account(LONG).curve[-1].index - 1):+.2f}%" in texts(svg)
+    assert "#" not in svg, "each color is one of the page"
+
+
+@pytest.mark.parametrize(("size", "name"), [(WIDE, "wide"), (NARROW, "narrow")])
+def test_long_curve_is_thinned_but_keeps_its_ends_and_its_lowest_point(size: tuple[float, float], name: str) -> None:
+    long = longer(account(LONG), 20)
+    found = curve([long])
+    assert found
+    shown = points(path(str(found[name]), "account0", is_area=True))[1:-1]
+    assert len(shown) <= POINTS_PER_INCH * size[0]
+    lowest = min(long.curve, key=lambda point: point.drawdown)
+    across = (lowest.at - long.curve[0].at) / (long.curve[-1].at - long.curve[0].at)
+    deepest = max(shown, key=lambda point: point[1])
+    assert (deepest[0] - shown[0][0]) / (shown[-1][0] - shown[0][0]) == pytest.approx(across, abs=0.005)
+
+
+def test_line_is_broken_where_nothing_is_known_and_missing_if_nothing_ever_is() -> None:
+    of = account(LONG)
+    holed = replace(of, curve=(*of.curve[:10], replace(of.curve[10], benchmark_leveled=None), *of.curve[11:]))
+    assert (path(drawn_curve(holed), "account0").count("M"), path(drawn_curve(holed), "leveled").count("M")) == (1, 2)
+    assert "SPY" not in legend(
+        drawn_curve(replace(of, curve=tuple(replace(each, benchmark=None) for each in of.curve)))
+    )
+
+
+def test_accounts_side_by_side_share_one_benchmark_and_keep_any_name() -> None:
+    names = ("_$one$", "<two> d=1.2345")
+    svg = drawn_curve(*(account(LONG, seed, name) for seed, name in enumerate(names)), new_account())
+    assert legend(svg) == ["_$one$", "&lt;two&gt; d=1.2345", "SPY", "cash"]
+
+
+def test_accounts_without_two_points_have_no_picture() -> None:
+    assert curve([new_account()]) is None
+
+
+def test_deepest_drawdowns_are_shaded_on_the_curve_of_one_account() -> None:
+    of = account(LONG)
+    shades = re.findall(r'<path d="([^"]+)" style="fill: var\(--quiet\); fill-opacity: 0.15"', drawn_curve(of))
+    assert len(shades) == len(of.drawdowns) == 5
+    across = [place for place, _ in points(path(drawn_curve(of), "account0"))]
+    first, length = of.curve[0].at, of.curve[-1].at - of.curve[0].at
+    at = {p.session: across[0] + (across[-1] - across[0]) * ((p.at - first) / length) for p in of.curve}
+    for shade, fall in zip(shades, of.drawdowns, strict=True):
+        ends = sorted({place for place, _ in points(shade)})
+        assert ends == pytest.approx([at[fall.from_session], at[fall.recovered or of.curve[-1].session]], abs=0.2)
+    assert "fill-opacity: 0.15" not in drawn_curve(of, account(LONG, 2, "other"))
+
+
+@pytest.mark.parametrize(("times", "label"), [(2.9, "growth"), (3.1, "growth, log scale")])
+def test_growth_is_on_a_log_scale_once_its_highest_is_three_times_its_lowest(times: float, label: str) -> None:
+    of = account(FEW)
+    values = (1.0, 1.2, 1.3, times)
+    grown = replace(of, curve=tuple(replace(p, index=v, benchmark=None) for p, v in zip(of.curve, values, strict=True)))
+    shown = texts(drawn_curve(grown))
+    assert label in shown
+    assert ("+50%" in shown, "+100%" in shown) == (True, True)

@@ -8,7 +8,7 @@ What the screen and the page of a report say alike, and the page's whole sentenc
 import re
 import sys
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,27 +16,23 @@ import pandas as pd
 import pytest
 
 from commands.compare.report import ComparedRun, ReadRun, compare_reports, run_words
+from commands.report.extended_screen import short_percentage
 from commands.report.page import page
 from commands.report.report_inputs import save
 from commands.report.report_text import (
-    benchmark_name,
-    block_assumptions,
+    band_words,
     chance_sentences,
+    costs_words,
     figures_side_by_side,
-    first_and_last,
     headline,
     interruption,
     opening_sentence,
-    part,
-    parts,
-    rank_trades,
     span,
 )
-from commands.report.screen import render
+from commands.report.screen import GrowthLine, Place, draw_lines, render
 from commands.shared.verb_options import console
 from tests.kit.bot.folder import Bot, typed
-from tests.kit.ledgers import edit
-from tests.kit.trades import account, long_backtest, new_account, report, rotated, without_exposure
+from tests.kit.trades import account, long_backtest, new_account, report, rotated
 from tests.kit.values import fill
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -123,10 +119,8 @@ def test_report_shows_two_folders_side_by_side(reader: Bot, folder: Path, capsys
 
 def test_report_refuses_options_beside_folders(reader: Bot, folder: Path) -> None:
     said = reader.says("report", str(folder))
-    assert (said.code, said.err.splitlines()[0]) == (
-        2,
-        "error: the folders you name are read with their own configuration",
-    )
+    assert said.code == 2
+    assert said.err.splitlines()[0] == "error: the folders you name are read with their own configuration"
 
 
 def test_report_plot_draws_the_curve(reader: Bot, tmp_path: Path) -> None:
@@ -142,10 +136,8 @@ def test_report_plot_needs_a_known_format_and_a_curve(copy: Bot, tmp_path: Path)
     wrong = copy.says("report", "--plot", "curve.pdf")
     assert (wrong.code, wrong.err.splitlines()[0]) == (2, "error: curve.pdf is neither .svg nor .png")
     empty = copy.says("report", "--plot", str(tmp_path / "curve.svg"))
-    assert (empty.code, empty.err.splitlines()[0]) == (
-        2,
-        "error: No session's equity is known, so there is no curve to draw",
-    )
+    assert empty.code == 2
+    assert empty.err.splitlines()[0] == "error: No session's equity is known, so there is no curve to draw"
 
 
 def test_report_of_new_books_says_that_nothing_is_known(copy: Bot) -> None:
@@ -174,13 +166,6 @@ def test_report_names_holdings_without_a_price(traded: Bot) -> None:
     assert "No price of 2026-11-19 was seen for NVDA; the books use the last earlier one, or the cost." in said
 
 
-def test_report_hides_where_a_folder_is(
-    reader: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(reader.folder.parent)
-    assert "SPY isn't shown: no exchange in this folder\n" in typed(capsys, "report", reader.folder.name).out
-
-
 def test_report_reads_the_evidence_of_a_backtest(traded: Bot) -> None:
     (traded.folder.parent / TRIALS).write_text('{"strategy": "flow", "digest": "a", "sharpe": 0.5}\n')
     variant = Variant(VariantKind.COSTS, "costs x2", 3, 3, 0.0001, -0.01)
@@ -199,14 +184,6 @@ def test_report_reads_the_evidence_of_a_backtest(traded: Bot) -> None:
     assert "Deflated Sharpe ratio" in damaged
 
 
-def test_report_refuses_books_with_a_changed_row(traded: Bot) -> None:
-    edit(traded.folder / "ledger.db", "UPDATE fills SET body = replace(body, '110', '111')")
-    said = traded.says("report")
-    assert (said.code, said.out) == (2, "")
-    assert said.err.startswith("error: The ledger is damaged: ")
-    assert "rows of fills were changed after they were written" in said.err
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -215,9 +192,7 @@ def test_report_refuses_books_with_a_changed_row(traded: Bot) -> None:
         (("--html", "-"), "a page can't go to stdout"),
     ],
 )
-def test_report_refuses_what_it_cannot_compare(
-    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
-) -> None:
+def test_incomparables_are_refused(capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str) -> None:
     said = typed(capsys, "report", *words)
     assert (said.code, said.err.splitlines()[0]) == (2, f"error: {message}")
 
@@ -279,23 +254,6 @@ def test_other_endings_and_two_accounts_are_refused(
     assert (said.code, said.err.splitlines()[0]) == (2, f"error: {why}")
 
 
-def test_few_rows_are_all_shown_and_many_by_both_ends() -> None:
-    assert [list(first_and_last(range(count), 2)) for count in (0, 4, 5)] == [[], [0, 1, 2, 3], [0, 1, 3, 4]]
-
-
-def test_parts_of_profit_sum_to_the_whole() -> None:
-    of = replace(account(3), earned=replace(account(3).earned, fees_usd=Decimal("-0.31")))
-    assert [name for name, _ in parts(of, ())] == ["realized", "fees"]
-    assert parts(of, ("open",))[1] == ("open", Decimal(0))
-    assert sum(amount for _, amount in parts(of, ())) == of.earned.profit_usd - Decimal("0.31")
-
-
-def test_chosen_part_has_a_name() -> None:
-    whole = report(account(3))
-    asked = (whole, replace(whole, symbol="AAPL"), replace(whole, strategy="fl\x1bow", symbol="AAPL"))
-    assert list(map(part, asked)) == ["", "AAPL", "fl ow in AAPL"]
-
-
 def test_interrupted_backtest_says_so_on_screen_page_and_side_by_side() -> None:
     whole, part_of_it = account(3), replace(account(3), interrupted=True)
     sentence = f"This backtest was interrupted and ends with {whole.to_session}."
@@ -312,12 +270,6 @@ def test_interrupted_backtest_says_so_on_screen_page_and_side_by_side() -> None:
     assert data.cautions == ("B was interrupted before the last session.",)
 
 
-def test_leveled_benchmark_needs_a_benchmark_and_an_exposure() -> None:
-    assert benchmark_name(account(300)) == "SPY at 4%"
-    assert benchmark_name(replace(account(300), benchmark=None)) == ""
-    assert benchmark_name(without_exposure(account(300))) == ""
-
-
 def test_accounts_stand_side_by_side_when_one_lacks_a_figure() -> None:
     rows = dict(figures_side_by_side([account(3), new_account()], Block.TRADES))
     assert set(rows) >= {each.label for each in account(3).trade_figures}
@@ -326,21 +278,6 @@ def test_accounts_stand_side_by_side_when_one_lacks_a_figure() -> None:
     assert {
         row[0] for _, row in figures_side_by_side([replace(account(3), activity=()), account(3)], Block.ACTIVITY)
     } == {None}
-
-
-def test_assumption_of_one_account_names_it() -> None:
-    both, one = (replace(account(3), label=label) for label in ("both", "one\x1b"))
-    one = replace(one, assumptions={Block.CURVE: ("common", "special")})
-    both = replace(both, assumptions={Block.CURVE: ("common",)})
-    assert block_assumptions([both, one], Block.CURVE) == ["common", "one : special"]
-    assert block_assumptions([both, one], Block.MONTHS) == []
-
-
-def test_closed_trades_are_ranked_from_best_to_worst() -> None:
-    of = account(3)
-    held = replace(of.trades[0], closed_at=None, net_usd=Decimal(10**6))
-    found = rank_trades(replace(of, trades=(held, *of.trades[1:])))
-    assert found == sorted(of.trades[1:], key=lambda trade: -trade.net_usd)
 
 
 def with_figures(**values: tuple[float | None, float | None, float | None, str]) -> AccountReport:
@@ -364,9 +301,8 @@ def with_figures(**values: tuple[float | None, float | None, float | None, str])
 )
 def test_headline_says_what_was_earned(profit: str, sentence: str) -> None:
     of = account(3)
-    assert (
-        headline(replace(of, earned=replace(of.earned, profit_usd=Decimal(profit))), "The account", "yet") == sentence
-    )
+    earned = replace(of.earned, profit_usd=Decimal(profit))
+    assert headline(replace(of, earned=earned), "The account", "yet") == sentence
 
 
 def test_lede_compares_the_return_with_benchmark_and_cash() -> None:
@@ -400,14 +336,7 @@ def test_lede_compares_the_return_with_benchmark_and_cash() -> None:
             {"sharpe": (2.5, 0.5, 4.5, ""), "psr": (0.99, None, None, ""), "min_track_record": (202, None, None, "")},
             [
                 "The Sharpe ratio is 2.50, with a 95% interval of 0.50 to 4.50. If the future is like the past, the "
-                "chance that the true one is above 0 is 99.0%: luck alone is an unlikely explanation.",
-            ],
-        ),
-        (
-            {"sharpe": (1.7, -0.1, 3.5, ""), "psr": (0.97, None, None, ""), "min_track_record": (256, None, None, "")},
-            [
-                "The Sharpe ratio is 1.70, with a 95% interval of -0.10 to 3.50. If the future is like the past, the "
-                "chance that the true one is above 0 is 97.0%: luck alone is an unlikely explanation.",
+                "chance that the true one is above 0 is 99.0%: luck alone is an unlikely explanation."
             ],
         ),
         (
@@ -428,7 +357,74 @@ def test_belief_says_how_far_returns_may_be_chance(
     assert found.luck, "what benchmarks have to do with it is said besides"
 
 
-def test_belief_with_too_few_returns_says_what_is_needed() -> None:
-    assert chance_sentences(account(3)) == [
-        "It is too early to tell skill from luck. There are 3 session returns; a Sharpe ratio takes 63."
+def screen(*of: AccountReport) -> list[str]:
+    shown = console()
+    with shown.capture() as captured:
+        render(shown, report(*of))
+    return captured.get().splitlines()
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+
+
+def test_screen_of_a_long_backtest_shows_every_part() -> None:
+    of, lines = long_backtest(), screen(long_backtest())
+    further = of.further
+    rows = {line.split("  ")[0]: line.split() for line in lines}
+    assert [line.split()[1] for line in lines if line.startswith("2025 ")][-1] == short_percentage(
+        further.by_year[0].value
+    )
+    (table,) = (line for line in lines if line.startswith("Years, %"))
+    assert table.split()[2:7] == ["return", "SPY", "SPY", "at", "125%"]
+    assert further.costs is not None
+    assert rows["All together"][2] == f"{further.costs.total.usd:,.2f}"
+    assert (rows["Deflated Sharpe ratio"][-4:], rows["costs x2"][2]) == (["best", "of", "12", "trials"], "+8.50%")
+    assert further.sensitivity is not None
+    for sentence in (*further.cautions, band_words(further.sensitivity), costs_words(further.costs)):
+        assert any(sentence in line for line in lines)
+
+
+def test_screen_of_a_short_account_shows_no_further_part() -> None:
+    text = "\n".join(screen(account(3)))
+    for words in ("Years, %", "Spans of a year", "drag a year", "Chance ", "Played again", "can't show"):
+        assert words not in text
+
+
+def test_sensitivity_words_say_what_is_lacking() -> None:
+    of = long_backtest().further
+    assert of.sensitivity is not None
+    assert of.costs is not None
+    few = replace(of.sensitivity, band=None, rebalance_days=of.sensitivity.rebalance_days[:3])
+    assert band_words(few).startswith("There are 3 rebalance days with a year of sessions or more; it takes 5")
+    assert band_words(replace(few, rebalance_days=())) == ""
+    assert costs_words(replace(of.costs, total=replace(of.costs.total, drag=None))) == ""
+
+
+MONDAY = date(2026, 11, 16)
+
+
+def places(*values: float) -> dict[Place, float]:
+    """Return values by place: the first at the start of the books, the others at the ends of sessions."""
+    days = (MONDAY + timedelta(days=max(number - 1, 0)) for number in range(len(values)))
+    return {(day, number > 0): value for number, (day, value) in enumerate(zip(days, values, strict=True))}
+
+
+def test_terminal_plot_spans_the_highest_to_the_lowest_value() -> None:
+    lines = [GrowthLine("●", "account", places(1.0, 1.02, 1.01)), GrowthLine("-", "SPY", places(1.0, 0.99, 0.98))]
+    assert draw_lines(lines, 33, height=5) == [
+        " +2.00% ┤         ●●●●●●●●●",
+        "        ┤   ●●●●●●         ●●●●●●",
+        " +0.00% ┤●●●---",
+        "        ┤      ------------",
+        " -2.00% ┤                  ------",
+        "        2026-11-16    2026-11-17",
+        "        ● account  - SPY",
+    ]
+
+
+def test_terminal_plot_puts_a_flat_line_in_the_middle() -> None:
+    assert [row for row in draw_lines([GrowthLine("●", "account", places(1.0, 1.0))], 40, height=3) if "●●" in row] == [
+        " +0.00% ┤●●●●●●●●●●●●●●●●●●●●●●●●"
     ]

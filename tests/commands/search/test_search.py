@@ -8,22 +8,30 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import date
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from rich.console import Console
 
 from commands.search import run_study
+from commands.search.report import Searched, draw, render
 from tests.kit.backtest.playing import FEW, FUND_CONFIGURATION, bars, bot
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Said
+from tests.kit.trades import ASKED, returns_of, tried
 from tradebot.__main__ import main
 from tradebot.adapters.text.extras import install
 from tradebot.app.settings import shipped_path
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.search import workers
+from tradebot.lab.search.space import SpaceChecked, TrialCounts
 from tradebot.lab.search.trial import run_trial
+from tradebot.lab.selection.verdict import SearchConclusion, best_of, judge_search, rank_trials
+from tradebot.model.evidence import Variant, VariantKind
+from tradebot.model.struct_tools import replace
 
 
 def said_by(*arguments: str) -> Said:
@@ -69,9 +77,7 @@ def test_holding_is_that_of_the_market_file(searched: tuple[tuple[str, ...], dic
     assert found["data"]["verdict"]["held_return"] == pytest.approx(grown, abs=0.001)
 
 
-def test_taking_up_a_whole_search_plays_nothing_and_says_the_same(
-    searched: tuple[tuple[str, ...], dict[str, Any]],
-) -> None:
+def test_whole_search_taken_up_plays_none_and_says_the_same(searched: tuple[tuple[str, ...], dict[str, Any]]) -> None:
     place, found = searched
     with patch.object(workers.Pool, "run", side_effect=AssertionError("no trial is left")):
         again = document(*place, "--resume")
@@ -214,10 +220,7 @@ def one_coin(folder: Path) -> tuple[str, ...]:
 @pytest.mark.campaign
 @pytest.mark.parametrize(
     ("market", "setting"),
-    [
-        (one_contract, "limits.max_open_positions: [6, 8]"),
-        (one_coin, "strategies.smart_money.min_strength: [5, 25]"),
-    ],
+    [(one_contract, "limits.max_open_positions: [6, 8]"), (one_coin, "strategies.smart_money.min_strength: [5, 25]")],
 )
 def test_search_at_another_venue_plays_its_trials_and_can_be_taken_up(
     tmp_path: Path, market: Callable[[Path], tuple[str, ...]], setting: str
@@ -230,3 +233,83 @@ def test_search_at_another_venue_plays_its_trials_and_can_be_taken_up(
     with patch.object(workers.Pool, "run", side_effect=AssertionError("no trial is left")):
         again = document(*words, "--resume")["data"]
     assert (again["trials"], again["unjudged"]) == (data["trials"], data["unjudged"])
+
+
+SETTING = "limits.max_open_positions"
+
+
+def found_by(seed: int, sharpe: float, *variants: Variant) -> Searched:
+    judged = judge_search(tried(returns_of(seed, sharpe)), ASKED, variants)
+    assert judged is not None
+    return Searched(
+        name="mine", venue="somewhere", storage="mine.journal", space="space.yaml", sampler="random",
+        objectives=("sharpe",), sessions=500, first_session=date(2024, 1, 2), last_session=date(2025, 12, 30),
+        workers=2, elapsed_s=90.0, checked=SpaceChecked(100, 7, "these don't fit"), trials=TrialCounts(52, 3, 0, 2, 0),
+        longest=1, left_out={"fewer than 30 closed trades": 2}, verdict=judged,
+        commands=(f"tradebot config set {SETTING} 4",) if judged.found is SearchConclusion.EDGE else (),
+    )  # fmt: skip
+
+
+def screen(data: Searched) -> str:
+    out = io.StringIO()
+    render(Console(file=out, width=120), data)
+    return out.getvalue()
+
+
+def test_screen_says_the_verdict_and_what_it_rests_on() -> None:
+    said = screen(found_by(1, 3.0, Variant(VariantKind.COSTS, "costs x2", 500, 90, 0.31, -0.1)))
+    assert said.index("There is an edge") < said.index("Luck") < said.index("Trials, best first")
+    for part in (
+        "reality check 0.",
+        "SPA 0.",
+        "Overfitting",
+        "Deflated",
+        "Plateau",
+        "Costs x2     +31.00%",
+        "Best five",
+    ):
+        assert part in said
+    assert "tradebot config set" in said
+    assert "7 of 100 drawn combinations, such as: these don't fit" in said
+    assert "2 trials, fewer than 30 closed trades" in said
+    assert "3 trials left, or run by other processes: the same command with --resume continues" in said
+    assert "in-sample and out of sample: sharpe; 40 more with --json" in said
+
+
+def test_nothing_found_comes_without_commands() -> None:
+    said = screen(found_by(2, 0.0))
+    assert "Nothing found" in said
+    assert "config set" not in said
+
+
+@pytest.mark.parametrize(
+    ("trials", "longest", "words"),
+    [
+        (TrialCounts(9, 0, 0, 9, 0), 0, "9 of 9 trials had too few trades"),
+        (TrialCounts(9, 0, 0, 0, 0), 70, "A position was held for 70 sessions"),
+        (TrialCounts(0, 20, 0, 0, 0), 0, "The space is valid: 20 trials with 2 workers"),
+    ],
+)
+def test_screen_without_a_verdict_says_why(trials: TrialCounts, longest: int, words: str) -> None:
+    assert words in screen(replace(found_by(2, 0.0), verdict=None, trials=trials, longest=longest, commands=()))
+
+
+def test_trials_without_a_verdict_are_listed_by_all_sessions_and_not_called_more() -> None:
+    trials = tried(returns_of(1, 3.0))
+    ranked = rank_trials(trials, ASKED.objective, ASKED.per_year)
+    assert [each.inside for each in ranked] == sorted((each.inside or 0.0 for each in ranked), reverse=True)
+    assert ranked[0].number == trials[best_of(trials, ASKED) or 0].number
+    assert rank_trials((), ASKED.objective, ASKED.per_year) == ()
+    said = screen(replace(found_by(1, 3.0), verdict=None, longest=70, commands=(), unjudged=ranked))
+    assert (
+        said.index("No verdict: ")
+        < said.index("so this may be luck")
+        < said.index("in-sample and out of sample: sharpe")
+    )
+
+
+@pytest.mark.campaign
+def test_picture_shows_every_trial(tmp_path: Path) -> None:
+    file = tmp_path / "search.svg"
+    draw(found_by(1, 3.0), file)
+    assert file.read_text().count("<use ") >= 50

@@ -4,7 +4,6 @@ A running `serve` tells people what happens, through a process of its own.
 """
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -18,14 +17,14 @@ from typing import Any
 import pytest
 import requests
 
-from commands.serve.daemon import Reloading, changes, describe_change
+from commands.serve.daemon import Reloading
 from commands.serve.watchdog_thread import StopRequest
+from tests.commands.serve.test_daemon_lanes import until
 from tests.commands.serve.test_watchdog_thread import WatchScene
 from tests.kit.bot.folder import Bot, log
 from tests.kit.bot.state import configure
 from tests.kit.fakes.receivers import TOKEN, chatting, hang, receiving
 from tests.kit.values import there
-from tradebot import __version__
 from tradebot.adapters.state.serve_status import MOST_STARTS, is_running, read_serving, record_start
 from tradebot.adapters.state.state_folder import STALL_TRACE, STARTS
 from tradebot.app.settings import Loaded, load
@@ -66,12 +65,6 @@ class ReloadScene:
 @pytest.fixture
 def desk(tmp_path: Path) -> ReloadScene:
     return ReloadScene(tmp_path)
-
-
-def test_configuration_is_not_reloaded_without_a_signal(desk: ReloadScene) -> None:
-    (desk.folder / "mine.yaml").write_text("limits: {max_open_positions: 7}")
-    desk.reloading.look()
-    assert (desk.asked, desk.scene.types(), desk.reloading.take()) == ([], [], None)
 
 
 def test_valid_reload_ends_the_passes_once_and_is_taken_once(desk: ReloadScene) -> None:
@@ -135,17 +128,6 @@ def test_second_reload_during_a_reload_runs_after_it(desk: ReloadScene) -> None:
     assert there(desk.reloading.take()).settings.limits.max_open_positions == 6
 
 
-def test_reload_names_each_change_with_both_values_cut_to_length(tmp_path: Path) -> None:
-    before = loaded(tmp_path, PLAIN).settings
-    after = loaded(tmp_path, "limits: {max_open_positions: 7}\nuniverse: [AAPL]\nhealth: {ports: [8081]}").settings
-    found = changes(before, after)
-    assert [name for name, *_ in found] == ["universe", "limits.max_open_positions", "health.ports"]
-    said = describe_change(found)
-    assert "limits.max_open_positions from 20 to 7" in said
-    assert said.endswith("restart serve for health.ports")
-    assert max(len(value) for _, *values in found for value in values) <= 81
-
-
 def test_fetch_is_cut_short_only_by_a_signal_or_a_reload() -> None:
     stop = StopRequest()
     stop.between_calls(1, 2)
@@ -159,13 +141,6 @@ LONGEST_S = 60.0
 HANGING_ORDER = "- {name: hanging-order, when: {request: submit, at_most: 1}, what: {hang: 30s}}"
 SLOW_ORDER = "- {name: slow-order, when: {request: submit, at_most: 1}, what: {hang: 4s, then: answer}}"
 HANGING_PRICES = "- {name: hanging-prices, when: {request: positions}, what: {hang: 30s}}"
-
-
-def until(true: Callable[[], object]) -> None:
-    ends_s = time.monotonic() + LONGEST_S
-    while not true():
-        assert time.monotonic() < ends_s, "it never happened"
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -304,9 +279,7 @@ def test_serve_takes_a_valid_reload_and_refuses_an_invalid_one(trader: Bot) -> N
     )
 
 
-def test_service_manager_hears_ready_watchdog_and_stopping(
-    trader: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_systemd_hears_ready_watchdog_stopping(trader: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(LONGEST_S)
@@ -329,22 +302,6 @@ def test_service_manager_hears_ready_watchdog_and_stopping(
             heard.append(manager.recv(4096).decode())
 
 
-def test_serve_log_has_the_same_fields_in_each_line_and_the_terminal_gets_no_rows(trader: Bot) -> None:
-    file = trader.folder.parent / "serve.log"
-    with serving(trader, "--log", str(file)) as process:
-        until(lambda: '"job": "trade-once"' in file.read_text())
-        process.send_signal(signal.SIGTERM)
-        out, errors = process.communicate(timeout=LONGEST_S)
-    assert (process.returncode, out, errors) == (0, "", "")
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert len({tuple(line) for line in lines}) == 1
-    assert {line["severity"] for line in lines} <= {"INFO", "WARN", "ERROR", "CRITICAL"}
-    assert {"note", "ran"} <= {line["event_type"] for line in lines}
-    passes = [line for line in lines if line["event_type"] == "ran"]
-    assert all(line["took_s"] >= 0 and line["exit_code"] == 0 and line["job"] for line in passes)
-    assert os.stat(file).st_mode & 0o077 == 0
-
-
 def test_lost_log_shows_in_health_until_it_is_written_again(trader: Bot) -> None:
     folder = trader.folder.parent / "logs"
     folder.mkdir()
@@ -355,16 +312,6 @@ def test_lost_log_shows_in_health_until_it_is_written_again(trader: Bot) -> None
         assert (served["state"], "serve.log can't be written" in served["found"]) == ("DEGRADED", True)
         folder.mkdir()
         until(lambda: not trouble(trader, "log"))
-
-
-def test_serve_log_may_go_to_stderr(trader: Bot) -> None:
-    with serving(trader, "--log", "-") as process:
-        process.send_signal(signal.SIGTERM)
-        out, errors = process.communicate(timeout=LONGEST_S)
-    assert (process.returncode, out) == (0, "")
-    assert json.loads(errors.splitlines()[0])["details"]["message"].startswith("started by serve")
-    noted = [one["details"] for one in trader.json("events")["events"] if one["event_type"] == "note"]
-    assert [one["version"] for one in noted if "version" in one] == [__version__]
 
 
 def configured(bot: Bot) -> None:

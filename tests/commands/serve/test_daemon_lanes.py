@@ -102,10 +102,8 @@ def test_lanes_continue_with_reloaded_settings_and_end_when_told(bot: Bot) -> No
 def test_serve_waits_for_the_broker_and_then_begins(bot: Bot) -> None:
     code, lines = run(bot, lambda lines: until(lambda: any(line.job == Job.EVALUATE_EXITS for line in lines)), away=2)
     assert code is ExitCode.DONE
-    assert [line.said for line in lines if line.kind is LogKind.FAILED][:2] == [
-        "the broker doesn't answer; trying again in 1 s",
-        "the broker doesn't answer; trying again in 2 s",
-    ]
+    expected = ["the broker doesn't answer; trying again in 1 s", "the broker doesn't answer; trying again in 2 s"]
+    assert [line.said for line in lines if line.kind is LogKind.FAILED][:2] == expected
     assert there(read_serving(bot.folder)).troubles == {}
 
 

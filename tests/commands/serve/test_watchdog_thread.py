@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from commands.serve.watchdog_thread import LOCK_STEP, MB, StopRequest, Watch, WatchedLane
-from tests.kit.values import NOW, there
+from tests.kit.values import NOW, SHIPPED, there
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.serve_status import read_serving
@@ -22,18 +22,8 @@ from tradebot.adapters.state.state_folder import STALL_TRACE
 from tradebot.app.settings_schema import ServeSettings
 from tradebot.errors import ExitCode
 
-SETTINGS = ServeSettings(
-    grace_s=90,
-    stop_s=10,
-    stall_s=30,
-    stall_end_s=60,
-    max_memory_mb=100_000,
-    max_descriptors=1_000,
-    retry_s=15,
-    retry_most_s=300,
-    log_mb=1,
-    log_files=1,
-)
+TIGHT = {"stall_s": 30, "stall_end_s": 60, "max_memory_mb": 100_000, "max_descriptors": 1_000}
+SETTINGS = SHIPPED.serve.model_copy(update={**TIGHT, "log_mb": 1, "log_files": 1})
 
 
 class Manager:
@@ -142,9 +132,7 @@ def test_each_call_of_a_fetch_and_each_line_counts_as_progress(scene: WatchScene
     assert scene.types() == []
 
 
-def test_sandbox_is_not_ready_while_a_pass_holds_trading_time(
-    scene: WatchScene,
-) -> None:
+def test_sandbox_is_not_ready_while_a_pass_holds_trading_time(scene: WatchScene) -> None:
     with scene.watch.lanes(LOCK_STEP):
         with scene.watch.progress_of(LOCK_STEP):
             scene.pass_s(1)
@@ -198,9 +186,7 @@ def test_process_over_a_ceiling_ends_after_its_passes(tmp_path: Path, ceiling: d
     assert there(read_serving(tmp_path)).troubles.keys() - {"memory"} == {"ceilings"}
 
 
-def test_short_memory_is_told_once_and_over_once_there_is_clearly_less(
-    scene: WatchScene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_short_memory_is_told_once_and_over_with_much_less(scene: WatchScene, monkeypatch: pytest.MonkeyPatch) -> None:
     share = {"of": 0.0}
     monkeypatch.setattr(resources, "memory_bytes", lambda: int(share["of"] * SETTINGS.max_memory_mb * MB))
     for of, is_short in ((0.79, False), (0.8, True), (0.95, True), (0.71, True), (0.69, False), (0.79, False)):
@@ -269,13 +255,6 @@ def test_first_signal_asks_once_for_the_end_and_handlers_are_restored(number: in
         send(number)
     assert (asked, stop.asked, stop.ending, stop.code) == (["asked"], True, True, ExitCode.DONE)
     assert signal.getsignal(number) == before
-
-
-def test_first_request_decides_the_exit_code() -> None:
-    stop = StopRequest()
-    stop.end(ExitCode.ERROR)
-    stop.end()
-    assert stop.code is ExitCode.ERROR
 
 
 def test_hangup_reloads_and_ends_nothing() -> None:

@@ -21,7 +21,7 @@ from tradebot.adapters.plugins.confinement import descendants
 from tradebot.adapters.state import state_locks
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, open_app
-from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
+from tradebot.errors import DamagedBooksError, TemporaryError
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
 from tradebot.model.view import Needs, Open, StrategyView
@@ -105,20 +105,6 @@ def test_strategies_are_not_asked_if_the_slot_is_taken_or_the_session_closed(tra
         assert strategy.asked == 3
 
 
-def test_cut_short_pass_is_resumed_and_asks_again(trader: Bot) -> None:
-    class CutError(BaseException):
-        """Stands for a kill."""
-
-    strategy = During()
-    with asking(trader, strategy) as app, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tradebot.orders.entry_orders.decide", lambda ask: (_ for _ in ()).throw(CutError()))
-        with pytest.raises(CutError):
-            entries(app)
-    with asking(trader, strategy) as app:
-        assert entries(app).data.orders == 1
-    assert strategy.asked == 2
-
-
 def test_strategy_bug_halts_the_bot_and_uses_the_slot(trader: Bot) -> None:
     def bug() -> None:
         raise ZeroDivisionError
@@ -144,16 +130,6 @@ def test_unreadable_facts_end_the_pass_with_their_reason(trader: Bot) -> None:
     assert last.job_decision.observed == "the facts are in use"
 
 
-def test_missing_strategy_uses_no_slot(trader: Bot) -> None:
-    file = trader.folder / "tradebot.yaml"
-    file.write_text(file.read_text().replace("strategies: {", "strategies: {absent: {}, "))
-    with open_app(Options(str(trader.folder)), os.environ) as app:
-        for run in (entries, scores):
-            with pytest.raises(OperatorError, match="absent"):
-                run(app)
-        assert not {claim.job for claim in app.books.slot_claims(app.now().date())} & {Job.TRADE_ONCE, Job.SCORE}
-
-
 COUNTING = """
 self.asked = getattr(self, "asked", 0) + 1
 if self.asked == 3:
@@ -161,9 +137,7 @@ if self.asked == 3:
 return [Open("AAPL", Side.BUY, self.asked / 10)]"""
 
 
-def test_plug_in_process_serves_all_passes_and_ends_with_the_bot(
-    trader: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plug_in_serves_all_and_ends_with_bot(trader: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, {"counting": COUNTING}, "counted")
     monkeypatch.syspath_prepend(tmp_path)
     file = trader.folder / "tradebot.yaml"

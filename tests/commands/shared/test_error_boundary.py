@@ -64,13 +64,6 @@ def test_letter_missing_from_the_encoding_becomes_a_question_mark(bot: Bot, enco
     assert "account ?" in done.stdout
 
 
-@pytest.mark.parametrize("columns", ["0", "1", "none"])
-def test_any_terminal_width_works(bot: Bot, columns: str) -> None:
-    done = run(["status", "--state-dir", str(bot.folder)], COLUMNS=columns)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert max(len(line) for line in done.stdout.splitlines()) >= 30
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_is_reported_with_its_exit_code(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
     def work() -> int:
@@ -84,9 +77,7 @@ def test_signal_is_reported_with_its_exit_code(number: signal.Signals, capsys: p
 
 
 @pytest.mark.parametrize("verb", KEPT_OTHERWISE)
-def test_signal_to_a_verb_without_a_state_says_what_is_left_of_it(
-    verb: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_signal_to_a_verb_without_state_says_what_is_left_of_it(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted() -> int:
         signal.raise_signal(signal.SIGINT)
         return 0
@@ -99,9 +90,7 @@ def test_signal_to_a_verb_without_a_state_says_what_is_left_of_it(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_that_a_library_replaces_by_its_own_error_is_no_bug(
-    number: signal.Signals, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_signal_that_a_library_replaces_is_no_bug(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
     def work() -> int:
         try:
             signal.raise_signal(number)
@@ -131,16 +120,10 @@ def raiser(fault: Exception) -> Callable[[], int]:
             1,
             "error: /x: Permission denied\n  next: check its owner and permissions: ls -ld /x",
         ),
-        (
-            ZeroDivisionError("odd"),
-            1,
-            "error: this is a bug in tradebot: ZeroDivisionError: odd\n  next: run it again",
-        ),
+        (ZeroDivisionError("odd"), 1, "error: this is a bug in tradebot: ZeroDivisionError: odd\n  next: run it again"),
     ],
 )
-def test_any_exception_becomes_a_sentence(
-    fault: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_exception_is_a_sentence(fault: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(raiser(fault), ["status"]) == code
     assert capsys.readouterr().err.startswith(said)
 

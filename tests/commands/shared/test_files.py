@@ -6,19 +6,18 @@ The options --from and --to.
 
 import errno
 import os
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import typer
 
-from commands.shared.files import cell, csv_text, open_figure, open_replacement, picture_file, save, to_csv, write_title
+from commands.shared.files import cell, open_replacement, save, to_csv
 from commands.shared.span_options import days_of
 from commands.shared.verb_options import Report, show
 from tradebot.adapters.state.state_folder import MARKER
-from tradebot.errors import ExitCode, OperatorError
-from tradebot.views.trades.days import EVER, DateRange
+from tradebot.errors import OperatorError
 
 REPORT = Report("trades", None, lambda out, _: out.print("a table"))
 
@@ -78,10 +77,6 @@ def test_file_of_a_bot_is_never_overwritten(tmp_path: Path) -> None:
         save("mine", tmp_path / "ledger.db")
 
 
-def test_csv_cells_are_quoted_where_needed() -> None:
-    assert csv_text(("name", "usd"), [("a,b", "1"), ('say "no"', "-2")]) == 'name,usd\n"a,b",1\n"say ""no""",-2\n'
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -106,40 +101,6 @@ def test_csv_on_stdout_is_the_text_alone(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(typer.Exit):
         to_csv(REPORT, LONG, Path("-"), "4 lots", below=("only on the screen",), apart=("no advice",))
     assert capsys.readouterr() == (LONG, "no advice\n")
-
-
-def draw(file: Path) -> bytes:
-    with open_figure(file, 2, 1) as figure:
-        axes = figure.subplots()
-        axes.plot([1, 2], label="up")
-        axes.set_axis_off()
-        write_title(axes, "Up")
-    return file.read_bytes()
-
-
-def test_picture_of_the_same_figures_is_the_same_file(tmp_path: Path) -> None:
-    first, second = draw(tmp_path / "a.svg"), draw(tmp_path / "b.SVG")
-    assert first == second
-    assert b">Up<" in first, "texts stay texts"
-    assert draw(tmp_path / "a.png").startswith(b"\x89PNG")
-
-
-def test_picture_name_without_a_format_is_refused_with_an_example() -> None:
-    assert picture_file(None, "pnl.svg") is None
-    assert picture_file(Path("a.PNG"), "pnl.svg") == Path("a.PNG")
-    with pytest.raises(OperatorError, match=r"a\.pdf is neither \.svg nor \.png") as refused:
-        picture_file(Path("a.pdf"), "pnl.svg")
-    assert (refused.value.code, refused.value.hint.split()[-2:]) == (ExitCode.USAGE, ["--plot", "pnl.svg"])
-
-
-def test_picture_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(OperatorError, match=r"none/a\.svg can't be written: No such file or directory"):
-        draw(tmp_path / "none" / "a.svg")
-
-
-def test_days_parse_as_written() -> None:
-    assert days_of(None, None) == EVER
-    assert days_of("2026-11-16", "2026-11-16") == DateRange(date(2026, 11, 16), date(2026, 11, 16))
 
 
 @pytest.mark.parametrize(

@@ -36,15 +36,6 @@ def read(bot: Bot) -> History:
         return read_history(app)
 
 
-def test_history_of_a_new_bot_is_its_opening_cash(shared_trader: Bot) -> None:
-    past = read(shared_trader)
-    assert (past.mode, past.account, past.opening_cash) == ("sandbox", shared_trader.tail(), Decimal(100_000))
-    assert (past.fills, past.cash, past.ends, dict(past.sent), past.kept, past.marks) == ((), (), (), {}, {}, {})
-    assert past.at is not None
-    assert past.opened_at is not None
-    assert past.at >= past.opened_at
-
-
 def trade_and_flatten(bot: Bot) -> History:
     """Let a bot trade and close everything; return its history from before it closed."""
     assert bot.json("trade-once")["orders"] >= 1

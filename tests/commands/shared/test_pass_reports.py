@@ -3,27 +3,37 @@
 A pass at work when its process is asked to end sends nothing further, but ends what it is in the middle of.
 """
 
+import io
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
 from commands.evaluate_exits.run import run as evaluate_exits
+from commands.notify.delivery import evidence_time
 from commands.shared.ask_strategies import under_pass_lock
+from commands.shared.bot_records import age_reference_time
 from commands.shared.pass_reports import begin, is_pass_unfinished, record_begun_pass
+from commands.shared.skipped_passes import render_refusals
 from commands.trade_once.run import run as trade_once
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
+from tests.kit.values import NOW
 from tradebot.adapters.state.state_locks import ExitPriority
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, open_app
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.judging.pass_health import is_finished
-from tradebot.model.record import Job
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import Job, StrategyRefusal
+from tradebot.model.trading import Mode
 from tradebot.ports.world import Call
 from tradebot.venues.alpaca.reader import AlpacaReader
 
@@ -65,9 +75,7 @@ def test_reconcile_after_a_kill_gets_an_extra_slot(trader: Bot) -> None:
         assert claimed(app, Job.RECONCILE).slot != first.slot
 
 
-def test_a_pass_reads_each_clock_once_and_again_after_copying_the_books(
-    new_bot: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pass_reads_each_clock_once_and_again_after_a_backup(new_bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     for step in ("close", "next_open", "30m"):
         assert new_bot.says("exchange", "tick", step).code == ExitCode.DONE
     read = Counter[str]()
@@ -114,6 +122,60 @@ def test_pass_that_gives_way_ends_at_its_next_request(app: Any) -> None:
     assert sent == ["first"]
 
 
-def test_pass_without_waiting_exits_continues(app: Any) -> None:
-    app.turns.ends = lambda: True
-    app.turns.give_way()
+def shown(*refusals: StrategyRefusal) -> list[str]:
+    console = Console(file=io.StringIO(), width=500)
+    render_refusals(console, refusals)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def test_symbols_left_out_for_the_same_reason_are_one_entry() -> None:
+    few = Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_MISSING, 2, 127)
+    lines = shown(*(StrategyRefusal("momentum", few, symbol) for symbol in ("AAPL", "MSFT", "NVDA")))
+    assert lines[0] == "Strategy momentum wasn't run for AAPL, MSFT, NVDA: BARS_MISSING (2 bars against 127 bars)"
+    assert len(lines) == 3
+
+
+def test_waiting_slots_are_grouped_by_reason_and_strategy() -> None:
+    missed = Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_MISSED, 420, 300)
+    refusals = [StrategyRefusal("momentum", missed, slot=slot) for slot in ("open+5m", "open+10m")]
+    lines = shown(*refusals, StrategyRefusal("other", missed, slot="open+5m"))
+    expected = ["Strategy momentum, slots open+5m, open+10m: SLOT_MISSED", "Strategy other, slot open+5m: SLOT_MISSED"]
+    assert [line for line in lines if line.startswith("Strategy")] == expected
+
+
+def test_a_refused_answer_shows_what_is_wrong_and_the_command_with_the_strategys_name() -> None:
+    wrong = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_INVALID, "'AAPL': its side is not a Side")
+    headline, meaning, command = shown(StrategyRefusal("momentum", wrong))
+    assert headline == "Strategy momentum is BROKEN: STRATEGY_INVALID ('AAPL': its side is not a Side)"
+    assert meaning.strip() == REASONS[Reason.STRATEGY_INVALID].meaning
+    assert "tradebot strategy test momentum" in command
+
+
+DAY = timedelta(days=1)
+
+
+def bot(mode: Mode) -> App:
+    """Return as much of a bot as the time is asked of: it has compared its books now."""
+    ledger = SimpleNamespace(books_opened_at=lambda: NOW - DAY, last_reconcile=lambda: SimpleNamespace(at=NOW))
+    return cast(App, SimpleNamespace(mode=mode, ledger_view=ledger, existing_facts=None))
+
+
+@pytest.mark.parametrize(("mode", "machine", "shown"), [
+    (Mode.PAPER, NOW + DAY, NOW + DAY), (Mode.PAPER, NOW - DAY, NOW),
+    (Mode.LIVE, NOW - DAY, NOW), (Mode.SANDBOX, NOW + DAY, NOW),
+])  # fmt: skip
+def test_nothing_that_was_recorded_has_an_age_below_nought(
+    mode: Mode, machine: datetime, shown: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Machine(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return machine
+
+    monkeypatch.setattr("commands.shared.bot_records.datetime", Machine)
+    monkeypatch.setattr("commands.notify.delivery.datetime", Machine)
+    assert age_reference_time(bot(mode), (NOW, None, NOW - DAY)) == shown
+    # Notices go by a clock that never stands still.
+    assert evidence_time(bot(mode)) == (NOW if mode is Mode.SANDBOX else machine)
+    assert machine.tzinfo is UTC

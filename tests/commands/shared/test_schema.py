@@ -93,10 +93,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
     with ExitStack() as stack:
         folder = stack.enter_context(made(place / "state"))
         bot = Keeper(folder, kept)
-        lines = (
-            *(f"{verb} --state-dir {folder}" for verb in ("events -f", "mcp --http 0", "web --port 0")),
-            served,
-        )
+        lines = (*(f"{verb} --state-dir {folder}" for verb in ("events -f", "mcp --http 0", "web --port 0")), served)
         beside = {line: stack.enter_context(running(line)) for line in lines}
         session(bot, place / "lines")
         bot.all_say("config show", "config check", "config show nonsense", "config diff")
@@ -475,10 +472,3 @@ def test_schema_tests_see_every_kind_of_document(printed: list[Printed]) -> None
     assert {verb.replace(" ", "-") for verb in VERBS} <= DATA.keys()
     refused = {each.line.split()[0] for each in printed if "remedy" in each.document.get("data", ())}
     assert refused >= {"fetch-flow", "trade-once", "evaluate-exits"}
-
-
-def test_schema_option_is_in_help_and_needs_no_argument(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["adopt", "--help"]) == 0
-    assert "--schema" in capsys.readouterr().out
-    assert main(["--debug", "halt", "--schema"]) == 0
-    assert json.loads(capsys.readouterr().out)["title"] == "What tradebot halt --json prints"

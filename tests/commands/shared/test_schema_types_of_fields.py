@@ -104,12 +104,6 @@ def test_a_value_in_another_form_does_not_fit(kind: object, value: object) -> No
     assert not Draft202012Validator(schema_of(kind)).is_valid(value)
 
 
-def test_a_type_says_of_itself_what_its_docstring_says() -> None:
-    definitions = schema_of(Everything)["$defs"]
-    assert isinstance(definitions, dict)
-    assert definitions["Everything"]["description"] == "A field of each kind, and itself."
-
-
 def test_two_types_of_one_name_are_told_apart() -> None:
     known, other = Definitions(), Verdict
     first, second, again = (known.of(kind)["$ref"] for kind in (decision.Verdict, other, decision.Verdict))

@@ -31,12 +31,7 @@ def shown() -> tuple[str, str, str, str]:
 
 
 def test_before_a_bot_is_open_times_are_new_yorks() -> None:
-    assert shown() == (
-        "2026-11-16 09:31:07 ET",
-        "at 2026-11-16 09:31 ET",
-        "at 09:31:07 ET",
-        "2026-11-16 14:31",
-    )
+    assert shown() == ("2026-11-16 09:31:07 ET", "at 2026-11-16 09:31 ET", "at 09:31:07 ET", "2026-11-16 14:31")
     assert times.venue_day().zone == "America/New_York"
 
 

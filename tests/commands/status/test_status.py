@@ -1,17 +1,28 @@
 """`tradebot status`: one screen from the bot's own records."""
 
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from datetime import datetime
 from decimal import Decimal
+from io import StringIO
+from pathlib import Path
 
+import pytest
 import requests
+from rich.console import Console
 
+from commands.status.stores import GrowthPace, show, stores_of
 from papervenue import process
+from tests.kit import ledgers
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import KEYS, Bot, second_session
+from tests.kit.fakes.terminals import Terminal, on_terminal
 from tests.kit.values import fill, there
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder
+from tradebot.app.settings import load
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN
+from tradebot.model.struct_tools import replace
 
 
 def test_status_of_a_new_bot_is_empty_and_counts_what_it_read(bot: Bot) -> None:
@@ -52,24 +63,12 @@ def test_status_shows_the_orders_and_positions_of_the_exchange(bot: Bot) -> None
 def test_status_shows_the_last_pass_of_each_job_with_its_slot(bot: Bot) -> None:
     bot.does("score", "evaluate-exits")
     found = bot.json("status")
-    assert [last["job"] for last in found["passes"]] == [
-        "fetch-flow",
-        "score",
-        "evaluate-exits",
-        "trade-once",
-        "reconcile",
-    ]
+    expected = ["fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile"]
+    assert [last["job"] for last in found["passes"]] == expected
     assert {last["slot"] for last in found["passes"][1:4]} == {"open+27m", "open+32m"}
     assert found["as_of"] == "2026-11-17T15:02:00Z"
     assert found["reconcile"] == {"at": "2026-11-17T15:02:00Z", "findings": 0, "blocking": 0}
     assert bot.says("status").code == 0
-
-
-def test_status_shows_the_next_slot_beside_the_last_pass(bot: Bot) -> None:
-    due = {slot["job"]: (slot["slot"], slot["at"]) for slot in bot.json("status")["next_slots"]}
-    assert list(due) == ["fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile"]
-    assert due["evaluate-exits"] == ("open+33m", "2026-11-17T15:03:00Z")
-    assert due["trade-once"] == ("open+37m", "2026-11-17T15:07:00Z")
 
 
 def test_status_shows_the_recorded_health_quota_and_equity(bot: Bot) -> None:
@@ -89,16 +88,6 @@ def test_status_shows_the_recorded_health_quota_and_equity(bot: Bot) -> None:
     assert Decimal(found["drawdown"]) == max(1 - Decimal(equity["last_usd"]) / highest, 0)
     assert f"{Decimal(found['drawdown']):.2%} below the highest; the bot halts itself at 10.00%" in shown
     assert all(held["nearest"] in shown for held in found["positions"])
-
-
-def test_status_shows_a_sent_cancel_before_it_is_confirmed(bot: Bot) -> None:
-    bot.does("exchange tick 30m", "fetch-flow", "reconcile")
-    if bot.json("trade-once")["orders"]:
-        (bot.folder / "HALT").touch()
-        bot.says("evaluate-exits", "--force-slot")
-        status = {order["client_order_id"]: order["status"] for order in bot.json("status")["orders"]}
-        assert {shown for name, shown in status.items() if ".OPEN." in name} == {"cancel sent"}
-        assert {shown for name, shown in status.items() if ".OPEN." not in name} <= {"new"}, "a halt leaves pairs alone"
 
 
 def test_status_does_not_start_a_stopped_exchange(bot: Bot) -> None:
@@ -134,3 +123,131 @@ def test_status_says_which_slot_has_begun_and_not_ended(copy: Bot) -> None:
 
 def copy_time(copy: Bot) -> datetime:
     return datetime.fromisoformat(copy.json("status")["as_of"])
+
+
+OFTEN = "from commands.status import report; report.EVERY_S = 0.2; from tradebot.__main__ import main; main()"
+
+
+def watching(folder: Path, columns: int, lines: int) -> AbstractContextManager[Terminal]:
+    """Return a terminal of this size on which the status is watched."""
+    return on_terminal(columns, lines, "-c", OFTEN, "status", "--watch", "--state-dir", folder)
+
+
+def fits(drawn: list[str], columns: int, lines: int) -> bool:
+    return len(drawn) <= lines and max(map(len, drawn)) <= columns
+
+
+@pytest.mark.parametrize(("columns", "lines", "quits"), [(120, 40, b"\x03"), (80, 24, b"q")])
+def test_watch_fits_and_shows_an_error_until_gone(bot: Bot, copy: Bot, columns: int, lines: int, quits: bytes) -> None:
+    book = copy.folder / "ledger.db"
+    with watching(copy.folder, columns, lines) as terminal:
+        assert fits(terminal.screen("Health UNKNOWN"), columns, lines)
+        book.rename(copy.folder / "aside.db")
+        assert fits(terminal.screen("ledger"), columns, lines)
+        (copy.folder / "aside.db").rename(book)
+        copy.says("halt", "--reason", "lunch")
+        assert fits(terminal.screen("lunch"), columns, lines)
+        terminal.press(quits)
+        assert terminal.ended() == 0
+
+
+def test_watch_in_the_smallest_terminal_shows_health_first_and_counts_the_rest(bot: Bot) -> None:
+    with watching(bot.folder, 40, 8) as terminal:
+        drawn = terminal.screen("Health UNKNOWN")
+        assert fits(drawn, 40, 8)
+        assert "more lines: tradebot status; q" in drawn[-1]
+
+
+def test_watch_without_a_terminal_names_the_command_to_type(bot: Bot) -> None:
+    refuses(bot.says("status", "--watch"), 2, "needs a terminal", "tradebot status")
+    assert bot.says("status", "--watch", "--json").code == 2
+
+
+def test_every_file_of_a_bot_that_has_traded_belongs_to_one_store(bot: Bot) -> None:
+    second_session(bot)
+    bot.does("trade-once", "backup")
+    found = bot.json("status", "--stores")
+    assert found["bytes"] == sum(store["bytes"] for store in found["stores"])
+    assert {"ledger", "journal", "facts", "events", "backups", "exchange", "latch", "marks"} <= {
+        store["name"] for store in found["stores"]
+    }
+    assert all(store["oldest"] for store in found["stores"])
+    assert {store["name"] for store in found["stores"] if store["money"]} == {"ledger", "journal"}
+
+
+def test_what_a_year_will_take_follows_from_the_sessions_so_far_and_from_how_many_are_kept(tmp_path: Path) -> None:
+    for name in ("ledger.db", "facts.db", "passes.db", "bars.db"):
+        (tmp_path / name).write_bytes(bytes(1_000))
+    settings = load(None, {}, {"mode": "sandbox"}).settings
+    kept = settings.storage
+    pace = GrowthPace(settings, sessions=10, year=250)
+    found = {store.name: store.year_bytes for store in stores_of(tmp_path, pace).stores}
+    assert found == {
+        "ledger": 25_000,
+        "facts": 100 * (kept.decisions_days * 250 // 365),
+        "passes": 100 * kept.replay_sessions,
+        "bars": None,
+    }
+    later = {store.name: store.year_bytes for store in stores_of(tmp_path, pace._replace(sessions=240)).stores}
+    assert later["passes"] == 1_000, "it grows no more"
+    console = Console(width=120, file=StringIO())
+    show(console, stores_of(tmp_path, pace))
+    shown = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    assert "after a year at this rate" in shown
+
+
+def test_unknown_file_counts_only_in_the_total(tmp_path: Path) -> None:
+    folder = ledgers.make(tmp_path / "state").path
+    before = stores_of(folder)
+    (folder / "stranger").write_bytes(b"12345")
+    assert stores_of(folder).stores == before.stores
+    assert stores_of(folder).bytes == before.bytes + 5
+
+
+@pytest.mark.parametrize(
+    ("store", "names"),
+    [
+        ("ledger", ("ledger.db", "ledger.db-journal")),
+        ("journal", ("journal.jsonl", "journal.torn-1")),
+        ("earlier ledgers", ("ledger.db-version-4", "ledger.db-version-4.2")),
+        ("facts", ("facts.db", "facts.db-wal", "facts.db-shm")),
+        ("bars", ("bars.db", "bars.db-wal", "bars.db-shm")),
+        ("bars", ("bars/AAPL/1Min-2026.parquet", "bars/BRK%2FB/1Day-2026.parquet.damaged-1")),
+        ("replies", ("replies.db", "replies.db-wal", "replies.db-shm")),
+        ("passes", ("passes.db", "passes.db-wal", "passes.db-shm")),
+        ("drills", ("drills/halt.html", "drills/halt.json")),
+        ("notices", ("notices.db", "notices.db-wal", "notices.db-shm")),
+        ("events", ("system_events.jsonl", "system_events.jsonl.5")),
+        ("latch", ("ARMED", "HALT")),
+        ("marks", ("state.id", "state.id.copy", "books.checked", "sending", *state_folder.LOCKS)),
+        ("quota", (state_folder.FLOW_QUOTA,)),
+        ("venue", (state_folder.VENUE_NONCE, state_folder.VENUE_DAY)),
+        ("configuration", ("tradebot.yaml",)),
+        ("backtests", ("backtests/trials.jsonl", "backtests/slow/ledger.db")),
+        ("moved aside", ("facts.db.damaged-1", "facts.db.damaged-2-wal", "facts.db.damaged-2-shm")),
+        ("moved aside", ("facts.db.aside", "ledger.db.aside/x", "system_events.jsonl.aside", "aside-1/state.id")),
+        ("moved aside", ("HALT.0123456789abcdef.taken", "HALT.1.taken/x", "HALT.2.new", "ledger.db-version-4.2.new")),
+    ],
+)
+def test_each_file_is_in_a_store_saying_how_long_it_keeps(tmp_path: Path, store: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_bytes(b"12345")
+    found = stores_of(tmp_path)
+    assert [(one.name, one.files, one.bytes) for one in found.stores] == [(store, len(names), 5 * len(names))]
+    assert found.bytes == 5 * len(names)
+
+
+def test_every_file_that_the_bot_writes_belongs_to_a_store(tmp_path: Path) -> None:
+    for name in (*state_folder.OWN_FILES, *state_folder.LOCKS):
+        (tmp_path / name).write_bytes(b"1")
+    assert sum(one.files for one in stores_of(tmp_path).stores) == len(state_folder.OWN_FILES + state_folder.LOCKS)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_table_of_stores_fits_any_width(tmp_path: Path, width: int) -> None:
+    console = Console(width=width, file=StringIO())
+    show(console, replace(stores_of(ledgers.make(tmp_path / "state").path), state_dir="STATE"))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, lines)) <= width
+    assert "always" in " ".join(lines)

@@ -5,17 +5,19 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from commands.strategy.run import in_words, needs_row
-from tests.kit.bot.ending import refuses
-from tests.kit.bot.folder import UNIVERSE, Bot, log
+from tests.kit.bot.ending import refuses, shows
+from tests.kit.bot.folder import UNIVERSE, Bot, log, second_session, typed
 from tests.kit.bot.state import accept
 from tests.kit.strategies import WELL, install
 from tradebot.__main__ import main
 from tradebot.adapters.state.evidence import TRIALS
+from tradebot.app import sandbox
 from tradebot.model.series import PriceKind
 from tradebot.model.view import BarNeed, Needs
 
@@ -81,21 +83,9 @@ def test_what_is_held_for_a_month_is_not_closed_by_the_accounts_exits(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["strategy", "new", "rising", "--kind", "target"]) == 0
-    assert (
-        "strategies: {rising: {exits: [], wants: {symbol_fraction: 0.34, gross_fraction: 1, positions: 3}}}"
-        in capsys.readouterr().out
-    )
+    expected = "strategies: {rising: {exits: [], wants: {symbol_fraction: 0.34, gross_fraction: 1, positions: 3}}}"
+    assert expected in capsys.readouterr().out
     assert "`strategies: {flow: null, rising: {exits: [], wants: {" in Path("rising/README.md").read_text()
-
-
-def test_the_new_packages_own_test_passes(elsewhere: Path) -> None:
-    said = run(
-        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"),
-        cwd=elsewhere / "leaning",
-        PYTHONPATH=str(elsewhere / "site"),
-        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
-    )
-    assert "3 passed" in said
 
 
 def test_each_kind_passes_its_own_test_under_names_that_its_template_uses_too(tmp_path: Path) -> None:
@@ -142,24 +132,18 @@ def test_new_strategy_refuses_a_folder_that_is_not_empty(tmp_path: Path, capsys:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_the_list_needs_no_bot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_list_needs_no_bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TRADEBOT_STATE", raising=False)
     assert main(["strategy", "list"]) == 0
     shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert (shown[0], shown[-1]) == (
-        "strategy package runs in asked state",
-        "To write your own: tradebot strategy new NAME",
-    )
+    assert shown[0] == "strategy package runs in asked state"
+    assert shown[-1] == "To write your own: tradebot strategy new NAME"
     assert "flow tradebot 0.1.0 this process every entry pass ok" in shown
     assert "flow: needs flow (dark_pool, flow_alerts, insider, oi_change, options_volume, risk_reversal)" in shown
 
 
-def test_a_plug_in_from_another_folder_trades_through_the_same_road(
-    trading: Bot, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plug_in_from_elsewhere_trades_alike(trading: Bot, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(elsewhere / "site")
     rows = {row["name"]: row for row in trading.json("strategy", "list")["rows"]}
     flow, leaning = rows["flow"], rows["leaning"]
@@ -282,11 +266,150 @@ def test_a_strategy_that_is_gone_stops_entries_with_a_sentence_and_no_exit(tradi
         assert trading.says(verb, "--force-slot", "--config", str(config)).code == 0
 
 
-def test_all_strategies_off_is_refused_with_what_stops_entries(trading: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW", "null")
-    refuses(trading.says("score"), 2, "to stop entries, use tradebot halt")
-
-
 def test_needs_are_told_with_the_price_and_the_fewest_bars() -> None:
     need = BarNeed("4Hour", 600, least=250, price=PriceKind.SPOT)
     assert in_words(needs_row(Needs(bars=(need,)))) == "the last 600 4Hour bars (at least 250) by the spot price"
+
+
+FOUR = sorted(UNIVERSE.split(","))
+
+
+def books(bot: Bot) -> Mapping[str, object]:
+    names = ("journal.jsonl", "ledger.db", "facts.db", "system_events.jsonl")
+    files = {name: (bot.folder / name).read_bytes() for name in names if (bot.folder / name).exists()}
+    return {**files, "log": log(bot.url)}
+
+
+def test_strategy_test_wants_what_a_pass_does_and_leaves_no_trace(trading: Bot) -> None:
+    before = books(trading)
+    tried = trading.json("strategy", "test", "flow")
+    assert books(trading) == before
+    assert (tried["data"], tried["seed"], tried["own_process"], tried["refusal"]) == ("recorded", None, False, None)
+    scored = {row["symbol"]: (row["side"], row["score"]) for row in trading.json("score")["rows"]}
+    assert {want["symbol"]: (want["side"], want["score"]) for want in tried["wants"]} == scored
+    assert any(want["components"] for want in tried["wants"])
+    assert (tried["repeats"], tried["cost"]["again"]) == (True, 4)
+    expected = ["dark_pool", "flow_alerts", "insider", "oi_change", "options_volume", "risk_reversal"]
+    assert tried["needs"]["facts"] == expected
+
+
+def test_it_shows_each_want_or_why_the_strategy_declines_it(trading: Bot) -> None:
+    shown = trading.says("strategy", "test", "flow", "--symbols", "msft, AAPL").out
+    assert re.search(r"^Sees +2 symbols$", shown, re.MULTILINE)
+    assert re.search(r"^Asked +every entry pass$", shown, re.MULTILINE)
+    assert re.search(r"^(AAPL|MSFT) +open +(buy|sell) +[+-]0\.\d{3} +\d+%", shown, re.MULTILINE)
+    assert re.search(r"^Cost +first answer [\d.e-]+ ms; run again, [\d.e-]+ ms \(median of 4\)$", shown, re.MULTILINE)
+
+
+def test_what_a_strategy_declines_is_counted_with_its_numbers(trading: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW__MIN_CLUSTER", "1000")
+    shown = trading.says("strategy", "test", "flow").out
+    assert "Answer    4 wants: 0 for the gates, 4 declined by the strategy itself" in shown
+    assert re.search(r"declined: CLUSTER_TOO_SMALL \d+ alerts? against 1,?000 alerts", " ".join(shown.split()))
+
+
+def test_a_moment_of_the_past_knows_only_what_was_known_then(trading: Bot) -> None:
+    now, before = (trading.json("strategy", "test", "flow", *at)["wants"] for at in ((), ("--at", "2026-11-17 09:31")))
+    assert max(want["coverage"] for want in now) > 0.5
+    assert {want["coverage"] for want in before} == {0.0}
+    refuses(trading.says("strategy", "test", "flow", "--at", "noon"), 2, "'noon' is not a date and time")
+
+
+def test_without_a_bot_it_sees_generated_facts_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped, stop = list[Path](), sandbox.stop
+
+    def stopping(folder: Path) -> None:
+        stopped.append(folder)
+        stop(folder)
+
+    monkeypatch.setattr(sandbox, "stop", stopping)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRADEBOT_STATE", raising=False)
+    said = typed(capsys, "strategy", "test", "flow", "--symbols", UNIVERSE, "--json")
+    tried = said.data
+    assert (said.code, tried["data"], tried["seed"]) == (0, "generated", 7)
+    assert sorted(want["symbol"] for want in tried["wants"]) == FOUR
+    assert max(want["coverage"] for want in tried["wants"]) > 0.5
+    assert list(tmp_path.iterdir()) == []
+    assert [folder.exists() for folder in stopped] == [False]
+    refuses(typed(capsys, "strategy", "test", "flow", "--at", "2026-11-16 11:30"), 2, "--at needs a bot")
+
+
+@pytest.mark.campaign
+def test_a_plug_in_that_is_off_is_tried_and_one_that_errs_is_refused_with_its_reason(
+    trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = "import time\ntime.sleep(0.3)\nreturn list(self.well(view))"
+    moody = "import random\nreturn [replace(one, score=random.random()) for one in self.well(view)]"
+    install(
+        tmp_path,
+        {"well": WELL, "slow": slow, "raising": "raise RuntimeError('no [bold]mood[/bold]')", "moody": moody},
+        "trying",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    well = trading.json("strategy", "test", "well")
+    assert ([want["score"] for want in well["wants"]], well["own_process"]) == ([0.9] * 4, True)
+    cost = trading.json("strategy", "test", "slow")["cost"]
+    assert cost["first_s"] > cost["later_s"] >= 0.3
+    shows(
+        trading.says("strategy", "test", "raising"),
+        10,
+        "Answer    refused: STRATEGY_FAILED",
+        "RuntimeError: no [bold]mood[/bold] (trying.py line",
+    )
+    shows(trading.says("strategy", "test", "moody"), 10, "gave a different answer in a second run")
+    refuses(trading.says("strategy", "test", "nobody"), 2, "no strategy named nobody is installed")
+
+
+def test_an_answer_beyond_its_section_is_refused(trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = "from decimal import Decimal\nreturn [Target(s, Decimal('0.01')) for s in view.universe]"
+    install(tmp_path, {"wide": f"from tradebot.ports import Target\n{body}"}, "wide")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, value in {"SYMBOL_FRACTION": "0.01", "GROSS_FRACTION": "1", "POSITIONS": "4"}.items():
+        monkeypatch.setenv(f"TRADEBOT_STRATEGIES__WIDE__WANTS__{name}", value)
+    assert len(trading.json("strategy", "test", "wide")["wants"]) == 4
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__WIDE__WANTS__POSITIONS", "3")
+    said = trading.says("strategy", "test", "wide")
+    assert said.code == 10
+    assert "its targets ask for 4 symbols, but its section declares wants.positions: 3" in " ".join(said.out.split())
+
+
+def test_a_symbol_without_the_bars_it_needs_is_left_out_with_the_numbers(
+    trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies = {
+        f"needs{depth}": f"return [Open(s, Side.BUY, 0.5) for s in view.universe if len(view.bars(s)) == {depth}]"
+        for depth in (20, 999)
+    }
+    install(tmp_path, bodies, "bars", needs={name: f'BarNeed("1Day", {name[5:]})' for name in bodies})
+    monkeypatch.syspath_prepend(tmp_path)
+    fed = trading.json("strategy", "test", "needs20")
+    assert (sorted(fed["universe"]), fed["left_out"], len(fed["wants"])) == (FOUR, [], 4)
+    assert [(need["timeframe"], need["depth"]) for need in fed["needs"]["bars"]] == [("1Day", 20)]
+    hungry = trading.says("strategy", "test", "needs999")
+    assert hungry.code == 0
+    assert re.search(r"^Sees +0 symbols; 4 symbols left out$", hungry.out, re.MULTILINE)
+    assert re.search(r"^  BARS_MISSING \d+ bars against 999 bars: AAPL, MSFT, NVDA, AMZN$", hungry.out, re.MULTILINE)
+
+
+@pytest.mark.campaign
+def test_plugin_that_never_answers_is_ended_and_told_its_time_limit(
+    trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, {"hanging": "import time\ntime.sleep(600)"}, "hanging")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("TRADEBOT_PLUGINS__TIMEOUT_S", "1.5")
+    tried = trading.json("strategy", "test", "hanging")
+    refusal = tried["refusal"]
+    assert (refusal["reason"], refusal["limit"], tried["cost"]["again"]) == ("STRATEGY_TIMEOUT", 1.5, 0)
+
+
+@pytest.fixture
+def trading(folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return a bot half an hour into its second session."""
+    bot = Bot(folder, capsys)
+    if not (folder / "facts.db").exists():
+        second_session(bot)
+    return bot

@@ -112,9 +112,7 @@ def test_an_earlier_session_has_its_own_positions_and_no_health(shared_trader: B
         ("2026-11-18", "the session of 2026-11-18 is still to come", "tradebot summary"),
     ],
 )
-def test_what_is_no_session_is_an_error_with_the_next_step(
-    shared_trader: Bot, typed: str, error: str, following: str
-) -> None:
+def test_no_session_is_an_error_with_the_next_step(shared_trader: Bot, typed: str, error: str, following: str) -> None:
     said = shared_trader.says("summary", typed)
     assert (said.code, said.err.splitlines()[0]) == (2, f"error: {error}")
     assert said.err.splitlines()[1].startswith(f"  next: {following}")

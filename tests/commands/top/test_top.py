@@ -1,23 +1,24 @@
-"""`tradebot top` as it is typed: what it says without a terminal, and one life on a real one.
+"""The screens of `top`, as a person presses its keys."""
 
-Halting on the screen of `tradebot top`: by the typed word only, and exactly as the verb does.
-
-`tradebot top`: each screen shows the figures of its verb's document, fits, and outlives what may go wrong.
-"""
-
+import asyncio
 import importlib.util
 import shutil
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widgets import Static
 
 from commands import top
+from commands.shared.verb_options import opened_to_look
 from commands.top import top_app
 from commands.top.screen_data import ScreenData, find_bots, read
-from tests.commands.top.board import LARGE, SMALL, Seen, on_board, play
+from commands.top.top_app import Board, Top
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.fixtures import copied_books
 from tests.kit.bot.folder import Bot, typed
@@ -25,6 +26,62 @@ from tests.kit.fakes.terminals import on_terminal
 from tradebot.adapters.text.extras import install
 from tradebot.app.wiring import App
 from tradebot.model.sentences import pluralize
+
+LARGE, SMALL = (120, 40), (60, 20)
+
+
+class Seen:
+    """The board while it runs."""
+
+    def __init__(self, pilot: Pilot[None]) -> None:
+        self.pilot = pilot
+
+    async def press(self, *keys: str) -> None:
+        """Press keys, and wait until what they asked for has been read."""
+        await self.pilot.press(*keys)
+        await self.settle()
+
+    async def settle(self) -> None:
+        await self.pilot.app.workers.wait_for_complete()
+        await self.pilot.pause()
+
+    def text(self, name: str = "shown") -> str:
+        """Return the whole text of a part, also what has to be scrolled to."""
+        return str(self.pilot.app.screen.query_one(f"#{name}", Static).content)
+
+    def words(self, name: str = "shown") -> str:
+        """Return the same with every break as one space."""
+        return " ".join(self.text(name).split())
+
+    def colors(self) -> set[str]:
+        """Return the colors of the letters that the shown part has on the terminal."""
+        body = self.pilot.app.screen.query_one("#body").region
+        lines = self.pilot.app.screen._compositor.render_strips()[body.y : body.bottom]
+        parts = [part for line in lines for part in line if part.text.strip(" ▁▂▃▄▅▆▇█")]
+        return {part.style.color.name if part.style and part.style.color else "" for part in parts}
+
+    def drawn(self) -> list[str]:
+        """Return the lines that are on the terminal."""
+        return ["".join(part.text for part in line) for line in self.pilot.app.screen._compositor.render_strips()]
+
+
+def on_board(folder: Path, size: tuple[int, int], act: Callable[[Seen], Awaitable[None]]) -> None:
+    """Run the board of a bot in a terminal of so many columns and lines, and act on it once it shows something."""
+    with opened_to_look(str(folder), None) as bot:
+        play(Board(bot, None), size, act)
+
+
+def play(board: Screen[None], size: tuple[int, int], act: Callable[[Seen], Awaitable[None]]) -> None:
+    """Run a board, and act on it once it shows something."""
+
+    async def run(top: Top) -> None:
+        async with top.run_test(size=size) as pilot:
+            seen = Seen(pilot)
+            await seen.settle()
+            await act(seen)
+
+    asyncio.run(run(Top(board)))
+
 
 LEFT = "\x1b[?1049l"
 """Gives the terminal back what was on it before."""
@@ -45,12 +102,6 @@ def test_top_on_a_real_terminal_is_resized_turned_and_left_as_it_was(copy: Bot) 
         terminal.press(b"q")
         assert terminal.ended() == 0
         assert LEFT in terminal.said
-
-
-def test_top_without_a_state_says_what_every_verb_says(bot: Bot, tmp_path: Path) -> None:
-    said = bot.says("top", "--state-dir", str(tmp_path / "nothing"))
-    assert said == bot.says("status", "--state-dir", str(tmp_path / "nothing"))
-    assert said.code == 2
 
 
 def test_top_without_a_terminal_or_the_extra_names_the_next_step(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,9 +279,7 @@ def test_a_terminal_that_is_too_small_is_told_so_until_it_grows(traded: Bot) -> 
     on_board(traded.folder, (59, 20), act)
 
 
-def test_figures_are_gray_with_their_age_while_the_ledger_cannot_be_read(
-    traded: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_ledger_grays_figures_with_age(traded: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(top_app, "EVERY_S", 0.1)
     monkeypatch.setattr(top_app, "SHARE", 1e6)
     folder = shutil.copytree(traded.folder, tmp_path / "state", ignore=shutil.ignore_patterns("exchange"))
@@ -263,9 +312,7 @@ def test_figures_are_gray_with_their_age_while_the_ledger_cannot_be_read(
     on_board(folder, LARGE, act)
 
 
-def test_what_is_recorded_shows_by_itself_and_nothing_is_read_without(
-    bot: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_show_by_themselves_and_nothing_is_read_without(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = list[str]()
 
     def counted_read(app: App, name: str) -> ScreenData:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from commands.shared.files import GAIN, LOSS
 from commands.shared.verb_options import open_bot
-from commands.trades.candles import AROUND, CandleChart, PlannedLevels, draw_candles, draw_levels, planned_levels
+from commands.trades.candles import CandleChart, PlannedLevels, draw_candles, draw_levels, planned_levels
 from commands.trades.report import read
 from tests.kit.bot.folder import typed
 from tests.kit.rows import NOW
@@ -46,23 +46,6 @@ def of(folder: Path, symbol: str = "UNH") -> CandleChart:
     with open_bot(str(folder), None) as bot:
         data = read(bot, Choice(symbol=symbol), by_lot=False)
         return draw_candles(bot, data.trades, symbol, data.as_of)
-
-
-@pytest.mark.parametrize("longest", [7, 0], ids=["5 minutes", "a day"])
-def test_each_fill_lies_between_the_low_and_the_high_of_its_candle(
-    folder: Path, longest: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("commands.trades.candles.FEW", timedelta(days=longest))
-    found = of(folder)
-    assert found.series.timeframe == ("5Min" if longest else "1Day")
-    assert len(found.fills) >= 2 * len([each for each in found.trades if each.closed_at]) > 0
-    for fill in found.fills:
-        place = found.candle_index(fill.at)
-        # The spread lies around the last price, so what pays it is up to half of it outside.
-        slack = 0.001 * float(fill.price)
-        assert found.series.low[place] - slack <= fill.price <= found.series.high[place] + slack
-    before_s = found.trades[0].opened_at.timestamp() - found.series.starts[0]
-    assert 0 <= before_s <= AROUND[found.series.timeframe].total_seconds()
 
 
 def test_picture_has_a_mark_for_each_fill_and_a_line_for_each_closed_trade(

@@ -21,10 +21,8 @@ def booked(folder: Path) -> None:
 @pytest.mark.parametrize("typed", ["eth", "ETH/USD", "PF_ETHUSD"])
 def test_trades_of_a_symbol_that_was_never_traded_name_the_traded_ones(reader: Bot, typed: str) -> None:
     said = reader.says("trades", "--symbol", typed)
-    assert (said.code, said.out.splitlines()[1]) == (
-        0,
-        "No trades match --symbol PF_ETHUSD: there are PF_XBTUSD. All of them: tradebot trades",
-    )
+    expected = (0, "No trades match --symbol PF_ETHUSD: there are PF_XBTUSD. All of them: tradebot trades")
+    assert (said.code, said.out.splitlines()[1]) == expected
 
 
 @pytest.mark.parametrize("typed", ["btc", "xbt", "BTC/USD", "pf_xbtusd"])

@@ -6,18 +6,28 @@ from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.support.traded import order_of
-from tests.kit.bot.folder import Bot, Said
-from tests.kit.values import fill, instrument, new_intent, there
+from commands.shared.tables import Screen
+from commands.shared.times import show_utc
+from commands.trades.swaps import EARNED, VALUES, Swaps, _is_chosen, show, swap_assumptions
+from tests.kit.bot.ending import refuses
+from tests.kit.bot.folder import Bot
+from tests.kit.values import NOW, ago, fill, instrument, new_intent, there
+from tests.views.trades.test_swaps import gave_way
+from tests.views.trades.test_trades import MARKET, past
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.intent import IntentKey
 from tradebot.model.order import Fee, Fill, OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Marks, OwnedFill
 from tradebot.model.struct_tools import replace
+from tradebot.views.trades.swaps import SwapRow
+from tradebot.views.trades.trade_row import Choice
+from tradebot.views.trades.trades import rows_of
 
 D = Decimal
 FLOW = Component("flow", 0.5, 0.4, "sweeps")
@@ -51,11 +61,6 @@ def booked(folder: Path) -> None:
         trade(ledger, 150, "NVDA", Side.SELL, 4, "195", "scale_out")
 
 
-def said_at(bot: Bot, width: int, *words: str, monkeypatch: pytest.MonkeyPatch) -> Said:
-    monkeypatch.setenv("COLUMNS", str(width))
-    return bot.says("trades", *words)
-
-
 EXPECTED = """\
 3 of 3 trades at 2026-11-16 11:30:00 ET; the broker was not queried
 1 closed: 1 won, 0 lost; 2 open (1 closed in part)
@@ -85,20 +90,10 @@ def test_trades_screen_shows_each_trade_and_the_totals(traded: Bot) -> None:
     assert (said.code, said.out) == (0, EXPECTED)
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
-def test_trades_screen_fits_the_terminal(reader: Bot, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for words in ((), ("--lots",)):
-        said = said_at(reader, width, *words, monkeypatch=monkeypatch)
-        assert max(map(len, said.out.splitlines())) <= width
-        assert all(text in said.out for text in ("AAPL", "103.00", "+30.00", "4/10" if not words else "195.00"))
-
-
 def test_trades_of_empty_books_say_what_to_do_next(copy: Bot) -> None:
     said = copy.says("trades")
-    assert (said.code, said.out.splitlines()[1]) == (
-        0,
-        "Nothing was bought yet. Next: tradebot trade-once, then tradebot why-no-orders",
-    )
+    assert said.code == 0
+    assert said.out.splitlines()[1] == "Nothing was bought yet. Next: tradebot trade-once, then tradebot why-no-orders"
     assert copy.json("trades")["trades"] == []
     assert len(copy.says("trades", "--csv", "-").out.splitlines()) == 1
 
@@ -141,13 +136,6 @@ def test_trades_csv_has_every_column_with_exact_numbers(reader: Bot) -> None:
     assert (aapl["best_price"], aapl["best_r"], aapl["slippage_decision_usd"]) == ("104", "2.00", "0.0")
     assert (msft["side"], msft["closed_at"], msft["exit_price"], msft["r"]) == ("short", "", "", "")
     assert (nvda["status"], nvda["closed_quantity"], nvda["slippage_send_usd"]) == ("partly closed", "4", "")
-
-
-def test_trades_csv_lists_all_reasons_of_a_trade(traded: Bot) -> None:
-    with closing(SqliteLedger.open(traded.folder)) as ledger:
-        trade(ledger, 160, "NVDA", Side.SELL, 6, "190", "stop_loss")
-    (nvda,) = csv.DictReader(io.StringIO(traded.says("trades", "--symbol", "NVDA", "--csv", "-").out))
-    assert (nvda["reasons"], nvda["status"], nvda["gross_usd"]) == ("scale_out; stop_loss", "closed", "-80")
 
 
 def test_lots_csv_has_a_row_for_each_piece(reader: Bot, tmp_path: Path) -> None:
@@ -197,3 +185,164 @@ def test_trades_say_which_fees_are_not_known_yet(copy: Bot) -> None:
     assert "has booked no fees" not in said
     assert "not known yet" in copy.says("trades", "--lots").out
     assert copy.says("trades", "--csv", "-").out.splitlines()[0].endswith("tags,note,unknown_fees")
+
+
+__all__ = ["booked"]
+
+
+def test_note_and_tags_are_shown_with_the_trade(traded: Bot) -> None:
+    said = traded.says("trades", "note", "nvda", " half was enough ", "--tag", "Swing", "--tag", "#news")
+    assert (said.code, said.out.splitlines()) == (
+        0,
+        [
+            "Noted on trade 4zl6hbd: long NVDA of flow, opened 2026-11-16 10:35 ET, partly closed",
+            "Tags: swing, news",
+            "Note: half was enough",
+        ],
+    )
+    found = traded.json("trades", "note", "4zl6hbd", "--untag", "news", "--tag", "late")
+    assert (found["tags"], found["note"], found["symbol"]) == (["swing", "late"], "half was enough", "NVDA")
+    (row,) = traded.json("trades", "--symbol", "NVDA")["trades"]
+    assert (row["tags"], row["note"]) == (["swing", "late"], "half was enough")
+    assert traded.says("trades", "note", "NVDA", "").code == 2
+    assert traded.says("journal", "verify").code == 0
+
+
+def test_note_is_removed_while_its_tags_stay(traded: Bot) -> None:
+    traded.json("trades", "note", "NVDA", "half was enough", "--tag", "swing")
+    said = traded.says("trades", "note", "NVDA", "--remove")
+    which = "trade 4zl6hbd: long NVDA of flow, opened 2026-11-16 10:35 ET, partly closed"
+    assert (said.code, said.out.splitlines()) == (0, [f"Note removed from {which}", "Tags: swing"])
+    (row,) = traded.json("trades", "--symbol", "NVDA")["trades"]
+    assert (row["tags"], row["note"]) == (["swing"], "")
+    assert traded.says("trades", "note", "NVDA", "--remove").code == 2
+    assert traded.json("trades", "note", "NVDA", "after all")["note"] == "after all"
+    assert traded.says("journal", "verify").code == 0
+
+
+def test_symbol_names_its_open_trade_or_else_the_last_one(traded: Bot) -> None:
+    with closing(SqliteLedger.open(traded.folder)) as ledger:
+        trade(ledger, 160, "AAPL", Side.BUY, 5, "101")
+    second = traded.json("trades", "note", "AAPL", "again")["id"]
+    assert second != "xdbzjkf"
+    with closing(SqliteLedger.open(traded.folder)) as ledger:
+        trade(ledger, 170, "AAPL", Side.SELL, 5, "102", "time_exit(1h)")
+    assert traded.json("trades", "note", "AAPL", "over")["id"] == second
+    assert traded.json("trades", "note", "XDBZJKF", "the first")["note"] == "the first"
+
+
+def test_two_open_trades_in_one_symbol_need_an_id(traded: Bot) -> None:
+    with closing(SqliteLedger.open(traded.folder)) as ledger:
+        opened_at = ledger.books_opened_at()
+        assert opened_at is not None
+        other = ledger.fills()[0].fill
+        at = opened_at + timedelta(minutes=170)
+        fill = Fill("other", "", "MSFT", Side.SELL, other.quantity, other.price, at)
+        ledger.apply_fills([OwnedFill("own", fill)], at)
+    refuses(
+        traded.says("trades", "note", "MSFT", "which?"),
+        2,
+        "2 trades in MSFT are open: f4zqilq of flow, opened 2026-11-16 10:10 ET; ",
+        'tradebot trades note f4zqilq "TEXT"',
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["note"], "trades note needs a trade", 'tradebot trades note AAPL "bought the open" --tag swing'),
+        (["note", "AAPL"], "there is nothing to note", "--tag swing"),
+        (["note", "AAPL", "two", "words"], "write it in quotes", "--tag swing"),
+        (["note", "ZZZ", "text"], "no trade has the symbol or the id ZZZ", "tradebot trades lists them"),
+        (["note", "AAPL", "--tag", "a b"], "a b can't be a tag", "--tag swing"),
+        (["note", "AAPL", "x" * 1001], "the note has 1,001 characters; at most 1,000 are allowed", "write less"),
+        (["note", "AAPL", "\x01 \x02"], "there is nothing to note", "--tag swing"),
+        (
+            ["note", "AAPL", *(word for number in range(21) for word in ("--tag", f"t{number}"))],
+            "the trade would have 21 tags; at most 20 are allowed",
+            "--untag removes one",
+        ),
+        (["note", "AAPL", "x", "--remove"], "--remove deletes a note, so it takes no text", "note AAPL --remove"),
+        (["note", "AAPL", "--remove"], "trade xdbzjkf has no note to remove", "--untag removes a tag"),
+        (["note", "AAPL", "x", "--open"], "it takes no filters", 'tradebot trades note AAPL "TEXT"'),
+    ],
+)
+def test_note_that_cannot_be_written_says_why(reader: Bot, words: list[str], message: str, hint: str) -> None:
+    refuses(reader.says("trades", *words), 2, message, hint)
+
+
+def test_note_is_shown_as_it_was_typed(traded: Bot) -> None:
+    # A command that is ready to type has no period after it, and a time has the reader's zone.
+    words = "[red]not[/red] <b> tradebot status. At 2026-11-16 15:00 UTC"
+    assert traded.says("trades", "note", "NVDA", words).out.splitlines()[-1] == f"Note: {words}"
+    assert set(words.split()) <= set(traded.says("trades", "--symbol", "NVDA").out.split())
+    (row,) = traded.json("trades", "--symbol", "NVDA")["trades"]
+    assert row["note"] == words
+
+
+ROW = SwapRow(
+    at=NOW, strategy="smart_money", symbol="PF_XRPUSD", newcomer="PF_TRXUSD", score=D("0.5"), gained=D("0.1"),
+    cost=D("0.02"), r=D(2), value=D("0.58"), value_of_newcomer=D("0.88"), needed=D("0.68"), advantage=D("0.3"),
+    threshold=D("0.1"), trade_id="lj3ue55", closed_usd=D("312.8"), newcomer_id=None, newcomer_usd=None,
+    last=D("2.1"), left_usd=D("-70"), quantity=D(10), closes=1, held=D(0), works=False,
+)  # fmt: skip
+
+
+def shown(width: int, *rows: SwapRow) -> list[str]:
+    show_utc(True)
+    screen = Screen(width=width, highlight=False)
+    with screen.capture() as text:
+        show(screen, Swaps(NOW, None, None, rows, (VALUES, EARNED) if rows else ()))
+    show_utc(False)
+    return [line.rstrip() for line in text.get().splitlines()]
+
+
+def test_swap_has_one_line_where_there_is_room() -> None:
+    head, row = shown(150, ROW)[1:3]
+    assert head.split("  ")[0] == "decided UTC"
+    assert row.split() == [
+        *("11-16", "15:00", "PF_XRPUSD", "PF_TRXUSD", "0.58", "2.00", "0.02", "0.10", "0.88"),
+        *("+312.80", "-70.00", "lj3ue55", "not", "opened"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"held": D(4)}, "4 of 10 are still open after 1 close. The broker ended the last one early; the rest is"),
+        (
+            {"held": D(4), "closes": 2, "works": True},
+            "4 of 10 are still open after 2 closes, one of which is still working",
+        ),
+        ({"closes": 2}, "it took 2 closes to close 10"),
+        ({"closes": 2, "held": None}, "2 closes"),
+        ({}, None),
+    ],
+)
+def test_swap_whose_close_ended_early_says_what_is_still_held(changes: Any, said: str | None) -> None:
+    lines = [
+        line for line in shown(200, replace(ROW, **changes)) if line.startswith("PF_XRPUSD for PF_TRXUSD at 11-16")
+    ]
+    assert ([said in line for line in lines if said], len(lines)) == ([True] * bool(said), bool(said))
+
+
+def test_no_swap_is_said() -> None:
+    assert shown(80) == ["0 swaps", "No position was closed to make room for another."]
+
+
+def test_fees_that_are_not_known_yet_are_said_beside_the_words_after_fees() -> None:
+    (held,) = rows_of(past([fill(0, at=ago(600))]), MARKET).trades
+    untold = replace(held, unknown_fees=2)
+    swap = replace(ROW, trade_id=untold.id)
+    said = "Not known yet: the fees of 2 fills. Profit doesn't include them."
+    assert list(swap_assumptions([swap], [untold, replace(untold, id="other")])) == [VALUES, EARNED, said]
+    assert list(swap_assumptions([swap], [replace(untold, unknown_fees=0)])) == [VALUES, EARNED]
+    assert list(swap_assumptions([], [untold])) == []
+
+
+def test_a_symbol_chooses_swaps_on_either_side() -> None:
+    one = gave_way()
+    closed, newcomer, strategy = one.intent.key.symbol, one.intent.displaced_by, one.intent.key.strategy
+    for symbol, chosen in ((closed, True), (newcomer, True), ("IWM", False)):
+        assert _is_chosen(one, Choice(strategy=strategy, symbol=symbol)) is chosen
+    assert not _is_chosen(one, Choice(strategy="another", symbol=newcomer))

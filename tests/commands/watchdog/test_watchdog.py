@@ -110,7 +110,7 @@ def test_cause_is_told_once_and_its_end_once(
     assert len(receiver.got) == 2
 
 
-def test_what_is_soon_over_is_told_to_nobody(
+def test_soon_over_is_not_told(
     copy: Bot, tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert Watch(tmp_path / "watch", str(copy.folder / "nowhere"), capsys, late_s=600).says()[0] == 10
@@ -157,19 +157,6 @@ def test_memory_that_cannot_be_written_costs_a_repeated_alarm_and_no_silence(
     assert before
 
 
-def test_alarm_is_given_although_the_memory_could_never_be_written(
-    tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str]
-) -> None:
-    watch = Watch(tmp_path / "watch", str(tmp_path / "nowhere"), capsys, late_s=600)
-    (watch.folder / MEMORY).mkdir()
-    before = sorted(path.name for path in watch.folder.iterdir())
-    for count in (1, 2):
-        code, data = watch.says()
-        assert (code, [each["told"] for each in data["wrong"]]) == (5, [True])
-        assert len(receiver.got) == count
-    assert sorted(path.name for path in watch.folder.iterdir()) == before, "no draft is left behind"
-
-
 def breaks_off(request: BaseHTTPRequestHandler) -> None:
     request.send_response(200)
     request.send_header("Content-Length", "1000")
@@ -212,9 +199,7 @@ def test_health_port_whose_answer_is_no_whole_one_is_a_cause_and_ends_no_watch(
     assert (code, [each["found"] for each in data["wrong"]]) == (10, [found])
 
 
-def test_health_port_is_watched_without_the_folder(
-    tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_health_port_needs_no_folder(tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> None:
     _, data = Watch(tmp_path / "watch", "http://127.0.0.1:9", capsys).says()
     assert [each["found"] for each in data["wrong"]] == ["its health port can't be reached: ConnectionError"]
 
@@ -288,9 +273,7 @@ def test_without_settings_the_way_to_write_them_is_shown(tmp_path: Path, capsys:
     ("text", "why"),
     [("channels: []\nbots: {main: x}", "channels"), ("channels: [a]\nbots: {}", "bots"), ("nonsense: 1", "nonsense")],
 )
-def test_wrong_settings_name_what_is_wrong(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, why: str
-) -> None:
+def test_wrong_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, why: str) -> None:
     (tmp_path / "watchdog.yaml").write_text(text)
     refuses(typed(capsys, "watchdog", "--once", "--folder", str(tmp_path)), 2, why)
 

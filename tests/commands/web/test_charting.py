@@ -16,7 +16,7 @@ from commands.shared.span_options import PassSpan
 from commands.shared.times import local, show_utc, show_venue
 from commands.shared.verb_options import open_bot
 from commands.trades.candles import CandleChart
-from commands.web.charting import ScoredPoint, SymbolChart, draw_over_time, drawing, growth, path_of
+from commands.web.charting import ScoredPoint, SymbolChart, draw_over_time, drawing, path_of
 from commands.why_no_orders.reading import cycles_of
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
@@ -117,9 +117,7 @@ def test_scores_are_those_that_passes_recorded(bot: Bot, client: TestClient, tri
     assert f"{len(passes)} scores, the last {last['score']:+.3f} at " in page
 
 
-def test_of_many_candles_the_newest_are_drawn_with_the_trades_on_them(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_newest_of_many_candles_are_drawn_with_trades(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = client.get(path_of("UNH", "recent")).json()
     closed_first = lines(whole, "lines", "entry")[0][-1]["time"]
     kept = sum(candle["time"] > closed_first for candle in whole["candles"])
@@ -141,21 +139,6 @@ def test_growth_is_the_curve_of_the_report(bot: Bot, client: TestClient) -> None
     assert "Growth, compared with the benchmark" not in client.get("/").text, "a single session is drawn as a day"
     assert f"1 session: account {100 * (end['index'] - 1):+.2f}%, SPY {100 * (end['benchmark'] - 1):+.2f}%" in page
     assert f"{float(end['equity_usd']):,.2f}" in page
-
-
-def test_an_account_without_a_benchmark_says_that_there_is_nothing_to_compare(
-    bot: Bot, client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from commands.web import charting
-    from commands.web.charting import account
-
-    with open_bot(str(bot.folder), None) as app:
-        alone = replace(account(app), benchmark=None)
-    assert [line["name"] for line in growth(alone)["lines"]] == ["account"]
-    monkeypatch.setattr(charting, "account", lambda _: alone)
-    assert "There is no benchmark to compare it with" in client.get("/report").text
-    monkeypatch.setattr(charting, "account", lambda _: replace(alone, curve=alone.curve[:1]))
-    assert "No session of this account is over yet" in browser(site(bot.folder)).get("/report").text
 
 
 @pytest.mark.parametrize("symbol", ["NOPE", "BTC/USD", '"><script>[red]'])
@@ -216,14 +199,6 @@ def test_the_last_score_within_a_candle_counts_and_days_are_dates(venue_times: N
     assert [line["name"] for line in several["scores"]] == ["score, flow", "score, swing"]
 
 
-def test_growth_has_how_far_the_account_is_below_its_highest_value() -> None:
-    of = account(300)
-    falls = growth(of)["falls"]
-    assert [point["value"] for point in falls] == [100 * point.drawdown for point in of.curve]
-    assert min(point["value"] for point in falls) < -1
-    assert [point["time"] for point in falls] == [local(point.at) for point in of.curve]
-
-
 def test_exposure_and_rolling_figures_are_those_of_the_report() -> None:
     of = account(300)
     draws = draw_over_time(of)
@@ -244,9 +219,7 @@ def test_exposure_and_rolling_figures_are_those_of_the_report() -> None:
     assert ([line["name"] for line in short["lines"]], short["scores"]) == (["exposure"], [])
 
 
-def test_chart_of_exposure_is_served_and_stands_on_the_report_with_its_last_values(
-    client: TestClient, bot: Bot
-) -> None:
+def test_exposure_chart_is_served_and_stands_on_the_report_with_its_last_values(client: TestClient, bot: Bot) -> None:
     (row, *_) = bot.json("report")["accounts"][0]["further"]["over_time"]
     (line,) = client.get("/api/chart/over-time").json()["lines"]
     assert [point["value"] for point in line["points"]] == [100 * row["exposure"]]

@@ -1,24 +1,32 @@
 """The first page: each figure is that of its verb, positions lie between stop and target, and troubles are named."""
 
 import re
+import shutil
 from datetime import date, timedelta
 from decimal import Decimal
 from html import unescape
 from typing import Any
 
 import pytest
+from markupsafe import escape
 from starlette.testclient import TestClient
 
 from commands.positions import report as positions
+from commands.report import report_inputs, report_text
+from commands.report.screen import render
 from commands.shared.bot_records import load_holdings
 from commands.shared.times import local
-from commands.shared.verb_options import open_bot
+from commands.shared.verb_options import Report, open_bot
 from commands.status import report as status
+from commands.web import charting
 from commands.web.charting import load_day
 from commands.web.overview import BARE
+from tests.commands.trades.test_trades import booked
 from tests.commands.web.client import browser, site
 from tests.commands.web.test_bot_pages import HOSTILE, words
 from tests.kit.bot.folder import Bot
+from tests.kit.trades import account, new_account
+from tradebot.lab.performance.report import AccountReport, PerformanceReport
 from tradebot.model.struct_tools import replace
 from tradebot.views.holdings import PositionProtection, StopGap
 
@@ -34,9 +42,7 @@ def figures(page: str) -> dict[str, tuple[str, str, str]]:
     return {name: (color, *(unescape(re.sub("<[^>]*>", "", text)) for text in rest)) for name, color, *rest in found}
 
 
-def test_cards_have_the_figures_of_the_verbs(
-    traded_bot: Bot, client: TestClient, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_cards_have_the_verbs_figures(traded_bot: Bot, client: TestClient, capsys: pytest.CaptureFixture[str]) -> None:
     shown, data = figures(client.get("/").text), traded_bot.json("status")
     limits = {row["key"]: row["value"] for row in traded_bot.json("config", "show", "limits")["values"]}
     profit, equity = Decimal(data["today"]["total_usd"]), Decimal(data["equity"]["last_usd"])
@@ -102,9 +108,7 @@ def test_each_position_has_its_gain_and_lies_between_its_stop_and_target(traded_
         assert heights[upper] <= min(prices) <= max(prices) <= heights[lower]
 
 
-def test_prices_of_a_position_are_those_that_passes_saw_since_it_was_opened(
-    traded_bot: Bot, client: TestClient
-) -> None:
+def test_prices_of_a_position_are_those_of_passes_since_it_was_opened(traded_bot: Bot, client: TestClient) -> None:
     symbol = traded_bot.json("positions")["positions"][0]["symbol"]
     counts = []
     for _ in range(3):
@@ -204,12 +208,120 @@ def test_chart_of_a_day_without_passes_is_an_error_for_programs_and_a_sentence_f
     assert "No pass has read the account yet" in client.get("/").text
 
 
-def test_funnel_is_a_bar_of_which_the_parts_are_all_candidates(traded_bot: Bot, client: TestClient) -> None:
-    page = client.get("/").text
-    data = traded_bot.json("why-no-orders", "--session", traded_bot.json("status")["as_of"][:10])
-    funnel = data["explanation"]["funnel"]
-    widths = [int(width) for width in re.findall(r'<rect class="\w+" x="\d+" width="(\d+)"', page)]
-    assert widths == [funnel["orders"], *(row["count"] for row in funnel["reasons"])]
-    assert sum(widths) == funnel["candidates"] > 0
-    said = words(page, "Candidates today")
-    assert all(f"{row['count']:,} {row['reason']}" in said for row in funnel["reasons"])
+__all__ = ["booked"]
+
+
+@pytest.fixture
+def kept(copy: Bot) -> Bot:
+    """Return a bot with a folder beside its backtests that is none of them."""
+    (copy.folder / "backtests" / "empty").mkdir(parents=True)
+    shutil.copytree(copy.folder / "backtests", copy.folder.parent / "elsewhere")
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("/trades?from=nonsense", "is not a date"),
+        ("/trades?from=2026-11-17&to=2026-11-16", "is after"),
+        ("/report?from=2026-99-99", "is not a date"),
+    ],
+)
+def test_what_makes_no_sense_takes_the_place_of_the_part(copy: Bot, asked: str, said: str) -> None:
+    page = browser(site(copy.folder)).get(asked)
+    assert page.status_code == 200
+    assert 'role="alert"' in page.text
+    assert said in page.text
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "..", "empty", "elsewhere", "%2e%2e%2felsewhere", "/etc", "<script>"])
+def test_only_the_backtests_of_this_bot_are_read(kept: Bot, name: str) -> None:
+    client = browser(site(kept.folder))
+    shown = client.get("/backtests", params={f"run.{name}": "yes"})
+    assert "this bot has no backtest" in shown.text
+    assert "<script>" not in shown.text.replace('<script src="/static/', "")
+    assert "None yet" in client.get("/backtests").text
+
+
+@pytest.mark.campaign
+def test_backtests_are_listed_reported_and_compared_as_their_verbs_do(copy: Bot) -> None:
+    for seed in ("1", "2"):
+        said = copy.says("backtest", "--sessions", "1", "--symbols", "AAPL", "--seed", seed, "--name", f"s{seed}")
+        assert said.code == 0, said.err
+    client = browser(site(copy.folder))
+    assert "/backtest/s1" in client.get("/backtests").text
+    for asked in ("backtests", "backtests?run.s2=yes&run.s1=yes"):
+        (one,) = client.get(f"/api/pages/{asked}").json()
+        assert one["data"] == copy.json("compare", "s2", "s1")
+    assert "error:" in client.get("/backtests?run.s2=yes").text
+    page = client.get("/backtest/s1").text
+    assert 'role="alert"' not in page
+    assert "1 session" in page
+
+
+def test_older_trades_are_on_further_pages(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("commands.web.performance_pages.ROWS", 1)
+    (newest, *_) = reversed(traded.json("trades")["trades"])
+    oldest, count = traded.json("trades")["trades"][0], len(traded.json("trades")["trades"])
+    client = browser(site(traded.folder))
+    first, last = client.get("/trades").text, client.get(f"/trades?from_row={count - 1}").text
+    assert (newest["id"] in first, oldest["id"] in first) == (True, False)
+    assert (newest["id"] in last, oldest["id"] in last) == (False, True)
+    beyond = client.get("/trades?from_row=999999999").text
+    assert (newest["id"] in beyond, oldest["id"] in beyond) == (False, True)
+
+
+SCRIPT = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def pictured(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> tuple[AccountReport, str]:
+    """Return an account of 300 sessions, and the page of its report."""
+    long = account(300)
+    of = replace(long, benchmark=SCRIPT, further=replace(long.further, cautions=(SCRIPT,)))
+    whole = PerformanceReport(of.curve[-1].at, None, None, None, None, (of,))
+    monkeypatch.setattr(report_inputs, "run_here", lambda *_: Report("report", whole, render))
+    monkeypatch.setattr(charting, "account", lambda _: of)
+    page = browser(site(copy.folder)).get("/report")
+    assert page.status_code == 200
+    return of, page.text
+
+
+def test_report_begins_with_what_it_says_and_how_far_that_may_be_chance(pictured: tuple[AccountReport, str]) -> None:
+    of, page = pictured
+    first = page[page.index('<section id="part-0"') : page.index('<section id="part-1"')]
+    assert f"<b>{report_text.headline(of, 'The account', 'yet')}.</b>" in first
+    said = unescape(first)
+    assert report_text.opening_sentence(of) in said
+    assert all(sentence in said for sentence in report_text.chance_sentences(of))
+    assert f"<li>{escape(SCRIPT)}</li>" in first
+    assert "<img" not in page
+    # What the verb prints is there to be opened.
+    last = page[page.index("All figures with their background") :]
+    assert last.index("<details>") < last.index("Profit ")
+
+
+def test_months_are_a_heat_map_darkest_for_the_largest_return(pictured: tuple[AccountReport, str]) -> None:
+    of, page = pictured
+    table = re.search(r'<table class="cards months">(.*?)</table>', page, re.DOTALL)
+    assert table is not None
+    cells = re.findall(r'<td class="(\w*)" data-label="([^"]*)">(.*?)</td>', table[1])
+    months = [each for year in of.years for each in year.months]
+    shown = [(shade, float(text)) for shade, name, text in cells if name in report_text.MONTHS and text]
+    values = [each.value for each in months if each.value is not None]
+    assert [value for _, value in shown] == [round(100 * value, 1) for value in values]
+    assert all((shade[:1] == "g") == (value > 0) for shade, value in shown if shade)
+    largest = max(shown, key=lambda cell: abs(cell[1]))
+    assert largest[0][1:] == "5"
+    assert len({shade for shade, _ in shown}) > 3
+    assert [name for _, name, _ in cells[:14]] == [*report_text.MONTHS, "year", str(escape(SCRIPT))]
+
+
+def test_report_without_sessions_has_its_sentence_and_no_pictures(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = new_account()
+    whole = PerformanceReport(None, None, None, None, None, (of,))
+    monkeypatch.setattr(report_inputs, "run_here", lambda *_: Report("report", whole, render))
+    monkeypatch.setattr(charting, "account", lambda _: of)
+    page = browser(site(copy.folder)).get("/report").text
+    assert "The account has no records yet." in page
+    assert {"months", "bars", "over-time"} & set(re.findall(r"[\w-]+", page)) == set()

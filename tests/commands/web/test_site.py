@@ -16,7 +16,6 @@ from urllib.parse import quote
 import pytest
 from msgspec import Struct, structs
 from playwright.sync_api import Route
-from rich.console import Console
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.testclient import TestClient
@@ -69,11 +68,6 @@ def test_logging_in_sets_a_cookie_that_no_script_and_no_other_site_can_use(tmp_p
     client = browser(site(tmp_path, is_secure=True), None)
     client.headers["Origin"] = ORIGIN.replace("http", "https")
     assert "Secure" in client.post("/login", data={"token": TOKEN}).headers["set-cookie"]
-
-
-@pytest.mark.parametrize("to", ["https://example.org", "//example.org", "/\\example.org", "/\t/example.org"])
-def test_logging_in_leads_to_no_other_server(tmp_path: Path, to: str) -> None:
-    assert browser(site(tmp_path), None).post("/login", data={"token": TOKEN, "to": to}).headers["location"] == "/"
 
 
 def test_wrong_tokens_are_told_and_then_nobody_at_that_address_gets_in_for_a_while(tmp_path: Path) -> None:
@@ -203,9 +197,7 @@ def test_files_are_kept_by_browsers_until_the_version_changes(tmp_path: Path) ->
     assert all(client.get(path).status_code == 200 for path in paths)
 
 
-def test_news_are_a_stream_of_events_and_one_browser_too_many_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_news_are_a_stream_and_one_browser_too_many_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = site(tmp_path)
 
     def events(last: Exception | None) -> Callable[[], AsyncIterator[str]]:
@@ -458,11 +450,3 @@ def _poisoned_json(value: Any) -> Any:
     if isinstance(value, list):
         return [_poisoned_json(item) for item in value]
     return f"{value}{CANARY}" if isinstance(value, str) and not value[:1].isdigit() else value
-
-
-def test_the_canary_is_met_where_nothing_is_escaped() -> None:
-    def draw(console: Console) -> None:
-        console.print(CANARY, markup=False)
-
-    assert "script" not in Seen(render_html(draw)).tags
-    assert "script" in Seen(f"<p>{CANARY}</p>").tags

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from commands.web.site import PAGES
-from tests.commands.mcp.test_tools_runner import steady
+from tests.commands.mcp.test_tools import steady
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 

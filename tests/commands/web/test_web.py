@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -112,18 +113,7 @@ def test_a_taken_port_and_a_missing_state_are_told(copy: Bot) -> None:
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
 def test_with_a_certificate_everything_goes_over_tls_and_the_cookie_nowhere_else(copy: Bot, tmp_path: Path) -> None:
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "1",
-    ]
+    command = shlex.split("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1")
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     subprocess.run([*command, *names, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
     with served(copy, "--tls-cert", str(cert), "--tls-key", str(key)) as data:

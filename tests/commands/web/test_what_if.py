@@ -23,13 +23,8 @@ CLUSTER = "if.strategies.flow.min_families"
 
 
 @pytest.fixture
-def bot(shared_trader: Bot) -> Bot:
-    """Return a bot after two passes: the first bought AMZN, the second refuses all that it looks at."""
-    if not shared_trader.says("positions", "--json").data["positions"]:
-        assert shared_trader.json("trade-once")["orders"] == 1
-        shared_trader.does("exchange tick 5m", "fetch-flow")
-        assert shared_trader.json("trade-once", "--force-slot")["orders"] == 0
-    return shared_trader
+def bot(refusing: Bot) -> Bot:
+    return refusing
 
 
 @pytest.fixture(autouse=True)
@@ -84,10 +79,8 @@ def test_each_stop_tells_what_the_verb_tells(bot: Bot, symbol: str | None) -> No
 def test_stop_next_to_the_one_in_force_lets_the_nearest_one_through(bot: Bot) -> None:
     (families,) = (one for one in found(bot).sliders if one.key == "strategies.flow.min_families")
     assert (families.force, families.refused) == ("2", 1)
-    assert [(stop.value, stop.shown, stop.orders) for stop in families.stops][:2] == [
-        ("1", "1 family", 1),
-        ("2", "2 families", 0),
-    ]
+    expected = [("1", "1 family", 1), ("2", "2 families", 0)]
+    assert [(stop.value, stop.shown, stop.orders) for stop in families.stops][:2] == expected
     reading = read(bot, {CLUSTER: "1"}, FUNNEL)
     command = f"why-no-orders {' '.join(PASS)} --what-if strategies.flow.min_families=1"
     _, answer = text(reading.parts[2]).split("Decided again ")

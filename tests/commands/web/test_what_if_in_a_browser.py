@@ -17,19 +17,9 @@ MORE = "1 more order would be sent."
 
 
 @pytest.fixture
-def traded(shared_trader: Bot) -> Bot:
-    """Return a bot after two passes: the second one refuses all that it looks at."""
-    if not shared_trader.json("positions")["positions"]:
-        assert shared_trader.json("trade-once")["orders"] == 1
-        shared_trader.does("exchange tick 5m", "fetch-flow")
-        assert shared_trader.json("trade-once", "--force-slot")["orders"] == 0
-    return shared_trader
-
-
-@pytest.fixture
-def served(traded: Bot) -> Iterator[Served]:
+def served(refusing: Bot) -> Iterator[Served]:
     """Serve its pages."""
-    with serving(traded.folder) as served:
+    with serving(refusing.folder) as served:
         yield served
 
 
@@ -94,7 +84,7 @@ def test_older_answer_never_takes_the_place_of_a_newer_one(served: Served, brows
     expect(page.locator(".answer")).to_contain_text("strategies.flow.min_families 3 (was 2)")
 
 
-def test_what_is_looked_at_stays_when_something_is_recorded(traded: Bot, served: Served, browser: Browser) -> None:
+def test_what_is_looked_at_stays_when_something_is_recorded(refusing: Bot, served: Served, browser: Browser) -> None:
     seen = logged_in(browser, served)
     page = seen.page
     seen.open(served, "/funnel")
@@ -102,7 +92,7 @@ def test_what_is_looked_at_stays_when_something_is_recorded(traded: Bot, served:
     expect(page.locator(".answer")).to_contain_text(MORE)
     page.locator("h1").click()
     with page.expect_response(lambda answer: "/funnel?" in answer.url):
-        os.utime(traded.folder / LEDGER)
+        os.utime(refusing.folder / LEDGER)
     page.wait_for_timeout(500)
     expect(page.locator(".answer")).to_contain_text(MORE)
     expect(slider(page).locator("input[type=range]")).to_have_value("0")

@@ -159,9 +159,7 @@ def test_same_command_again_trains_nothing(place: tuple[str, ...]) -> None:
         (("--agent", "sac", "--study", "logistic"), "it has another agent"),
     ],
 )
-def test_study_of_something_else_is_refused_by_what_differs(
-    place: tuple[str, ...], changes: tuple[str, ...], why: str
-) -> None:
+def test_another_study_is_refused_by_what_differs(place: tuple[str, ...], changes: tuple[str, ...], why: str) -> None:
     folder = folder_of(place)
     (folder / "other.yaml").write_text("settings: {c: [1, 2]}")
     (folder / "other-bot.yaml").write_text(CONFIGURATION + "limits: {cooldown_s: 7}\n")
@@ -175,15 +173,7 @@ def test_study_of_something_else_is_refused_by_what_differs(
     assert "change that back, or start a new search: --study with another name" in said.err
 
 
-def test_study_of_another_version_is_refused_by_name(place: tuple[str, ...]) -> None:
-    with patch("tradebot.lab.backtest.identity.__version__", "9.9.9"):
-        said = study(*place)
-    assert (said.code, "it was made by another version of tradebot" in said.err) == (2, True)
-
-
-def test_another_study_beside_it_has_what_was_walked_and_is_compared_with_it(
-    place: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_study_beside_it_has_what_was_walked_and_is_compared_with_it(place: tuple[str, ...], tmp_path: Path) -> None:
     space = tmp_path / "space.yaml"
     space.write_text("settings: {c: [1.0, 0.5], size: [1]}\nsampler: grid")
     copytree(folder_of(place), tmp_path / "copy")
@@ -205,9 +195,7 @@ def test_another_study_beside_it_has_what_was_walked_and_is_compared_with_it(
         ("settings: {c: [1, 2]}\nsampler: best", "sampler", "docs/SEARCH.md"),
     ],
 )
-def test_space_that_cannot_be_meant_is_refused_before_a_market_is_opened(
-    tmp_path: Path, space: str, why: str, cure: str
-) -> None:
+def test_senseless_space_is_refused_before_a_market_is_opened(tmp_path: Path, space: str, why: str, cure: str) -> None:
     with patch("commands.learn.policy.train.planned_for", side_effect=AssertionError("no market")):
         said = study(*place_in(tmp_path, space))
     assert (said.code, why in said.err, cure in said.err) == (2, True, True), said.err
@@ -299,9 +287,7 @@ class Deadly:
         made_up(of, wanted, trials)
 
 
-def test_study_whose_process_was_killed_ends_as_one_that_never_was_and_leaves_no_process(
-    place: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_killed_study_ends_as_one_that_never_was_and_leaves_no_process(place: tuple[str, ...], tmp_path: Path) -> None:
     killed = place_in(tmp_path)
     for at in (1, 20, 64):
         play = partial(setattr, walking, "run_task", Deadly(at))

@@ -56,9 +56,7 @@ def test_agent_that_is_trained_once_says_so_if_more_was_asked_for(
 
 
 @pytest.mark.parametrize(("steps", "told"), [("--steps 500", True), ("--steps 1024", False), ("", False)])
-def test_steps_that_are_made_whole_are_told(
-    steps: str, told: bool, capsys: pytest.CaptureFixture[str], trained: list[Any]
-) -> None:
+def test_whole_steps_are_told(steps: str, told: bool, capsys: pytest.CaptureFixture[str], trained: list[Any]) -> None:
     said = learned(capsys, f"--agent ppo {steps}")
     assert (said.code, len(trained)) == (ExitCode.DONE, 5)
     assert ("Training for 1,024 steps instead of 500: a multiple of n_steps" in said.err) is told

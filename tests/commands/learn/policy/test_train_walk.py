@@ -6,18 +6,27 @@ import random
 import subprocess
 import sys
 import time
+from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.support.policies import Study, study
+from commands.backtest.run_options import BacktestOptions
+from commands.learn.policy.judge import require_embargo
+from commands.learn.policy.train import planned_for
 from tests.commands.shared.test_schema import said
+from tests.kit.backtest.playing import generated, lines_of, written
+from tests.kit.bot.folder import typed
 from tests.suite import tiers
 from tradebot.adapters.models.files import load_draft, read_model
 from tradebot.adapters.models.model_folder import FILES, LARGEST, SUMS
 from tradebot.adapters.models.signing import make_key
 from tradebot.adapters.state.evidence import SEAL
+from tradebot.errors import OperatorError
+from tradebot.lab.backtest.market import open_market_in_memory
 from tradebot.lab.learning.walking.walk import Walk
 
 KILLS = 4
@@ -113,9 +122,118 @@ def test_groups_of_sessions_are_judged_along_eleven_paths(tmp_path: Path, monkey
     assert (len(left_out), trained["last"]) == (1, str(of.market[-1]))
 
 
-def test_market_with_too_few_sessions_for_its_groups_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_market_of_too_few_sessions_for_its_groups_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found, asked = walked(tmp_path, monkeypatch, "--by cpcv --from 2026-01-05 --to 2026-01-09")
     assert "5 sessions in 12 groups leave none for training" in found["error"]["message"]
     assert not asked
+
+
+START, SESSIONS, AHEAD = date(2026, 12, 7), 3, 24
+TRAINING = {"mode": "training"}
+OF_ROOT = """
+venue: ibkr
+universe: [MES]
+sectors: {MES: indexes}
+strategies: {flow: null, futures: null, policy: {mode: training, allotment_fraction: 1, exits: []}}
+sandbox: {seed: 5}
+"""
+
+
+@cache
+def rows_of(before: int) -> tuple[str, ...]:
+    market = open_market_in_memory(generated(START, SESSIONS, "MES")).market()
+    ahead = lines_of(market, ["MESZ6"], range(-before, SESSIONS))
+    return (*ahead, *lines_of(market, ["MESH7"], range(-before, SESSIONS)))
+
+
+def test_policy_is_planned_on_a_file_with_the_root_that_it_learns(tmp_path: Path) -> None:
+    path = written(tmp_path / "mes.csv", rows_of(0))
+    wish = BacktestOptions(state_dir=str(tmp_path / "bot"), profile="futures", bars=str(path), bar_stamp="start")
+    made = planned_for(wish, None, "policy", TRAINING)
+    spec = made.plan.spec
+    assert (spec.source, spec.path, spec.start, spec.sessions) == ("csv", str(path), START, SESSIONS)
+    # Of the profile's roots, the file has this one.
+    assert made.plan.settings.universe == ["MES"]
+    assert len(made.market.source.bars("MESZ6", 0)) == 23 * 60
+    with pytest.raises(OperatorError, match="contracts of MES, but the universe is GC"):
+        planned_for(wish, "GC", "policy", TRAINING)
+
+
+def test_folder_with_a_file_of_each_contract_is_learned_from_like_one_file(tmp_path: Path) -> None:
+    folder = tmp_path / "bars"
+    folder.mkdir()
+    for contract, name in (("MESZ6", "MES_2026_12"), ("MESH7", "MESH27")):
+        written(folder / f"{name}.csv", [row for row in rows_of(0) if contract in row])
+    wish = BacktestOptions(state_dir=str(tmp_path / "bot"), profile="policy", bars=str(folder), bar_stamp="start")
+    made = planned_for(wish, "MES", "policy", TRAINING)
+    assert made.plan.settings.universe == ["MES"]
+    assert [len(made.market.source.bars(symbol, 0)) for symbol in ("MESZ6", "MESH7")] == [23 * 60] * 2
+
+
+def test_rows_of_a_file_that_cannot_be_used_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path / "mes.csv", [*rows_of(0), "2026-12-07T00:00:00Z,MESZ6,1,0,2,1,5"])
+    planned_for(
+        BacktestOptions(state_dir=str(tmp_path / "bot"), profile="futures", bars=str(path), bar_stamp="start"),
+        None,
+        "policy",
+        TRAINING,
+    )
+    assert "rows left out: 1" in capsys.readouterr().err
+
+
+def test_file_without_the_root_is_refused_before_anything_is_learned(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(OF_ROOT.replace("MES", "MNQ"))
+    path = written(tmp_path / "mes.csv", rows_of(0))
+    wish = BacktestOptions(
+        state_dir=str(tmp_path), config=str(tmp_path / "own.yaml"), bars=str(path), bar_stamp="start"
+    )
+    with pytest.raises(OperatorError, match="no usable bar for this market"):
+        planned_for(wish, None, "policy", TRAINING)
+
+
+@pytest.mark.campaign
+def test_policy_learns_the_same_from_a_market_and_from_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yaml").write_text(OF_ROOT)
+    path = written(tmp_path / "mes.csv", rows_of(AHEAD))
+    learned = []
+    for name, market in (("made", ("--sessions", "3")), ("read", ("--bars", str(path), "--bar-stamp", "start"))):
+        words = ("learn", "policy", "train", "--agent", "logistic", "--config", "own.yaml", "--from", "2026-12-07")
+        said = typed(capsys, *words, *market, "--drafts", name, "--state-dir", "bot", "--json")
+        assert said.code == 0, said.err
+        (draft,) = said.data["drafts"]
+        scaling = json.loads((Path(draft["folder"]) / "scaling.json").read_text())
+        learned.append((said.data["bars"], said.data["configuration"], scaling))
+    (bars, configuration, made), (*same, read) = learned
+    assert same == [bars, configuration]
+    # Averages that begin earlier differ in their last digits.
+    assert bars > 500
+    for part in ("means", "deviations"):
+        assert read[part] == pytest.approx(made[part], rel=1e-6, abs=1e-9)
+
+
+BEFORE = [date(2026, 11, day) for day in (9, 10, 11, 12, 13)]
+DAYS = [date(2026, 11, day) for day in (16, 17, 18, 19)]
+
+
+@pytest.mark.parametrize(
+    ("last", "embargo", "begin"),
+    [
+        (date(2026, 11, 12), 1, None),
+        (date(2026, 11, 13), 1, date(2026, 11, 17)),
+        (date(2026, 11, 17), 1, date(2026, 11, 19)),
+        (date(2026, 11, 10), 3, None),
+        (date(2026, 11, 11), 3, date(2026, 11, 17)),
+        # Longer ago than the calendar of the market reaches.
+        (date(2025, 1, 2), 20, None),
+    ],
+)
+def test_sessions_of_the_embargo_are_not_judged(last: date, embargo: int, begin: date | None) -> None:
+    if begin is None:
+        require_embargo("m", last, DAYS, BEFORE, embargo)
+        return
+    with pytest.raises(OperatorError, match=rf"trained on sessions up to {last}") as refused:
+        require_embargo("m", last, DAYS, BEFORE, embargo)
+    assert refused.value.hint == f"judge it later: --from {begin}"

@@ -24,7 +24,6 @@ from tradebot.app.wiring import App, open_app
 from tradebot.judging import pass_health
 from tradebot.judging.evidence import BackupEvidence, Disk, Serve, SessionEvidence, Stream, UnreadablePart
 from tradebot.judging.judgment import HealthState
-from tradebot.judging.pass_health import TABLE
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
@@ -122,25 +121,6 @@ def test_bot_stopped_in_a_session_stays_failed_until_the_next_open(app: App) -> 
     unknown_or_failed = {HealthState.UNKNOWN, HealthState.FAILED}
     later = judged(app, following.open + timedelta(hours=2))
     assert {later[part] for part in RENEWED - {"books"}} <= unknown_or_failed
-
-
-def test_backup_fails_some_time_after_a_session_without_one(app: App) -> None:
-    close = past(app).sessions[-1].close
-    assert judged(app, close + timedelta(hours=1))["backup"] is HealthState.OK
-    assert judged(app, close + timedelta(hours=3))["backup"] is HealthState.FAILED
-
-
-def test_calendar_degrades_before_it_ends(app: App) -> None:
-    last = app.ledger_view.sessions(past(app).now.date(), past(app).now.date() + timedelta(days=400))[-1]
-    assert judged(app, last.open - timedelta(days=31))["calendar"] is HealthState.OK
-    assert judged(app, last.open - timedelta(days=29))["calendar"] is HealthState.DEGRADED
-    assert judged(app, last.close + timedelta(days=3))["calendar"] is HealthState.UNKNOWN
-
-
-def test_parts_that_need_no_pass_stay_ok(app: App) -> None:
-    later = judged(app, past(app).now + timedelta(hours=3))
-    steady = TABLE.keys() - RENEWED - {"schedule", "chores", "stream", "notices", "chat"}
-    assert {part: state for part, state in later.items() if part in steady and state is not HealthState.OK} == {}
 
 
 def test_slots_before_the_books_were_opened_are_not_due(app: App) -> None:
