@@ -115,14 +115,6 @@ def test_a_liquidation_is_told_booked_to_the_cent_and_found(played: Played) -> N
     assert Decimal(pnl["total"]["total_usd"]) == Decimal(pnl["after_usd"]) - Decimal(pnl["before_usd"])
 
 
-def test_a_symbol_that_the_exchange_does_not_have_is_refused_before_anything_is_made(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "bot"
-    said = typed(capsys, "init", "--venue", VENUE, "--symbols", "PF_XBTUSD,PF_NOUSD", "--state-dir", str(folder))
-    assert (said.code, "has no PF_NOUSD" in said.err, folder.exists()) == (2, True, False)
-
-
 @pytest.mark.parametrize(
     ("verb", "options", "message"),
     [
@@ -133,7 +125,7 @@ def test_a_symbol_that_the_exchange_does_not_have_is_refused_before_anything_is_
         ("backtest", ("--profile", "rotation"), "profile rotation is for alpaca, and you asked for kraken_futures"),
     ],
 )
-def test_what_is_not_for_this_venue_is_refused_with_what_is(
+def test_what_is_not_for_this_venue_is_refused_with_what_is_before_anything_is_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, options: tuple[str, ...], message: str
 ) -> None:
     folder = tmp_path / "bot"

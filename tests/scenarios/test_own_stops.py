@@ -78,14 +78,11 @@ def test_the_list_of_another_strategy_closes_nothing() -> None:
     assert decided(scene, "90", world(scene, flow=(StopLoss(fraction=STOP),))) is Reason.STOP_LOSS
 
 
-def test_it_holds_for_what_filled_in_parts_too() -> None:
-    scene = opened(Side.BUY, 2, 1)
-    assert decided(scene, "99.01", world(scene)) is Reason.HOLD
-    assert decided(scene, "99", world(scene)) is Reason.STOP_LOSS
-
-
-def test_it_holds_where_the_venues_answer_was_lost() -> None:
-    scene = opened(reply=LOST)
+@pytest.mark.parametrize(("parts", "reply"), [((2, 1), ACCEPTED), ((), LOST)])
+def test_it_holds_for_what_filled_in_parts_and_where_the_venues_answer_was_lost(
+    parts: tuple[int, ...], reply: Reply
+) -> None:
+    scene = opened(Side.BUY, *parts, reply=reply)
     assert decided(scene, "99.01", world(scene)) is Reason.HOLD
     assert decided(scene, "99", world(scene)) is Reason.STOP_LOSS
 

@@ -13,19 +13,8 @@ from tradebot.signals.scoring import ScoringInputs, evaluate
 from tradebot.signals.subjects.insiders import CongressFacts
 
 COMPONENTS = (
-    "calendar_catalyst",
-    "congress",
-    "etf_flow",
-    "institutional",
-    "max_pain",
-    "realized_volatility",
-    "regime",
-    "sector_tide",
-    "shorts",
-    "spot_gex",
-    "squeeze",
-    "squeeze_score",
-    "top_net_impact",
+    *("calendar_catalyst", "congress", "etf_flow", "institutional", "max_pain", "realized_volatility", "regime"),
+    *("sector_tide", "shorts", "spot_gex", "squeeze", "squeeze_score", "top_net_impact"),
 )
 FOLLOWERS = [name for name in COMPONENTS if component_of(name).follows]
 EARLIER: dict[str, Rows] = {"etf_flow": [{**GOOD["etf_flow"], "date": days(-4), "change_prem": "6000"}]}

@@ -32,17 +32,6 @@ from tradebot.signals.subjects.shorts import FailsFacts
 from tradebot.signals.subjects.volatility import IvRank, SkewFacts, VolatilityFacts
 
 LATE, LATER = (NOW + timedelta(seconds=6)).isoformat(), NOW + timedelta(days=400)
-PARTLY = {
-    "market_breadth",
-    "market_gamma",
-    "greek_exposure",
-    "earnings",
-    "flow_alerts",
-    "dark_pool",
-    "iv_rank",
-    "oi_change",
-}
-"""Kinds whose good row has only the fields that are read."""
 FILES = {
     "congress": "congress__recent-trades.json",
     "short_interest": "shorts__ticker__interest-float__v2.json",
@@ -64,11 +53,6 @@ def test_good_row_becomes_one_fact_that_counts_today(name: str) -> None:
     intake = asked(name, GOOD[name])
     assert (len(intake.facts), intake.rejected) == (1, ())
     assert summed_up(name, GOOD[name]) is not None
-
-
-@pytest.mark.parametrize("name", [name for name in GOOD if name not in PARTLY])
-def test_good_row_has_the_fields_that_the_kind_documents(name: str) -> None:
-    assert GOOD[name].keys() == kind_of(name).fields.keys()
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -364,16 +348,13 @@ def test_coming_report_counts_from_the_reply_and_a_past_one_from_its_day() -> No
     assert kind.moment(kind.parse(report(30), "AAPL", midnight)) == DAY, "the day is New York's"
 
 
-def test_next_report_is_the_first_coming_one_of_the_last_reply() -> None:
+def test_next_report_is_the_first_coming_one_of_the_last_reply_also_at_an_unknown_time_of_day() -> None:
     kind = kind_of("earnings")
     assert summed_up("earnings", *map(report, (91, 0, -1, 4))) == EarningsFacts(DAY, "postmarket")
     early, moved = kind.parse(report(3), "AAPL", NOW), kind.parse(report(8, when="premarket"), "AAPL", TOMORROW)
     assert kind.condense([early, moved]) == EarningsFacts(moved.date, "premarket")
-
-
-@pytest.mark.parametrize(("when", "known"), [(None, "unknown"), ("unknown", "unknown"), ("Premarket", "premarket")])
-def test_report_at_an_unknown_time_of_day_is_read(when: object, known: str) -> None:
-    assert summed_up("earnings", report(0, when=when)) == EarningsFacts(DAY, known)
+    for when, known in ((None, "unknown"), ("unknown", "unknown"), ("Premarket", "premarket")):
+        assert summed_up("earnings", report(0, when=when)) == EarningsFacts(DAY, known)
 
 
 FIRST = (

@@ -17,7 +17,6 @@ from tradebot.adapters.wire.http import HttpReply
 from tradebot.errors import TemporaryError
 from tradebot.model.flow import FlowAlert, FlowPage, Intake
 from tradebot.model.instrument import Right
-from tradebot.signals.components import component_names, component_of
 from tradebot.signals.kinds import kind_names, kind_of, kinds
 from tradebot.signals.normalize import Rereading, normalize, read_one
 from tradebot.signals.subjects.market import TideTick
@@ -87,11 +86,6 @@ def test_row_cut_short_is_counted_and_changes_no_other_fact(seed: int, name: str
         kept_ids = {fact.id for fact in intake.facts}
         assert {fact.id for fact in untouched.facts} <= kept_ids
         assert intake.received == len(intake.facts) + intake.duplicates + intake.foreign + len(intake.rejected)
-
-
-def test_captured_files_are_of_kinds_that_components_read() -> None:
-    """Otherwise the cases above might be about data that no score depends on."""
-    assert FILES.keys() <= {kind.name for name in component_names() for kind in component_of(name).reads}
 
 
 LASTING = sorted(name for name, kind in kinds().items() if not kind.changes)
@@ -198,20 +192,13 @@ def test_right_of_a_contract_is_read_from_its_name(letter: str, right: Right) ->
 
 @pytest.mark.parametrize(
     ("right", "ask_side", "bid_side", "sign"),
-    [
-        ("call", 2, 1, 1),
-        ("call", 1, 2, -1),
-        ("put", 2, 1, -1),
-        ("put", 1, 2, 1),
-        ("put", 1, 1, 0),
-    ],
+    [("call", 2, 1, 1), ("call", 1, 2, -1), ("put", 2, 1, -1), ("put", 1, 2, 1), ("put", 1, 1, 0)],
 )
 def test_bought_calls_and_sold_puts_are_bullish(right: str, ask_side: int, bid_side: int, sign: int) -> None:
     row = GOOD["flow_alerts"] | {"type": right, "total_ask_side_prem": ask_side, "total_bid_side_prem": bid_side}
     (fact,) = asked("flow_alerts", row).facts
     assert isinstance(fact, FlowAlert)
-    assert fact.sign == sign
-    assert (fact.net_premium > 0) == (sign > 0)
+    assert (fact.sign, fact.net_premium > 0) == (sign, sign > 0)
 
 
 @pytest.mark.parametrize(("endpoint", "name"), [(e, name) for e, names in PRICES.items() for name in names])

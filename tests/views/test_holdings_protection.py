@@ -104,17 +104,17 @@ def test_position_shows_what_rests_and_which_rule_protects_the_rest(
     assert positions.protection(found, HEADINGS, "AAPL") == words
 
 
-def test_half_a_share_is_no_fraction_where_lots_are_smaller() -> None:
-    one = WatchedPosition(held("0.5"), D(100), EntryTerms(instrument=instrument(lot=D("0.1"))))
-    assert protection_of(one, NOTHING, LISTED, None, NOW, at_venue=True).why == StopGap.NOT_PLACED.value
+def test_half_a_share_is_no_fraction_where_lots_are_smaller_and_an_older_refusal_counts_for_nothing() -> None:
+    def found(one: WatchedPosition, work: PendingWork) -> PositionProtection:
+        return protection_of(one, work, LISTED, None, NOW, at_venue=True)
 
-
-def test_refusal_older_than_the_position_is_ignored() -> None:
+    half = WatchedPosition(held("0.5"), D(100), EntryTerms(instrument=instrument(lot=D("0.1"))))
+    assert found(half, NOTHING).why == StopGap.NOT_PLACED.value
     early = replace(there(REFUSED.refused), intent=replace(there(REFUSED.refused).intent, at=ago(601)))
-    found = protection_of(
-        WatchedPosition(held("10"), D(100)), replace(REFUSED, refused=early), LISTED, None, NOW, at_venue=True
-    )
-    assert (found.why, found.refusal) == (StopGap.NOT_PLACED.value, None)
+    ten = WatchedPosition(held("10"), D(100))
+    late = found(ten, replace(REFUSED, refused=early))
+    assert (late.why, late.refusal) == (StopGap.NOT_PLACED.value, None)
+    assert found(ten, pair("12")) == PositionProtection(D(10), pair("12").resting, None, None, None), "and no rule"
 
 
 def test_every_protection_reason_has_its_own_words() -> None:
@@ -173,16 +173,12 @@ def test_the_screen_shows_state_and_protection_at_every_width(columns: int) -> N
     assert (max(map(len, text.splitlines())) <= columns, "No stop rests" in words) == (True, False)
 
 
-def test_positions_say_once_that_no_stop_rests_at_the_broker() -> None:
+def test_positions_say_once_that_no_stop_rests_at_the_broker_and_one_of_others_is_quarantined() -> None:
     text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)), 160)
     assert text.endswith("No stop rests at the broker; the bot's own rules close these positions\n")
     assert "protection" not in text
-
-
-def test_gap_is_shown_with_its_age_when_nothing_rests() -> None:
-    gap = Gap("flow", "AAPL", D(10), ago(180), EXITING)
-    text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (gap,), at_venue=True)), 160)
-    assert "none at the broker for 3m, an exit has replaced it" in " ".join(text.split())
+    (row,) = holdings((), {"AAPL": D(10)}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)
+    assert (row.state, row.protection) == (State.QUARANTINED.value, None)
 
 
 def test_unconfirmed_stop_is_shown_as_on_its_way() -> None:
@@ -193,16 +189,6 @@ def test_unconfirmed_stop_is_shown_as_on_its_way() -> None:
     text = " ".join(shown(list(rows), 160).split())
     assert "the bot's stop, a stop is on its way to the broker" in text
     assert "No stop rests" not in text
-
-
-def test_foreign_position_is_quarantined_and_unprotected() -> None:
-    (row,) = holdings((), {"AAPL": D(10)}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)
-    assert (row.state, row.protection) == (State.QUARANTINED.value, None)
-
-
-def test_fully_protected_position_names_no_rule() -> None:
-    found = protection_of(WatchedPosition(held("10"), D(100)), pair("12"), LISTED, None, NOW, at_venue=True)
-    assert found == PositionProtection(D(10), pair("12").resting, None, None, None)
 
 
 @pytest.mark.parametrize("side", [1, -1])

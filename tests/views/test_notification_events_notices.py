@@ -54,20 +54,13 @@ def test_text_keeps_its_words_and_loses_what_could_act(text: str, line: str) -> 
     assert safe(text) == line
 
 
-def test_channel_is_told_its_topics_from_its_severity_on() -> None:
+def test_channel_is_told_its_topics_from_its_severity_on_alarms_at_once_and_in_quiet_hours_what_is_critical() -> None:
     books = Channel("desk", frozenset({Topic.BOOKS}), frozenset(), Severity.WARN, None, 12)
-    assert is_selected(books, told("x"))
-    assert not is_selected(books, told("x", severity=Severity.INFO))
-    assert not is_selected(books, told("x", Topic.SLOTS))
-
-
-def test_alarms_go_at_once_and_positions_with_their_half_hour() -> None:
+    chosen = [told("x"), told("x", severity=Severity.INFO), told("x", Topic.SLOTS)]
+    assert [is_selected(books, each) for each in chosen] == [True, False, False]
     assert due_at(EVERYTHING, told("x"), AT, VENUE_DAY) == AT
     gathered = due_at(EVERYTHING, told("x", Topic.POSITIONS, Severity.INFO), AT, VENUE_DAY)
     assert gathered == datetime(2026, 11, 16, 16, 0, tzinfo=UTC)
-
-
-def test_quiet_hours_hold_back_everything_but_what_is_critical() -> None:
     quiet = Channel("phone", frozenset(Topic), frozenset(), Severity.INFO, NIGHT, 12)
     late = datetime(2026, 11, 16, 22, 30, tzinfo=UTC)
     assert due_at(quiet, told("x"), late, VENUE_DAY) == datetime(2026, 11, 17, 6, 0, tzinfo=UTC)
@@ -122,12 +115,9 @@ def test_most_severe_comes_first_and_gives_the_title_and_the_rest_is_counted() -
     assert lines[MOST_LINES:] == ["and 11 more lines: tradebot notify last"]
 
 
-def test_text_of_several_lines_keeps_them_and_each_is_safe() -> None:
+def test_text_of_several_lines_keeps_them_each_safe_and_says_why_it_was_held_back() -> None:
     one = NoticeEvent(AT, Topic.SUMMARY, Severity.INFO, "summaries", "Monday: +1.2%\nsee https://evil.example")
     notice = compose_notification("tradebot", [one], VENUE_DAY)
     assert (notice.text, notice.title) == ("10:31 Monday: +1.2%\nsee https: evil. example", "tradebot")
-
-
-def test_what_was_held_back_says_since_when_and_why() -> None:
-    notice = compose_notification("tradebot", [told("x")], VENUE_DAY, AT)
-    assert notice.text.endswith("Held back since 10:31, because the hourly limit on notices was reached")
+    late = compose_notification("tradebot", [told("x")], VENUE_DAY, AT)
+    assert late.text.endswith("Held back since 10:31, because the hourly limit on notices was reached")

@@ -53,25 +53,16 @@ BROKEN = StrategyRefusal("flow", Decision(Gate.STRATEGY, Verdict.FAIL, Reason.ST
 ANSWERS = tuple(Intake("flow_alerts", symbol, NOW, rows, (), 0, 0, ()) for symbol, rows in (("A", 2), ("B", 0)))
 
 
-@pytest.mark.parametrize(
-    ("job", "did"),
-    [
+def test_last_pass_says_what_it_did_and_names_a_broken_strategy_or_its_own_refusal() -> None:
+    for job, did in (
         (Job.FETCH_FLOW, "2 answers, 2 rows"),
         (Job.SCORE, "2 scored, 0 candidates"),
         (Job.TRADE_ONCE, "2 looked at, 0 sent"),
-    ],
-)
-def test_last_pass_says_what_it_did(job: Job, did: str) -> None:
-    assert last_pass(replace(make_cycle("c", job=job), job_decision=None), ANSWERS).did == did
-
-
-def test_last_pass_names_a_broken_strategy_or_its_own_refusal() -> None:
+    ):
+        assert last_pass(replace(make_cycle("c", job=job), job_decision=None), ANSWERS).did == did
     failed = replace(make_cycle("c"), job_decision=None, refused_strategies=(BROKEN,))
     assert last_pass(failed).did == "2 looked at, 0 sent; strategy flow is BROKEN (STRATEGY_FAILED)"
     assert last_pass(make_cycle("c")).did == f"refused: {make_cycle('c').job_decision.reason}"  # type: ignore[union-attr]
-
-
-def test_last_reconcile_says_what_it_found() -> None:
     assert last_reconcile(ReconcileMark(NOW, blocking=1, findings=3)).did == "3 findings, 1 blocking"
 
 
@@ -174,13 +165,9 @@ def test_day_profit_is_by_the_brokers_equity_from_the_opening_on_or_the_close_be
     assert first.total_usd == Decimal("10.50")
 
 
-def test_day_profit_names_positions_without_a_price() -> None:
+def test_day_profit_names_positions_without_a_price_and_is_missing_when_records_do_not_match() -> None:
     found = there(of_last_day(history(fill(1, at=on(0)), ends=(end(0, {}, "1"),))))
-    assert found.unpriced == ("AAPL",)
-    assert found.open_usd == 0
-
-
-def test_day_profit_is_missing_when_records_do_not_match_holdings() -> None:
+    assert (found.unpriced, found.open_usd) == (("AAPL",), Decimal(0))
     past = history(fill(1, at=on(0)), fill(2, at=on(1)))
     totals, day = Totals.of(past.fills), date(2026, 11, 17)
     since = opening_times(totals, day, VENUE_DAY)
@@ -199,15 +186,6 @@ def test_day_profit_has_a_round_trip_by_hand_beside_ours_and_alone(bought_on: in
     alone, beside = (there(of_last_day(history(*some, ends=ends))) for some in (by_hand, [*by_hand, *ours, again]))
     assert (alone.realized_usd, alone.total_usd, alone.trades_closed) == (Decimal(-20), Decimal(-20), 0)
     assert (beside.realized_usd, beside.total_usd, beside.trades_closed) == (Decimal(10), Decimal(10), 1)
-
-
-def test_day_profit_counts_both_trades_in_one_symbol() -> None:
-    sides, prices = (Side.BUY, Side.SELL, Side.BUY, Side.SELL), ("100", "103", "101", "102")
-    made = [
-        fill(n, side=side, price=price, at=on(0, n)) for n, (side, price) in enumerate(zip(sides, prices, strict=True))
-    ]
-    found = there(of_last_day(history(*made, ends=(end(0, {}, "1"),))))
-    assert (found.realized_usd, found.trades_closed) == (Decimal(40), 2)
 
 
 def status_with(positions: object = (), equity_usd: int | None = None, total_usd: int | None = None) -> Status:

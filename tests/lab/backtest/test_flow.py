@@ -1,7 +1,7 @@
 """Flow straight from the exchange's feed: the pages that arrive over its API."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,16 +10,9 @@ from exchange.tests.kit.app import World
 from papervenue.market.spec import MarketSpec
 from papervenue.times import rfc3339, to_datetime
 from tests.lab.backtest.roads import road_to
-from tradebot.adapters.memory.facts import MemoryFacts
-from tradebot.app.settings import load
-from tradebot.desk.fetching import fetch_flow
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.flow import EngineFlow
-from tradebot.lab.backtest.setup import assemble, loaded_strategies
-from tradebot.model.bar import ClockReading
-from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
-from tradebot.ports.world import Call
 from tradebot.signals.kinds import in_order, kind_names
 
 SYMBOLS = ("AAPL", "SPY", "XOM")
@@ -45,17 +38,6 @@ def test_every_kind_of_facts_equals_that_from_the_api(
     assert flow.calls_left() is None
     assert pages > 20 or minutes < 0
     assert to_datetime(world.engine.now_us) == straight.told_at
-
-
-def test_bot_with_flow_fetches_what_its_strategies_need(tmp_path: Path) -> None:
-    settings = load(None, {}, {"universe": list(SYMBOLS)}).settings
-    with loaded_strategies(settings, tmp_path, {}) as strategies:
-        made = assemble(settings, SPEC, strategies, MemoryFacts(), with_flow=True)
-        made.advance(made.sessions[0].open + timedelta(minutes=40))
-        call = Call(Job.FETCH_FLOW, made.sessions[0].date, "open+40m", "test")
-        fetched = fetch_flow(made.world, call, ClockReading(made.world.reader.clock(), made.now(), 0.0))
-    assert fetched.new > 0
-    assert fetched.failures == ()
 
 
 def test_captures_that_cannot_be_read_are_an_error(tmp_path: Path, new_world: Callable[[MarketSpec], World]) -> None:

@@ -38,24 +38,20 @@ def fetched(folder: Path, intakes: Sequence[Intake] = INTAKES) -> SqliteFacts:
     return facts
 
 
-def test_past_flow_knows_what_the_bot_knew_then_and_nothing_later(tmp_path: Path) -> None:
+def test_past_flow_knows_what_the_bot_knew_then_and_nothing_later_and_a_resumed_run_stores_no_reply_twice(
+    tmp_path: Path,
+) -> None:
     facts = MemoryFacts()
     with closing(fetched(tmp_path)) as bot:
-        arrive = PastFlow(tmp_path).arriving(facts)
+        past = PastFlow(tmp_path)
+        arrive = past.arriving(facts)
         for minute in range(-1, 8):
             now = minutes(minute)
             arrive(now)
             assert facts.load(["AAPL"], DAY, now) == bot.load(["AAPL"], DAY, now)
             assert all(one.at <= now for one in facts.intakes(ALWAYS))
+        past.arriving(facts)(minutes(9))
         assert facts.intakes(ALWAYS) == bot.intakes(ALWAYS)
-
-
-def test_resumed_run_stores_no_reply_twice(tmp_path: Path) -> None:
-    fetched(tmp_path).close()
-    facts, past = MemoryFacts(), PastFlow(tmp_path)
-    past.arriving(facts)(minutes(2))
-    past.arriving(facts)(minutes(9))
-    assert len(facts.intakes(ALWAYS)) == len(INTAKES)
 
 
 def test_kept_replies_supply_what_the_facts_no_longer_hold(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def days(tmp_path: Path) -> OpenedMarket:
     return open_market_in_memory(spec)
 
 
-def test_cut_keeps_only_the_open_of_an_unfinished_day(days: OpenedMarket) -> None:
+def test_cut_keeps_only_the_open_of_an_unfinished_day_unless_a_day_is_shown_at_once(days: OpenedMarket) -> None:
     session = days.calendar.market[2]
     before, after = (truncate_market(days, session.open_us + minutes * MINUTE) for minutes in (0, 7))
     assert [len(before.source.bars("AAPL", index)) for index in range(5)] == [2, 2, 0, 0, 0]
@@ -77,11 +77,7 @@ def test_cut_keeps_only_the_open_of_an_unfinished_day(days: OpenedMarket) -> Non
     assert (last.high, last.low, last.close) == (first.open, first.open, first.open)
     assert truncate_market(days, session.close_us).source.bars("AAPL", 2) == days.source.bars("AAPL", 2)
     assert truncate_market(days, session.close_us).source.bars("AAPL", 3) == ()
-
-
-def test_cut_keeps_a_day_whole_that_is_shown_at_once(days: OpenedMarket, tmp_path: Path) -> None:
     shown = open_market_in_memory(replace(days.spec, day_prices="close"))
-    session = shown.calendar.market[2]
     assert truncate_market(shown, session.open_us + MINUTE).source.bars("AAPL", 2) == shown.source.bars("AAPL", 2)
     assert truncate_market(shown, session.open_us).source.bars("AAPL", 2) == ()
 
@@ -187,10 +183,12 @@ def test_strategy_that_remembers_another_run_is_caught() -> None:
     assert checked(trader_that_remembers()).peeks[0].strategy == "seer"
 
 
-def test_strategy_that_reads_a_file_is_named_with_the_file(tmp_path: Path) -> None:
-    prices = tmp_path / "tomorrow.csv"
-    prices.write_text("AAPL,250\n")
-    found = checked(lambda: Trader(lambda view: bool(prices.read_text())), cuts=1)
+def test_strategy_that_reads_a_file_is_named_with_it_unless_it_is_metadata_of_a_package(tmp_path: Path) -> None:
+    prices, told = tmp_path / "tomorrow.csv", tmp_path / "mine-1.0.dist-info" / "entry_points.txt"
+    told.parent.mkdir()
+    for file in (prices, told):
+        file.write_text("AAPL,250\n")
+    found = checked(lambda: Trader(lambda view: bool(prices.read_text() + told.read_text())), cuts=1)
     assert [(peek.strategy, peek.what) for peek in found.peeks] == [("seer", f"file {prices}")]
 
 
@@ -209,13 +207,6 @@ def test_only_the_threads_of_a_strategy_open_files_in_its_name(tmp_path: Path, o
 
         found = checked(lambda: Trader(elsewhere), cuts=1)
     assert [(peek.strategy, peek.what) for peek in found.peeks] == ([("seer", f"file {prices}")] if own else [])
-
-
-def test_metadata_of_an_installed_package_is_not_reported_as_a_file(tmp_path: Path) -> None:
-    told = tmp_path / "mine-1.0.dist-info" / "entry_points.txt"
-    told.parent.mkdir()
-    told.write_text("[tradebot.strategies]\n")
-    assert checked(lambda: Trader(lambda view: bool(told.read_text())), cuts=1).peeks == ()
 
 
 @pytest.mark.parametrize(("shown", "peeks"), [("open-and-close", []), ("close", [MARKET])])
@@ -246,21 +237,18 @@ def test_moments_are_decisions_and_last_slots_and_some_of_them_are_spread_evenly
         ("20250305 1.5", date(2025, 3, 5)),
         ("2025/03/05", date(2025, 3, 5)),
         ('{"at": "2025-03-05T14:30:00Z"}', date(2025, 3, 5)),
+        ("x" * 10 + ",2025-03-05," + "y" * 20, date(2025, 3, 5)),
         ("0.20250305 120250305 2025-13-05 2025-02-31 12345", None),
         ("", None),
     ],
 )
-def test_last_date_of_a_file_is_found_in_its_text(text: str, last: date | None, tmp_path: Path) -> None:
+def test_last_date_of_a_file_is_found_in_its_text_also_across_two_chunks(
+    text: str, last: date | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookahead, "CHUNK", 16)
     file = tmp_path / "days.csv"
     file.write_text(text)
     assert last_date(file) == last
-
-
-def test_date_across_two_chunks_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookahead, "CHUNK", 16)
-    file = tmp_path / "days.csv"
-    file.write_text("x" * 10 + ",2025-03-05," + "y" * 20)
-    assert last_date(file) == date(2025, 3, 5)
 
 
 def test_file_is_named_only_if_it_reaches_into_the_span(tmp_path: Path) -> None:

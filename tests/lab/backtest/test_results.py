@@ -40,22 +40,17 @@ def days(folder: Path, *symbols: str) -> MarketSpec:
 
 
 @pytest.mark.parametrize("symbols", [("SPY",), ("AAPL", "SPY")])
-def test_benchmark_prices_come_from_the_file_even_if_the_symbol_was_not_played(
+def test_benchmark_prices_come_from_the_file_even_if_not_played_and_a_stopped_run_knows_no_later_dividend(
     tmp_path: Path, symbols: tuple[str, ...]
 ) -> None:
-    found = benchmark_of(played(days(tmp_path, *symbols), 5))
+    found, stopped = (benchmark_of(played(days(tmp_path, *symbols), sessions)) for sessions in (5, 2))
     assert (found.problem, [price.day for price in found.prices]) == ("", DAYS)
     # The file is adjusted for all of its dividends, as SPY is at its end; raw prices are on ticks in between.
     assert [price.close for price in found.prices] == pytest.approx(CLOSES, rel=1e-4)
-
-
-@pytest.mark.parametrize("symbols", [("SPY",), ("AAPL", "SPY")])
-def test_stopped_run_knows_no_later_dividend(tmp_path: Path, symbols: tuple[str, ...]) -> None:
-    found = benchmark_of(played(days(tmp_path, *symbols), 2))
-    assert [price.day for price in found.prices] == DAYS[:3]
-    grown = found.prices[-1].close / found.prices[0].close
+    assert [price.day for price in stopped.prices] == DAYS[:3]
+    grown = stopped.prices[-1].close / stopped.prices[0].close
     assert grown == pytest.approx(CLOSES[2] / CLOSES[0], rel=1e-4)
-    assert found.prices[-1].close == pytest.approx(CLOSES[2] * 102 / (102 - DIVIDEND), rel=0.01), "as it was traded"
+    assert stopped.prices[-1].close == pytest.approx(CLOSES[2] * 102 / (102 - DIVIDEND), rel=0.01), "as it was traded"
 
 
 def test_missing_benchmark_is_explained(tmp_path: Path) -> None:

@@ -46,12 +46,6 @@ def test_bars_are_the_newest_that_had_ended_and_are_made_of_their_minutes(
         assert (one.low[-1], one.close[-1]) == (min(newest.low), newest.close[-1])
 
 
-def test_prices_are_those_of_the_instrument_also_where_they_are_tiny() -> None:
-    (one,) = market().spec.venue.instruments
-    minutes = PlayedBars(market()).closed(BarNeed("1Min", 1440), [COIN], BEGINS + timedelta(days=1))[COIN]
-    assert minutes.open[0] == pytest.approx(float(one.level), rel=0.9)
-
-
 def test_daily_prices_are_those_of_the_minutes_of_sessions_that_had_ended() -> None:
     second = FIRST + timedelta(days=1)
     bars = PlayedBars(market()).closed(BarNeed("1Day", 2), [COIN], BEGINS + timedelta(days=2))[COIN]

@@ -62,24 +62,20 @@ def test_saved_books_are_intact_and_equal_the_runs(acts: list[Act]) -> None:
     assert compared.rows == len(ledger.intents()) + len(ledger.fills())
 
 
-def test_halts_are_saved_with_their_causes_and_the_one_in_force_stays_so(tmp_path: Path) -> None:
-    ledger = books()
+def test_halts_and_the_best_and_worst_prices_of_positions_are_saved_and_not_over_another_state(tmp_path: Path) -> None:
+    ledger, position, marks = books(), ("flow", "AAPL", NOW), Marks(Decimal("190.1"), Decimal(180))
     accepted = Override(causes := frozenset({Reason.DRAWDOWN_REACHED}), minutes(2))
     ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "tradebot", "lost", minutes(1), causes))
     ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "seen", minutes(2), override=accepted))
     ledger.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "tradebot", "again", minutes(3), causes))
-    saved(tmp_path / "run", ledger)
-    with closing(SqliteLedger.open(tmp_path / "run", ACCOUNT, read_only=True)) as file:
-        assert (file.trading_state(), file.halts(), file.armed()) == (ledger.trading_state(), ledger.halts(), False)
-
-
-def test_the_best_and_worst_prices_of_positions_are_saved(tmp_path: Path) -> None:
-    ledger, position, marks = books(), ("flow", "AAPL", NOW), Marks(Decimal("190.1"), Decimal(180))
     ledger.put_marks({position: marks})
     saved(tmp_path / "run", ledger)
     with closing(SqliteLedger.open(tmp_path / "run", ACCOUNT, read_only=True)) as file:
+        assert (file.trading_state(), file.halts(), file.armed()) == (ledger.trading_state(), ledger.halts(), False)
         kept = file.kept([position])[position]
         assert (kept.best, kept.worst) == (marks.best, marks.worst)
+    with pytest.raises(OperatorError, match="already"):
+        saved(tmp_path / "run", books())
 
 
 def test_decisions_are_saved_as_far_as_the_recorder_kept_them(tmp_path: Path) -> None:
@@ -96,12 +92,6 @@ def test_decisions_are_saved_as_far_as_the_recorder_kept_them(tmp_path: Path) ->
             assert file.session_ends(date.min, date.max) == [*facts.session_ends(date.min, date.max)]
             assert tuple(file.cycles(job=Job.EVALUATE_EXITS)) == (end,)
         assert (tmp_path / level / "system_events.jsonl").read_text().count("\n") == 1
-
-
-def test_run_is_not_saved_over_another_state(tmp_path: Path) -> None:
-    saved(tmp_path / "run", books())
-    with pytest.raises(OperatorError, match="already"):
-        saved(tmp_path / "run", books())
 
 
 @pytest.fixture

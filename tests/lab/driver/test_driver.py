@@ -8,6 +8,7 @@ Each session of a backtest is valued at its close: who holds SPY earns what SPY 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import hypothesis
 import pytest
@@ -304,21 +305,9 @@ class Holder(Struct, frozen=True):
 
 
 def holding(model: str, *, daily: bool) -> Drawn:
-    return Drawn(
-        seed=4,
-        sessions=12 if daily else 2,
-        symbols=("SPY",),
-        strategy=Holder(),
-        exits=(),
-        protection=Protection.BOT,
-        fill=SPECS[model],
-        halts={},
-        looks="at open+1m",
-        entries="at open+5m",
-        comparisons="at open+1m",
-        actions=False,
-        daily=daily,
-    )
+    rare: dict[str, Any] = {"looks": "at open+1m", "entries": "at open+5m", "comparisons": "at open+1m"}
+    spy: dict[str, Any] = {"seed": 4, "sessions": 12 if daily else 2, "symbols": ("SPY",), "fill": SPECS[model]}
+    return replace(GREEDY, strategy=Holder(), daily=daily, **rare, **spy)
 
 
 @pytest.mark.parametrize("daily", [True, False])

@@ -74,13 +74,6 @@ def test_alert_after_the_window_begins_a_new_cluster() -> None:
     assert sizes([first, at_edge, past], TEN_MINUTES, 1) == [2, 1]
 
 
-def test_sizes_count_their_own_direction_only() -> None:
-    found = [alert(1), alert(2), alert(3, Right.PUT)]
-    assert sizes(found, TEN_MINUTES, 1) == [2]
-    assert sizes(found, TEN_MINUTES, -1) == [1]
-    assert sizes([], TEN_MINUTES, 1) == []
-
-
 alerts = st.lists(
     st.builds(
         lambda number, contract, ask, bid: alert(
@@ -295,10 +288,6 @@ def test_premium_of_a_session_sums_calls_and_puts_and_is_done_after_the_close() 
         for at in (before, after, NOW + timedelta(days=1))
     ]
     assert leans == [(DAY, 334172152.5, done) for done in (False, True, True)]
-
-
-def test_unfinished_session_does_not_count_as_usual() -> None:
-    assert OPTIONS_VOLUME_KIND.condense([(DAY, 9e9, False)]) == OptionsVolumeFacts(0.0, 0)
 
 
 @given(sessions=by_day, chance=st.randoms())

@@ -52,6 +52,7 @@ def test_all_symbols_are_asked_in_one_request_for_raw_bars_of_the_feed(wire: Wir
         "AAPL": [RawBar(start_s, 10.0, 11.0, 9.0, 10.5, 100.0)],
         "MSFT": [RawBar(start_s + 60, 10.0, 11.0, 9.0, 10.5, 100.0)],
     }
+    assert (source(wire).name, source(wire, feed="iex").name) == ("alpaca sip", "alpaca iex")
     (request,) = wire.asked
     assert request.path == "/v2/stocks/bars"
     assert request.query == {
@@ -136,11 +137,6 @@ def test_refused_symbol_does_not_affect_the_others(wire: Wire) -> None:
     found = [symbol for each in bars.pages(["AAPL", "B@D", "MSFT", "SPY"], "1Min", FIRST, LAST) for symbol in each]
     assert found == ["AAPL", "MSFT", "SPY"]
     assert bars.refused_symbols == {"B@D"}
-
-
-def test_the_source_is_named_by_its_feed(wire: Wire) -> None:
-    assert source(wire).name == "alpaca sip"
-    assert source(wire, feed="iex").name == "alpaca iex"
 
 
 def actions(token: str | None = None, **grouped: object) -> Scripted:

@@ -153,12 +153,9 @@ REPLACES = [
     ("yes", Scripted(200, order_row()), ACCEPTED, None),
     ("another order", Scripted(200, order_row(client_order_id="else")), UNKNOWN, "mismatch"),
     ("an empty body", Scripted(200), UNKNOWN, "unreadable"),
-    ("a redirect", Scripted(302, headers={"Location": "http://127.0.0.1:9/"}), UNKNOWN, "http_302"),
     ("an order that is not there", refused(404, 40410000), REJECTED, "40410000"),
     ("a 404 that is a page", Scripted(404, HTML), UNKNOWN, "http_404"),
     ("refused keys", Scripted(401, {"message": "unauthorized."}), REJECTED, "unauthorized"),
-    ("too many requests", refused(429, 42910000), UNKNOWN, "http_429"),
-    ("a gateway timeout", Scripted(504, HTML), UNKNOWN, "http_504"),
     ("a reset", Scripted(200, order_row(), fault="reset"), UNKNOWN, "no_answer"),
     ("less, because some was filled before", Scripted(200, order_row(qty="7")), ACCEPTED, None),
     ("more than before", Scripted(200, order_row(qty="11")), UNKNOWN, "mismatch"),
@@ -215,10 +212,7 @@ CANCELS = [
     ("refused keys", Scripted(401, {"message": "unauthorized."}), REJECTED, "unauthorized"),
     ("a 404 page", Scripted(404, HTML), UNKNOWN, "http_404"),
     ("an empty 200", Scripted(200), UNKNOWN, "http_200"),
-    ("a redirect", Scripted(302), UNKNOWN, "http_302"),
-    ("too many", refused(429, 42910000), UNKNOWN, "http_429"),
     ("gateway timeout", Scripted(504), UNKNOWN, "http_504"),
-    ("silence", Scripted(204, fault="hang"), UNKNOWN, "no_answer"),
     ("reset", Scripted(204, fault="reset"), UNKNOWN, "no_answer"),
 ]
 

@@ -78,25 +78,21 @@ def test_a_changed_price_keeps_the_order_and_its_mark(one: Connection) -> None:
     assert (refused.outcome, refused.code) == (WriteOutcome.REJECTED, TARGET_DONE)
 
 
-def test_a_cancel_is_accepted_of_what_is_open_or_has_ended_and_of_nothing_else(one: Connection) -> None:
+def test_a_cancel_is_accepted_of_what_is_open_or_has_ended_and_answered_with_the_order_as_it_ended(
+    one: Connection,
+) -> None:
     asked = intent()
     order = made(one.orders.submit(asked))
-    for _ in range(2):
-        assert one.orders.cancel(cancel(order.venue_id)).outcome is WriteOutcome.ACCEPTED
+    first, again = (one.orders.cancel(cancel(order.venue_id)) for _ in range(2))
+    assert {first.outcome, again.outcome} == {WriteOutcome.ACCEPTED}
+    over = made(first)
+    assert (over.venue_id, over.status, over.filled_quantity) == (order.venue_id, OrderStatus.CANCELED, Decimal(0))
+    assert again.order is None, "of one that has ended, the lists tell"
     ended = one.reader.end_of(asked, [], asked.at)
-    assert ended.end is End.OVER
     assert ended.order is not None
-    assert ended.order.status is OrderStatus.CANCELED
+    assert (ended.end, ended.order.status) == (End.OVER, OrderStatus.CANCELED)
     reply = one.orders.cancel(cancel(NOBODY))
     assert (reply.outcome, reply.code) == (WriteOutcome.REJECTED, "not_found")
-
-
-def test_the_answer_to_a_cancel_has_the_order_as_it_ended_whatever_a_list_of_ended_ones_shows(one: Connection) -> None:
-    order = made(one.orders.submit(intent()))
-    over = one.orders.cancel(cancel(order.venue_id)).order
-    assert over is not None
-    assert (over.venue_id, over.status, over.filled_quantity) == (order.venue_id, OrderStatus.CANCELED, Decimal(0))
-    assert one.orders.cancel(cancel(order.venue_id)).order is None, "of one that has ended, the lists tell"
 
 
 @pytest.mark.parametrize(
@@ -117,12 +113,6 @@ def test_an_order_of_another_client_id_is_left_alone(one: Connection, there: Exc
         for reply in (one.orders.cancel(cancel(order.venue_id)), one.orders.replace(cancel(order.venue_id))):
             assert (reply.outcome, reply.code) == (WriteOutcome.REJECTED, "another_client")
         assert other.orders.cancel(cancel(order.venue_id)).outcome is WriteOutcome.ACCEPTED
-
-
-def test_a_second_process_with_the_client_id_is_told_so(one: Connection, there: Exchange) -> None:
-    one.reader.fills(None)
-    with desk(there.port) as second, pytest.raises(TemporaryError, match="client id 9102 is in use"):
-        second.reader.fills(None)
 
 
 @pytest.mark.parametrize("what", ["reply_lost", {"reset": "after"}, {"reset": "before"}, {"hang": "2s"}], ids=str)

@@ -199,8 +199,13 @@ def test_a_commission_that_has_not_come_is_unknown_and_one_in_another_currency_i
         assert "currency is not USD: EUR" in one.findings
 
 
-@pytest.mark.parametrize("changes", [{"price": 0}, {"price": -1}, {"shares": 0}, {"side": "X"}, {"execId": "one"}])
-def test_an_execution_that_cannot_be_one_is_counted_and_left_out(changes: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [{"price": 0}, {"price": -1}, {"shares": 0}, {"side": "X"}, {"execId": "one"}, {"time": "20261116 01:00:00"}],
+)
+def test_an_execution_that_cannot_be_one_or_has_no_time_zone_is_counted_and_left_out(
+    changes: dict[str, object],
+) -> None:
     with scripted(telling(executed(**changes))) as gateway, desk(gateway.port) as one:
         assert list(one.reader.fills(None)) == []
         assert one.reader.unreadable_fills == 1
@@ -214,12 +219,6 @@ def test_an_execution_without_an_order_is_a_fill_and_no_order_is_proven_by_it() 
         assert one.reader.end_of(asked, [], asked.at + timedelta(hours=1)).end is End.UNKNOWN
 
 
-def test_a_moment_without_a_time_zone_is_not_read() -> None:
-    with scripted(telling(executed(time="20261116 01:00:00"))) as gateway, desk(gateway.port) as one:
-        assert list(one.reader.fills(None)) == []
-        assert one.reader.unreadable_fills == 1
-
-
 @pytest.mark.parametrize("name", ["NetLiquidation", "PreviousDayEquityWithLoanValue", "InitMarginReq"])
 def test_a_figure_of_the_account_that_is_missing_is_never_zero(name: str) -> None:
     def answer(fields: Sequence[str]) -> list[Message]:
@@ -230,26 +229,16 @@ def test_a_figure_of_the_account_that_is_missing_is_never_zero(name: str) -> Non
         one.reader.account()
 
 
-@pytest.mark.parametrize(("price", "words"), [(0, "not above zero"), (-1, "not above zero")])
-def test_a_price_of_zero_or_below_is_no_quote(price: float, words: str) -> None:
-    def answer(fields: Sequence[str]) -> list[Message]:
-        if fields[0] == "1":
-            return [(1, 6, fields[2], kind, price, 1, 0) for kind in (1, 2, 4)]
-        return list(said()(fields))
-
-    with scripted(answer) as gateway, desk(gateway.port) as one:
-        assert one.reader.quotes(["ESZ6"]) == {}
-        assert words in one.reader.rejected_quotes["ESZ6"]
-
-
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
+        ([(1, 6, "REQ", kind, 0, 1, 0) for kind in (1, 2, 4)], "not above zero"),
+        ([(1, 6, "REQ", kind, -1, 1, 0) for kind in (1, 2, 4)], "not above zero"),
         ([(1, 6, "REQ", kind, 5000, 1, 0) for kind in (66, 67, 68)], "delayed"),
         ([(4, 2, "REQ", 354, "Requested market data is not subscribed", "")], "not subscribed"),
     ],
 )
-def test_delayed_prices_and_refused_ones_are_told(rows: list[Message], words: str) -> None:
+def test_prices_of_zero_or_below_delayed_prices_and_refused_ones_are_told(rows: list[Message], words: str) -> None:
     def answer(fields: Sequence[str]) -> list[Message]:
         if fields[0] == "1":
             return [tuple(fields[2] if one == "REQ" else one for one in row) for row in rows]
@@ -273,7 +262,7 @@ def test_positions_that_cannot_be_read_leave_nothing_known() -> None:
             one.reader.position("ESZ6")
 
 
-def test_a_contract_whose_hours_cannot_be_read_is_doubtful(one: Connection) -> None:
+def test_a_contract_whose_hours_cannot_be_read_or_whose_tick_has_changed_is_doubtful(one: Connection) -> None:
     details = known(one.reader._read(lambda line: details_of(line, "ESH7")))
     now = one.reader.clock().now
     listed = listing(details, now, ())
@@ -283,11 +272,7 @@ def test_a_contract_whose_hours_cannot_be_read_is_doubtful(one: Connection) -> N
     unreadable = listing(replace(details, tradingHours="20261126:2500-1600"), now, ())
     assert unreadable.hours is None
     assert unreadable.doubt.startswith("ES: trading hours can't be read: ")
-
-
-def test_a_tick_that_has_changed_makes_the_contract_doubtful(one: Connection, there: Exchange) -> None:
-    details = known(one.reader._read(lambda line: details_of(line, "ESH7")))
-    assert listing(replace(details, minTick=0.5), there.now, ()).doubt == "ES: tick 0.5, not 0.25"
+    assert listing(replace(details, minTick=0.5), now, ()).doubt == "ES: tick 0.5, not 0.25"
 
 
 ROW = {

@@ -204,15 +204,19 @@ def test_an_error_inside_of_success_is_an_error(wire: Wire) -> None:
         reader(wire).account()
 
 
+def margin_levels(initial: str, maintenance: str) -> dict[str, Any]:
+    """Return the margin levels of an instrument that has one."""
+    parts = {"initialMargin": Decimal(initial), "maintenanceMargin": Decimal(maintenance)}
+    return {"marginLevels": [{"numNonContractUnits": 0, **parts}]}
+
+
 GOOD = {
     "symbol": "PF_XBTUSD",
     "tradeable": True,
     "tickSize": Decimal("0.5"),
     "contractSize": 1,
     "contractValueTradePrecision": 4,
-    "marginLevels": [
-        {"numNonContractUnits": 0, "initialMargin": Decimal("0.02"), "maintenanceMargin": Decimal("0.01")}
-    ],
+    **margin_levels("0.02", "0.01"),
 }
 
 
@@ -222,30 +226,18 @@ GOOD = {
         {"tickSize": None},
         {"tickSize": 0},
         {"marginLevels": []},
-        {
-            "marginLevels": [
-                {"numNonContractUnits": 0, "initialMargin": Decimal("-0.02"), "maintenanceMargin": Decimal("0.01")}
-            ]
-        },
-        {
-            "marginLevels": [
-                {"numNonContractUnits": 0, "initialMargin": Decimal("0.01"), "maintenanceMargin": Decimal("0.02")}
-            ]
-        },
+        margin_levels("-0.02", "0.01"),
+        margin_levels("0.01", "0.02"),
         {"contractSize": "NaN"},
+        {"lastTradingTime": iso(AT)},
     ],
 )
-def test_an_instrument_with_odd_terms_is_not_listed(change: dict[str, object]) -> None:
+def test_an_instrument_with_odd_terms_or_whose_trading_is_over_is_not_listed(change: dict[str, object]) -> None:
     assert listing(GOOD, AT, DriftTally()).instrument.lot == Decimal("0.0001")
-    with pytest.raises(RowError):
-        listing(GOOD | change, AT, DriftTally())
-
-
-def test_an_instrument_whose_trading_is_over_is_not_listed() -> None:
     later = {"lastTradingTime": iso(AT + timedelta(hours=6))}
     assert listing(GOOD | later, AT, DriftTally()).last_trading_day == AT.date()
     with pytest.raises(RowError):
-        listing(GOOD | {"lastTradingTime": iso(AT)}, AT, DriftTally())
+        listing(GOOD | change, AT, DriftTally())
 
 
 def test_an_instrument_that_is_not_traded_now_is_not_listed_and_that_is_no_odd_answer(wire: Wire) -> None:
@@ -491,7 +483,9 @@ def test_what_the_day_began_with_is_worked_out_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("newest", "mark"), [(0, "10"), (-60, "11"), (-540, "11")])
-def test_the_mark_at_midnight_is_the_close_of_the_bar_before(wire: Wire, newest: int, mark: str) -> None:
+def test_the_mark_at_midnight_is_the_close_of_the_bar_before_and_without_one_there_is_none(
+    wire: Wire, newest: int, mark: str
+) -> None:
     night = datetime(2026, 11, 20, tzinfo=UTC)
     times = [(night + timedelta(seconds=seconds)).timestamp() * 1000 for seconds in (-600, newest)]
     candles = [
@@ -500,9 +494,6 @@ def test_the_mark_at_midnight_is_the_close_of_the_bar_before(wire: Wire, newest:
     ]
     wire.answer(Scripted(200, {"candles": candles, "more_candles": False}))
     assert reader(wire)._mark_at(night, "PF_XBTUSD") == Decimal(mark)
-
-
-def test_no_bar_before_midnight_is_no_mark(wire: Wire) -> None:
     wire.answer(Scripted(200, {"candles": [], "more_candles": False}))
     with pytest.raises(TemporaryError, match="mark"):
-        reader(wire)._mark_at(datetime(2026, 11, 20, tzinfo=UTC), "PF_XBTUSD")
+        reader(wire)._mark_at(night, "PF_XBTUSD")

@@ -118,19 +118,12 @@ def test_shares_from_before_the_books_have_no_date_and_no_cost() -> None:
     )
 
 
-def test_shares_bought_by_hand_keep_date_and_cost_when_taken_over() -> None:
-    scene = scene_of(foreign=7)
-    take_over(scene)
-    found = account_trades(history(scene))
-    assert (brief(found.trades), found.held_before) == ([("AAPL", 7, 90)], {})
-
-
 @pytest.mark.parametrize(("before", "foreign"), [(7, 0), (0, 7), (0, -7)])
-def test_shares_that_were_left_alone_stay_in_the_account(before: int, foreign: int) -> None:
+def test_shares_that_were_left_alone_stay_in_the_account_and_keep_date_and_cost(before: int, foreign: int) -> None:
     scene = scene_of(before=before, foreign=foreign)
     acknowledge(FakeReader(scene.venue), scene.ledger, "AAPL", "ann")
     found = account_trades(history(scene))
-    assert [trade.quantity for trade in found.trades] == ([foreign] if foreign else [])
+    assert brief(found.trades) == ([("AAPL", foreign, 90)] if foreign else [])
     assert found.held_before == ({"AAPL": before} if before else {})
     take_over(scene)
     assert account_trades(history(scene)) == found
@@ -158,13 +151,10 @@ def test_plan_that_moves_shares_between_owners_is_no_trade() -> None:
     assert account_trades(tax_history([*fills, *moved])) == account_trades(tax_history(fills))
 
 
-def test_split_restates_shares_of_others_too() -> None:
+def test_split_restates_shares_of_others_too_and_those_from_another_broker_have_no_known_cost() -> None:
     scene = holding("7", strategy=FOREIGN)
     assert happens(scene, activity("SPLIT", quantity="7"), averages={"AAPL": "50"}).bookings == 1
     assert brief(account_trades(history(scene)).trades) == [("AAPL", 14, 50)]
-
-
-def test_shares_from_another_broker_have_no_known_cost() -> None:
     scene = holding("7", strategy=FOREIGN)
     happens(scene, activity("JNLS", quantity="5", price="90"))
     assert brief(account_trades(history(scene)).trades) == [("AAPL", 7, 100), ("AAPL", 5, None)]

@@ -83,10 +83,15 @@ def test_day_fees_are_shared_by_sale_value_and_purchases_pay_none() -> None:
     assert found.left == ()
 
 
-def test_fee_shares_in_thirds_of_a_cent_sum_exactly() -> None:
+def test_fee_shares_in_thirds_of_a_cent_and_remainders_sum_exactly_and_equal_pieces_each_pay() -> None:
     lots = lots_of([fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM", "MSFT"))])
     found = shares_by_symbol(allocate_fees([fee("-0.01")], lots, {}, VENUE_DAY), lots)
     assert found == {"AAPL": D("-0.003333333"), "JPM": D("-0.003333334"), "MSFT": D("-0.003333333")}
+    two = lots[:2]
+    assert sum(map(allocate_fees([fee("-0.0100000000012")], two, {}, VENUE_DAY).of, two)) == D("-0.0100000000012")
+    pieces = (lots[0], replace(lots[0]))
+    shared = allocate_fees([fee("-0.04")], pieces, {}, VENUE_DAY)
+    assert [shared.of(piece) for piece in pieces] == [D("-0.02"), D("-0.02")]
 
 
 def test_late_fee_belongs_to_the_last_sales_before_it() -> None:
@@ -104,18 +109,6 @@ def test_fee_days_are_new_york_days() -> None:
     later = [fill(9, "XOM", Side.SELL, "10", "100", at=evening + timedelta(hours=13))]
     both = lots_of([*two_sold(), *later])
     assert shares_by_symbol(allocate_fees([fee("-0.04", evening)], both, {}, VENUE_DAY), both)["XOM"] == 0
-
-
-def test_fee_remainders_below_nine_places_are_kept() -> None:
-    lots = lots_of([fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM"))])
-    assert sum(map(allocate_fees([fee("-0.0100000000012")], lots, {}, VENUE_DAY).of, lots)) == D("-0.0100000000012")
-
-
-def test_equal_pieces_each_pay_their_share() -> None:
-    (lot,) = lots_of([fill(1, "AAPL", Side.SELL, "1", "100")])
-    pieces = (lot, replace(lot))
-    found = allocate_fees([fee("-0.04")], pieces, {}, VENUE_DAY)
-    assert [found.of(piece) for piece in pieces] == [D("-0.02"), D("-0.02")]
 
 
 def of_symbols(history: History) -> dict[str, Decimal]:
@@ -153,12 +146,9 @@ def test_fee_without_a_matching_fill_is_shared_among_sales() -> None:
         assert of_symbols(tax_history(two_sold(), moved))["JPM"] == 0
 
 
-def test_fills_at_one_moment_share_a_commission_by_value() -> None:
+def test_fills_at_one_moment_share_a_commission_by_value_and_borrow_fees_belong_to_no_sale() -> None:
     fills = [fill(1, quantity="10", at=NOW), fill(2, quantity="30", strategy="momentum", at=NOW)]
     assert of_lots(tax_history(fills, commission(fills[0], "-0.04"))) == (D("-0.01"), D("-0.03"))
-
-
-def test_stock_borrow_fees_belong_to_no_sale() -> None:
     borrowed = replace(fee("-4"), sub_kind="BRW", meaning=ActivityKind.BORROW_FEE)
     assert tax_history(two_sold(), borrowed).fees.left == (borrowed,)
 
@@ -167,46 +157,27 @@ def movement(kind: str, amount: str = "1", origin: Origin = Origin.ACTIVITY) -> 
     return cash_movement(NOW, Decimal(amount), kind, origin, "about", f"{kind} words")
 
 
-@pytest.mark.parametrize(
-    ("kind", "means"),
-    [
-        ("FEE", CashKind.FEE),
-        ("CFEE", CashKind.FEE),
-        ("PTC", CashKind.FEE),
-        ("PTR", CashKind.FEE),
-        ("DIV", CashKind.DIVIDEND),
-        ("DIVNRA", CashKind.DIVIDEND),
-        ("CGD", CashKind.DIVIDEND),
-        ("INT", CashKind.INTEREST),
-        ("INTTW", CashKind.INTEREST),
-        ("FUNDING", CashKind.FUNDING),
-        ("CSD", CashKind.TRANSFER),
-        ("CSW", CashKind.TRANSFER),
-        ("JNLC", CashKind.TRANSFER),
-        ("ACATS", CashKind.TRANSFER),
-        ("TRANS", CashKind.TRANSFER),
-        ("MA", CashKind.ADJUSTMENT),
-        ("SPLIT", CashKind.ADJUSTMENT),
-        ("a kind of tomorrow", CashKind.ADJUSTMENT),
-    ],
-)
-def test_each_broker_kind_maps_to_one_cash_kind(kind: str, means: CashKind) -> None:
-    assert cash_kind(movement(kind)) is means
-
-
-def test_every_activity_of_cash_alone_is_known() -> None:
+def test_each_broker_kind_maps_to_one_cash_kind() -> None:
+    kinds = {
+        CashKind.FEE: ("FEE", "CFEE", "PTC", "PTR"),
+        CashKind.DIVIDEND: ("DIV", "DIVNRA", "CGD"),
+        CashKind.INTEREST: ("INT", "INTTW"),
+        CashKind.FUNDING: ("FUNDING",),
+        CashKind.TRANSFER: ("CSD", "CSW", "JNLC", "ACATS", "TRANS"),
+        CashKind.ADJUSTMENT: ("MA", "SPLIT", "a kind of tomorrow"),
+    }
+    assert {means: {cash_kind(movement(kind)) for kind in those} for means, those in kinds.items()} == {
+        means: {means} for means in kinds
+    }
     alone = {kind for kind in ActivityKind if not kind.moves_shares}
     assert {kind for kind in alone if cash_kind(movement(kind)) is CashKind.ADJUSTMENT} == set()
+    assert cash_kind(movement("", origin=Origin.ADOPTION)) is CashKind.TRANSFER
+    assert cash_kind(movement("", origin=Origin.PLAN)) is CashKind.ADJUSTMENT
 
 
 def test_a_word_without_a_meaning_is_a_bug() -> None:
     with pytest.raises(AssertionError, match="what its venue's words mean"):
         cash_kind(CashMovement(NOW, D(1), "SURCHARGE", Origin.ACTIVITY, "about", "words"))
-
-
-def test_adoption_cash_is_a_transfer_and_plan_cash_an_adjustment() -> None:
-    assert cash_kind(movement("", origin=Origin.ADOPTION)) is CashKind.TRANSFER
-    assert cash_kind(movement("", origin=Origin.PLAN)) is CashKind.ADJUSTMENT
 
 
 def test_fee_of_a_fill_is_that_fills_even_beside_another_of_the_same_moment() -> None:

@@ -3,8 +3,6 @@
 from datetime import timedelta
 from decimal import Decimal
 
-import pytest
-
 from commands.trades.tax import sales_of_year
 from tests.kit.rows import make_intent, make_order
 from tests.kit.trades import tax_history
@@ -49,12 +47,9 @@ def test_trades_of_a_moved_position_name_each_other_and_their_story() -> None:
     ]
 
 
-@pytest.mark.parametrize("why", ["stop_loss(-2%)", "rolled_into_ESZ6", "its own words"])
-def test_a_trade_that_was_not_moved_into_the_next_stands_alone(why: str) -> None:
-    assert not any(row.story for row in rows_of(moved(why=why), MarketTime(())).trades)
-
-
-def test_what_is_opened_on_another_day_or_side_goes_on_with_nothing() -> None:
+def test_a_trade_that_was_not_moved_into_the_next_stands_alone() -> None:
+    for why in ("stop_loss(-2%)", "rolled_into_ESZ6", "its own words"):
+        assert not any(row.story for row in rows_of(moved(why=why), MarketTime(())).trades)
     tomorrow = (*FILLS[:2], *(replace(f, fill=replace(f.fill, at=f.fill.at + timedelta(days=1))) for f in FILLS[2:]))
     other = tuple(
         replace(f, fill=replace(f.fill, side=Side.SELL if f.fill.side is Side.BUY else Side.BUY)) for f in FILLS[2:]
@@ -63,8 +58,9 @@ def test_what_is_opened_on_another_day_or_side_goes_on_with_nothing() -> None:
         assert links(rows_of(moved(fills), MarketTime(())).trades, VENUE_DAY) == {}
 
 
-def test_report_counts_a_moved_position_once_and_its_amounts_stay() -> None:
-    rows, _ = report_trades(moved(), Choice())
+def test_report_and_backtest_count_a_moved_position_once_and_its_amounts_stay() -> None:
+    history = moved()
+    rows, _ = report_trades(history, Choice())
     assert [len(story) for story in group_by_story(rows, VENUE_DAY)] == [2, 1]
     # It lost 500 in the first contract and made 1,000 in the second.
     assert [row.net_usd for row in rows] == [Decimal(-500), Decimal(1000), Decimal(0)]
@@ -72,6 +68,9 @@ def test_report_counts_a_moved_position_once_and_its_amounts_stay() -> None:
     assert (found["win_rate"].note, found["median_holding"].value) == ("1 of 2 won", 350)
     still, _ = report_trades(moved(FILLS[:3]), Choice())
     assert trade_figures(still, VENUE_DAY)[0].observations == 0
+    cash, rolled = Decimal(100_000), history.rolled_positions
+    ends = [SessionEnd(NOW.date(), cash, NOW, {}, None)]
+    assert [backtest_result(cash, ends, FILLS, (), (), moved=of).trades for of in ((), rolled)] == [3, 2]
 
 
 def test_each_cut_counts_a_moved_position_once_where_it_ended() -> None:
@@ -90,15 +89,6 @@ def test_contract_that_was_left_is_no_trade_even_if_only_that_contract_is_shown(
     assert next(cautions([0.0] * 252, (), rows, None, moved=history.rolled_positions)).startswith(
         "These figures are from only 0 closed"
     )
-
-
-def test_backtest_counts_a_moved_position_once() -> None:
-    history = moved()
-    ends = [SessionEnd(NOW.date(), Decimal(100_000), NOW, {}, None)]
-    counted = [
-        backtest_result(Decimal(100_000), ends, FILLS, (), (), moved=of).trades for of in ((), history.rolled_positions)
-    ]
-    assert counted == [3, 2]
 
 
 def test_tax_has_a_sale_in_each_contract_and_names_the_move() -> None:

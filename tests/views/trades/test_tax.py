@@ -96,40 +96,26 @@ def test_sale_of_unknown_cost_is_in_no_total() -> None:
     ]
 
 
-def test_undecided_losses_are_counted() -> None:
+def test_undecided_and_carried_losses_and_sales_near_the_loss_of_a_short_sale_are_counted() -> None:
     fills = traded("2026-01-05 buy 10 50", "2026-01-05 buy 10 30", "2026-03-02 sell 10 40", "2026-03-04 sell 10 40")
     for until, undecided in (("2026-04-01", 1), ("2026-04-02", 0)):
         assert tax_year(tax_history(fills, until=until), 2026, Method.FIFO).undecided == undecided
-
-
-def test_sales_near_the_loss_of_a_short_sale_are_counted() -> None:
-    fills = traded("2026-02-02 sell 10 50", "2026-03-02 buy 10 58", "2026-03-10 buy 10 60", "2026-03-20 sell 10 65")
-    assert tax_year(tax_history(fills), 2026, Method.FIFO).near_short_losses == 1
-    other = fill(4, "MSFT", Side.SELL, "10", "65", at=on("2026-03-20"))
-    assert (
-        tax_year(
-            tax_history((*fills[:2], fill(3, "MSFT", at=on("2026-03-10")), other)), 2026, Method.FIFO
-        ).near_short_losses
-        == 0
-    )
-
-
-def test_losses_carried_into_held_shares_are_shown() -> None:
     fills = traded("2026-02-02 buy 10 50", "2026-03-02 sell 10 42", "2026-03-20 buy 6 40")
     assert tax_year(tax_history(fills), 2026, Method.FIFO).carried_usd == 48
+    fills = traded("2026-02-02 sell 10 50", "2026-03-02 buy 10 58", "2026-03-10 buy 10 60", "2026-03-20 sell 10 65")
+    assert tax_year(tax_history(fills), 2026, Method.FIFO).near_short_losses == 1
+    sold = fill(4, "MSFT", Side.SELL, "10", "65", at=on("2026-03-20"))
+    others = tax_history((*fills[:2], fill(3, "MSFT", at=on("2026-03-10")), sold))
+    assert tax_year(others, 2026, Method.FIFO).near_short_losses == 0
 
 
-def test_rows_of_one_strategy_or_symbol_add_up_by_themselves() -> None:
+def test_rows_of_one_strategy_or_symbol_add_up_by_themselves_and_without_sales_there_are_none() -> None:
     fills = traded("2025-01-06 buy 4 50", "2026-02-02 buy 6 60 momentum", "2026-03-02 sell 10 70")
     year = tax_year(tax_history(fills), 2026, Method.FIFO)
     assert [total.gain_usd for total in year.of("momentum", None).totals] == [60]
     assert year.of(None, "MSFT").rows == ()
     assert year.of(None, "AAPL") == year
-
-
-def test_year_without_sales_has_no_rows_and_no_totals() -> None:
-    found = tax_year(tax_history(traded("2026-02-02 buy 10 50")), 2026, Method.FIFO)
-    assert of(found, "rows", "totals") == ((), ())
+    assert of(tax_year(tax_history(fills[:2]), 2026, Method.FIFO), "rows", "totals") == ((), ())
 
 
 def test_half_a_cent_is_rounded_up_and_a_washed_loss_leaves_nothing() -> None:

@@ -159,29 +159,25 @@ def test_loss_is_carried_on_from_one_wash_sale_to_the_next_with_its_time() -> No
     assert str(second.acquired) == "2026-02-27"
 
 
-def test_loss_of_december_stays_until_a_purchase_is_in_the_books() -> None:
-    fills = traded("2025-11-03 buy 10 100", "2025-12-22 sell 10 90")
-    assert [of(row, "code", "gain_usd") for row in rows(tax_history(fills, until="2025-12-31"), 2025)] == [("", -100)]
-
-
-def test_purchase_of_another_strategy_or_person_washes_a_loss() -> None:
+def test_purchase_of_another_strategy_or_person_washes_a_loss_but_not_of_another_symbol_or_that_closes_a_short() -> (
+    None
+):
     for owner in ("momentum", "hand"):
         again = f"2026-03-03 buy 10 41 {owner}"
         (row,) = rows(tax_history(traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40", again)))
         assert of(row, "code", "gain_usd") == ("W", 0)
-
-
-def test_other_symbol_washes_no_loss_and_gains_are_never_disallowed() -> None:
     other = fill(9, "MSFT", Side.BUY, "10", "41", at=on("2026-03-03"))
     fills = traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40")
     assert [row.code for row in rows(tax_history((*fills, other)))] == [""]
-    gained = traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 60", "2026-03-03 buy 10 61")
-    assert [of(row, "code", "gain_usd") for row in rows(tax_history(gained))] == [("", 100)]
-
-
-def test_purchase_that_closes_a_short_sale_replaces_no_shares() -> None:
     fills = traded("2026-01-05 buy 10 50", "2026-03-02 sell 20 40", "2026-03-10 buy 10 41")
     assert [of(row, "code", "gain_usd") for row in rows(tax_history(fills))] == [("", -100), ("", -10)]
+    gained = traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 60", "2026-03-03 buy 10 61")
+    assert [of(row, "code", "gain_usd") for row in rows(tax_history(gained))] == [("", 100)], (
+        "gains are never disallowed"
+    )
+    # A loss of December stays until a purchase is in the books.
+    fills = traded("2025-11-03 buy 10 100", "2025-12-22 sell 10 90")
+    assert [of(row, "code", "gain_usd") for row in rows(tax_history(fills, until="2025-12-31"), 2025)] == [("", -100)]
 
 
 def test_fee_of_the_sale_is_part_of_the_washed_loss() -> None:
@@ -254,27 +250,25 @@ def test_tax_rows_do_not_depend_on_the_order_of_simultaneous_fills(
 
 
 @pytest.mark.parametrize(
-    ("method", "lots"), [(Method.FIFO, ["fill-1", "fill-2"]), (Method.LIFO, ["fill-3"]), (Method.HIFO, ["fill-2"])]
+    ("method", "lots", "short"),
+    [
+        (Method.FIFO, ["fill-1", "fill-2"], "fill-1"),
+        (Method.LIFO, ["fill-3"], "fill-3"),
+        (Method.HIFO, ["fill-2"], "fill-2"),
+    ],
 )
-def test_method_decides_which_lots_are_sold(method: Method, lots: list[str]) -> None:
+def test_method_decides_which_lots_are_sold_and_hifo_closes_the_short_sale_that_brought_least(
+    method: Method, lots: list[str], short: str
+) -> None:
     fills = traded("2024-01-03 buy 5 50", "2025-01-06 buy 10 90", "2025-06-02 buy 10 70", "2026-06-01 sell 10 100")
     assert [row.lot for row in rows(tax_history(fills), method=method)] == lots
-
-
-@pytest.mark.parametrize(("method", "lot"), [(Method.FIFO, "fill-1"), (Method.LIFO, "fill-3"), (Method.HIFO, "fill-2")])
-def test_hifo_closes_the_short_sale_that_brought_least(method: Method, lot: str) -> None:
     fills = traded("2026-01-05 sell 5 60", "2026-01-06 sell 5 50", "2026-01-07 sell 5 70", "2026-06-01 buy 5 65")
-    assert [row.lot for row in rows(tax_history(fills), method=method)] == [lot]
+    assert [row.lot for row in rows(tax_history(fills), method=method)] == [short]
 
 
 def test_carried_loss_counts_as_cost_for_hifo() -> None:
-    fills = traded(
-        "2026-01-05 buy 10 90",
-        "2026-01-12 sell 10 50",
-        "2026-01-13 buy 10 60",
-        "2026-03-02 buy 10 70",
-        "2026-06-01 sell 10 80",
-    )
+    bought = ("2026-01-13 buy 10 60", "2026-03-02 buy 10 70")
+    fills = traded("2026-01-05 buy 10 90", "2026-01-12 sell 10 50", *bought, "2026-06-01 sell 10 80")
     # 60 + 40 carried is more than 70.
     assert [row.lot for row in rows(tax_history(fills), method=Method.HIFO)][-1] == "fill-3"
 

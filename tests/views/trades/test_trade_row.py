@@ -49,33 +49,20 @@ def test_exit_reason_comes_from_the_nearest_intent(closed_by: Order, behind: lis
     assert exit_reason(closed_by, behind) == reason
 
 
-def test_lot_has_the_reason_of_its_order() -> None:
-    (lot,) = lots_of([fill(1), fill(2, side=Side.SELL)]).closed
-    assert why_closed(lot, {"venue-2": OrderSent(order(EXIT), (CLOSE,))}) == CLOSE.why
-    assert why_closed(lot, {"venue-2": OrderSent(order(EXIT))}) == why_closed(lot, {}) == "unknown"
-
-
 @pytest.mark.parametrize(("origin", "reason"), [(Origin.PLAN, "accepted_plan"), (Origin.ACTIVITY, "corporate_action")])
-def test_lot_closed_without_an_order_names_its_cause(origin: Origin, reason: str) -> None:
+def test_lot_has_the_reason_of_its_order_or_without_one_names_its_cause(origin: Origin, reason: str) -> None:
     sale = fill(2, side=Side.SELL)
     gone = replace(sale, fill=replace(sale.fill, venue_order_id=""), origin=origin, about="it")
-    (lot,) = lots_of([fill(1), gone]).closed
-    assert why_closed(lot, {}) == reason
-    assert rule_of(reason) == reason
+    (lot,), (other,) = (lots_of([fill(1), sold]).closed for sold in (sale, gone))
+    assert why_closed(lot, {"venue-2": OrderSent(order(EXIT), (CLOSE,))}) == CLOSE.why
+    assert why_closed(lot, {"venue-2": OrderSent(order(EXIT))}) == why_closed(lot, {}) == "unknown"
+    assert why_closed(other, {}) == rule_of(reason) == reason
 
 
-@pytest.mark.parametrize(
-    ("reason", "rule"),
-    [
-        ("trail_stop(-1.2%)+signal_decay(0.65)", "trail_stop"),
-        ("displaced_by_XYZ", "displaced_by"),
-        ("unknown", "unknown"),
-        ("The month is over", "The month is over"),
-        ("over ", "over "),
-    ],
-)
-def test_reason_is_counted_by_its_first_rule(reason: str, rule: str) -> None:
-    assert rule_of(reason) == rule
+def test_reason_is_counted_by_its_first_rule() -> None:
+    reasons = {"trail_stop(-1.2%)+signal_decay(0.65)": "trail_stop", "displaced_by_XYZ": "displaced_by"}
+    words = ("unknown", "The month is over", "over ")
+    assert {reason: rule_of(reason) for reason in (*reasons, *words)} == reasons | dict(zip(words, words, strict=True))
 
 
 D = Decimal

@@ -174,17 +174,14 @@ def sent(venue_id: str, **changes: Any) -> dict[str, OrderSent]:
     return {venue_id: OrderSent(order, (intent,))}
 
 
-def test_slippage_is_of_both_ends_and_counts_what_is_known() -> None:
+def test_slippage_is_of_both_ends_and_counts_what_is_known_and_none_of_a_resting_exit() -> None:
     orders = sent("venue-0", decision_mid=D(99)) | sent("venue-2", decision_mid=None, why="trail_stop(-1%)")
     row = row_of([BOUGHT, SOLD], sent=orders)
     decision, send, arrival = row.slippage
     assert (decision.total and decision.total.usd, decision.known, decision.of) == (D(10), 1, 2)
     assert (send.total, arrival.total and arrival.total.usd) == (None, D(-30))
     assert (row.reasons, row.source) == (("trail_stop(-1%)",), EntrySource.BOT)
-
-
-def test_resting_exit_has_no_slippage() -> None:
-    orders = sent("venue-0", decision_mid=D(99)) | sent("venue-2", decision_mid=D(104), purpose=Purpose.PROTECT)
+    orders |= sent("venue-2", decision_mid=D(104), purpose=Purpose.PROTECT)
     decision = row_of([BOUGHT, SOLD], sent=orders).slippage[0]
     assert (decision.total and decision.total.usd, decision.known, decision.of) == (D(10), 1, 1)
 

@@ -61,18 +61,10 @@ def test_risk_is_that_of_the_first_stop_or_unknown(
     assert initial_risk(one, entered, first, D(asked) if asked else None, split_at) == risk
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        stop("95", 601),
-        stop("95", -1),
-        stop("95", symbol="MSFT"),
-        stop("95", side=Side.BUY),
-        RestedStop("other", "AAPL", Side.SELL, ago(500), D(95)),
-    ],
-)
-def test_stop_of_another_trade_is_ignored(other: RestedStop) -> None:
-    assert Stops([other]).first_of(trade(), ["AAPL"]) is None
+def test_stop_of_another_trade_is_ignored() -> None:
+    theirs = RestedStop("other", "AAPL", Side.SELL, ago(500), D(95))
+    others = [stop("95", 601), stop("95", -1), stop("95", symbol="MSFT"), stop("95", side=Side.BUY), theirs]
+    assert [Stops([other]).first_of(trade(), ["AAPL"]) for other in others] == [None] * 5
 
 
 def test_stop_is_found_under_a_former_symbol_of_an_open_trade() -> None:
