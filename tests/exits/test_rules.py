@@ -68,21 +68,19 @@ def test_each_rule_acts_at_its_edge_and_not_before(
     assert (said.reason, said.verdict) == (reason, verdict)
 
 
-def test_the_numbers_of_a_stop_are_the_loss_and_its_limit() -> None:
+def test_a_stop_shows_the_loss_its_limit_and_the_age_of_the_quote_which_is_no_veto() -> None:
     said = decided("97.5")
     assert (said.observed, said.limit, said.age_s) == (Decimal("-0.025"), Decimal("-0.02"), 0)
-
-
-def test_the_stop_stands_before_every_other_price_rule() -> None:
-    assert decided("97", best="103").reason is Reason.STOP_LOSS
+    assert decided("97", best="103").reason is Reason.STOP_LOSS, "it stands before every other price rule"
+    old = evaluate(WatchedPosition(position(), Decimal(100)), replace(at("97"), at=ago(3600)), NOW, LISTED, ACTIVE)
+    assert (old.reason, old.age_s) == (Reason.STOP_LOSS, 3600)
 
 
 def test_time_closes_a_position_at_the_second_it_may_be_held_no_longer() -> None:
     assert decided("100", age_s=14_399).reason is Reason.HOLD
     said = decided("100", age_s=14_400)
-    assert (said.verdict, said.reason, said.observed, said.limit) == (
-        Verdict.PASS, Reason.TIME_EXIT, 14_400, 14_400,
-    )  # fmt: skip
+    assert (said.verdict, said.reason) == (Verdict.PASS, Reason.TIME_EXIT)
+    assert (said.observed, said.limit) == (14_400, 14_400)
 
 
 def test_while_the_clocks_disagree_no_time_closes_a_position_and_prices_and_flatten_do() -> None:
@@ -104,12 +102,6 @@ def test_without_a_quote_the_price_rules_are_unknown_and_time_still_acts() -> No
     said = decided(None)
     assert (said.verdict, said.reason) == (Verdict.UNKNOWN, Reason.QUOTE_MISSING)
     assert decided(None, age_s=14_400).reason is Reason.TIME_EXIT
-
-
-def test_a_stale_quote_is_no_veto_and_shows_its_age() -> None:
-    old = replace(at("97"), at=ago(3600))
-    said = evaluate(WatchedPosition(position(), Decimal(100)), old, NOW, LISTED, ACTIVE)
-    assert (said.reason, said.age_s) == (Reason.STOP_LOSS, 3600)
 
 
 def test_a_long_leaves_at_the_bid_and_a_short_at_the_ask() -> None:
@@ -155,9 +147,6 @@ def test_where_a_split_may_have_happened_a_price_closes_only_what_it_would_close
 
 
 def test_time_and_flatten_close_at_an_unproven_ratio_too() -> None:
-    old, two = WatchedPosition(position(age_s=14_400), Decimal(100)), Decimal(2)
-    assert evaluate(old, at("50"), NOW, LISTED, ACTIVE, two).reason is Reason.TIME_EXIT
-    assert (
-        evaluate(WatchedPosition(position(), Decimal(100)), at("50"), NOW, LISTED, TradingState.FLATTEN, two).reason
-        is Reason.FLATTEN
-    )
+    for age_s, state, reason in ((14_400, ACTIVE, Reason.TIME_EXIT), (60, TradingState.FLATTEN, Reason.FLATTEN)):
+        held = WatchedPosition(position(age_s=age_s), Decimal(100))
+        assert evaluate(held, at("50"), NOW, LISTED, state, Decimal(2)).reason is reason

@@ -15,7 +15,7 @@ from tests.kit.values import EXITS, LISTED, NOW, ago, instrument, quote
 from tradebot.exits import kinds as folder
 from tradebot.exits.exit_rule import WatchedPosition, best_price
 from tradebot.exits.kinds import times
-from tradebot.exits.kinds.stops import StopLoss, TrailingStop
+from tradebot.exits.kinds.stops import StopLoss
 from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.exits.kinds.times import TimeExit
 from tradebot.exits.rules import (
@@ -75,15 +75,6 @@ def test_module_of_a_rule_may_be_renamed_and_its_name_stays(monkeypatch: pytest.
 
 def replaced(module: ModuleInfo) -> ModuleInfo:
     return module._replace(name="ages") if module.name == "times" else module
-
-
-def test_the_accounts_rules_are_asked_in_their_order() -> None:
-    assert (
-        TimeExit(after_s=EXITS.time_exit_s),
-        StopLoss(fraction=EXITS.stop_loss_fraction),
-        ProfitTarget(fraction=EXITS.profit_target_fraction),
-        TrailingStop(fraction=EXITS.trailing_stop_fraction, arm_fraction=EXITS.trailing_arm_fraction),
-    ) == LISTED
 
 
 def test_a_list_is_read_as_it_is_written() -> None:
@@ -150,13 +141,10 @@ def test_an_empty_list_closes_nothing_but_when_everything_is_closed() -> None:
     assert worst_stop(()) is None
 
 
-def test_rules_of_time_alone_need_no_price() -> None:
+def test_rules_of_time_need_no_price_and_are_asked_before_any_wherever_they_are_listed() -> None:
     assert decided(held(), None, (TimeExit(after_s=601),)).verdict is Verdict.FAIL
     assert decided(held(), None, (TimeExit(after_s=600),)).reason is Reason.TIME_EXIT
     assert decided(held(), None, LISTED).reason is Reason.QUOTE_MISSING
-
-
-def test_time_is_asked_before_any_price_wherever_it_is_listed() -> None:
     assert decided(held(), D(50), (StopLoss(fraction=D("0.1")), TimeExit(after_s=600))).reason is Reason.TIME_EXIT
 
 

@@ -228,14 +228,11 @@ def test_closing_all_is_stronger_than_closing_a_part_and_the_reason_names_both()
     assert (part.decision.reason, part.shares, part.decision.observed) == (Reason.SCALE_OUT, D(3), D("0.025"))
 
 
-@pytest.mark.parametrize("state", [TradingState.ACTIVE, TradingState.REDUCE_ONLY])
-def test_exits_run_in_every_trading_state(state: TradingState) -> None:
-    call = evaluate_rules(FULL, quote(bid="94", ask="94"), NOW, EVERY, state, session=SESSION)
-    assert call.decision.reason is Reason.STOP_LOSS
-    assert compose(call.why) == "stop_loss(-6%)+tick_stop(-600)+trail_stop(-6.9%)+drawdown(7%)+urgency(6.5)"
-
-
-def test_flatten_closes_everything_and_says_so() -> None:
+def test_exits_run_in_every_trading_state_and_flatten_closes_everything_and_says_so() -> None:
+    for state in (TradingState.ACTIVE, TradingState.REDUCE_ONLY):
+        call = evaluate_rules(FULL, quote(bid="94", ask="94"), NOW, EVERY, state, session=SESSION)
+        assert call.decision.reason is Reason.STOP_LOSS
+        assert compose(call.why) == "stop_loss(-6%)+tick_stop(-600)+trail_stop(-6.9%)+drawdown(7%)+urgency(6.5)"
     call = evaluate_rules(FULL, None, NOW, (), TradingState.FLATTEN)
     assert (call.decision.reason, call.shares, compose(call.why)) == (Reason.FLATTEN, None, "flatten")
 

@@ -38,24 +38,11 @@ def test_weighted_answers_of_the_golden_example_make_one_contract() -> None:
     assert round_contracts(found) == 1
 
 
-def test_majority_of_the_golden_example_is_the_mean_of_its_side() -> None:
-    assert majority([2, 1, -1]) == 1.5
+def test_majority_is_the_mean_of_its_side_and_needs_half_of_the_answers_on_it_and_no_other_half() -> None:
+    assert majority([2, 1, -1]) == 1.5, "the golden example"
     assert round_contracts(majority([2, 1, -1])) == 2
-
-
-@pytest.mark.parametrize(
-    ("targets", "found"),
-    [
-        ([1, 1, -1, -1], 0.0),
-        ([1, 0, 0, 0], 0.0),
-        ([1, 1, 0, 0], 1.0),
-        ([-2, -1, 0], -1.5),
-        ([0, 0, 0], 0.0),
-        ([0.2], 0.2),
-    ],
-)
-def test_majority_needs_half_of_the_answers_on_one_side_and_no_other_half(targets: list[float], found: float) -> None:
-    assert majority(targets) == found
+    tried: list[list[float]] = [[1, 1, -1, -1], [1, 0, 0, 0], [1, 1, 0, 0], [-2, -1, 0], [0, 0, 0], [0.2]]
+    assert [majority(targets) for targets in tried] == [0.0, 0.0, 1.0, -1.5, 0.0, 0.2]
 
 
 def test_answers_too_far_apart_cancel_each_other() -> None:
@@ -64,10 +51,9 @@ def test_answers_too_far_apart_cancel_each_other() -> None:
 
 
 def test_confidence_weighs_answers_and_none_at_all_makes_zero() -> None:
-    assert combine_targets(Combine.CONFIDENCE, [NetworkAnswer(2.0, 0.9), NetworkAnswer(-1.0, 0.1)]) == pytest.approx(
-        1.7
-    )
-    assert combine_targets(Combine.CONFIDENCE, [NetworkAnswer(0.0, 0.0), NetworkAnswer(0.0, 0.0)]) == 0.0
+    sure, nothing = [NetworkAnswer(2.0, 0.9), NetworkAnswer(-1.0, 0.1)], [NetworkAnswer(0.0, 0.0)] * 2
+    assert combine_targets(Combine.CONFIDENCE, sure) == pytest.approx(1.7)
+    assert combine_targets(Combine.CONFIDENCE, nothing) == 0.0
 
 
 @given(ANSWERS, st.sampled_from([*Combine]), st.data())
@@ -125,14 +111,10 @@ def test_continuous_answer_is_twice_itself_with_a_half_away_from_zero(output: fl
     assert (round_contracts(answer.target), answer.confidence) == (target, abs(output))
 
 
-@pytest.mark.parametrize("output", [1.0000001, -1.5, math.nan, math.inf])
-def test_continuous_answer_out_of_range_is_none(output: float) -> None:
-    assert answer_of([output], Action.CONTINUOUS) is None
-
-
-@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
-def test_one_number_that_is_not_finite_spoils_all_of_them(wrong: float) -> None:
-    assert answer_of([0.0, 1.0, wrong, 0.0, 0.0], Action.DISCRETE) is None
+def test_answer_that_is_out_of_range_or_has_a_number_that_is_not_finite_is_none() -> None:
+    assert {answer_of([output], Action.CONTINUOUS) for output in (1.0000001, -1.5, math.nan, math.inf)} == {None}
+    spoiled = ([0.0, 1.0, wrong, 0.0, 0.0] for wrong in (math.nan, math.inf, -math.inf))
+    assert {answer_of(outputs, Action.DISCRETE) for outputs in spoiled} == {None}
 
 
 def test_largest_of_five_numbers_is_the_target_and_its_share_the_confidence() -> None:

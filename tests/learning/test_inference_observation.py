@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.fakes.networks import NAMES, card
-from tests.kit.values import NOW, SESSION, ago
+from tests.kit.values import NOW, SESSION, ago, there
 from tradebot.lab.learning.training import training_rows
 from tradebot.learning.inference import HIGHEST, observation, state_of
 from tradebot.learning.model_card import Scaling
@@ -77,10 +77,13 @@ def test_state_is_that_of_position_account_and_session() -> None:
     assert found == DecisionState(2.0, -194.0, 97_000.0, 0.03, 5, gone, 4)
 
 
-def test_state_without_a_position_is_flat_whatever_others_hold() -> None:
-    found = state_of(view(situation(unrealized={})), "MES", "5Min", NOW)
-    assert found is not None
-    assert (found.position, found.unrealized, found.bars) == (0.0, 0.0, 0)
+def test_state_without_a_position_is_flat_and_bars_of_a_position_are_whole_ones_within_the_session() -> None:
+    flat = there(state_of(view(situation(unrealized={})), "MES", "5Min", NOW))
+    assert (flat.position, flat.unrealized, flat.bars) == (0.0, 0.0, 0), "whatever others hold"
+    held = Position("policy", "MES", LONG.lots, Decimal(0), NOW - timedelta(seconds=599))
+    assert there(state_of(view(situation(), held), "MES", "5Min", NOW)).bars == 1
+    before = there(state_of(view(situation(), LONG), "MES", "5Min", SESSION.open - timedelta(minutes=5)))
+    assert (before.gone, before.bars) == (0.0, 0)
 
 
 @pytest.mark.parametrize("seen", [None, situation(session=None), situation(unrealized={})])
@@ -90,19 +93,6 @@ def test_state_is_unknown_without_session_or_price(seen: Situation | None) -> No
 
 def test_lost_account_has_lost_all_of_it() -> None:
     assert situation(equity=Decimal(0), highest=Decimal(0)).drawdown == 1
-
-
-def test_bars_of_a_position_are_whole_ones() -> None:
-    held = Position("policy", "MES", LONG.lots, Decimal(0), NOW - timedelta(seconds=599))
-    found = state_of(view(situation(), held), "MES", "5Min", NOW)
-    assert found is not None
-    assert found.bars == 1
-
-
-def test_before_its_first_bar_nothing_of_the_session_is_over_and_no_bar_was_held() -> None:
-    found = state_of(view(situation(), LONG), "MES", "5Min", SESSION.open - timedelta(minutes=5))
-    assert found is not None
-    assert (found.gone, found.bars) == (0.0, 0)
 
 
 NUMBERS = st.floats(-1e3, 1e3)

@@ -91,9 +91,13 @@ def test_rotation_holds_equal_weights_of_the_strongest(returns: tuple[float, ...
     assert weights(view(rising(*returns))) == {**dict.fromkeys((*RANKED, "TLT"), Decimal(0)), **chosen}
 
 
-def test_three_funds_get_a_third_each_of_its_leverage() -> None:
+def test_three_funds_get_a_third_each_what_is_not_chosen_is_sold_and_without_a_defensive_fund_there_is_cash() -> None:
     found = weights(view(rising(0.1, 0.3, 0.2, 0.0)), top=3)
     assert [found[symbol] for symbol in ("AAA", "BBB", "CCC")] == [Decimal("1.25") / 3] * 3
+    held = weights(view(rising(0.1, 0.3, 0.2, 0.0), "AAA", "OLD"))
+    assert held["AAA"] == held["OLD"] == 0, "even if it is no longer ranked"
+    fallen = weights(view(rising(-0.1, -0.2, -0.3, -0.4), "AAA", universe=RANKED), defensive=None)
+    assert fallen == dict.fromkeys(RANKED, Decimal(0))
 
 
 def test_momentum_uses_the_first_and_the_last_close_only() -> None:
@@ -102,16 +106,6 @@ def test_momentum_uses_the_first_and_the_last_close_only() -> None:
         ("1Day", 3, True, RANKED)
     ]
     assert momentum((80, 100, 1, 120), 2) == pytest.approx(0.2)
-
-
-def test_held_fund_is_sold_if_not_chosen_even_if_no_longer_ranked() -> None:
-    found = weights(view(rising(0.1, 0.3, 0.2, 0.0), "AAA", "OLD"))
-    assert found["AAA"] == found["OLD"] == 0
-
-
-def test_rotation_holds_cash_without_a_defensive_fund() -> None:
-    found = weights(view(rising(-0.1, -0.2, -0.3, -0.4), "AAA", universe=RANKED), defensive=None)
-    assert found == dict.fromkeys(RANKED, Decimal(0))
 
 
 def test_target_shows_its_momentum_and_the_least_that_qualifies() -> None:
@@ -128,15 +122,11 @@ def refusal(seen: StrategyView, **settings: object) -> tuple[Verdict, Reason | N
     return answer.verdict, answer.reason, answer.observed, answer.limit
 
 
-def test_rotation_keeps_its_holdings_with_too_few_funds_and_says_how_many_it_takes() -> None:
+def test_rotation_keeps_its_holdings_with_too_few_funds_or_without_their_bars_and_says_how_many_it_takes() -> None:
     three = {symbol: closes for symbol, closes in rising(0.1, 0.3, 0.2, 0.0).items() if symbol != "DDD"}
     assert refusal(view(three, "AAA")) == (Verdict.UNKNOWN, Reason.RANKED_TOO_FEW, 3, 4)
     assert weights(view(three, "AAA"), min_ranked=3)["BBB"] == HALF
     assert refusal(view({}, "AAA"), min_ranked=1)[2:] == ("AAA is held and has no bars", 1)
-
-
-def test_held_fund_is_not_sold_when_its_bars_are_missing() -> None:
-    three = {symbol: closes for symbol, closes in rising(0.1, 0.3, 0.2, 0.0).items() if symbol != "DDD"}
     assert refusal(view(three, "DDD"), min_ranked=3)[2:] == ("DDD is held and has no bars", 3)
 
 
@@ -330,12 +320,6 @@ def test_comments_of_the_configuration_show_the_strategys_defaults() -> None:
     assert list(shown) == list(RotationSettings.model_fields)
 
 
-def test_rotation_profile_sets_every_default() -> None:
-    own = load(shipped_path("profiles") / "rotation.yaml", {}).settings.strategies.in_use()["rotation"]
-    assert RotationSettings.model_validate(own) == RotationSettings()
-    assert set(own) == set(RotationSettings.model_fields)
-
-
 # The published rotation in a few lines of pandas: an independent computation that the backtest is compared with.
 #
 # It knows nothing of the bot. A rebalance ranks and fills at adjusted prices of one session; sizes are whole shares.
@@ -476,16 +460,6 @@ def prices() -> Prices:
 def committed() -> Mapping[str, list[str]]:
     with HOLDINGS.open(encoding="utf-8", newline="") as file:
         return {row["session"]: row["funds"].split() for row in csv.DictReader(file)}
-
-
-def test_table_of_holdings_has_a_row_for_each_month_of_five_years() -> None:
-    table = committed()
-    assert len(table) == 60
-    assert [session[:7] for session in table] == [
-        f"{year}-{month:02}" for year in range(2020, 2025) for month in range(1, 13)
-    ]
-    assert table["2020-01-02"] == ["XLF", "XLK", "XLV"]
-    assert {fund for funds in table.values() for fund in funds} <= {*SECTORS, "TLT"}
 
 
 def test_published_run_is_reproduced_with_the_funds_of_the_table(prices: Prices) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.values import USUAL, VENUE_DAY
+from tests.kit.values import USUAL, VENUE_DAY, there
 from tradebot.model.fact_kind import Phase, ReplyScope
 from tradebot.model.flow import Allowance
 from tradebot.model.struct_tools import replace
@@ -49,13 +49,9 @@ def calls(planned: Intervals, needs: tuple[FetchNeed, ...] = NEEDS) -> int:
 AS_WANTED = {need.name: need.interval_s for need in NEEDS}
 
 
-def test_a_plan_that_fits_keeps_the_configured_intervals() -> None:
+def test_a_plan_that_fits_keeps_its_intervals_and_else_the_last_kind_that_is_not_core_comes_less_often_first() -> None:
     assert fitted(calls(dict(AS_WANTED))) == AS_WANTED
-
-
-def test_the_last_kind_that_is_not_core_is_fetched_less_often_first() -> None:
-    one_less = fitted(calls(dict(AS_WANTED)) - 1)
-    assert one_less == AS_WANTED | {"net_prem_ticks": 600}
+    assert fitted(calls(dict(AS_WANTED)) - 1) == AS_WANTED | {"net_prem_ticks": 600}
 
 
 def test_core_kinds_are_fetched_less_often_after_all_others_and_alerts_last() -> None:
@@ -75,23 +71,14 @@ def test_kinds_are_left_out_only_when_everything_is_fetched_as_seldom_as_it_may_
 
 def test_when_not_even_alerts_fit_they_are_spread_over_the_day() -> None:
     spread = fitted(2_000)
-    every_s = spread["flow_alerts"]
-    assert every_s is not None
-    assert every_s > 900
+    assert there(spread["flow_alerts"]) > 900
     assert calls(spread) <= 2_000
 
 
-def test_a_rate_that_is_too_slow_counts_as_much_as_a_day_that_is_too_short() -> None:
+def test_a_rate_may_be_too_slow_and_a_kind_without_a_freshness_limit_or_of_one_reply_a_day_comes_once() -> None:
     slow = fitted(10**6, per_minute=30.0)
     assert (slow["flow_alerts"], slow["iv_rank"]) == (600, ONCE_S)
-
-
-def test_a_kind_without_a_freshness_limit_may_be_fetched_once() -> None:
-    often = replace(DAILY, interval_s=300)
-    assert fitted(7_900, ALERTS, often)["iv_rank"] == ONCE_S
-
-
-def test_a_kind_whose_replies_change_once_a_day_costs_one_call_a_symbol() -> None:
+    assert fitted(7_900, ALERTS, replace(DAILY, interval_s=300))["iv_rank"] == ONCE_S
     morning = replace(DAILY, phase=Phase.MORNING)
     assert fitted(7_900, ALERTS, morning) == {"flow_alerts": 240, "iv_rank": ONCE_S}
 
@@ -215,14 +202,11 @@ def test_the_rest_of_a_session_is_planned_with_the_calls_that_are_left() -> None
     assert FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, remaining=-7).calls == 0
 
 
-def test_needs_count_a_call_a_symbol_or_one_for_the_market_at_the_configured_interval_or_the_kinds_own() -> None:
+def test_needs_are_a_call_a_symbol_or_one_for_the_market_at_intervals_no_longer_than_replies_are_fresh() -> None:
     needed = {kind_of("market_tide"): ("AAPL", "MSFT"), kind_of("flow_alerts"): ("AAPL", "MSFT")}
     tide, alerts = needs_of(needed, {"flow_alerts": 600}, 900)
     assert (tide.calls, tide.interval_s, tide.scope) == (1, 240, ReplyScope.MARKET)
     assert (alerts.calls, alerts.interval_s, alerts.core, alerts.max_age_s) == (2, 600, True, 900)
-
-
-def test_no_interval_is_longer_than_a_kinds_own_freshness_limit() -> None:
     kind = replace(kind_of("dark_pool"), max_age_s=1200)
     assert [need.interval_s for need in needs_of({kind: ("AAPL",)}, {"dark_pool": 3600}, 900)] == [1200]
 

@@ -96,12 +96,9 @@ def test_the_calendar_is_due_once_each_morning_whichever_job_asked() -> None:
     assert last_calendar_fetch(books, NOW) == CalendarRequest(NOW)
     closed = VenueClock(NIGHT + 13 * HOUR, False, TOMORROW.open, TOMORROW.close)
     assert is_due(books, closed, VENUE_DAY), "a new morning"
-
-
-def test_a_request_under_a_clock_that_was_ahead_does_not_count() -> None:
-    books = ledger()
-    claim_calendar_fetch(books, CalendarRequest(NOW + HOUR), "serve")
-    assert is_due(books, venue_clock(), VENUE_DAY)
+    ahead = ledger()
+    claim_calendar_fetch(ahead, CalendarRequest(NOW + HOUR), "serve")
+    assert is_due(ahead, clock, VENUE_DAY), "a request under a clock that was ahead doesn't count"
 
 
 RIGHT = [
@@ -120,13 +117,9 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("clock", RIGHT)
-def test_a_clock_that_says_what_is_stored_contradicts_nothing(clock: VenueClock) -> None:
-    assert not clock_contradicts(ledger(), clock)
-
-
 @pytest.mark.parametrize("clock", WRONG.values(), ids=WRONG.keys())
 def test_a_clock_that_says_otherwise_makes_it_due_again_after_a_while(clock: VenueClock) -> None:
+    assert not any(clock_contradicts(ledger(), right) for right in RIGHT)
     books = ledger()
     claim_calendar_fetch(books, CalendarRequest(clock.now), "serve")
     assert not is_due(books, clock, VENUE_DAY)
@@ -136,10 +129,8 @@ def test_a_clock_that_says_otherwise_makes_it_due_again_after_a_while(clock: Ven
 def test_the_last_word_about_a_day_counts() -> None:
     books, text = ledger(), compare_sessions(TOMORROW, SESSION)
     assert text == "the broker's calendar has 14:30 to 21:00 UTC, exchange_calendars 14:30 to 21:00 UTC"
-    assert (compare_sessions(SESSION, SESSION), compare_sessions(None, SESSION)[:40]) == (
-        "",
-        "the broker's calendar has no session, ex",
-    )
+    assert compare_sessions(SESSION, SESSION) == ""
+    assert compare_sessions(None, SESSION).startswith("the broker's calendar has no session, ex")
     words = ["", text, "", text, text]
     for minute, word in enumerate(words):
         note_difference(books, TOMORROW.date, word, NOW + minute * HOUR)

@@ -117,20 +117,16 @@ def test_trailing_stop_decides_the_same_for_the_same_gain_and_pullback_of_a_long
 
 
 @pytest.mark.parametrize(
-    ("arm", "others", "never"),
-    [
-        ("0.01", (ProfitTarget(fraction=D("0.01")),), True),
-        ("0.01", (ProfitTarget(fraction=D("0.011")),), False),
-        ("0.02", (ProfitTarget(fraction=D("0.05")), ScaleOut(levels=(GainLevel(fraction=D("0.02"), share=D(1)),))),
-         True),
-        ("0.02", (ProfitTarget(fraction=D("0.05")), ScaleOut(levels=(GainLevel(fraction=D("0.02"), share=D("0.5")),))),
-         False),
-    ],
-)  # fmt: skip
+    ("target", "share", "never"),
+    [("0.02", None, True), ("0.021", None, False), ("0.05", "1", True), ("0.05", "0.5", False)],
+)
 def test_trailing_stop_contradicts_targets_that_close_everything_before_it_is_armed(
-    arm: str, others: tuple[ExitRule, ...], never: bool
+    target: str, share: str | None, never: bool
 ) -> None:
-    rule = TrailingStop(fraction=D("0.01"), arm_fraction=D(arm))
+    rule = TrailingStop(fraction=D("0.01"), arm_fraction=D("0.02"))
+    others: list[ExitRule] = [ProfitTarget(fraction=D(target))]
+    if share is not None:
+        others.append(ScaleOut(levels=(GainLevel(fraction=D("0.02"), share=D(share)),)))
     assert (rule.contradiction((StopLoss(fraction=D("0.005")), rule, *others)) is not None) is never
 
 

@@ -10,8 +10,7 @@ from tests.kit.values import held, instrument
 from tradebot.app.settings import load
 from tradebot.errors import ConfigurationError
 from tradebot.exits.exit_rule import ExitMoment, Measure, RuleInput, WatchedPosition
-from tradebot.exits.kinds.stops import AtrTrail, BreakEven, LiquidationDistance, StopTicks, Tightening
-from tradebot.exits.kinds.targets import TargetTicks
+from tradebot.exits.kinds.stops import AtrTrail, BreakEven, LiquidationDistance, Tightening
 from tradebot.exits.rules import ExitRulesError, has_stop, parse, rule_levels, worst_stop
 from tradebot.model.position import EntryTerms, ExitInputs
 from tradebot.model.struct_tools import replace
@@ -48,17 +47,6 @@ def test_the_stop_is_as_close_as_the_best_gain_asks_for(best: str, stop: str | N
     assert level.price == (expected if side > 0 else 200 - expected)
 
 
-def test_it_closes_at_its_level_and_not_before() -> None:
-    def closes(one: WatchedPosition, price: str) -> bool:
-        measure = TRAIL.measure(one, D(price))
-        assert isinstance(measure, Measure)
-        return measure.closes
-
-    assert (closes(of("110"), "104.41"), closes(of("110"), "104.4")) == (False, True)
-    assert (closes(of("110", -1), "95.59"), closes(of("110", -1), "95.6")) == (False, True)
-    assert not closes(of("101.99"), "90")
-
-
 def test_a_step_with_a_larger_multiple_loosens_nothing() -> None:
     assert LOOSENING.level(of("107")).price == D(101)
 
@@ -88,10 +76,25 @@ def test_without_the_stop_or_the_range_of_its_entry_it_can_not_tell() -> None:
         assert (TRAIL.measure(bare, D(90)), TRAIL.level(bare).armed, TRAIL.level(bare).price) == (missing, False, None)
 
 
-def test_steps_that_do_not_rise_do_not_load() -> None:
-    steps = [{"r": 5, "multiple": 1.4}, {"r": 3, "multiple": 1.5}]
-    with pytest.raises(ExitRulesError, match="rises from one to the next"):
-        parse([{"atr_trail": {"multiple": 1.5, "arm_r": 1, "tighten": steps}}])
+KEEPS = {"break_even": {"after_share": 0.3, "keep_fraction": 0.02}}
+FALLING = [{"r": 5, "multiple": 1.4}, {"r": 3, "multiple": 1.5}]
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        ([{"atr_trail": {"multiple": 1.5, "arm_r": 1, "tighten": FALLING}}], "rises from one to the next"),
+        ([KEEPS, {"profit_target": {"fraction": 0.02}}], "the target closes first, so break_even could never act"),
+        (
+            [{"liquidation_distance": {"trim_below": 0.1, "trim_share": 0.5, "close_below": 0.1}}],
+            "or it would never trim",
+        ),
+    ],
+)
+def test_stop_that_contradicts_itself_or_a_target_does_not_load(listed: list[object], words: str) -> None:
+    with pytest.raises(ExitRulesError, match=words):
+        parse(listed)
+    assert len(parse([KEEPS, {"profit_target": {"fraction": 0.03}}])) == 2
 
 
 EVEN = BreakEven(after_share=D("0.3"))
@@ -165,13 +168,6 @@ def test_books_that_do_not_know_what_was_opened_close_nothing() -> None:
     assert not EVEN.level(of).armed
 
 
-def test_one_that_keeps_more_than_the_target_does_not_load() -> None:
-    listed = [{"break_even": {"after_share": 0.3, "keep_fraction": 0.02}}, {"profit_target": {"fraction": 0.02}}]
-    with pytest.raises(ValueError, match="the target closes first, so break_even could never act"):
-        parse(listed)
-    assert len(parse([listed[0], {"profit_target": {"fraction": 0.03}}])) == 2
-
-
 DISTANCE = LiquidationDistance(trim_below=D("0.18"), trim_share=D("0.5"), close_below=D("0.10"))
 
 
@@ -201,16 +197,6 @@ def test_it_trims_whole_lots_below_one_distance_and_closes_below_the_other(
 def test_a_single_lot_cannot_be_trimmed_and_is_closed_at_last() -> None:
     answers = [DISTANCE.judge(near(distance, "1"), ExitMoment()) for distance in ("0.17", "0.09")]
     assert [isinstance(answer, Measure) and answer.closes for answer in answers] == [False, True]
-
-
-def test_a_distance_that_nobody_knows_closes_nothing() -> None:
-    assert DISTANCE.judge(near(None), ExitMoment()) is RuleInput.LIQUIDATION
-
-
-def test_it_must_trim_before_it_closes() -> None:
-    settings = {"trim_below": 0.1, "trim_share": 0.5, "close_below": 0.1}
-    with pytest.raises(ExitRulesError, match="or it would never trim"):
-        parse([{"liquidation_distance": settings}])
 
 
 LISTED = {"liquidation_distance": {"trim_below": 0.36, "trim_share": 0.5, "close_below": 0.1}}
@@ -272,8 +258,5 @@ def test_they_close_at_that_tick_and_not_one_before(entry: int, moved: int, side
     assert closes == [Measure(moved <= -8, moved, -8), Measure(moved >= 16, moved, 16)]
 
 
-def test_without_its_instrument_nobody_can_tell() -> None:
-    one = replace(held("1", "100"), kept=EntryTerms())
-    asked = [rule.judge(one, ExitMoment(price=D(90))) for rule in (StopTicks(ticks=8), TargetTicks(ticks=16))]
-    assert asked == [RuleInput.TICK, RuleInput.TICK]
-    assert rule_levels(one, RULES).stop is None
+def test_without_its_instrument_no_stop_of_ticks_rests() -> None:
+    assert rule_levels(replace(held("1", "100"), kept=EntryTerms()), RULES).stop is None

@@ -43,8 +43,11 @@ def way(history: History, count: int) -> Path:
     return account_steps(history, [], sessions(count))
 
 
-def test_average_equity_is_unknown_without_a_session() -> None:
-    assert average_equity(Path(None, (), (), ())) is None
+def test_path_without_a_session_has_no_average_equity_and_no_frame() -> None:
+    nothing = Path(None, (), (), ())
+    assert average_equity(nothing) is None
+    found = measure(rotated(1, 3), nothing, (), spy(2, 3), Rates())
+    assert (found.rows, found.exposed, found.exposures) == (None, None, None)
 
 
 def test_turnover_counts_purchases_and_sales_within_the_span() -> None:
@@ -70,11 +73,6 @@ def test_benchmark_is_leveled_by_the_accounts_exposure_in_each_session() -> None
     assert list(found.rows["leveled"])[1:] == pytest.approx(leveled)
 
 
-def test_path_without_a_session_has_no_frame() -> None:
-    found = measure(rotated(1, 3), Path(None, (), (), ()), (), spy(2, 3), Rates())
-    assert (found.rows, found.exposed, found.exposures) == (None, None, None)
-
-
 YEAR = 252
 
 
@@ -92,20 +90,9 @@ def paid(history: History, kind: str, usd: str, sub_kind: str, session: int = 5)
 
 def test_cash_movements_are_sorted_into_kinds_of_cost() -> None:
     history = past(1, 10)
-    for kind, usd, sub_kind in (
-        ("FEE", "-9", "COM"),
-        ("FEE", "2", "COM"),
-        ("FEE", "-1", "NRC"),
-        ("FEE", "-2", "REG"),
-        ("FEE", "-1", ""),
-        ("FEE", "-4", "BRW"),
-        ("INT", "-5", "MGN"),
-        ("INT", "100", "CDT"),
-        ("FUNDING", "-6", ""),
-        ("FUNDING", "2", ""),
-        ("DIV", "50", "CDIV"),
-        ("CSD", "1000", ""),
-    ):
+    fees = [("FEE", "-9", "COM"), ("FEE", "2", "COM"), ("FEE", "-1", "NRC"), ("FEE", "-2", "REG"), ("FEE", "-1", "")]
+    others = [("FEE", "-4", "BRW"), ("INT", "-5", "MGN"), ("INT", "100", "CDT"), ("FUNDING", "-6", "")]
+    for kind, usd, sub_kind in (*fees, *others, ("FUNDING", "2", ""), ("DIV", "50", "CDIV"), ("CSD", "1000", "")):
         history = paid(history, kind, usd, sub_kind)
     with_fee = replace(history.fills[0], fill=replace(history.fills[0].fill, fee=Fee(Decimal(2))))
     history = replace(history, fills=(with_fee, *history.fills[1:]))
@@ -138,30 +125,15 @@ def test_slippage_is_against_the_midpoint_at_decision(
 
 def test_costs_are_missing_when_nothing_was_paid() -> None:
     assert costs(past(1, 10), 10) is None
-    assert (
-        costs_of(
-            [CostKind("fees", "Other fees", (Charge(sessions(1)[1].open, 1.0),))], Path(None, (), (), ()), Decimal(1)
-        )
-        is None
-    )
+    kind = CostKind("fees", "Other fees", (Charge(sessions(1)[1].open, 1.0),))
+    assert costs_of([kind], Path(None, (), (), ()), Decimal(1)) is None
 
 
 def test_costs_outside_the_span_do_not_count() -> None:
     way = account_steps(past(1, 10), [], sessions(10))
-    kind = CostKind(
-        "fees",
-        "Other fees",
-        tuple(
-            Charge(at, 1.0)
-            for at in (
-                there(way.start).at,
-                there(way.start).at + timedelta(seconds=1),
-                way.steps[-1].after.at,
-                way.steps[-1].after.at + timedelta(1),
-            )
-        ),
-    )
-    assert paid_usd([kind], way) == 2
+    first, last = there(way.start).at, way.steps[-1].after.at
+    moments = (first, first + timedelta(seconds=1), last, last + timedelta(1))
+    assert paid_usd([CostKind("fees", "Other fees", tuple(Charge(at, 1.0) for at in moments))], way) == 2
 
 
 def test_drag_is_the_growth_lost_to_a_cost() -> None:
@@ -170,13 +142,8 @@ def test_drag_is_the_growth_lost_to_a_cost() -> None:
     days = sessions(YEAR)
     for place in (10, 200):
         at = days[place].open
-        history = replace(
-            history,
-            cash=(
-                *history.cash,
-                cash_movement(at, Decimal(-100), "FEE", Origin.ACTIVITY, f"{place}", "", sub_kind="COM"),
-            ),
-        )
+        fee = cash_movement(at, Decimal(-100), "FEE", Origin.ACTIVITY, f"{place}", "", sub_kind="COM")
+        history = replace(history, cash=(*history.cash, fee))
     found = there(costs(history, YEAR))
     way = account_steps(history, [], days)
     without = [

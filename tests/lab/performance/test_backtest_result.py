@@ -62,10 +62,7 @@ def test_backtest_result_adds_up_the_books() -> None:
     assert there(found.max_drawdown).depth == pytest.approx(-0.1)
     dates = replace(there(found.max_drawdown), depth=0.0)
     assert dates == DeepestDrawdown(0.0, date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5))
-    assert found.trades == 1
-    assert found.still_open == 1
-    assert found.fills == 3
-    assert found.traded_usd == 2150
+    assert (found.trades, found.still_open, found.fills, found.traded_usd) == (1, 1, 3, Decimal(2150))
     paid = [found.fees_usd, found.interest_usd, found.dividends_usd, found.funding_usd]
     assert paid == [Decimal("-2.25"), Decimal("-0.25"), Decimal(2), Decimal(-3)]
     (halt,) = found.halts
@@ -116,16 +113,8 @@ def rules(allotment: str = "1", **own: str) -> Rules:
 
 
 def record(symbol: str, end: Reason | None, weight: str = "0.3333", sent: str | None = None) -> CandidateRecord:
-    candidate = Candidate(
-        "thirds",
-        instrument(symbol),
-        Side.BUY,
-        Purpose.OPEN,
-        NOW,
-        quantity=Decimal(10),
-        weight=Decimal(weight),
-        want=WantKind.TARGET,
-    )
+    candidate = Candidate("thirds", instrument(symbol), Side.BUY, Purpose.OPEN, NOW, quantity=Decimal(10))
+    candidate = replace(candidate, weight=Decimal(weight), want=WantKind.TARGET)
     decisions = (Decision(Gate.TARGET, Verdict.FAIL, end),) if end else ()
     return CandidateRecord(candidate, decisions, sent)
 
@@ -175,13 +164,10 @@ def test_a_strategys_own_limit_is_named_with_a_value_of_its_allotment() -> None:
     assert told.fitting == {"strategies.thirds.limits.max_symbol_fraction": Decimal("0.37")}
 
 
-def test_symbols_without_a_sector_are_named() -> None:
+def test_symbols_without_a_sector_are_named_and_passes_without_targets_tell_nothing() -> None:
     told = found(cycle(record("ZZZZ", NO_SECTOR, "0.1"), record("AAPL", HELD, "0.1")))
     assert (told.without_sector, told.fitting) == (("ZZZZ",), {})
     assert told.said[-1] == "without a sector, so never bought: ZZZZ; give each one under sectors"
-
-
-def test_passes_without_targets_tell_nothing() -> None:
     entry = record("AAPL", CAPPED)
     entry = replace(entry, candidate=replace(entry.candidate, want=WantKind.OPEN))
     assert targets([cycle(entry)], {}, rules()) is None

@@ -23,12 +23,8 @@ def test_equity_has_the_curve_with_exposure_and_half_years() -> None:
     assert equity["equity_usd"].tolist() == [float(point.equity_usd) for point in of.curve]
     assert equity["session"].dt.date.tolist() == [point.session for point in of.curve]
     last = of.further.over_time[-1]
-    assert equity[["exposure", "volatility", "sharpe", "beta"]].iloc[-1].tolist() == [
-        last.exposure,
-        last.volatility,
-        last.sharpe,
-        last.beta,
-    ]
+    shown = equity[["exposure", "volatility", "sharpe", "beta"]].iloc[-1].tolist()
+    assert shown == [last.exposure, last.volatility, last.sharpe, last.beta]
     assert equity["exposure"].isna().tolist() == [True] + [False] * 300
     assert str(equity["at"].dt.tz) == "UTC"
 

@@ -6,6 +6,7 @@ The account session by session: what was held adds up, and each half year is tha
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,12 +46,9 @@ def test_long_backtest_has_every_further_part() -> None:
     assert there(found.further.costs).after.value == found.returns[1].value
 
 
-def test_new_account_has_no_further_part() -> None:
+def test_new_account_has_no_further_part_and_a_short_one_only_its_year() -> None:
     assert new_account().further == NOTHING
     assert PARTS.isdisjoint(new_account().assumptions)
-
-
-def test_short_account_has_only_its_year() -> None:
     found = account(3)
     assert replace(found.further, by_year=(), over_time=()) == NOTHING
     assert len(found.further.over_time) == 3
@@ -89,6 +87,13 @@ def test_further_parts_stay_whole_when_a_part_is_chosen() -> None:
 RETURNS = Returns([0.01, -0.01] * 50, 252, 0.0)
 
 
+def about_trials(*given: Any) -> str:
+    found = further_assumptions(ExtendedReport((), (), None, None, deflate_sharpe(RETURNS, Trials(*given)), None, ()))
+    assert found.keys() == {Block.CHANCE}
+    (only,) = found[Block.CHANCE]
+    return only
+
+
 @pytest.mark.parametrize(
     ("sharpes", "words"),
     [
@@ -98,21 +103,13 @@ RETURNS = Returns([0.01, -0.01] * 50, 252, 0.0)
         ((0.5, 0.6, 0.7), "vary as they did"),
     ],
 )
-def test_assumption_says_how_trial_ratios_spread(sharpes: tuple[float, ...], words: str) -> None:
-    found = further_assumptions(
-        ExtendedReport((), (), None, None, deflate_sharpe(RETURNS, Trials(7, sharpes)), None, ())
-    )
-    assert found.keys() == {Block.CHANCE}
-    (only,) = found[Block.CHANCE]
+def test_assumption_says_how_trial_ratios_spread_and_that_one_trial_is_no_selection(
+    sharpes: tuple[float, ...], words: str
+) -> None:
+    only = about_trials(7, sharpes)
     assert words in only
     assert "the best of 7 independent trials" in only
-
-
-def test_assumption_says_that_one_trial_is_no_selection() -> None:
-    (only,) = further_assumptions(ExtendedReport((), (), None, None, deflate_sharpe(RETURNS, Trials(1)), None, ()))[
-        Block.CHANCE
-    ]
-    assert only.startswith("No other setting was counted as tried")
+    assert about_trials(1).startswith("No other setting was counted as tried")
 
 
 def test_assumption_about_trials_is_missing_without_trials() -> None:
@@ -130,34 +127,20 @@ FIRST = date(2020, 1, 2)
 
 
 def curve(benchmark: list[float]) -> list[CurvePoint]:
-    return [
-        CurvePoint(
-            FIRST + timedelta(place),
-            datetime(2020, 1, 2, tzinfo=UTC),
-            False,
-            Decimal(1),
-            Decimal(0),
-            1.0,
-            0.0,
-            value,
-            None,
-            1.0,
-        )
-        for place, value in enumerate(benchmark)
-    ]
+    one, at = Decimal(1), datetime(2020, 1, 2, tzinfo=UTC)
+    days = [(FIRST + timedelta(place), value) for place, value in enumerate(benchmark)]
+    return [CurvePoint(day, at, False, one, Decimal(0), 1.0, 0.0, value, None, 1.0) for day, value in days]
 
 
 def said(returns: list[float], index: list[float], benchmark: str | None = "SPY") -> list[str]:
     return list(cautions(returns, curve(index), (), benchmark))
 
 
-def test_cautions_are_missing_below_a_year() -> None:
+def test_cautions_are_missing_below_a_year_of_a_flat_account_or_of_ten_years_where_they_say_nothing() -> None:
     assert said([0.01] * (A_YEAR - 1), [1.0]) == []
     assert len(said([0.01] * A_YEAR, [1.0])) == 3
-
-
-def test_cautions_of_a_flat_account_name_no_best_sessions() -> None:
-    assert len(said([0.0] * A_YEAR, [1.0])) == 2
+    assert len(said([0.0] * A_YEAR, [1.0])) == 2, "a flat account has no best sessions"
+    assert not any("stretch" in sentence for sentence in said([0.0] * 10 * A_YEAR, [1.0]))
 
 
 def test_caution_counts_few_trades() -> None:
@@ -184,10 +167,6 @@ def test_caution_counts_benchmark_falls_from_their_peaks() -> None:
             "These 1.0 years are one stretch of history. Rates, volatility and trends of other times may suit the "
             "strategy less."
         )
-
-
-def test_caution_about_one_stretch_ends_at_ten_years() -> None:
-    assert not any("stretch" in sentence for sentence in said([0.0] * 10 * A_YEAR, [1.0]))
 
 
 def test_caution_shows_the_result_without_its_best_sessions() -> None:
@@ -218,13 +197,9 @@ def test_each_half_year_is_that_of_its_own_returns() -> None:
     for place in (HALF_YEAR - 1, 200, COUNT - 1):
         part = there(of.rows).iloc[place + 2 - HALF_YEAR : place + 2]
         own, other = (part[name].to_numpy() - part["cash"].to_numpy() for name in ("value", "benchmark"))
-        assert (found[place].volatility, found[place].sharpe, found[place].beta) == pytest.approx(
-            (
-                part["value"].std() * 252**0.5,
-                own.mean() / own.std(ddof=1) * 252**0.5,
-                np.polyfit(other, own, 1)[0],
-            )
-        )
+        ratio, beta = own.mean() / own.std(ddof=1) * 252**0.5, np.polyfit(other, own, 1)[0]
+        figures = found[place].volatility, found[place].sharpe, found[place].beta
+        assert figures == pytest.approx((part["value"].std() * 252**0.5, ratio, beta))
     assert {each.volatility for each in found[: HALF_YEAR - 1]} == {None}
 
 

@@ -110,11 +110,8 @@ def test_prices_at_another_scale_give_the_same_answers(tick: str) -> None:
     assert {symbol: shape(want) for symbol, want in one.items()} == {s: shape(want) for s, want in other.items()}
     for symbol, want in one.items():
         same = other[symbol]
-        assert (want.stop_loss_fraction, want.profit_target_fraction, want.invalid_fraction) == (
-            same.stop_loss_fraction,
-            same.profit_target_fraction,
-            same.invalid_fraction,
-        )
+        for name in ("stop_loss_fraction", "profit_target_fraction", "invalid_fraction"):
+            assert getattr(want, name) == getattr(same, name)
 
 
 def test_only_the_side_of_the_bias_is_judged_unless_the_bias_is_neutral() -> None:
