@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.core.position import evaluate
-from tests.kit.values import LISTED, NOW, ago, quote
+from tests.kit.values import LISTED, NOW, ago, quote, there
 from tradebot.exits.exit_rule import StopLevel, WatchedPosition, distance
 from tradebot.model.decision import Decision
 from tradebot.model.position import Lot, Position
@@ -39,8 +39,7 @@ def rule(of: WatchedPosition, reason: Reason) -> StopLevel:
 def test_the_stop_and_the_target_act_from_their_price_on_and_not_before(quantity: Decimal, entry: Decimal) -> None:
     of, side = held(quantity, entry), 1 if quantity > 0 else -1
     for reason, beyond in ((Reason.STOP_LOSS, -side), (Reason.PROFIT_TARGET, side)):
-        price = rule(of, reason).price
-        assert price is not None
+        price = there(rule(of, reason).price)
         assert at_price(of, price + beyond * HAIR).reason is reason
         assert at_price(of, price - beyond * HAIR).reason is Reason.HOLD
 
@@ -60,8 +59,7 @@ def test_an_armed_trailing_stop_acts_from_its_price_on(quantity: Decimal, entry:
 
 def test_time_is_up_at_its_moment() -> None:
     of = held(Decimal(5), Decimal(100))
-    at = rule(of, Reason.TIME_EXIT).at
-    assert at is not None
+    at = there(rule(of, Reason.TIME_EXIT).at)
     assert at_price(of, Decimal(100), at).reason is Reason.TIME_EXIT
     assert at_price(of, Decimal(100), at - timedelta(seconds=1)).reason is Reason.HOLD
 
@@ -72,7 +70,7 @@ def test_the_way_to_a_rule_is_a_fraction_of_the_price() -> None:
 
 
 @given(SIDES, ENTRIES, BESTS, st.decimals("-0.05", "0.05", places=3))
-def test_the_way_to_a_rule_is_negative_where_the_rule_would_act(
+def test_the_way_to_a_rule_is_negative_where_it_acts(
     quantity: Decimal, entry: Decimal, best: Decimal, gain: Decimal
 ) -> None:
     of, side = held(quantity, entry, best), 1 if quantity > 0 else -1

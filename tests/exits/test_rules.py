@@ -31,12 +31,7 @@ def at(price: Decimal | str) -> Quote:
 
 
 def decided(
-    price: str | None,
-    *,
-    quantity: int = 10,
-    best: str = "100",
-    age_s: float = 60,
-    state: TradingState = ACTIVE,
+    price: str | None, *, quantity: int = 10, best: str = "100", age_s: float = 60, state: TradingState = ACTIVE
 ) -> Decision:
     held = WatchedPosition(position(quantity, age_s=age_s), Decimal(best))
     return evaluate(held, at(price) if price else None, NOW, LISTED, state)
@@ -61,7 +56,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("price", "quantity", "best", "reason", "verdict"), CASES)
-def test_each_rule_acts_at_its_edge_and_not_before(
+def test_each_rule_acts_from_its_edge_on(
     price: str, quantity: int, best: str, reason: Reason, verdict: Verdict
 ) -> None:
     said = decided(price, quantity=quantity, best=best)
@@ -136,7 +131,7 @@ def test_the_best_price_only_ever_moves_the_positions_way(seen: list[Decimal], q
         (10, "100", "0", Reason.HOLD),
     ],
 )
-def test_where_a_split_may_have_happened_a_price_closes_only_what_it_would_close_either_way(
+def test_where_a_split_may_be_a_price_closes_what_both_would(
     quantity: int, price: str, ratio: str, said: Reason
 ) -> None:
     held = WatchedPosition(position(quantity), Decimal(100))

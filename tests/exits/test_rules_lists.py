@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.core.position import evaluate
-from tests.kit.values import EXITS, LISTED, NOW, ago, instrument, quote
+from tests.kit.values import EXITS, LISTED, NOW, ago, instrument, quote, there
 from tradebot.exits import kinds as folder
 from tradebot.exits.exit_rule import WatchedPosition, best_price
 from tradebot.exits.kinds import times
@@ -149,9 +149,7 @@ def test_rules_of_time_need_no_price_and_are_asked_before_any_wherever_they_are_
 
 
 @given(own=fractions, listed=fractions)
-def test_of_two_stops_the_nearer_one_is_in_force_and_it_is_where_the_two_together_close(
-    own: Decimal, listed: Decimal
-) -> None:
+def test_of_two_stops_the_nearer_one_is_in_force_and_is_where_both_close(own: Decimal, listed: Decimal) -> None:
     rules = (StopLoss(fraction=listed), ProfitTarget(fraction=listed))
     watching = effective_rules(rules, EntryTerms(None, own, own))
     nearer = min(own, listed)
@@ -213,8 +211,7 @@ def test_the_stop_never_moves_away_from_profit(prices: list[Decimal], quantity: 
 def test_a_rule_closes_at_the_stop_and_none_just_before_it(prices: list[Decimal], quantity: str) -> None:
     side = 1 if D(quantity) > 0 else -1
     of = at_best(quantity, 100 + side * (max(*prices, D(100)) - 100))
-    stop = rule_levels(of, STOPS).stop
-    assert stop is not None
+    stop = there(rule_levels(of, STOPS).stop)
     hair = side * D("0.000001")
     assert triggered_reason(of, stop - hair, STOPS) is not None
     assert triggered_reason(of, stop + hair, STOPS) is None

@@ -111,9 +111,7 @@ prices = st.one_of(st.none(), fractions.map(lambda gain: 100 * (1 + gain)))
 
 
 @given(longs(), prices, st.permutations(EVERY))
-def test_no_order_of_the_rules_changes_the_outcome(
-    of: WatchedPosition, price: Decimal | None, shuffled: list[ExitRule]
-) -> None:
+def test_order_of_rules_changes_nothing(of: WatchedPosition, price: Decimal | None, shuffled: list[ExitRule]) -> None:
     assert at(of, price, tuple(shuffled)) == at(of, price, EVERY)
 
 
@@ -143,9 +141,7 @@ def test_never_is_more_closed_than_is_held(of: WatchedPosition, price: Decimal |
 
 
 @given(longs(), prices, st.sampled_from(["2", "0.5", "1.5"]))
-def test_at_an_unproven_ratio_no_more_is_closed_than_either_way(
-    of: WatchedPosition, price: Decimal | None, ratio: str
-) -> None:
+def test_an_unproven_ratio_closes_no_more_than_either(of: WatchedPosition, price: Decimal | None, ratio: str) -> None:
     if price is not None:
         both = [at(of, price, EVERY), at(of, price * D(ratio), EVERY)]
         call = at(of, price, EVERY, ratio=D(ratio))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.values import there
 from tradebot.learning.ensemble import (
     LEAST_WEIGHT,
     MOST,
@@ -57,9 +58,7 @@ def test_confidence_weighs_answers_and_none_at_all_makes_zero() -> None:
 
 
 @given(ANSWERS, st.sampled_from([*Combine]), st.data())
-def test_one_target_lies_among_the_answers_or_is_zero(
-    answers: list[NetworkAnswer], how: Combine, data: st.DataObject
-) -> None:
+def test_one_target_is_among_answers_or_zero(answers: list[NetworkAnswer], how: Combine, data: st.DataObject) -> None:
     weights = data.draw(st.lists(st.floats(0.1, 1), min_size=len(answers), max_size=len(answers)))
     found = combine_targets(how, answers, weights)
     targets = [one.target for one in answers]
@@ -84,8 +83,7 @@ def test_weights_follow_the_formula_and_add_up_to_one() -> None:
     won, lost = results(0.01, 0.02, 0.03), results(-0.01, -0.02, -0.03)
     first = 0.6 * 1 + 0.4 * (1 + 0.02) / 2
     second = 0.6 * 0 + 0.4 * (1 - 0.02) / 2
-    found = weights_of([won, lost], 20)
-    assert found is not None
+    found = there(weights_of([won, lost], 20))
     assert found == pytest.approx((first / (first + second), second / (first + second)))
     assert sum(found) == pytest.approx(1)
 
@@ -106,8 +104,7 @@ FINITE = st.floats(-50, 50)
 
 @pytest.mark.parametrize(("output", "target"), [(0.74, 1), (0.75, 2), (-0.25, -1), (0.24, 0), (1.0, 2), (-1.0, -2)])
 def test_continuous_answer_is_twice_itself_with_a_half_away_from_zero(output: float, target: int) -> None:
-    answer = answer_of([output], Action.CONTINUOUS)
-    assert answer is not None
+    answer = there(answer_of([output], Action.CONTINUOUS))
     assert (round_contracts(answer.target), answer.confidence) == (target, abs(output))
 
 
@@ -127,8 +124,7 @@ def test_largest_of_five_numbers_is_the_target_and_its_share_the_confidence() ->
 
 @given(st.lists(FINITE, min_size=5, max_size=5))
 def test_discrete_answer_is_a_target_with_a_share_for_a_confidence(outputs: list[float]) -> None:
-    answer = answer_of(outputs, Action.DISCRETE)
-    assert answer is not None
+    answer = there(answer_of(outputs, Action.DISCRETE))
     assert answer.target in range(-MOST, MOST + 1)
     assert 0.2 <= answer.confidence <= 1
 

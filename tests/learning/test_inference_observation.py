@@ -65,9 +65,7 @@ def test_each_feature_is_cut_to_five_and_the_state_is_as_it_is(value: float, pos
         ({"body": 0.1, "rsi_14": 1.0}, FLAT._replace(drawdown=math.nan), "drawdown"),
     ],
 )
-def test_what_is_not_known_is_named_and_never_shown_as_zero(
-    values: dict[str, float], state: DecisionState, missing: str
-) -> None:
+def test_what_is_not_known_is_named_and_no_zero(values: dict[str, float], state: DecisionState, missing: str) -> None:
     assert observation(CARD, SCALING, values, state) == missing
 
 

@@ -146,9 +146,7 @@ def _keeps_all(bot: Bot, positions: dict[str, tuple[str, str]]) -> None:
     assert [one for one in log(bot.url) if one["event"] == "order_canceled"] == []
 
 
-def test_an_orphan_without_a_side_stays_until_the_side_is_known_and_what_fills_prove_is_closed_before(
-    bot: Bot, place: Path
-) -> None:
+def test_an_orphan_stays_until_its_side_is_known_and_what_fills_prove_is_closed_before(bot: Bot, place: Path) -> None:
     before = sent(bot)
     fault(bot, place, "positions", "{missing_field: side}")
     assert bot.says("adopt", SOL, "--manage", "--confirm", SOL).code == 2

@@ -11,6 +11,7 @@ import requests
 from commands.shared.number_format import show_traded
 from papervenue import process
 from tests.kit.bot.folder import Said, typed
+from tests.kit.values import there
 from tradebot.adapters.bars import series
 
 VENUE = "kraken_futures"
@@ -95,8 +96,7 @@ def _has_what_margin_and_funding_say(played: Played) -> None:
 @pytest.mark.campaign
 def test_a_liquidation_is_told_booked_to_the_cent_and_found(played: Played) -> None:
     held = json.loads(played.says("positions", "--json").out)["data"]["positions"]
-    endpoint = process.running_endpoint(played.folder / "exchange")
-    assert endpoint is not None
+    endpoint = there(process.running_endpoint(played.folder / "exchange"))
     for one in held:
         # What holding it costs takes all of the account within three hours.
         rate = f"{Decimal(33_500) / len(held) / Decimal(one['quantity']):.6f}"

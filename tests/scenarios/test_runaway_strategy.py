@@ -67,9 +67,7 @@ def test_whoever_asks_again_and_again_is_stopped_at_five_orders(ready: Bot, tmp_
     assert said[1]["refused"] == {"ORDER_RATE": 7, "ORDER_WORKING": 5}
 
 
-def test_a_strategy_that_stays_wild_sends_five_orders_a_cycle_until_its_session_is_spent(
-    ready: Bot, tmp_path: Path
-) -> None:
+def test_a_strategy_that_stays_wild_sends_five_a_cycle_until_its_session_is_spent(ready: Bot, tmp_path: Path) -> None:
     for turn in range(10, 13):
         ready.does("exchange tick 5m", "fetch-flow")
         ready.says("trade-once", "--candidates", everything(tmp_path / "wild.jsonl", turn))
@@ -87,7 +85,7 @@ def end_in(fault: Exception, app: App) -> None:
         raise fault
 
 
-def test_a_fault_in_a_pass_halts_the_bot_until_a_person_ends_that_and_what_the_system_refuses_is_none(
+def test_a_fault_in_a_pass_halts_until_a_person_ends_that_and_what_the_system_refuses_is_none(
     ready: Bot,
 ) -> None:
     with app_of(ready) as app, pytest.raises(ZeroDivisionError):

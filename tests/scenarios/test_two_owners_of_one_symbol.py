@@ -87,7 +87,7 @@ def test_what_one_owner_closes_is_not_there_for_the_next(
 
 @CLOSES
 @given(lots=st.lists(st.integers(-9, 9).filter(bool), max_size=4), there=st.integers(-30, 30))
-def test_a_pass_never_turns_what_the_broker_holds_to_the_other_side(
+def test_a_pass_never_turns_what_the_broker_holds(
     closes: Callable[[Scene], CycleRecord], lots: list[int], there: int
 ) -> None:
     scene = owned(*lots, there=there)
@@ -169,7 +169,7 @@ def test_a_fraction_is_closed_with_the_whole_shares(holder: Bot) -> None:
     assert (left(holder), sold(holder), refused(holder)) == ([], ["10.5"], 0)
 
 
-def test_where_fractions_are_refused_the_whole_shares_are_closed_and_the_rest_is_tried_once_a_session(
+def test_where_fractions_are_refused_whole_shares_are_closed_and_the_rest_tried_once_a_session(
     holder: Bot,
 ) -> None:
     settings = {"fractional_trading": False}

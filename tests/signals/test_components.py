@@ -185,9 +185,7 @@ PLAIN, AGAINST = alert(3, premium=Decimal(300)), alert(4, PUT, has_sweep=True, p
         ("sweep_block", [], 0.5, 0),
     ],
 )
-def test_alerts_lead_to_this_value(
-    name: str, given: list[FlowAlert], flow: float | None, expected: float | None
-) -> None:
+def test_alerts_have_this_value(name: str, given: list[FlowAlert], flow: float | None, expected: float | None) -> None:
     found = component_of(name).value(known(flow=flow)._replace(alerts=given))
     assert found == (None if expected is None else pytest.approx(expected))
 
@@ -237,7 +235,7 @@ def large(minutes: int, right: Right = Right.CALL, usd: int = 300, /, **changes:
         ([large(1), large(31), large(2, at=ago(0))], 0.5, 0.5),
     ],
 )
-def test_whale_persistence_needs_three_large_alerts_over_half_an_hour(
+def test_whales_persist_with_three_large_alerts_in_half_an_hour(
     given: list[FlowAlert], flow: float, expected: float
 ) -> None:
     small = [alert(n, premium=Decimal(100)) for n in range(100, 109)]

@@ -143,9 +143,7 @@ def test_harmful_difference_in_too_many_rows_breaks_the_contract() -> None:
     ("rows", "nulls", "usual_rows", "usual", "expected"),
     [(200, 110, 1000, 290, True), (200, 110, 1000, 310, False), (99, 99, 1000, 0, False), (200, 200, 99, 0, False)],
 )
-def test_many_more_nulls_than_usual_are_found(
-    rows: int, nulls: int, usual_rows: int, usual: int, expected: bool
-) -> None:
+def test_far_more_nulls_than_usual_are_seen(rows: int, nulls: int, usual_rows: int, usual: int, expected: bool) -> None:
     counts = NullCounts(rows, {"sector": nulls}), NullCounts(usual_rows, {"sector": usual})
     found = more_nulls("dark_pool", *counts)
     assert [(drift.field, drift.rows, drift.of) for drift in found] == ([("sector", nulls, rows)] if expected else [])

@@ -102,9 +102,7 @@ def test_open_interest_of_zero_counts_as_one_in_the_ratio() -> None:
         ({"rule": ""}, {"rule_name": ("RepeatedHits",)}),
     ],
 )
-def test_alert_that_lacks_a_filtered_field_is_counted_and_does_not_pass(
-    lacks: dict[str, Any], filters: dict[str, Any]
-) -> None:
+def test_alert_that_lacks_a_filtered_field_counts_as_refused(lacks: dict[str, Any], filters: dict[str, Any]) -> None:
     found = select_alerts([EVERYTHING, replace(EVERYTHING, **lacks)], filters_on(DAY, filters))
     assert len(found.alerts) <= 1
     assert found.lacking == 1

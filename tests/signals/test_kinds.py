@@ -155,7 +155,7 @@ def test_bad_row_is_rejected_with_its_reason(name: str, field: str, value: objec
         ("etf_flow", "date", 0, 60),
     ],
 )
-def test_fact_counts_from_its_publication_until_it_is_too_old(
+def test_fact_counts_from_publication_until_too_old(
     name: str, field: str, published_after: int, gone_after: int
 ) -> None:
     row = {**GOOD[name], field: days(0)}
@@ -277,28 +277,16 @@ def test_lean_fact_has_what_decisions_read_of_a_row(name: str, lean: object) -> 
 @pytest.mark.parametrize(
     ("name", "leans", "facts"),
     [
-        (
-            "dark_pool",
-            [(ago(60), 5.0, 1), (ago(120), 7.0, -1)],
-            Prints((ago(120), ago(60)), (7.0, 5.0), (-7.0, 5.0)),
-        ),
+        ("dark_pool", [(ago(60), 5.0, 1), (ago(120), 7.0, -1)], Prints((ago(120), ago(60)), (7.0, 5.0), (-7.0, 5.0))),
         (
             "greek_exposure",
             [(DAY, 9.0), (YESTERDAY, -6.0), (YESTERDAY - timedelta(days=1), 2.0)],
             GammaFacts(9.0, 4.0, 2, DAY),
         ),
         ("greek_exposure", [(DAY, 9.0)], GammaFacts(9.0, None, 0, DAY)),
-        (
-            "insider",
-            [(YESTERDAY, True, 3), (DAY, False, 4), (YESTERDAY, True, 1)],
-            InsiderFacts(4, 4, DAY),
-        ),
+        ("insider", [(YESTERDAY, True, 3), (DAY, False, 4), (YESTERDAY, True, 1)], InsiderFacts(4, 4, DAY)),
         ("iv_rank", [NEW_RANK, OLD_RANK], NEW_RANK),
-        (
-            "oi_change",
-            [(DAY, 300), (YESTERDAY, 9_999), (DAY, -100)],
-            OiFacts(200, 400, 2, DAY),
-        ),
+        ("oi_change", [(DAY, 300), (YESTERDAY, 9_999), (DAY, -100)], OiFacts(200, 400, 2, DAY)),
         ("risk_reversal", [skew(1, 0.02)], SkewFacts(0.02, None, None, 0, YESTERDAY)),
         (
             "risk_reversal",

@@ -60,14 +60,12 @@ def after(readings: list[Figures], step: timedelta = DAY, *, pinned: bool = Fals
         (9_000_000, "0.0051", "0.01", None),
     ],
 )
-def test_a_tier_needs_its_volume_its_spread_and_its_price(
-    volume: int, spread: str, price: str, tier: Tier | None
-) -> None:
+def test_a_tier_needs_its_volume_spread_and_price(volume: int, spread: str, price: str, tier: Tier | None) -> None:
     assert tier_for(figures(volume, spread, price), rules().tiers) is tier
 
 
 @given(known, volumes, spreads)
-def test_more_volume_never_lowers_a_tier_and_more_spread_never_raises_it(
+def test_more_volume_never_lowers_a_tier_nor_does_spread_raise_it(
     read: Figures, volume: Decimal, spread: Decimal
 ) -> None:
     tiers = rules().tiers

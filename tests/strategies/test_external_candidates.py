@@ -66,9 +66,7 @@ def test_submitted_candidate_passes_all_gates_and_skips_those_of_the_flow() -> N
     ("changes", "reason"),
     [({"coverage": 0.1}, Reason.COVERAGE_BELOW_MIN), ({"score": LIMITS.min_score / 2}, Reason.SCORE_BELOW_MIN)],
 )
-def test_weak_submitted_candidate_or_one_of_too_little_coverage_is_refused(
-    changes: dict[str, Any], reason: Reason
-) -> None:
+def test_submitted_candidate_of_little_weight_or_coverage_is_refused(changes: dict[str, Any], reason: Reason) -> None:
     _, (record,) = traded(submitted(**changes))
     assert there(record.terminal).reason is reason
 

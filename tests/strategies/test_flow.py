@@ -162,9 +162,7 @@ def test_data_that_goes_missing_weakens_the_score() -> None:
         (quiet(), {}, Reason.NO_DIRECTION),
     ],
 )
-def test_own_filter_of_the_strategy_gives_its_reason(
-    facts: SymbolFacts, changes: dict[str, object], reason: Reason
-) -> None:
+def test_own_filter_of_the_strategy_says_why(facts: SymbolFacts, changes: dict[str, object], reason: Reason) -> None:
     said = there(first_failure(proposed(facts, **changes).decisions))
     assert (said.verdict, said.reason) == (Verdict.FAIL, reason)
 
@@ -339,8 +337,7 @@ signs = st.sampled_from([-1, 0, 1])
 def test_another_bullish_alert_never_lowers_the_score(some: list[FlowAlert], sign: int, more: Decimal) -> None:
     facts = with_alerts(*some)
     facts = replace(
-        facts,
-        known={**facts.known, "dark_pool": PRINTS.condense([(some[0].at, 1.0, sign)])} if some else facts.known,
+        facts, known={**facts.known, "dark_pool": PRINTS.condense([(some[0].at, 1.0, sign)])} if some else facts.known
     )
     bullish = with_alerts(*some, replace(alert(30, ask_premium=more), id="one more"))
     bullish = replace(bullish, known={**facts.known, "flow_alerts": bullish.alerts})

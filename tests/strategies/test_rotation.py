@@ -144,9 +144,7 @@ BEAR = (100.0,) * 199 + (90.0,)
         ((100.0,) * 73 + (98.0,) + (100.0,) * 125 + (99.0,), MarketDirection.BULL),
     ],
 )
-def test_regime_follows_the_average_or_near_it_the_last_half_year(
-    closes: Sequence[float], found: MarketDirection
-) -> None:
+def test_regime_follows_the_average_or_near_it_half_a_year(closes: Sequence[float], found: MarketDirection) -> None:
     assert len(closes) == 200
     assert regime(closes, RegimeSettings(only=MarketDirection.BULL)) is found
 
@@ -193,9 +191,7 @@ MARKETS = st.fixed_dictionaries({symbol: st.tuples(PRICES, PRICES, PRICES) for s
 
 
 @given(MARKETS, st.integers(1, 4), st.sampled_from(RANKED))
-def test_weights_add_up_whatever_the_market_did_and_prices_have_no_unit(
-    closes: dict[str, tuple[float, ...]], top: int, symbol: str
-) -> None:
+def test_weights_add_up_and_prices_have_no_unit(closes: dict[str, tuple[float, ...]], top: int, symbol: str) -> None:
     found = weights(view(closes), top=top)
     held = {name: weight for name, weight in found.items() if weight}
     assert abs(sum(held.values()) - Decimal("1.25")) < Decimal("1e-20")
@@ -289,7 +285,7 @@ ADVICE = "raise it, or lower strategies.rotation.leverage"
         ({"strategies": {"mine": {"strategy": "flow"}}}, "strategies.mine.strategy: flow can be used once"),
     ],
 )
-def test_limit_that_the_rule_does_not_fit_is_refused_with_what_it_leaves(
+def test_limit_that_the_rule_does_not_fit_says_what_it_leaves(
     tmp_path: Path, changes: dict[str, Any], says: str
 ) -> None:
     assert says in loads(tmp_path, changes)
@@ -482,9 +478,7 @@ def test_published_run_is_reproduced_with_the_funds_of_the_table(prices: Prices)
     ],
     ids=["marked rightly", "interest", "with a spread", "at the next open", "without commission"],
 )
-def test_each_honest_assumption_lowers_the_growth_as_documented(
-    prices: Prices, terms: Terms, growth: float, drawdown: float
-) -> None:
+def test_each_honest_assumption_lowers_the_growth(prices: Prices, terms: Terms, growth: float, drawdown: float) -> None:
     found = prices.run(terms)
     assert found.growth[0] == pytest.approx(growth, abs=0.0002)
     assert found.drawdown == pytest.approx(drawdown, abs=0.001)

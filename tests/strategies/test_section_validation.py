@@ -54,7 +54,7 @@ def section(**own: object) -> dict[str, object]:
         (WIDE, section(wants={"positions": 3}), "strategies.mine.wants.symbol_fraction"),
     ],
 )
-def test_limit_that_leaves_less_than_a_section_says_is_refused(
+def test_limit_that_leaves_less_than_said_is_refused(
     limits: dict[str, Any], mine: dict[str, object], says: str
 ) -> None:
     assert says in loads(limits, mine=mine)

@@ -32,7 +32,7 @@ AUTUMN = us_sessions(date(2026, 9, 1), date(2026, 12, 31))
          [("close+60m", 270), ("18:00 ET", 510), ("18:30 ET", 540)]),
     ],
 )  # fmt: skip
-def test_times_stand_beside_and_in_whole_and_half_sessions(
+def test_times_stand_beside_and_in_sessions(
     text: str, whole: list[tuple[str, int]], half: list[tuple[str, int]]
 ) -> None:
     for session, expected in ((USUAL, whole), (HALF_DAY, half)):

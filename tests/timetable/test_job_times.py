@@ -26,9 +26,7 @@ TIMETABLE = load(None, {}).settings.timetable
     second=st.integers(-600, 24_000),
     half=st.booleans(),
 )
-def test_the_slot_at_a_moment_is_the_last_that_has_begun(
-    every: int, start: int, end: int, second: int, half: bool
-) -> None:
+def test_the_slot_of_a_moment_is_the_last_begun(every: int, start: int, end: int, second: int, half: bool) -> None:
     times = parse(f"every {every}m from open+{start}m until close-{end}m", VENUE_DAY)
     session = HALF_SESSION if half else SESSION
     now = session.open + timedelta(seconds=second)

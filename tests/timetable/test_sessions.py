@@ -164,9 +164,7 @@ def only_session(drawn: Drawn, now: datetime) -> Session | None:
 
 
 @given(calendars(), st.data())
-def test_sessions_of_a_drawn_calendar_are_those_of_a_model_that_looks_at_all_of_them(
-    drawn: Drawn, data: st.DataObject
-) -> None:
+def test_sessions_of_a_drawn_calendar_are_those_of_a_model_that_sees_all(drawn: Drawn, data: st.DataObject) -> None:
     books, venue, now = stored(drawn), drawn.venue, data.draw(drawn.moments)
     current, today = only_session(drawn, now), now.astimezone(ZoneInfo(venue.zone)).date()
     of_today = next((session for session in drawn.sessions if session.date == today), None)
@@ -187,9 +185,7 @@ def test_sessions_of_a_drawn_calendar_are_those_of_a_model_that_looks_at_all_of_
         (datetime(2026, 11, 24, 22, tzinfo=UTC), date(2026, 11, 24), date(2026, 11, 25)),
     ],
 )
-def test_between_sessions_the_date_is_the_venues_and_not_that_in_utc(
-    now: datetime, in_new_york: date, in_tokyo: date
-) -> None:
+def test_between_sessions_the_date_is_the_venues_not_utcs(now: datetime, in_new_york: date, in_tokyo: date) -> None:
     for venue, day in ((VENUE_DAY, in_new_york), (VenueDay("Asia/Tokyo"), in_tokyo)):
         assert session_date(MemoryLedger(ACCOUNT), now, venue) == day
         assert last_session(MemoryLedger(ACCOUNT), now, venue) == day
@@ -241,9 +237,7 @@ def moment_of(name: str, session: Session) -> datetime:
         ("2026-11-27T18:15:00Z", 27, "2026-11-29T23:00:00Z"),
     ],
 )
-def test_an_evening_belongs_to_the_next_session_and_a_holiday_to_the_day_after(
-    now: str, session: int | None, opens: str | None
-) -> None:
+def test_an_evening_belongs_to_the_next_session_as_a_holiday(now: str, session: int | None, opens: str | None) -> None:
     drawn = Drawn(VenueDay("America/New_York"), tuple(globex(date(2026, 11, 20), date(2026, 12, 2))))
     found = session_of(stored(drawn), datetime.fromisoformat(now), drawn.venue)
     assert (found and found.date.day) == session

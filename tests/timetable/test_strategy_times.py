@@ -10,7 +10,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tests.kit.core.sessions import globex
-from tests.kit.values import SESSION, VENUE_DAY
+from tests.kit.values import SESSION, VENUE_DAY, there
 from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.struct_tools import replace
 from tradebot.timetable import job_times
@@ -184,11 +184,8 @@ def slots_of(times: OwnTimes, known: Stored) -> list[StrategySlot]:
          "last session of week close-60m", "2026-04-02T21:00"),
     ],
 )  # fmt: skip
-def test_a_slot_is_due_from_its_start_to_its_deadline(
-    text: str, now: str, session_of_slot: str, name: str, until: str
-) -> None:
-    due = stands(text, at(now)).current
-    assert due is not None
+def test_a_slot_is_due_until_its_deadline(text: str, now: str, session_of_slot: str, name: str, until: str) -> None:
+    due = there(stands(text, at(now)).current)
     assert (str(due.session), due.name, due.end) == (session_of_slot, name, at(until))
 
 
@@ -311,9 +308,7 @@ def test_at_any_moment_one_slot_at_most_is_due(times: OwnTimes, known: Stored, n
 
 @given(times=own_times, known=calendars, now=moments, lost=st.integers(0, 60), hole=st.integers(0, 20))
 @settings(max_examples=60)
-def test_a_calendar_with_gaps_leads_to_no_other_slot(
-    times: OwnTimes, known: Stored, now: datetime, lost: int, hole: int
-) -> None:
+def test_a_calendar_with_gaps_has_no_other(times: OwnTimes, known: Stored, now: datetime, lost: int, hole: int) -> None:
     whole = clock_state("mine", times, known, ENTRIES, now)
     ends = now.date() - timedelta(days=lost)
     begins = ends - timedelta(days=hole + 8)
@@ -348,9 +343,7 @@ def test_without_the_days_before_it_nothing_is_known_of_a_session_or_of_what_an_
 @pytest.mark.parametrize(
     ("last", "first", "known"), [("2025-12-31", "2026-01-20", True), ("2025-12-26", "2026-01-06", False)]
 )
-def test_the_first_session_after_a_gap_is_not_taken_for_the_first_of_its_month(
-    last: str, first: str, known: bool
-) -> None:
+def test_the_first_session_after_a_gap_is_not_taken_for_its_months_first(last: str, first: str, known: bool) -> None:
     """A week into the month it can't be; before that, nobody knows."""
     with_gap = Stored([each for each in YEAR.known if not last < each.date.isoformat() < first])
     found = stands("first session of month at open+5m", at(f"{first}T15:00"), with_gap)
@@ -360,8 +353,7 @@ def test_the_first_session_after_a_gap_is_not_taken_for_the_first_of_its_month(
 def test_a_session_that_began_the_evening_before_has_its_own_slots_also_after_a_gap() -> None:
     known = Stored(globex(date(2026, 10, 5), date(2026, 12, 18)))
     text, evening = "first session of week at open+30m", at("2026-11-22T23:45")
-    monday = stands(text, evening, known).current
-    assert monday is not None
+    monday = there(stands(text, evening, known).current)
     assert (monday.session, monday.start) == (date(2026, 11, 23), at("2026-11-22T23:30"))
     behind_a_gap = Stored([each for each in known.known if not "2026-11-09" <= each.date.isoformat() < "2026-11-23"])
     assert stands(text, evening, behind_a_gap).current == monday

@@ -128,9 +128,7 @@ def test_decision_that_ends_a_candidate_must_have_a_reason() -> None:
         ([*[Reason.SCORE_BELOW_MIN] * 9, Reason.FLOW_STALE], Why.BROKEN, Reason.FLOW_STALE),
     ],
 )
-def test_verdict_and_remedy_follow_from_the_deciding_reason(
-    reasons: list[Reason], verdict: Why, decided_by: Reason
-) -> None:
+def test_verdict_and_remedy_follow_from_the_reason(reasons: list[Reason], verdict: Why, decided_by: Reason) -> None:
     told = why_no_orders([ended(*reasons)])
     assert told.verdict is verdict
     assert told.remedy == REASONS[decided_by].remedy
@@ -183,9 +181,7 @@ def test_next_reason_of_most_candidates_is_shown_with_its_remedy() -> None:
 
 
 @pytest.mark.parametrize(("observed", "helps"), [((0, 0), False), ((0, 1), True)])
-def test_remedy_says_that_no_setting_helps_without_any_signal_also_for_the_next_reason(
-    observed: tuple[int, int], helps: bool
-) -> None:
+def test_no_setting_helps_without_any_signal_also_for_the_next_reason(observed: tuple[int, int], helps: bool) -> None:
     weak = [failed(Reason.CLUSTER_TOO_SMALL, each, 2) for each in observed]
     first = why_no_orders([cycle(*(record("AAPL", each) for each in weak))])
     later = why_no_orders([cycle(*(record("AAPL", failed(Reason.COOLDOWN), each) for each in weak))])
@@ -203,10 +199,7 @@ def test_wholly_refused_passes_are_explained_as_such() -> None:
 
 def test_verdict_is_unknown_if_nothing_was_recorded() -> None:
     assert (why_no_orders([]).verdict, why_no_orders([]).remedy) == (Why.UNKNOWN, "tradebot trade-once")
-    assert (why_no_orders([cycle()]).verdict, why_no_orders([cycle()]).remedy) == (
-        Why.UNKNOWN,
-        "tradebot score",
-    )
+    assert (why_no_orders([cycle()]).verdict, why_no_orders([cycle()]).remedy) == (Why.UNKNOWN, "tradebot score")
 
 
 def test_way_of_a_symbol_has_every_pass_that_looked_at_it() -> None:

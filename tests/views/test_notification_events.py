@@ -101,9 +101,7 @@ def test_each_event_that_is_told_is_a_sentence_without_a_code_and_loses_no_chara
         (EventKind.POSITION_DIFFERS, {"broker": "-1", "books": "0"}, "AAPL: the broker has -1 share, the books have 0"),
     ],
 )
-def test_one_share_and_one_session_are_told_in_the_singular(
-    kind: EventKind, details: dict[str, str], said: str
-) -> None:
+def test_one_share_and_one_session_are_in_the_singular(kind: EventKind, details: dict[str, str], said: str) -> None:
     assert there(of_event(kind.at(AT, DETAILS[kind] | details, "AAPL"), ALPACA)).text == said
 
 

@@ -199,9 +199,7 @@ def status_with(positions: object = (), equity_usd: int | None = None, total_usd
     ("equity_usd", "total_usd", "fraction"),
     [(110, 10, "0.1"), (90, -10, "-0.1"), (10, 10, None), (None, 10, None), (110, None, None)],
 )
-def test_day_return_is_of_the_equity_before_the_day(
-    equity_usd: int | None, total_usd: int | None, fraction: str | None
-) -> None:
+def test_day_return_is_of_equity_before_it(equity_usd: int | None, total_usd: int | None, fraction: str | None) -> None:
     assert day_return(status_with((), equity_usd, total_usd)) == (None if fraction is None else Decimal(fraction))
 
 

@@ -81,9 +81,7 @@ def test_venue_that_never_closes_has_slots_on_every_day(monkeypatch: pytest.Monk
 
 @pytest.mark.sampled
 @pytest.mark.parametrize("lanes", sized([True], [True, False]))
-def test_sessions_that_begin_the_evening_before_have_each_slot_once(
-    monkeypatch: pytest.MonkeyPatch, lanes: bool
-) -> None:
+def test_sessions_that_begin_in_the_evening_have_each_slot_once(monkeypatch: pytest.MonkeyPatch, lanes: bool) -> None:
     evening = VenueDay("America/New_York", timedelta(hours=-6), timedelta(hours=23))
     monkeypatch.setattr("tests.year.bot.VENUE_DAY", evening)
     for module in ("year", "bot"):
@@ -143,7 +141,7 @@ def around_the_clock(first: date, last: date) -> Sequence[Session]:
     cron=st.booleans(),
 )
 @example(seed=1490, first=date(2026, 2, 1), lanes=False, second=True, cron=True)
-def test_week_accounts_for_every_slot_whatever_happens(
+def test_week_accounts_for_every_slot_despite_all(
     seed: int, first: date, lanes: bool, second: bool, cron: bool
 ) -> None:
     judge(

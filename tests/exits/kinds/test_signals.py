@@ -183,9 +183,7 @@ def test_the_part_that_urgency_closes_is_rounded_down_to_whole_shares_and_moment
         ({"gain_pct": -5.0, "best_pct": -5.0}, {"gain_pct": -5.01, "best_pct": -5.01}, "loss"),
     ],
 )
-def test_a_factor_adds_nothing_exactly_at_its_threshold(
-    at: dict[str, Any], beyond: dict[str, Any], factor: str
-) -> None:
+def test_a_factor_adds_nothing_at_its_threshold(at: dict[str, Any], beyond: dict[str, Any], factor: str) -> None:
     calm = AdverseEvidence(1.0, 0.0, 0.0, 24.0, flow_reversed=False, momentum_pct=0.0)
     assert contributions(replace(calm, **at)) == dict.fromkeys(contributions(calm), 0.0)
     assert contributions(replace(calm, **beyond))[factor] > 0

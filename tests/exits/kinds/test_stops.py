@@ -126,15 +126,13 @@ def closes(rule: BreakEven, of: WatchedPosition, price: str | Decimal) -> bool:
         (FEES, 8, "100.10", False),
     ],
 )
-def test_it_closes_from_the_entry_on_once_enough_is_out(
-    rule: BreakEven, quantity: int, price: str, closing: bool
-) -> None:
+def test_it_closes_at_the_entry_once_enough_is_out(rule: BreakEven, quantity: int, price: str, closing: bool) -> None:
     assert closes(rule, left_of(10, quantity), price) is closing
     assert closes(rule, left_of(10, -quantity), 200 - D(price)) is closing, "a short is its mirror"
 
 
 @given(st.integers(1, 500), st.data(), st.decimals("0.01", "0.99", places=2), st.sampled_from([1, -1]))
-def test_its_level_is_where_it_closes_and_rests_only_while_it_could(
+def test_its_level_is_where_it_closes_while_it_could(
     original: int, data: st.DataObject, share: Decimal, side: int
 ) -> None:
     quantity = data.draw(st.integers(1, original))
@@ -187,7 +185,7 @@ def near(distance: str | None, quantity: str = "9") -> WatchedPosition:
     ],
 )
 @pytest.mark.parametrize("sign", ["", "-"])
-def test_it_trims_whole_lots_below_one_distance_and_closes_below_the_other(
+def test_it_trims_whole_lots_and_closes_nearer(
     distance: str, closes: bool, shares: str | None, limit: str, sign: str
 ) -> None:
     found = DISTANCE.judge(near(distance, f"{sign}9"), ExitMoment())
@@ -237,7 +235,7 @@ def future(quantity: str, price: str, tick: str, multiplier: str) -> WatchedPosi
         ("-2", "1.08005", "0.00005", "125000", "1.08045", "1.07925", "100"),
     ],
 )
-def test_levels_are_so_many_ticks_away_to_the_cent(
+def test_levels_are_ticks_away(
     quantity: str, entry: str, tick: str, multiplier: str, stop: str, target: str, risk: str
 ) -> None:
     one = future(quantity, entry, tick, multiplier)

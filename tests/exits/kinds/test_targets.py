@@ -62,9 +62,7 @@ def closed(one: WatchedPosition, price: Decimal, rule: Ladder | ScaleOut = LADDE
         ("0.05", "0.03", []),  # everything runs
     ],
 )
-def test_parts_are_those_of_the_filled_entry_and_small_ones_run(
-    original: str, minimum: str, parts: list[tuple[str, str]]
-) -> None:
+def test_parts_are_of_the_filled_entry_and_small_run(original: str, minimum: str, parts: list[tuple[str, str]]) -> None:
     assert targets(of(original, minimum=minimum)) == parts
     mirror = [(f"{200 - D(price):f}", shares) for price, shares in parts]
     assert targets(of(original, minimum=minimum, side=-1)) == mirror
@@ -230,9 +228,7 @@ def left_of(original: int, quantity: int) -> WatchedPosition:
 
 
 @given(st.integers(1, 500), st.lists(st.decimals("90", "112", places=1), min_size=1, max_size=12), st.booleans())
-def test_whatever_way_the_price_takes_each_level_closes_its_share_once(
-    original: int, prices: list[Decimal], is_short: bool
-) -> None:
+def test_whatever_the_price_does_each_level_closes_once(original: int, prices: list[Decimal], is_short: bool) -> None:
     quantity, best = D(original), D(0)
     for price in prices:
         sign = -1 if is_short else 1
@@ -250,9 +246,7 @@ def test_whatever_way_the_price_takes_each_level_closes_its_share_once(
     ("quantity", "parts", "runner"), [("1.37", ["0.54", "0.54"], "0.29"), ("0.05", ["0.02", "0.02"], "0.01")]
 )
 @pytest.mark.parametrize("side", [1, -1])
-def test_a_ladder_has_its_parts_from_the_entry_and_the_rest_runs(
-    quantity: str, parts: list[str], runner: str, side: int
-) -> None:
+def test_a_ladder_has_its_parts_and_the_rest_runs(quantity: str, parts: list[str], runner: str, side: int) -> None:
     ladder = ScaleOut(
         levels=(GainLevel(fraction=D("0.029"), share=D("0.4")), GainLevel(fraction=D("0.0725"), share=D("0.4")))
     )
@@ -300,7 +294,7 @@ def test_the_level_of_a_scale_out_is_that_of_its_next_shares(quantity: int, pric
         ([("0.02", 0.5), ("0.06", 0.5)], "the target closes first, so the level could never act"),
     ],
 )
-def test_levels_that_contradict_each_other_or_the_target_do_not_load(
+def test_levels_that_contradict_themselves_or_the_target_do_not_load(
     levels: list[tuple[str, float]], words: str
 ) -> None:
     written = [{"fraction": fraction, "share": share} for fraction, share in levels]

@@ -97,7 +97,7 @@ DAILY = """date,symbol,open,high,low,close,volume,dividends,stock_splits
 
 @pytest.mark.filterwarnings("ignore:The 'float_precision'")
 @pytest.mark.parametrize("prices", ["raw", "adjusted"])
-def test_daily_bars_are_the_same_from_engine_and_api(
+def test_daily_bars_of_engine_and_api_are_one(
     prices: Literal["raw", "adjusted"], new_world: NewWorld, tmp_path: Path
 ) -> None:
     file = tmp_path / "days.csv"

@@ -22,7 +22,7 @@ ABOUT = {True: (None,), False: ("AAPL", "NOPE")}
 
 
 @pytest.mark.parametrize("minutes", [-15, 47, 26 * 60])
-def test_every_kind_of_facts_equals_that_from_the_api(
+def test_every_kind_of_facts_is_the_apis(
     minutes: int, new_world: Callable[[MarketSpec], World], tmp_path: Path
 ) -> None:
     world, pages = new_world(SPEC), 0

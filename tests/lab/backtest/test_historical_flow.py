@@ -38,7 +38,7 @@ def fetched(folder: Path, intakes: Sequence[Intake] = INTAKES) -> SqliteFacts:
     return facts
 
 
-def test_past_flow_knows_what_the_bot_knew_then_and_nothing_later_and_a_resumed_run_stores_no_reply_twice(
+def test_past_flow_knows_what_the_bot_knew_then_alone_and_a_resumed_run_stores_it_once(
     tmp_path: Path,
 ) -> None:
     facts = MemoryFacts()

@@ -142,7 +142,7 @@ def test_honest_strategy_has_no_finding_at_any_cut() -> None:
         assert found.compared > 10
 
 
-def test_strategy_that_reads_the_market_is_caught_at_the_first_different_decision(
+def test_strategy_that_reads_the_market_is_caught_at_the_first_difference(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engines: list[Engine] = []
@@ -210,9 +210,7 @@ def test_only_the_threads_of_a_strategy_open_files_in_its_name(tmp_path: Path, o
 
 
 @pytest.mark.parametrize(("shown", "peeks"), [("open-and-close", []), ("close", [MARKET])])
-def test_market_that_shows_the_close_at_the_open_is_reported(
-    shown: DayPrices, peeks: list[str], tmp_path: Path
-) -> None:
+def test_market_that_shows_the_close_at_open_is_reported(shown: DayPrices, peeks: list[str], tmp_path: Path) -> None:
     file = tmp_path / "days.csv"
     rows = [f"2025-03-{day:02},AAPL,{100 + day},{103 + day},{99 + day},{101 + day},1000000" for day in range(3, 8)]
     file.write_text("\n".join(["date,symbol,open,high,low,close,volume", *rows]))

@@ -30,9 +30,7 @@ def market() -> OpenedMarket:
 
 @given(st.sampled_from(["1Min", "5Min", "4Hour", "1Day"]), st.integers(1, 400), st.integers(1, 3000))
 @settings(max_examples=6, deadline=None)
-def test_bars_are_the_newest_that_had_ended_and_are_made_of_their_minutes(
-    timeframe: str, depth: int, minutes: int
-) -> None:
+def test_bars_are_the_newest_that_had_ended_made_of_their_minutes(timeframe: str, depth: int, minutes: int) -> None:
     bars, until = PlayedBars(market()), BEGINS + timedelta(minutes=minutes)
     width = {"1Min": 1, "5Min": 5, "4Hour": 240, "1Day": 1440}[timeframe]
     ended = min(minutes, 2 * 1440) // width

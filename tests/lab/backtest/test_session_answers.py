@@ -186,9 +186,7 @@ def test_a_run_that_asks_once_a_session_equals_one_that_asks_in_each_slot(make: 
     assert {fill.fill.side for fill in fills} == {*Side}
 
 
-def test_only_orders_and_a_sample_are_asked_about_again_and_by_another_process(
-    make: Make, here: list[HereProcess]
-) -> None:
+def test_only_orders_and_a_sample_are_asked_about_again_elsewhere(make: Make, here: list[HereProcess]) -> None:
     run = play(make("Trend"))
     first, passes = outcome(run), run.made.facts.cycles(job=Job.TRADE_ONCE)
     answering, witness = here
@@ -205,7 +203,7 @@ def test_only_orders_and_a_sample_are_asked_about_again_and_by_another_process(
     assert outcome(play(make("Trend"), every_pass=True))[1:] == first[1:]
 
 
-def test_a_strategy_that_reads_the_next_view_of_its_session_ends_the_run_at_its_first_order(
+def test_a_strategy_that_reads_its_next_view_ends_the_run_at_its_first_order(
     make: Make, here: list[HereProcess]
 ) -> None:
     with pytest.raises(OperatorError) as caught:
@@ -216,9 +214,7 @@ def test_a_strategy_that_reads_the_next_view_of_its_session_ends_the_run_at_its_
     assert here[0].asked == [24]
 
 
-def test_answers_without_orders_are_caught_by_the_sample_or_at_once_if_all_are_proven(
-    make: Make, here: list[HereProcess]
-) -> None:
+def test_answers_without_orders_are_caught_by_sample_or_at_once_by_proof(make: Make, here: list[HereProcess]) -> None:
     for proves_all, minutes in ((False, 95), (True, 0)):
         plugin = make("Liar")
         plugin.proves_all = proves_all  # type: ignore[attr-defined]
@@ -239,9 +235,7 @@ def test_a_plug_in_that_sees_more_than_bars_is_asked_in_each_slot(make: Make, he
     assert [set(process.asked) for process in here] == [{1}]
 
 
-def test_an_answer_counts_only_for_the_view_that_it_was_for_whatever_is_held(
-    make: Make, here: list[HereProcess]
-) -> None:
+def test_an_answer_counts_only_for_the_view_it_was_for_whatever_is_held(make: Make, here: list[HereProcess]) -> None:
     plugin, view = make("Still"), StrategyView(NOW, ("AAPL",), slot="open+7m")
     assert isinstance(plugin, SessionPlugin)
     closing_long = Close("AAPL", "why")

@@ -34,7 +34,7 @@ def assembled() -> BacktestSetup:
     return assemble(SETTINGS, SPEC, [Wanting()], MemoryFacts())
 
 
-def test_account_equals_that_of_an_exchange_and_its_open_books_know_the_calendar(
+def test_account_is_that_of_an_exchange_and_its_books_know_the_calendar(
     new_world: Callable[[MarketSpec], World],
 ) -> None:
     made, world = assembled(), new_world(SPEC)

@@ -167,9 +167,7 @@ def equal(straight: BrokerReader, quotes: Market, road: Road, which: int | None)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.fill.model} {spec.fill.latency_s}s")
-def test_same_intents_get_the_same_replies_states_and_log(
-    spec: MarketSpec, new_world: NewWorld, tmp_path: Path
-) -> None:
+def test_same_intents_get_the_same_replies_and_log(spec: MarketSpec, new_world: NewWorld, tmp_path: Path) -> None:
     world, straight = new_world(spec), Straight(spec)
     with road_to(world, tmp_path) as road:
         sender = Sender(3, straight, road)

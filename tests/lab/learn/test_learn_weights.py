@@ -92,9 +92,7 @@ def of(low: float, high: float, lately: float, gain: float = 0.01, count: int = 
         (of(0.4, 0.6, 0.48, count=61), 0.5, 0.55),
     ],
 )
-def test_step_follows_what_is_proven_and_stays_within_its_bounds(
-    found: ComponentRecord, before: float, after: float
-) -> None:
+def test_step_follows_what_is_proven_within_its_bounds(found: ComponentRecord, before: float, after: float) -> None:
     assert step_weight(before, found) == pytest.approx(after)
 
 

@@ -307,7 +307,7 @@ def test_market_whose_bars_end_within_a_session_asks_once_for_each_bar(monkeypat
 
 
 @pytest.mark.parametrize(("falls_to", "cut"), [("4850.50", False), ("4850.25", True)])
-def test_episode_is_cut_off_at_85_percent_of_its_first_equity(
+def test_episode_ends_at_85_percent_of_its_first_equity(
     falls_to: str, cut: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give(monkeypatch, {0: "5000.00", 10: falls_to})

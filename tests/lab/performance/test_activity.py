@@ -107,7 +107,7 @@ def test_cash_movements_are_sorted_into_kinds_of_cost() -> None:
 @pytest.mark.parametrize(
     ("arrival", "send", "decision", "usd"), [("99", "98", "97", 300), (None, None, "97", 300), ("99", "98", None, None)]
 )
-def test_slippage_is_against_the_midpoint_at_decision(
+def test_slippage_is_against_a_midpoint(
     arrival: str | None, send: str | None, decision: str | None, usd: int | None
 ) -> None:
     history = past(1, 10)
@@ -254,9 +254,7 @@ SHARES = st.integers(5, 190).map(lambda percent: D(percent) / 100)
 
 
 @given(MOVES, SHARES, st.sampled_from((1, 3, 99)))
-def test_spy_held_at_any_share_has_no_excess_over_spy_at_that_share(
-    moves: list[int], share: Decimal, every: int
-) -> None:
+def test_spy_at_any_share_has_no_excess_over_spy_at_that_share(moves: list[int], share: Decimal, every: int) -> None:
     """Buy a share of the equity in SPY at the first open, and restore it at the close of each so many sessions."""
     days = sessions(len(moves))[1:]
     price, closes = D(500), list[Decimal]()

@@ -103,7 +103,7 @@ def about_trials(*given: Any) -> str:
         ((0.5, 0.6, 0.7), "vary as they did"),
     ],
 )
-def test_assumption_says_how_trial_ratios_spread_and_that_one_trial_is_no_selection(
+def test_assumption_says_how_trial_ratios_spread_or_that_one_is_no_choice(
     sharpes: tuple[float, ...], words: str
 ) -> None:
     only = about_trials(7, sharpes)

@@ -184,10 +184,7 @@ def test_constant_returns_have_no_ratio() -> None:
     assert figures.yearly_interval([-1.0, 0.1], 252) is None
 
 
-ANSCOMBE = (
-    [10, 8, 13, 9, 11, 14, 6, 4, 12, 7, 5],
-    [8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68],
-)
+ANSCOMBE = ([10, 8, 13, 9, 11, 14, 6, 4, 12, 7, 5], [8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68])
 """The first set of Anscombe, "Graphs in Statistical Analysis", The American Statistician 27, 1973."""
 
 

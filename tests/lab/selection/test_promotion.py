@@ -11,15 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.promotion import (
-    AS_ASSUMED,
-    TRIALS,
-    best_by_chance,
-    climb,
-    reached,
-    shipped_rules,
-    with_edge,
-)
+from benchmarks.promotion import AS_ASSUMED, TRIALS, best_by_chance, climb, reached, shipped_rules, with_edge
 from tests.kit.values import there
 from tradebot.lab.performance.statistics import max_drawdown, sharpe
 from tradebot.lab.selection.conditions import LONGEST, RungCondition

@@ -89,7 +89,7 @@ def test_mirrored_prices_exchange_the_directions(smoothing: Smoothing, ticks: li
 
 @SMOOTHINGS
 @given(ticks=TICKS)
-def test_ten_times_the_prices_give_ten_times_the_range_and_the_same_directions(
+def test_ten_times_the_prices_give_ten_times_the_range_alone(
     smoothing: Smoothing, ticks: list[tuple[int, ...]]
 ) -> None:
     small, large = (series_of(in_ticks(ticks, Decimal(tick))) for tick in ("0.01", "0.1"))

@@ -291,9 +291,7 @@ def test_premium_of_a_session_sums_calls_and_puts_and_is_done_after_the_close() 
 
 
 @given(sessions=by_day, chance=st.randoms())
-def test_usual_premium_is_the_median_of_the_last_finished_sessions(
-    sessions: list[tuple[date, float, bool]], chance: object
-) -> None:
+def test_usual_premium_is_the_median_of_past_sessions(sessions: list[tuple[date, float, bool]], chance: object) -> None:
     facts = OPTIONS_VOLUME_KIND.condense(sessions)
     done = sorted(session for session in sessions if session[2])[-SESSIONS:]
     assert facts.sessions == len(done)

@@ -33,9 +33,7 @@ curves = st.dictionaries(st.integers(0, 400), st.floats(0.01, 5), min_size=1, ma
 
 
 @given(curve=curves)
-def test_volatility_is_known_exactly_between_the_first_and_the_last_expiry(
-    curve: dict[int, float],
-) -> None:
+def test_volatility_is_known_exactly_between_the_first_and_the_last_expiry(curve: dict[int, float]) -> None:
     found = TERM_STRUCTURE_KIND.condense(points(*curve.items()))
     for value, days in ((found.near, 30), (found.far, 90)):
         assert (value is not None) == (len(curve) > 1 and min(curve) <= days <= max(curve))

@@ -155,9 +155,7 @@ def after(good: str, trades: Sequence[RoundTrip]) -> Open:
         ([("-0.5", 1441), ("-0.5", 500), ("-0.5", 130)], []),
     ],
 )
-def test_a_coin_rests_after_gains_and_losses(
-    good: str, trades: Sequence[tuple[str, int]], reasons: Sequence[Reason]
-) -> None:
+def test_a_coin_rests_after_trades(good: str, trades: Sequence[tuple[str, int]], reasons: Sequence[Reason]) -> None:
     opened = timedelta(days=9)
     past = [trade(good, profit, timedelta(minutes=minutes), opened) for profit, minutes in trades]
     want = after(good, past)

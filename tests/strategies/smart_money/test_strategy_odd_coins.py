@@ -73,9 +73,7 @@ def stopped(series: Series) -> Series:
 
 @pytest.mark.parametrize("change", [twice, swapped])
 @pytest.mark.parametrize("timeframe", WIDTHS)
-def test_bars_out_of_order_refuse_their_own_coin_and_no_other(
-    change: Callable[[Series], Series], timeframe: str
-) -> None:
+def test_bars_out_of_order_refuse_their_own_coin_alone(change: Callable[[Series], Series], timeframe: str) -> None:
     seen = view([1, 2, 3])
     odd = with_changed(seen, change, timeframe)
     before, after = opens(seen), opens(odd)
@@ -90,7 +88,7 @@ def test_bars_out_of_order_refuse_their_own_coin_and_no_other(
 
 
 @pytest.mark.parametrize("change", [still, stopped])
-def test_bars_without_range_or_volume_end_in_decisions_and_leave_the_others_alone(
+def test_bars_without_range_or_volume_end_in_decisions_of_their_own(
     change: Callable[[Series], Series],
 ) -> None:
     seen = view([1, 2, 3])

@@ -109,22 +109,8 @@ DUPLICATES = [
     ("ours, found", 40010001, "must be unique", Scripted(200, order_row()), ACCEPTED, None),
     ("ours, other code", 42210000, "must be unique", Scripted(200, order_row()), ACCEPTED, None),
     ("ours, new words", 40010001, "taken", Scripted(200, order_row()), ACCEPTED, None),
-    (
-        "another quantity",
-        40010001,
-        "must be unique",
-        Scripted(200, order_row(qty="9")),
-        REJECTED,
-        "id_conflict",
-    ),
-    (
-        "another limit",
-        40010001,
-        "must be unique",
-        Scripted(200, order_row(limit_price="9")),
-        REJECTED,
-        "id_conflict",
-    ),
+    ("another quantity", 40010001, "must be unique", Scripted(200, order_row(qty="9")), REJECTED, "id_conflict"),
+    ("another limit", 40010001, "must be unique", Scripted(200, order_row(limit_price="9")), REJECTED, "id_conflict"),
     ("not found", 40010001, "must be unique", NOT_FOUND, UNKNOWN, "duplicate_not_found"),
     ("another cause", 40010001, "qty must be > 0", NOT_FOUND, REJECTED, "40010001"),
     ("look-up fails", 40010001, "must be unique", Scripted(503), UNKNOWN, "duplicate_not_read"),
@@ -189,9 +175,7 @@ def test_replace_sends_price_and_id_without_a_quantity(wire: Wire) -> None:
         (Scripted(503), UNKNOWN, "duplicate_not_read"),
     ],
 )
-def test_replace_looks_up_the_order_after_a_refusal(
-    wire: Wire, held: Scripted, outcome: WriteOutcome, code: str | None
-) -> None:
+def test_replace_looks_up_what_was_refused(wire: Wire, held: Scripted, outcome: WriteOutcome, code: str | None) -> None:
     wire.script = lambda asked: DONE if asked.method == "PATCH" else held
     reply = orders(wire).replace(NEW_PRICE)
     assert (reply.outcome, reply.code, wire.count("PATCH")) == (outcome, code, 1)
@@ -228,13 +212,7 @@ def test_each_answer_to_a_cancel_proves_what_the_table_says_after_exactly_one_de
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [
-        ("filled", ACCEPTED),
-        ("canceled", ACCEPTED),
-        ("pending_cancel", ACCEPTED),
-        ("new", REJECTED),
-        ("odd", REJECTED),
-    ],
+    [("filled", ACCEPTED), ("canceled", ACCEPTED), ("pending_cancel", ACCEPTED), ("new", REJECTED), ("odd", REJECTED)],
 )
 def test_cancel_is_accepted_when_the_order_has_ended_already(wire: Wire, status: str, outcome: WriteOutcome) -> None:
     answered, code, order = cancelled(wire, refused(422, 42210000), Scripted(200, order_row(status=status)))

@@ -58,17 +58,11 @@ def garbled(draw: st.DrawFn) -> tuple[Any, Any, type[Exception]]:
     dropped = draw(st.sets(st.sampled_from(sorted(row)), max_size=3))
     replaced = draw(st.dictionaries(st.sampled_from(sorted(row)), JUNK, max_size=3))
     added = draw(st.dictionaries(st.text(max_size=6), JUNK, max_size=2))
-    return (
-        read,
-        {name: value for name, value in (row | replaced | added).items() if name not in dropped},
-        error,
-    )
+    return (read, {name: value for name, value in (row | replaced | added).items() if name not in dropped}, error)
 
 
 @given(garbled())
-def test_readers_raise_only_row_errors_for_garbled_rows(
-    case: tuple[Any, Any, type[Exception]],
-) -> None:
+def test_readers_raise_only_row_errors_for_garbled_rows(case: tuple[Any, Any, type[Exception]]) -> None:
     read, row, error = case
     try:
         value = read(row, DriftTally())

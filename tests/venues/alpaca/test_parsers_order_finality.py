@@ -56,9 +56,7 @@ def test_an_order_that_is_found_says_itself_whether_it_is_over(status: OrderStat
     ],
     ids=["just before", "four hours after the close", "sent after the close", "the session after", "nothing stored"],
 )
-def test_an_order_that_alpaca_does_not_know_is_over_hours_after_its_session(
-    sent: datetime, now: datetime, end: End
-) -> None:
+def test_an_order_that_alpaca_does_not_know_is_over_some_hours_later(sent: datetime, now: datetime, end: End) -> None:
     proof = end_of(lambda name: None, replace(INTENT, at=sent), BOTH, now)
     assert (proof.end, proof.order) == (end, None)
 

@@ -73,18 +73,8 @@ def test_read_is_tried_three_times_at_most(wire: Wire, spoiled: Scripted) -> Non
 @pytest.mark.parametrize(
     ("answer", "error", "code", "words"),
     [
-        (
-            Scripted(401, {"message": "unauthorized."}),
-            OperatorError,
-            ExitCode.AUTHENTICATION,
-            "refused the keys",
-        ),
-        (
-            Scripted(403, {"message": "forbidden."}),
-            OperatorError,
-            ExitCode.AUTHENTICATION,
-            "refused the keys",
-        ),
+        (Scripted(401, {"message": "unauthorized."}), OperatorError, ExitCode.AUTHENTICATION, "refused the keys"),
+        (Scripted(403, {"message": "forbidden."}), OperatorError, ExitCode.AUTHENTICATION, "refused the keys"),
         (
             Scripted(403, {"code": 42210000, "message": "subscription does not permit querying recent SIP data"}),
             OperatorError,
@@ -178,9 +168,7 @@ def test_view_is_not_steady_while_our_order_keeps_filling(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(("others", "steady"), [({}, True), ({"updated_at": "2026-11-16T15:01:00Z"}, False)])
-def test_a_status_that_cannot_be_read_is_no_change_of_our_order(
-    wire: Wire, others: dict[str, object], steady: bool
-) -> None:
+def test_an_unreadable_status_is_no_change_of_our_order(wire: Wire, others: dict[str, object], steady: bool) -> None:
     wire.script = changing(lambda n: [order_row(status="pondering", **others) if n % 2 else order_row()])
     assert reader(wire).view().steady == steady
 
@@ -302,9 +290,7 @@ def test_fills_come_oldest_first_each_once_over_all_pages_and_after_the_given_ti
         ("nonsense", 1),
     ],
 )
-def test_rows_of_fills_that_cannot_be_read_are_counted_but_not_those_that_are_no_executions(
-    wire: Wire, row: object, unread: int
-) -> None:
+def test_rows_of_fills_that_cannot_be_read_are_counted_if_executions(wire: Wire, row: object, unread: int) -> None:
     wire.answer(Scripted(200, [fill_row(1), row]))
     asking = reader(wire)
     asking.fills(None)
@@ -413,9 +399,7 @@ def test_a_bad_previous_close_is_counted_and_leaves_the_quote_usable(wire: Wire)
     assert sum(tally.counts.values()) == 1
 
 
-def test_quotes_are_asked_by_the_hundred_and_a_symbol_that_the_venue_refuses_costs_only_itself(
-    wire: Wire,
-) -> None:
+def test_quotes_are_asked_by_the_hundred_and_a_symbol_that_the_venue_refuses_costs_only_itself(wire: Wire) -> None:
     def venue(asked: Asked) -> Scripted:
         symbols = asked.query["symbols"].split(",")
         if "S77" in symbols:

@@ -47,9 +47,7 @@ def test_anything_else_is_refused_with_the_nearest_and_a_root_alone_has_many_mon
         ("GCG7", date(2027, 2, 24), date(2027, 1, 22), date(2027, 1, 28), "GCJ7"),
     ],
 )
-def test_a_contract_is_left_days_before_it_ends_or_gives_notice(
-    symbol: str, last: date, on: date, until: date, into: str
-) -> None:
+def test_a_contract_is_left_before_its_end_or_notice(symbol: str, last: date, on: date, until: date, into: str) -> None:
     rolling = rolling_of(symbol, root_of(symbol), last)
     assert (rolling.on, rolling.until, rolling.into) == (on, until, into)
 

@@ -336,9 +336,7 @@ def test_another_program_with_the_client_id_is_told_after_a_while(bot: TwoProces
         assert state_locks.holder(bot.folder, "venue.lock") is None, "who couldn't connect has no turn"
 
 
-def test_a_gateway_that_notices_late_that_the_last_process_has_gone_is_asked_again(
-    bot: TwoProcesses, there: Exchange
-) -> None:
+def test_a_gateway_that_notices_late_that_a_process_has_gone_is_retried(bot: TwoProcesses, there: Exchange) -> None:
     bot.verb.venue.link.patience = module.LinkTimeouts(freed=5.0, reads_a_second=0)
     with desk(there.port) as gone:
         gone.reader.clock()

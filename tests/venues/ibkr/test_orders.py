@@ -43,7 +43,7 @@ def cancel(venue_id: str) -> Intent:
 
 
 @pytest.mark.parametrize("kind", [OrderType.LIMIT, OrderType.STOP, OrderType.MARKET])
-def test_an_order_is_accepted_as_it_was_asked_for_and_its_id_is_the_venues(
+def test_an_order_is_accepted_as_asked_and_its_id_is_the_venues(
     one: Connection, there: Exchange, kind: OrderType
 ) -> None:
     prices: dict[OrderType, Any] = {
@@ -66,11 +66,7 @@ def test_a_changed_price_keeps_the_order_and_its_mark(one: Connection) -> None:
     price = Decimal("5100.75")
     changed = intent(operation=Operation.REPLACE, limit_price=price, target_venue_id=order.venue_id)
     after = made(one.orders.replace(changed))
-    assert (after.venue_id, after.client_order_id, after.limit_price) == (
-        order.venue_id,
-        asked.client_order_id,
-        price,
-    )
+    assert (after.venue_id, after.client_order_id, after.limit_price) == (order.venue_id, asked.client_order_id, price)
     assert changed.is_shown_by(after)
     assert one.reader.follower(order.venue_id) == replace(after, submitted_at=None)
     one.orders.cancel(cancel(order.venue_id))
@@ -78,7 +74,7 @@ def test_a_changed_price_keeps_the_order_and_its_mark(one: Connection) -> None:
     assert (refused.outcome, refused.code) == (WriteOutcome.REJECTED, TARGET_DONE)
 
 
-def test_a_cancel_is_accepted_of_what_is_open_or_has_ended_and_answered_with_the_order_as_it_ended(
+def test_a_cancel_is_accepted_of_what_is_open_or_ended_and_answered_with_the_ended_order(
     one: Connection,
 ) -> None:
     asked = intent()
@@ -98,7 +94,7 @@ def test_a_cancel_is_accepted_of_what_is_open_or_has_ended_and_answered_with_the
 @pytest.mark.parametrize(
     ("changes", "code"), [({"limit_price": Decimal("5000.30")}, "110"), ({"quantity": Decimal(100_000)}, "201")]
 )
-def test_a_refusal_has_the_venues_number_and_leaves_nothing(
+def test_a_refusal_has_a_number_and_leaves_nothing(
     one: Connection, there: Exchange, changes: dict[str, Any], code: str
 ) -> None:
     asked = intent(**changes)
@@ -116,9 +112,7 @@ def test_an_order_of_another_client_id_is_left_alone(one: Connection, there: Exc
 
 
 @pytest.mark.parametrize("what", ["reply_lost", {"reset": "after"}, {"reset": "before"}, {"hang": "2s"}], ids=str)
-def test_an_answer_that_proves_nothing_is_unknown_and_is_looked_up(
-    one: Connection, there: Exchange, what: object
-) -> None:
+def test_an_answer_that_proves_nothing_is_unknown_and_looked_up(one: Connection, there: Exchange, what: object) -> None:
     asked = intent(at=there.now)
     one.reader.listings(["ESZ6"])
     there.trouble(what, request="submit", nth=1)

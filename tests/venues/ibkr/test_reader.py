@@ -37,9 +37,7 @@ def test_the_clock_is_the_venues_and_agrees_with_its_calendar(one: Connection, t
     assert clock.next_close == datetime(2026, 11, 16, 22, 0, tzinfo=UTC)
 
 
-def test_what_is_held_has_its_price_without_the_multiplier_and_its_fee_comes_apart(
-    one: Connection, there: Exchange
-) -> None:
+def test_what_is_held_has_its_price_without_multiplier_and_a_fee_apart(one: Connection, there: Exchange) -> None:
     before = {fill.activity_id for fill in one.reader.fills(None)}
     name = trades(one, there, Side.BUY)
     (fill,) = [one for one in one.reader.fills(None) if one.activity_id not in before]
@@ -64,9 +62,7 @@ def test_what_is_held_has_its_price_without_the_multiplier_and_its_fee_comes_apa
     assert next(iter(one.reader.fills(fill.at))).side is Side.SELL
 
 
-def test_filled_without_its_executions_is_filled_at_a_price_that_they_will_tell(
-    one: Connection, there: Exchange
-) -> None:
+def test_filled_without_its_executions_is_filled_at_a_price_they_will_tell(one: Connection, there: Exchange) -> None:
     there.trouble("missing_rows", request="activities")
     asked = intent(order_type=OrderType.MARKET, limit_price=None, at=there.now)
     made(one.orders.submit(asked))
@@ -172,10 +168,7 @@ def telling(*messages: Message) -> Any:
 def test_a_correction_tells_what_its_execution_is_now(listed: str) -> None:
     later = executed(execId="0000e0d5.6.01.03", price=5001.25, shares=1)
     rows = (executed(), later) if listed == "both" else (later,)
-    with (
-        scripted(telling(*rows, commission("0000e0d5.6.01.03", 4.5))) as gateway,
-        desk(gateway.port) as one,
-    ):
+    with scripted(telling(*rows, commission("0000e0d5.6.01.03", 4.5))) as gateway, desk(gateway.port) as one:
         (fill,) = one.reader.fills(None)
         first = (Decimal("5000.25"), Decimal(2)) if listed == "both" else (Decimal("5001.25"), Decimal(1))
         assert (fill.activity_id, fill.price, fill.quantity) == ("0000e0d5.6.01", *first)
@@ -203,7 +196,7 @@ def test_a_commission_that_has_not_come_is_unknown_and_one_in_another_currency_i
     "changes",
     [{"price": 0}, {"price": -1}, {"shares": 0}, {"side": "X"}, {"execId": "one"}, {"time": "20261116 01:00:00"}],
 )
-def test_an_execution_that_cannot_be_one_or_has_no_time_zone_is_counted_and_left_out(
+def test_an_execution_that_is_none_or_has_no_time_zone_is_counted_and_left_out(
     changes: dict[str, object],
 ) -> None:
     with scripted(telling(executed(**changes))) as gateway, desk(gateway.port) as one:

@@ -112,9 +112,7 @@ def test_each_request_waits_first(wire: Wire) -> None:
 SECRET = sandbox_secret("secret")
 
 
-def test_nonces_rise_whoever_takes_them_and_whatever_the_clock_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nonces_rise_whoever_takes_them_by_whatever_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = Nonces(tmp_path).take()
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     taken = [first, *(Nonces(tmp_path).take() for _ in range(3))]
@@ -249,7 +247,7 @@ def test_an_instrument_that_is_not_traded_now_is_not_listed_and_that_is_no_odd_a
     assert not tally.counts, "a contract that has ended was told as an answer of an unknown form"
 
 
-def test_the_list_of_contracts_has_what_is_traded_now_as_often_as_it_is_told_and_a_list_that_is_none_is_no_list(
+def test_the_list_of_contracts_has_what_is_traded_now_as_often_as_told_or_is_no_list(
     wire: Wire,
 ) -> None:
     told = [{"symbol": "PF_ETHUSD"}, {"symbol": "PF_XBTUSD", "tradeable": False}, {"symbol": 7}, "odd", {}]
@@ -350,7 +348,7 @@ def test_a_trade_in_the_account_log_moves_cash_once() -> None:
         ({"asset": "usd", "info": "a new word", "realized_funding": 2, "realized_pnl": 50}, [("OTHER", "52")]),
     ],
 )
-def test_a_row_of_the_log_moves_usd_of_this_account_once_or_nothing(
+def test_a_row_of_the_log_moves_our_usd_once_or_nothing(
     change: dict[str, object], moved: list[tuple[str, str]]
 ) -> None:
     row = {"id": 8, "date": "2026-11-20T15:30:00.000Z", "old_balance": 100, "new_balance": 152, "contract": None}
@@ -483,9 +481,7 @@ def test_what_the_day_began_with_is_worked_out_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("newest", "mark"), [(0, "10"), (-60, "11"), (-540, "11")])
-def test_the_mark_at_midnight_is_the_close_of_the_bar_before_and_without_one_there_is_none(
-    wire: Wire, newest: int, mark: str
-) -> None:
+def test_the_mark_at_midnight_is_the_close_of_the_bar_before_or_none(wire: Wire, newest: int, mark: str) -> None:
     night = datetime(2026, 11, 20, tzinfo=UTC)
     times = [(night + timedelta(seconds=seconds)).timestamp() * 1000 for seconds in (-600, newest)]
     candles = [

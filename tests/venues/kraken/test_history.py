@@ -113,9 +113,7 @@ def test_a_request_never_arrived_only_if_it_can_not_arrive_any_more(
         ({}, End.OVER),
     ],
 )
-def test_a_row_that_can_not_be_read_might_be_about_the_request(
-    wire: Wire, lists: dict[str, list[object]], end: End
-) -> None:
+def test_a_row_that_can_not_be_read_might_be_about_it(wire: Wire, lists: dict[str, list[object]], end: End) -> None:
     def answer(asked: Asked) -> Scripted:
         rows = lists.get(asked.path.rpartition("/")[2], [])
         if asked.path.endswith("openorders"):

@@ -24,6 +24,7 @@ from tests.kit.adapters.kraken import (
     sent,
 )
 from tests.kit.fakes.scripted import Asked, Script, Scripted, Wire
+from tests.kit.values import there
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import ID_CONFLICT, Operation
 from tradebot.model.order import OrderStatus, OrderType, WriteOutcome
@@ -64,7 +65,7 @@ SUBMITS: list[tuple[str, Scripted, WriteOutcome, str | None]] = [
 
 
 @pytest.mark.parametrize(("told", "outcome", "code"), [row[1:] for row in SUBMITS], ids=[row[0] for row in SUBMITS])
-def test_an_order_is_accepted_only_by_its_send_status(
+def test_an_order_is_accepted_by_its_status(
     wire: Wire, told: Scripted, outcome: WriteOutcome, code: str | None
 ) -> None:
     wire.answer(told)
@@ -98,13 +99,10 @@ def test_a_request_is_signed_and_bounded_in_time_and_protection_only_reduces(wir
 @pytest.mark.parametrize(
     ("amounts", "status"), [((0.5,), OrderStatus.FILLED), ((0.2, 0.1), OrderStatus.PARTIALLY_FILLED)]
 )
-def test_what_fills_at_once_is_told_with_the_answer(
-    wire: Wire, amounts: tuple[float, ...], status: OrderStatus
-) -> None:
+def test_what_fills_at_once_comes_with_the_answer(wire: Wire, amounts: tuple[float, ...], status: OrderStatus) -> None:
     parts = [executed(amount, 30_000.0 - number, number) for number, amount in enumerate(amounts)]
     wire.answer(Scripted(200, sent("placed", *parts)))
-    order = orders(wire).submit(intent()).order
-    assert order is not None
+    order = there(orders(wire).submit(intent()).order)
     assert (order.status, order.filled_quantity) == (status, sum(map(Decimal, map(str, amounts))))
 
 

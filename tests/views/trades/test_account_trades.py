@@ -109,13 +109,7 @@ def test_shares_from_before_the_books_have_no_date_and_no_cost() -> None:
     assert of(account_trades(history(scene)), "trades", "held_before") == ((), {"AAPL": 7})
     scene.ledger.apply_fills([fill(9, "AAPL", Side.SELL, "7", "120", strategy="adopted", at=NOW)], NOW)
     (row,) = rows(history(scene))
-    assert of(row, "acquired", "basis_usd", "gain_usd", "term", "proceeds_usd") == (
-        None,
-        None,
-        None,
-        "not known",
-        840,
-    )
+    assert of(row, "acquired", "basis_usd", "gain_usd", "term", "proceeds_usd") == (None, None, None, "not known", 840)
 
 
 @pytest.mark.parametrize(("before", "foreign"), [(7, 0), (0, 7), (0, -7)])

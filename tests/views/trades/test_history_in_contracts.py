@@ -82,9 +82,7 @@ def taxes(of: History) -> list[object]:
 
 @pytest.mark.parametrize("figures", [trades, profit, taxes])
 @given(fills=histories(""))
-def test_contracts_earn_risk_and_cost_what_their_shares_do(
-    figures: Callable[[History], Any], fills: list[OwnedFill]
-) -> None:
+def test_contracts_earn_and_cost_as_their_shares_do(figures: Callable[[History], Any], fills: list[OwnedFill]) -> None:
     assert figures(past(fills)) == figures(past(as_shares(fills)))
 
 

@@ -131,11 +131,7 @@ def test_renamed_lot_keeps_the_fill_that_bought_it() -> None:
     scene = holding("10")
     buy(scene, 2, "5", "103")
     sold(scene, "6", "110")
-    happens(
-        scene,
-        activity("NC", quantity="-9", sub="SNC"),
-        activity("NC", "PEAR", "9", sub="SNC", number=2),
-    )
+    happens(scene, activity("NC", quantity="-9", sub="SNC"), activity("NC", "PEAR", "9", sub="SNC", number=2))
     fills = scene.ledger.fills()
     adds_up(fills)
     assert {lot.symbol for lot in either(*lots_of(fills)[:2])} == {"PEAR"}

@@ -49,10 +49,7 @@ def end(day: int, marks: Mapping[str, str], equity: str | None = None) -> Sessio
 
 
 def history(
-    *fills: OwnedFill,
-    cash: tuple[CashMovement, ...] = (),
-    ends: tuple[SessionEnd, ...] = (),
-    **changes: object,
+    *fills: OwnedFill, cash: tuple[CashMovement, ...] = (), ends: tuple[SessionEnd, ...] = (), **changes: object
 ) -> History:
     in_turn = tuple(sorted(fills, key=lambda owned: owned.fill.at))
     whole = History("0001", "sandbox", VENUE_DAY, NOW, CASH, fills=in_turn, cash=cash, ends=ends)
@@ -99,9 +96,7 @@ def worth(past: History, last: date) -> Decimal:
 
 @LAW
 @given(pasts(), st.sampled_from(ProfitGrouping), st.integers(0, 5), st.integers(0, 9))
-def test_rows_of_every_cut_sum_to_the_change_of_the_account(
-    past: History, by: ProfitGrouping, lo: int, hi: int
-) -> None:
+def test_rows_of_every_cut_sum_to_the_accounts_change(past: History, by: ProfitGrouping, lo: int, hi: int) -> None:
     known = break_down_profit(past)
     every_cut_is_the_same_whole(known)
     for days in (DateRange(), DateRange(on(lo).date(), on(lo + hi).date())):

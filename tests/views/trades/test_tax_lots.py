@@ -92,12 +92,7 @@ def test_sales_have_the_rows_that_were_worked_out_on_paper(trades: list[str], ex
 
 
 def test_only_as_many_shares_are_washed_as_were_bought_again() -> None:
-    fills = traded(
-        "2026-02-02 buy 100 50",
-        "2026-03-02 sell 100 42",
-        "2026-03-20 buy 30 40",
-        "2026-06-01 sell 30 41",
-    )
+    fills = traded("2026-02-02 buy 100 50", "2026-03-02 sell 100 42", "2026-03-20 buy 30 40", "2026-06-01 sell 30 41")
     first, second = rows(tax_history(fills))
     # 30 of 100 shares: 30 x 8 = 240 of the loss of 800 doesn't count. The 30 cost 1,200 + 240.
     assert brief([first, second]) == [
@@ -159,9 +154,7 @@ def test_loss_is_carried_on_from_one_wash_sale_to_the_next_with_its_time() -> No
     assert str(second.acquired) == "2026-02-27"
 
 
-def test_purchase_of_another_strategy_or_person_washes_a_loss_but_not_of_another_symbol_or_that_closes_a_short() -> (
-    None
-):
+def test_purchase_by_anybody_washes_a_loss_but_not_of_another_symbol_or_that_closes_a_short() -> None:
     for owner in ("momentum", "hand"):
         again = f"2026-03-03 buy 10 41 {owner}"
         (row,) = rows(tax_history(traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40", again)))

@@ -17,14 +17,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trade import OrderSent
 from tradebot.views.trades.days import DateRange, MarketTime
 from tradebot.views.trades.lots import lots_of
-from tradebot.views.trades.trade_row import (
-    Choice,
-    exit_reason,
-    rule_of,
-    select_rows,
-    totals_of,
-    why_closed,
-)
+from tradebot.views.trades.trade_row import Choice, exit_reason, rule_of, select_rows, totals_of, why_closed
 from tradebot.views.trades.trades import rows_of
 
 LIMIT, STOP = order(PAIR), order(PAIR, **LEG)

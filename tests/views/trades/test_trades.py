@@ -254,7 +254,7 @@ SAME = ("id", "side", "closed_at", "entry_price", "exit_price", "gross_usd", "fe
 
 
 @given(histories(), st.sampled_from([None, "flow"]), st.sampled_from([None, "AAPL"]))
-def test_report_has_the_rows_and_slippage_of_the_trades_verb(
+def test_report_has_the_rows_of_the_trades_verb(
     fills: list[OwnedFill], strategy: str | None, symbol: str | None
 ) -> None:
     sent = {

@@ -128,9 +128,7 @@ def test_process_of_a_walk_collects_nothing_of_its_parent_and_how_it_ends_is_tol
 
 
 @pytest.mark.campaign
-def test_a_walk_goes_on_where_it_was_killed_and_ends_as_if_it_never_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_walk_goes_on_where_it_was_killed_and_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     play: Callable[..., None] = walking.run_task
 
@@ -162,9 +160,7 @@ def test_a_walk_goes_on_where_it_was_killed_and_ends_as_if_it_never_was(
     assert (run_tasks(of, 3, 1, player=one_by_one), len(made)) == (results, len(set(made)) + 1)
 
 
-def test_folder_of_another_walk_or_of_one_that_is_split_otherwise_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_of_another_walk_or_split_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of = walk_in(tmp_path)
     walking._begin(of)
     walking._begin(of)
