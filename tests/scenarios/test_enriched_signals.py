@@ -19,7 +19,7 @@ from tests.kit.core.scene import NAMES, Scene, call
 from tests.kit.fakes.scripted import Asked, Scripted, Wire, serving
 from tests.kit.recipes import follow, recipe
 from tests.kit.values import DAY, NOW, SHIPPED
-from tests.signals.test_components_enriched import COMPONENTS, FOLLOWERS
+from tests.signals.test_components import COMPONENTS, FOLLOWERS
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.recorder import MemoryEvents

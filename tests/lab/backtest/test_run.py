@@ -1,18 +1,43 @@
-"""A halt lasts to the end of a backtest, or as many sessions as the settings assume."""
+"""A halt lasts to the end of a backtest, or as many sessions as the settings assume.
+
+A finished backtest is saved as an ordinary state folder: its books say what the run's own say.
+"""
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
 
 from papervenue.market.spec import CLOSE, MarketSpec
-from tests.kit.values import us_sessions
+from tests.kit.bot.folder import Bot
+from tests.kit.ledgers import Act, many_acts, money
+from tests.kit.rows import ACCOUNT, DAY, NOW, make_cycle, make_fill, make_intent, make_order, minutes
+from tests.kit.values import CASH, us_sessions
 from tests.lab.backtest.roads import Stub
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.recorder import MemoryEvents, RecordLevel
+from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.settings import load
+from tradebot.errors import ExitCode, OperatorError
 from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
-from tradebot.model.trading import TradingState
+from tradebot.lab.backtest.save_run import FinishedRun, save
+from tradebot.model.bar import Session
+from tradebot.model.candidate import Side
+from tradebot.model.event import EventKind
+from tradebot.model.order import OrderStatus, Reply, WriteOutcome
+from tradebot.model.position import Marks
+from tradebot.model.reasons import Reason
+from tradebot.model.record import ExitPrice, Job
+from tradebot.model.struct_tools import replace
+from tradebot.model.trading import Override, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.view import StrategyView, Target, Want
 
 FIRST = date(2025, 3, 3)
@@ -72,3 +97,110 @@ def test_halt_that_nobody_ends_lasts_to_the_end(tmp_path: Path) -> None:
     assert run.made.ledger.trading_state().state is TradingState.REDUCE_ONLY
     assert {each.fill.at.date() for each in run.made.ledger.fills()} == {DAYS[0]}
     assert len(run.ends) == len(DAYS)
+
+
+SETTINGS = load(None, {}).settings
+
+
+def books(*acts: Act) -> MemoryLedger:
+    ledger = MemoryLedger(ACCOUNT)
+    ledger.open_books(CASH, NOW)
+    for act in acts:
+        act(ledger)
+    return ledger
+
+
+def saved(path: Path, ledger: MemoryLedger, facts: MemoryFacts | None = None, *events: object) -> None:
+    run = FinishedRun(ledger, facts or MemoryFacts(), events, minutes(60))  # type: ignore[arg-type]
+    save(path, run, SETTINGS, "mode: sandbox\n", "test")
+
+
+@settings(max_examples=settings().max_examples // 4)
+@given(many_acts())
+def test_saved_books_are_intact_and_equal_the_runs(acts: list[Act]) -> None:
+    ledger = books(*acts)
+    with TemporaryDirectory() as folder:
+        saved(Path(folder) / "run", ledger)
+        with closing(SqliteLedger.open(Path(folder) / "run", ACCOUNT, read_only=True)) as file:
+            assert money(file) == money(ledger)
+            file.file.check()
+            compared = file.tallies.compare_journal()
+    assert (compared.missing, compared.ahead) == (0, 0)
+    assert compared.rows == len(ledger.intents()) + len(ledger.fills())
+
+
+def test_halts_and_the_best_and_worst_prices_of_positions_are_saved_and_not_over_another_state(tmp_path: Path) -> None:
+    ledger, position, marks = books(), ("flow", "AAPL", NOW), Marks(Decimal("190.1"), Decimal(180))
+    accepted = Override(causes := frozenset({Reason.DRAWDOWN_REACHED}), minutes(2))
+    ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "tradebot", "lost", minutes(1), causes))
+    ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "seen", minutes(2), override=accepted))
+    ledger.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "tradebot", "again", minutes(3), causes))
+    ledger.put_marks({position: marks})
+    saved(tmp_path / "run", ledger)
+    with closing(SqliteLedger.open(tmp_path / "run", ACCOUNT, read_only=True)) as file:
+        assert (file.trading_state(), file.halts(), file.armed()) == (ledger.trading_state(), ledger.halts(), False)
+        kept = file.kept([position])[position]
+        assert (kept.best, kept.worst) == (marks.best, marks.worst)
+    with pytest.raises(OperatorError, match="already"):
+        saved(tmp_path / "run", books())
+
+
+def test_decisions_are_saved_as_far_as_the_recorder_kept_them(tmp_path: Path) -> None:
+    for level, counts in {RecordLevel.NONE: 1, RecordLevel.COUNTS: 2, RecordLevel.FULL: 3}.items():
+        facts = MemoryFacts(level)
+        made = [replace(make_cycle(f"pass {number}", minutes(number)), job_decision=None) for number in range(2)]
+        unsent = tuple(replace(record, client_order_id=None) for record in made[0].candidates)
+        end = replace(make_cycle("end", minutes(2), Job.EVALUATE_EXITS, 0), equity=CASH, marks=(ExitPrice("KO", CASH),))
+        for cycle in (replace(made[0], candidates=unsent), made[1], end):
+            facts.record(cycle)
+        saved(tmp_path / level, books(), facts, EventKind.ORDER_LEFT_OUT.at(NOW, {}))
+        with closing(SqliteFacts(tmp_path / level, MemoryEvents(), NOW)) as file:
+            assert len(file.passes(NOW)) == counts
+            assert file.session_ends(date.min, date.max) == [*facts.session_ends(date.min, date.max)]
+            assert tuple(file.cycles(job=Job.EVALUATE_EXITS)) == (end,)
+        assert (tmp_path / level / "system_events.jsonl").read_text().count("\n") == 1
+
+
+@pytest.fixture
+def finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return the folder of a run that bought and sold once in a session."""
+    ledger, facts = books(), MemoryFacts()
+    ledger.mark_reconciled(ReconcileMark(minutes(3), 0, 0))
+    ledger.put_sessions([Session(DAY, minutes(-30), minutes(360))])
+    for number, side in enumerate(Side):
+        at, intent = minutes(number), replace(make_intent(f"open+{number}m"), side=side, at=minutes(number))
+        filled = make_order(f"v{number}", OrderStatus.FILLED, at)
+        order = replace(filled, client_order_id=intent.client_order_id, side=side)
+        ledger.record_intent(intent, ())
+        ledger.record_outcome(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), at)
+        fill = replace(make_fill(f"a{number}", at).fill, venue_order_id=f"v{number}", side=side, quantity=Decimal(3))
+        ledger.apply_fills([replace(make_fill(), fill=replace(fill, price=Decimal(100 + 2 * number)))], at)
+    facts.record(replace(make_cycle("pass", minutes(2), symbols=1), job_decision=None, equity=CASH + 6))
+    saved(tmp_path / "run", ledger, facts)
+    return Bot(tmp_path / "run", capsys)
+
+
+@pytest.mark.parametrize(
+    ("verb", "told", "code"),
+    [
+        ("report", "Profit +6.00 USD", 0),
+        ("trades", "1 closed: 1 won", 0),
+        ("pnl", "+6.00", 0),
+        ("status", "0 working orders", 0),
+        ("why-no-orders", "BUYING_POWER_SHORT", ExitCode.FINDINGS),
+        ("audit", "Nothing to fix: 9 of 9 subjects are OK.", 0),
+    ],
+)
+def test_reading_verb_works_on_a_finished_backtest(finished: Bot, verb: str, told: str, code: int) -> None:
+    said = finished.says(verb)
+    assert (said.code, said.err) == (code, "")
+    assert told in said.out
+
+
+@pytest.mark.parametrize("verb", ["trade-once", "evaluate-exits", "fetch-flow", "reconcile", "score", "serve"])
+def test_trading_verb_refuses_a_finished_backtest(finished: Bot, verb: str) -> None:
+    said = finished.says(verb)
+    assert said.code != 0
+    assert f"{finished.folder} has a finished backtest: it is read-only" in said.err
+    assert "next: tradebot report" in said.err
+    assert BACKTEST in (finished.folder / "state.id").read_text()
