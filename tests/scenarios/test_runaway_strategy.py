@@ -85,9 +85,7 @@ def end_in(fault: Exception, app: App) -> None:
         raise fault
 
 
-def test_a_fault_in_a_pass_halts_until_a_person_ends_that_and_what_the_system_refuses_is_none(
-    ready: Bot,
-) -> None:
+def test_a_fault_in_a_pass_halts_until_a_person_ends_that_and_what_the_system_refuses_is_none(ready: Bot) -> None:
     with app_of(ready) as app, pytest.raises(ZeroDivisionError):
         end_in(ZeroDivisionError("in a gate"), app)
     status = ready.json("status")

@@ -217,7 +217,7 @@ def test_numbers_are_written_in_plain_form() -> None:
     assert [plain(value) for value in values] == ["", "opens 14:30", "3", "0.25", "0", "100", "0.1235", "12,346"]
 
 
-names = st.sampled_from(["flow", "momentum", "sweeps"])
+names, MISSING = st.sampled_from(["flow", "momentum", "sweeps"]), failed(Reason.BARS_MISSING, 3, 127)
 shared_cycles = st.lists(
     st.builds(
         lambda found, owners, refused: replace(
@@ -228,15 +228,7 @@ shared_cycles = st.lists(
         ),
         records,
         st.lists(names, min_size=5, max_size=5),
-        st.lists(
-            st.builds(
-                StrategyRefusal,
-                names,
-                st.just(failed(Reason.BARS_MISSING, 3, 127)),
-                st.one_of(st.none(), st.just("AAPL")),
-            ),
-            max_size=3,
-        ),
+        st.lists(st.builds(StrategyRefusal, names, st.just(MISSING), st.sampled_from([None, "AAPL"])), max_size=3),
     ),
     max_size=5,
 )
@@ -262,7 +254,7 @@ def test_passes_of_one_strategy_show_only_its_own_wait() -> None:
 
 
 def test_left_out_symbol_is_counted_without_blaming_the_strategy() -> None:
-    left_out = StrategyRefusal("momentum", failed(Reason.BARS_MISSING, 3, 127), "XLC")
+    left_out = StrategyRefusal("momentum", MISSING, "XLC")
     told = why_no_orders([replace(cycle(record("AAPL")), refused_strategies=(left_out,))])
     assert (told.verdict, "is broken" in told.sentence) == (Why.TRADED, False)
     assert [(part.strategy, part.candidates) for part in told.funnel.by_strategy] == [("flow", 1), ("momentum", 1)]

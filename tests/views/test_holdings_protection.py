@@ -24,6 +24,9 @@ D = Decimal
 HEADINGS = {"STOP_LOSS": "stop"}
 REFUSED = PendingWork(refused=replace(record(PAIR, IntentState.REJECTED), code="40310000", message="no pairs here"))
 ONLY_TIME: Exits = (TimeExit(after_s=3600),)
+ONLY_TARGET = PendingWork(resting=(RestingPrice(D(110), D(10), False),))
+PAIRED, NO_PAIRS = "stop 95.00, target 110.00", "the broker refused it: 40310000 no pairs here"
+OF_FRACTIONS = "the bot's stop, stops for fractional shares can't rest at the broker"
 
 
 def held(quantity: str, strategy: str = "flow") -> Position:
@@ -46,53 +49,17 @@ def two_pairs(first: str, second: str) -> PendingWork:
 @pytest.mark.parametrize(
     ("position", "work", "rules", "covered", "why", "words"),
     [
-        (held("10"), pair("10"), LISTED, "10", None, "stop 95.00, target 110.00"),
+        (held("10"), pair("10"), LISTED, "10", None, PAIRED),
         (held("-10"), pair("10", "105", "90"), LISTED, "10", None, "stop 105.00, target 90.00"),
         (held("10"), two_pairs("6", "4"), LISTED, "10", None, "stop 95.00 and 96.00, target 110.00"),
-        (
-            held("10.5"),
-            pair("10"),
-            LISTED,
-            "10",
-            StopGap.FRACTION,
-            "stop 95.00, target 110.00 for 10; the rest: the bot's stop, stops for fractional "
-            "shares can't rest at the broker",
-        ),
-        (
-            held("0.5"),
-            NOTHING,
-            LISTED,
-            "0",
-            StopGap.FRACTION,
-            "the bot's stop, stops for fractional shares can't rest at the broker",
-        ),
+        (held("10.5"), pair("10"), LISTED, "10", StopGap.FRACTION, f"{PAIRED} for 10; the rest: {OF_FRACTIONS}"),
+        (held("0.5"), NOTHING, LISTED, "0", StopGap.FRACTION, OF_FRACTIONS),
         (held("10", ADOPTED), NOTHING, LISTED, "0", StopGap.ADOPTED, "the bot's stop, it was adopted"),
         (held("10"), NOTHING, ONLY_TIME, "0", StopGap.NO_STOP_RULE, "none, no stop rule is in force"),
         (held("10"), NOTHING, LISTED, "0", StopGap.NOT_PLACED, "the bot's stop"),
-        (
-            held("10"),
-            PendingWork(resting=(RestingPrice(D(110), D(10), False),)),
-            LISTED,
-            "0",
-            StopGap.NOT_PLACED,
-            "only target 110.00; the bot's stop",
-        ),
-        (
-            held("10"),
-            pair("4"),
-            LISTED,
-            "4",
-            StopGap.NOT_PLACED,
-            "stop 95.00, target 110.00 for 4; the rest: the bot's stop",
-        ),
-        (
-            held("10"),
-            REFUSED,
-            LISTED,
-            "0",
-            StopGap.REFUSED,
-            "the bot's stop, the broker refused it: 40310000 no pairs here",
-        ),
+        (held("10"), ONLY_TARGET, LISTED, "0", StopGap.NOT_PLACED, "only target 110.00; the bot's stop"),
+        (held("10"), pair("4"), LISTED, "4", StopGap.NOT_PLACED, f"{PAIRED} for 4; the rest: the bot's stop"),
+        (held("10"), REFUSED, LISTED, "0", StopGap.REFUSED, f"the bot's stop, {NO_PAIRS}"),
     ],
 )
 def test_position_shows_what_rests_and_which_rule_protects_the_rest(
@@ -128,12 +95,8 @@ def test_every_protection_reason_has_its_own_words() -> None:
         ("suspended", NOTHING, "the bot's stop, none at the broker for 3m, the last one is suspended"),
         (EXITING, NOTHING, "the bot's stop, none at the broker for 3m, an exit has replaced it"),
         (DOUBTED, NOTHING, "the bot's stop, perhaps none at the broker for 3m, the broker's answers about it disagree"),
-        (
-            "refused",
-            REFUSED,
-            "the bot's stop, none at the broker for 3m, the broker refused it: 40310000 no pairs here",
-        ),
-        ("suspended", pair("10"), "stop 95.00, target 110.00"),
+        ("refused", REFUSED, f"the bot's stop, none at the broker for 3m, {NO_PAIRS}"),
+        ("suspended", pair("10"), PAIRED),
     ],
 )
 def test_open_gap_shows_its_age_and_reason(why: str, work: PendingWork, words: str) -> None:

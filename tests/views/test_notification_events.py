@@ -46,6 +46,7 @@ ACTIVE = TradingStateRecord(TradingState.ACTIVE, "ann", "", AT)
 HELD = PreviousPosition("flow", "AAPL", AT, Decimal(10), Decimal("150.25"))
 TRIP = RoundTrip("flow", "AAPL", AT + MINUTE, Decimal("12.5"), Decimal(1_502), AT)
 QUIET = CurrentStatus(AT, ACTIVE, "1.0", (), (), (), {}, "", Severity.WARN)
+SOLD_OUT = {"side": "sell", "quantity": "3", "price": "90.5", "at": "x"}
 DETAILS = {
     EventKind.LIVE_ARMED: {"by": "ann", "sessions": "5", "until": "2026-11-20T21:00:00+00:00"},
     EventKind.APPROVAL_ASKED: {
@@ -63,15 +64,8 @@ DETAILS = {
     EventKind.ALL_CLOSES_FAILED: {"strategy": "flow", "cause": "refused", "attempts": "3"},
     EventKind.POSITION_DIFFERS: {"books": "10", "broker": "7"},
     EventKind.POSITION_UNPROVEN: {"what": "the broker did not confirm it"},
-    EventKind.LIQUIDATED: {"strategies": "", "side": "sell", "quantity": "3", "price": "90.5", "parts": "2", "at": "x"},
-    EventKind.SETTLED: {
-        "strategies": "flow",
-        "side": "sell",
-        "quantity": "3",
-        "price": "90.5",
-        "parts": "1",
-        "at": "x",
-    },
+    EventKind.LIQUIDATED: SOLD_OUT | {"strategies": "", "parts": "2"},
+    EventKind.SETTLED: SOLD_OUT | {"strategies": "flow", "parts": "1"},
     EventKind.ENTRIES_PAUSED: {"healthy": "29", "needed": "30"},
     EventKind.ENTRIES_RESUMED: {"healthy": "30", "needed": "30"},
     EventKind.LIST_NOT_BELIEVED: {"why": "the list has 3 contracts, and the one before had 56"},
@@ -126,11 +120,7 @@ AT_ONCE = {"ended": "stop", "lasted_s": "0.000"}
     [
         (BEGAN, {}, "perhaps no stop protects 10 shares, because the broker's answers about it disagree"),
         (ENDED, {"ended": "stop"}, "after at most 61 seconds without a stop, a stop rests"),
-        (
-            ENDED,
-            {"ended": "stop", "lasted_s": "0.000"},
-            "the broker's answers agree again, and a stop has rested all along",
-        ),
+        (ENDED, AT_ONCE, "the broker's answers agree again, and a stop has rested all along"),
         (ENDED, {}, "after at most 61 seconds without a stop, the shares were closed"),
     ],
 )

@@ -54,12 +54,8 @@ def test_slippage_total_is_weighted_by_value(rows: list[tuple[Side, Decimal, Dec
 
 
 def test_slippage_compares_each_fill_with_its_own_order() -> None:
-    intent = replace(
-        make_intent(),
-        decision_mid=Decimal(99),
-        send_mid=Decimal(100),
-        send_mid_at=make_intent().at - timedelta(seconds=7),
-    )
+    seen_at = make_intent().at - timedelta(seconds=7)
+    intent = replace(make_intent(), decision_mid=Decimal(99), send_mid=Decimal(100), send_mid_at=seen_at)
     order = replace(make_order("venue"), client_order_id=intent.client_order_id, arrival_mid=Decimal(98))
     record = IntentRecord(intent, IntentState.ACKED, None, None, NOW)
     ours = OwnedFill("flow", fill(Side.BUY, "1", Decimal(100)))

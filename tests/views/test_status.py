@@ -54,11 +54,12 @@ ANSWERS = tuple(Intake("flow_alerts", symbol, NOW, rows, (), 0, 0, ()) for symbo
 
 
 def test_last_pass_says_what_it_did_and_names_a_broken_strategy_or_its_own_refusal() -> None:
-    for job, did in (
-        (Job.FETCH_FLOW, "2 answers, 2 rows"),
-        (Job.SCORE, "2 scored, 0 candidates"),
-        (Job.TRADE_ONCE, "2 looked at, 0 sent"),
-    ):
+    done = {
+        Job.FETCH_FLOW: "2 answers, 2 rows",
+        Job.SCORE: "2 scored, 0 candidates",
+        Job.TRADE_ONCE: "2 looked at, 0 sent",
+    }
+    for job, did in done.items():
         assert last_pass(replace(make_cycle("c", job=job), job_decision=None), ANSWERS).did == did
     failed = replace(make_cycle("c"), job_decision=None, refused_strategies=(BROKEN,))
     assert last_pass(failed).did == "2 looked at, 0 sent; strategy flow is BROKEN (STRATEGY_FAILED)"
@@ -118,11 +119,8 @@ def test_day_profit_from_few_records_equals_that_from_all(past: History) -> None
     found = of_last_day(ours)
     if found is not None:
         whole = pnl(break_down_profit(ours), ProfitGrouping.DAY, Choice(DateRange(day, day))).total
-        assert (found.realized_usd, found.fees_usd, found.trades_closed) == (
-            whole.realized_usd,
-            whole.fees_usd,
-            whole.trades_closed,
-        )
+        for name in ("realized_usd", "fees_usd", "trades_closed"):
+            assert getattr(found, name) == getattr(whole, name)
         if ends or day == VENUE_DAY.date_of(ours.fills[0].fill.at):
             assert (found.open_usd, found.total_usd) == (whole.open_usd, whole.total_usd)
 

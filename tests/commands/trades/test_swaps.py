@@ -9,7 +9,7 @@ from commands.shared.tables import Screen
 from commands.shared.times import show_utc
 from commands.trades.swaps import EARNED, VALUES, Swaps, _is_chosen, show, swap_assumptions
 from tests.kit.values import NOW, ago, fill
-from tests.views.trades.test_swaps import gave_way
+from tests.views.trades.test_trade_row import gave_way
 from tests.views.trades.test_trades import MARKET, past
 from tradebot.model.struct_tools import replace
 from tradebot.views.trades.swaps import SwapRow

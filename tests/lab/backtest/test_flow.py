@@ -78,9 +78,7 @@ def fetched(folder: Path, intakes: Sequence[Intake] = INTAKES) -> SqliteFacts:
     return facts
 
 
-def test_past_flow_knows_what_the_bot_knew_then_alone_and_a_resumed_run_stores_it_once(
-    tmp_path: Path,
-) -> None:
+def test_past_flow_knows_what_the_bot_knew_then_alone_and_a_resumed_run_stores_it_once(tmp_path: Path) -> None:
     facts = MemoryFacts()
     with closing(fetched(tmp_path)) as bot:
         past = PastFlow(tmp_path)

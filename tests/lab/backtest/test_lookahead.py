@@ -161,9 +161,7 @@ def test_honest_strategy_has_no_finding_at_any_cut() -> None:
         assert found.compared > 10
 
 
-def test_strategy_that_reads_the_market_is_caught_at_the_first_difference(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_strategy_that_reads_the_market_is_caught_at_the_first_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     engines: list[Engine] = []
 
     class Reachable(Engine):

@@ -38,9 +38,7 @@ def lacking_in(folder: Path, kept: Callable[[str, str], bool], *universe: str) -
     )
 
 
-def test_file_with_every_contract_from_roll_to_roll_lacks_nothing_nor_a_month_written_out(
-    tmp_path: Path,
-) -> None:
+def test_file_with_every_contract_from_roll_to_roll_lacks_nothing_nor_a_month_written_out(tmp_path: Path) -> None:
     assert lacking_in(tmp_path, lambda at, symbol: True) == ""
     assert lacking_in(tmp_path, lambda at, symbol: symbol == "MESZ6", "MESZ6") == ""
 

@@ -1,8 +1,11 @@
 """A halt lasts to the end of a backtest, or as many sessions as the settings assume.
 
 A finished backtest is saved as an ordinary state folder: its books say what the run's own say.
+A backtest that was stopped between two sessions goes on as if it had never been.
 """
 
+import os
+import pickle
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import date
@@ -13,12 +16,15 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 
-from papervenue.market.spec import CLOSE, MarketSpec
+from papervenue.market.spec import CLOSE, NEXT_BAR, MarketSpec
+from papervenue.snapshot.state import KEPT
+from tests.kit.backtest.drawn import Drawn, Whims, assembled, driver
 from tests.kit.bot.folder import Bot
 from tests.kit.ledgers import Act, many_acts, money
 from tests.kit.rows import ACCOUNT, DAY, NOW, make_cycle, make_fill, make_intent, make_order, minutes
 from tests.kit.values import CASH, us_sessions
 from tests.lab.backtest.roads import Stub
+from tests.lab.driver.test_driver import FILLED_BEFORE_A_PASS_OF_ENTRIES
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.facts import MemoryFacts
@@ -27,18 +33,22 @@ from tradebot.adapters.memory.recorder import MemoryEvents, RecordLevel
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
+from tradebot.exits.kinds.stops import StopLoss
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run, dump_checkpoint, unpack
 from tradebot.lab.backtest.save_run import FinishedRun, save
+from tradebot.lab.backtest.setup import ENGINE_PARTS, BacktestSetup
+from tradebot.lab.driver.driver import Driver
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.event import EventKind
+from tradebot.model.limits import Protection
 from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Marks
 from tradebot.model.reasons import Reason
-from tradebot.model.record import ExitPrice, Job
+from tradebot.model.record import ExitPrice, Job, SessionEnd
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Override, ReconcileMark, TradingState, TradingStateRecord
-from tradebot.model.view import StrategyView, Target, Want
+from tradebot.model.view import BarNeed, Needs, StrategyView, Target, Want
 
 FIRST = date(2025, 3, 3)
 DAYS = [session.date for session in us_sessions(FIRST, date(2025, 3, 21))]
@@ -204,3 +214,64 @@ def test_trading_verb_refuses_a_finished_backtest(finished: Bot, verb: str) -> N
     assert f"{finished.folder} has a finished backtest: it is read-only" in said.err
     assert "next: tradebot report" in said.err
     assert BACKTEST in (finished.folder / "state.id").read_text()
+
+
+PLAYED_DAYS = replace(FILLED_BEFORE_A_PASS_OF_ENTRIES, sessions=2, actions=True, looks="every 15m", entries="every 30m")
+HEADER = dump_checkpoint.__globals__["_HEADER"]
+
+
+MANY_DAYS = replace(
+    PLAYED_DAYS,
+    sessions=12,
+    daily=True,
+    strategy=Whims(303, 0.7, "first session of week at open+30m", needs=Needs(bars=(BarNeed("1Day", 2),), lots=True)),
+    exits=(StopLoss(fraction=Decimal("0.03")),),
+    protection=Protection.BOT,
+    fill=NEXT_BAR._replace(model="close", quotes="last"),
+)
+
+
+def new(drawn: Drawn = PLAYED_DAYS) -> tuple[BacktestSetup, Driver]:
+    made = assembled(drawn)
+    return made, driver(drawn, made, every_pass=False)
+
+
+def outcome(made: BacktestSetup, plays: Driver, ends: list[SessionEnd]) -> object:
+    ledger, account = made.ledger, made.engine.main
+    books = ledger.intents(), ledger.orders(), ledger.fills(), ledger.standing(), ledger.trading_state()
+    passes = [list(made.facts.cycles(job=job)) for job in Job]
+    return books, passes, account.cash, list(account.orders), made.events.emitted, ends, plays.count
+
+
+@pytest.mark.parametrize(("drawn", "played"), [(PLAYED_DAYS, 1), (MANY_DAYS, 3), (MANY_DAYS, 7)])
+def test_checkpoint_continues_exactly_where_the_run_stopped(drawn: Drawn, played: int) -> None:
+    made, plays = new(drawn)
+    plays.reconcile()
+    ends = list(map(plays.play, made.sessions[:played]))
+    kept = dump_checkpoint(made, plays, ends, "these days")
+    ends += map(plays.play, made.sessions[played:])
+    plays.reconcile()
+    again, resumed = new(drawn)
+    later = list(unpack(kept, again, resumed, "these days").ends)
+    later += map(resumed.play, again.sessions[played:])
+    resumed.reconcile()
+    assert made.ledger.fills(), "nothing was traded"
+    assert outcome(again, resumed, later) == outcome(made, plays, ends)
+
+
+def test_checkpoint_has_all_that_an_exchange_keeps_of_its_engine_and_market() -> None:
+    assert {path: names for path, names in KEPT.items() if path.startswith(("engine", "market"))} == ENGINE_PARTS
+
+
+def test_checkpoint_of_another_run_is_refused() -> None:
+    made, plays = new()
+    kept = dump_checkpoint(made, plays, [], "these days")
+    for data, identity in ((kept, "other days"), (kept[:-20], "these days"), (b"", "these days"), (HEADER, "")):
+        with pytest.raises(OperatorError) as refused:
+            unpack(data, *new(), identity)
+        assert "with --force instead of --resume" in str(refused.value.hint)
+
+
+def test_checkpoint_cannot_run_code() -> None:
+    with pytest.raises(OperatorError, match="which no checkpoint does"):
+        unpack(HEADER + pickle.dumps((os.getpid, "", [], [], [])), *new(), "")

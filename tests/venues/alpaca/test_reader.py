@@ -70,17 +70,15 @@ def test_read_is_tried_three_times_at_most(wire: Wire, spoiled: Scripted) -> Non
     assert len(wire.asked) == 6
 
 
+NO_FEED = Scripted(403, {"code": 42210000, "message": "subscription does not permit querying recent SIP data"})
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "code", "words"),
     [
         (Scripted(401, {"message": "unauthorized."}), OperatorError, ExitCode.AUTHENTICATION, "refused the keys"),
         (Scripted(403, {"message": "forbidden."}), OperatorError, ExitCode.AUTHENTICATION, "refused the keys"),
-        (
-            Scripted(403, {"code": 42210000, "message": "subscription does not permit querying recent SIP data"}),
-            OperatorError,
-            ExitCode.USAGE,
-            "does not include this feed",
-        ),
+        (NO_FEED, OperatorError, ExitCode.USAGE, "does not include this feed"),
         (Scripted(404, HTML), OperatorError, ExitCode.UNAVAILABLE, "was refused: 404"),
         (Scripted(302), TemporaryError, ExitCode.UNAVAILABLE, "redirects are not followed"),
         (Scripted(200, {}), OperatorError, ExitCode.USAGE, "account_number is missing"),

@@ -74,9 +74,7 @@ def test_a_changed_price_keeps_the_order_and_its_mark(one: Connection) -> None:
     assert (refused.outcome, refused.code) == (WriteOutcome.REJECTED, TARGET_DONE)
 
 
-def test_a_cancel_is_accepted_of_what_is_open_or_ended_and_answered_with_the_ended_order(
-    one: Connection,
-) -> None:
+def test_a_cancel_is_accepted_of_what_is_open_or_ended_and_answered_with_the_ended_order(one: Connection) -> None:
     asked = intent()
     order = made(one.orders.submit(asked))
     first, again = (one.orders.cancel(cancel(order.venue_id)) for _ in range(2))

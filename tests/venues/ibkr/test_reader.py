@@ -196,9 +196,7 @@ def test_a_commission_that_has_not_come_is_unknown_and_one_in_another_currency_i
     "changes",
     [{"price": 0}, {"price": -1}, {"shares": 0}, {"side": "X"}, {"execId": "one"}, {"time": "20261116 01:00:00"}],
 )
-def test_an_execution_that_is_none_or_has_no_time_zone_is_counted_and_left_out(
-    changes: dict[str, object],
-) -> None:
+def test_an_execution_that_is_none_or_has_no_time_zone_is_counted_and_left_out(changes: dict[str, object]) -> None:
     with scripted(telling(executed(**changes))) as gateway, desk(gateway.port) as one:
         assert list(one.reader.fills(None)) == []
         assert one.reader.unreadable_fills == 1

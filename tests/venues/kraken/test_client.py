@@ -247,9 +247,7 @@ def test_an_instrument_that_is_not_traded_now_is_not_listed_and_that_is_no_odd_a
     assert not tally.counts, "a contract that has ended was told as an answer of an unknown form"
 
 
-def test_the_list_of_contracts_has_what_is_traded_now_as_often_as_told_or_is_no_list(
-    wire: Wire,
-) -> None:
+def test_the_list_of_contracts_has_what_is_traded_now_as_often_as_told_or_is_no_list(wire: Wire) -> None:
     told = [{"symbol": "PF_ETHUSD"}, {"symbol": "PF_XBTUSD", "tradeable": False}, {"symbol": 7}, "odd", {}]
     wire.answer(Scripted(200, {"result": "success", "instruments": [*told, told[0]], "serverTime": iso(AT)}))
     assert reader(wire, DriftTally()).contracts() == ["PF_ETHUSD", "PF_ETHUSD"]

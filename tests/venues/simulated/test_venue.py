@@ -127,9 +127,7 @@ def test_limit_away_from_the_quote_rests_until_trades_go_past_it(stage: Simulate
     assert (fill.price, fill.at, stage.held()) == (Decimal(99), NOW + timedelta(minutes=2), Decimal(10))
 
 
-def test_stop_fills_at_its_price_or_beyond_and_counts_before_a_target_of_its_minute(
-    stage: SimulatedMarket,
-) -> None:
+def test_stop_fills_at_its_price_or_beyond_and_counts_before_a_target_of_its_minute(stage: SimulatedMarket) -> None:
     stage.venue.submit(intent())
     stage.venue.submit(intent("stop", stop="98", **PROTECT))  # type: ignore[arg-type]
     stage.venue.submit(intent("target", limit="104", **PROTECT))  # type: ignore[arg-type]
@@ -230,9 +228,7 @@ def test_minute_that_was_not_over_at_one_look_is_followed_at_the_next(stage: Sim
     assert (stage.venue.fills(None)[-1].at, stage.held()) == (NOW + timedelta(minutes=1), Decimal(0))
 
 
-def test_minutes_that_come_late_count_once_there_but_not_for_a_price_asked_since(
-    stage: SimulatedMarket,
-) -> None:
+def test_minutes_that_come_late_count_once_there_but_not_for_a_price_asked_since(stage: SimulatedMarket) -> None:
     stage.minutes.delay = timedelta(minutes=15)
     stage.venue.submit(intent())
     stop = there(stage.venue.submit(intent("stop", stop="98", **PROTECT)).order)  # type: ignore[arg-type]

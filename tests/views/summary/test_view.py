@@ -25,27 +25,13 @@ OPEN = NOW - timedelta(hours=5)
 SESSION = Session(OPEN.date(), OPEN, OPEN + timedelta(hours=6.5))
 ENTRIES = CycleRecord("one", Job.TRADE_ONCE, SESSION.date, "open+2m", NOW, "sandbox")
 WELL = Judgment("books", HealthState.OK, "comparison", 1, "books and broker agree")
-SEEN = SessionRecords(
-    session=SESSION,
-    is_first=False,
-    since=OPEN - timedelta(hours=17),
-    so_far=False,
-    as_of=NOW,
-    passes=(ENTRIES,),
-    before=(),
-    ends=(0, {}),
-    opened=(),
-    closed=(),
-    holdings=(),
-    money=None,
-    slots=646,
-    missed=(),
-    judgments=(WELL,),
-    notes=(),
-    states=(),
-    accepted=(),
-    restarts=(),
+EMPTY: Any = dict.fromkeys(
+    ("before", "opened", "closed", "holdings", "missed", "notes", "states", "accepted", "restarts"), ()
 )
+TIMES: Any = {"session": SESSION, "since": OPEN - timedelta(hours=17), "as_of": NOW, "is_first": False, "so_far": False}
+DONE: Any = {"passes": (ENTRIES,), "ends": (0, {}), "money": None, "slots": 646, "judgments": (WELL,)}
+SEEN = SessionRecords(**TIMES, **DONE, **EMPTY)
+NOT_DUE = replace(ENTRIES, waiting=(WaitingStrategy("flow", None),))
 FALLEN = Decision(Gate.MAX_DRAWDOWN, Verdict.FAIL, Reason.DRAWDOWN_STAYS, Decimal("0.1234"), Decimal("0.1"))
 SHUT = replace(ENTRIES, closed=(FALLEN,))
 CLOSED = (
@@ -97,10 +83,7 @@ def refused(reason: Reason) -> Decision:
         ({"passes": ()}, "No pass looked for entries."),
         ({"passes": (), "so_far": True}, "No pass has looked for entries yet."),
         ({"passes": (), "recorded": False}, ""),
-        (
-            {"passes": (replace(ENTRIES, waiting=(WaitingStrategy("flow", None),)),)},
-            "It sent no order: flow was not due, in 1 pass.",
-        ),
+        ({"passes": (NOT_DUE,)}, "It sent no order: flow was not due, in 1 pass."),
         ({}, "It sent no order: no strategy wanted any, in 1 pass."),
         (
             {"passes": (SHUT,), "ends": (30, {Reason.SCORE_BELOW_MIN: 30})},

@@ -279,9 +279,8 @@ def test_report_has_the_rows_of_the_trades_verb(
         select_rows(rows_of(history, MARKET).trades, choice, VENUE_DAY),
         report_trades(history, choice),
     )
-    assert [[getattr(row, name) for name in SAME] for row in found] == [
-        [getattr(row, name) for name in SAME] for row in rows
-    ]
+    for shown, row in zip(found, rows, strict=True):
+        assert [getattr(shown, name) for name in SAME] == [getattr(row, name) for name in SAME]
     assert slippage == tuple(
         total_slippage(list(column)) for column in zip(*(row.slippage for row in rows), strict=True)
     )
@@ -429,35 +428,32 @@ HALVED, BOTH = trade(quantity="20", entry="50"), trade(quantity="20", entry="105
 MORE = fill(2, price="110", at=ago(100)).fill
 
 
+SPLIT, ENTERED = ago(300), [FIRST_FILL]
+
+
 @pytest.mark.parametrize(
-    ("one", "entered", "first", "asked", "split_at", "risk"),
+    ("one", "fills", "first", "asked", "split", "risk"),
     [
+        pytest.param(trade(), ENTERED, None, "0.02", None, Risk(D(20), RiskFrom.ENTRY), id="only the entry has a stop"),
+        pytest.param(trade(), ENTERED, None, None, None, None, id="no stop is known"),
+        pytest.param(trade(), ENTERED, stop("100"), "0.02", None, None, id="stop at the entry price"),
+        pytest.param(trade(), ENTERED, stop("103"), "0.02", None, None, id="stop on the winning side"),
         pytest.param(
-            trade(), [FIRST_FILL], None, "0.02", None, Risk(D(20), RiskFrom.ENTRY), id="only the entry has a stop"
+            BOTH, [*ENTERED, MORE], stop("95"), None, None, Risk(D(105), RiskFrom.RESTING), id="average price"
         ),
-        pytest.param(trade(), [FIRST_FILL], None, None, None, None, id="no stop is known"),
-        pytest.param(trade(), [FIRST_FILL], stop("100"), "0.02", None, None, id="stop at the entry price"),
-        pytest.param(trade(), [FIRST_FILL], stop("103"), "0.02", None, None, id="stop on the winning side"),
-        pytest.param(
-            BOTH, [FIRST_FILL, MORE], stop("95"), None, None, Risk(D(105), RiskFrom.RESTING), id="average price"
-        ),
-        pytest.param(
-            HALVED, [FIRST_FILL], stop("95"), None, ago(300), Risk(D(50), RiskFrom.RESTING), id="before a split"
-        ),
-        pytest.param(
-            HALVED, [FIRST_FILL], stop("45", 200), None, ago(300), Risk(D(100), RiskFrom.RESTING), id="after a split"
-        ),
+        pytest.param(HALVED, ENTERED, stop("95"), None, SPLIT, Risk(D(50), RiskFrom.RESTING), id="before a split"),
+        pytest.param(HALVED, ENTERED, stop("45", 200), None, SPLIT, Risk(D(100), RiskFrom.RESTING), id="after a split"),
     ],
 )
 def test_risk_is_that_of_the_first_stop_or_unknown(
     one: Trade,
-    entered: list[Fill],
+    fills: list[Fill],
     first: RestedStop | None,
     asked: str | None,
-    split_at: datetime | None,
+    split: datetime | None,
     risk: Risk | None,
 ) -> None:
-    assert initial_risk(one, entered, first, D(asked) if asked else None, split_at) == risk
+    assert initial_risk(one, fills, first, D(asked) if asked else None, split) == risk
 
 
 def test_stop_of_another_trade_is_ignored() -> None:
