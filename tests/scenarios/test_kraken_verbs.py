@@ -190,7 +190,6 @@ def test_a_demo_a_backtest_and_serve_make_the_same_fills_and_equity_of_a_day(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sparse.yaml").write_text(SPARSE)
-    (tmp_path / "sparse.yaml").write_text(SPARSE)
     options = ("--venue", VENUE, "--symbols", "5", "--sessions", "1", "--config", "sparse.yaml", "--json")
     demo, bot, served = (str(tmp_path / name) for name in ("demo", "bot", "served"))
     ended = [

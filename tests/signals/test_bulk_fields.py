@@ -94,16 +94,8 @@ def test_optional_field_is_absent_where_it_is_null_or_left_out() -> None:
 
 def test_rows_without_the_same_fields_have_no_columns() -> None:
     one, both = {"a": 1}, {"a": 1, "b": 2}
-    cases: list[list[object]] = [
-        [],
-        [{}],
-        ["row"],
-        [one, "row"],
-        [one, {"b": 1}],
-        [one, both],
-        [both, {"b": 2, "a": 1}],
-    ]
-    assert [bulk_fields.columns(rows) for rows in cases] == [None] * 7
+    many: list[list[object]] = [[], [{}], ["row"], [one, "row"], [one, {"b": 1}], [one, both], [both, {"b": 2, "a": 1}]]
+    assert [bulk_fields.columns(rows) for rows in many] == [None] * 7
 
 
 def test_columns_hold_each_fields_values_and_types_in_the_order_of_the_rows() -> None:

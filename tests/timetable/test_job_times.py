@@ -38,13 +38,6 @@ def test_the_slot_of_a_moment_is_the_last_begun(every: int, start: int, end: int
     assert next_slot(Job.SCORE, times, session, now) == (ahead[0] if ahead else None)
 
 
-def test_a_half_day_has_the_first_slots_of_a_whole_one() -> None:
-    whole = [s.name for s in slots(Job.TRADE_ONCE, TIMETABLE[Job.TRADE_ONCE], SESSION)]
-    half = [s.name for s in slots(Job.TRADE_ONCE, TIMETABLE[Job.TRADE_ONCE], HALF_SESSION)]
-    assert half == whole[: len(half)]
-    assert (whole[0], whole[-1], half[-1]) == ("open+2m", "open+372m", "open+192m")
-
-
 @pytest.mark.parametrize(
     ("minute", "jobs"),
     [

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.core.sessions import Drawn, calendars, globex
+from tests.kit.core.sessions import Drawn, calendars
 from tests.kit.values import ACCOUNT, NOW, SESSION, VENUE_DAY, there, venue_clock
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.bar import Session, VenueClock
@@ -45,23 +45,6 @@ from tradebot.timetable.sessions import (
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 TOMORROW = Session(SESSION.date + DAY, SESSION.open + DAY, SESSION.close + DAY)
-
-
-@pytest.mark.parametrize(
-    ("now", "opens"),
-    [
-        (SESSION.open - timedelta(seconds=1), SESSION.open),
-        (SESSION.open, None),
-        (SESSION.close - timedelta(seconds=1), None),
-        (SESSION.close, TOMORROW.open),
-        (TOMORROW.close, None),
-        (datetime(2030, 1, 1, tzinfo=UTC), None),
-    ],
-)
-def test_the_next_open_is_told_only_while_no_session_is_open(now: datetime, opens: datetime | None) -> None:
-    ledger = MemoryLedger(ACCOUNT)
-    ledger.put_sessions([SESSION, TOMORROW])
-    assert next_open(ledger, now) == opens
 
 
 NIGHT = SESSION.close + 4 * HOUR
@@ -178,19 +161,6 @@ def test_sessions_of_a_drawn_calendar_are_those_of_a_model_that_sees_all(drawn: 
     assert begun_by(books, now, timedelta(days=99)) == [one for one in drawn.sessions if one.open <= now]
 
 
-@pytest.mark.parametrize(
-    ("now", "in_new_york", "in_tokyo"),
-    [
-        (datetime(2026, 11, 24, 2, tzinfo=UTC), date(2026, 11, 23), date(2026, 11, 24)),
-        (datetime(2026, 11, 24, 22, tzinfo=UTC), date(2026, 11, 24), date(2026, 11, 25)),
-    ],
-)
-def test_between_sessions_the_date_is_the_venues_not_utcs(now: datetime, in_new_york: date, in_tokyo: date) -> None:
-    for venue, day in ((VENUE_DAY, in_new_york), (VenueDay("Asia/Tokyo"), in_tokyo)):
-        assert session_date(MemoryLedger(ACCOUNT), now, venue) == day
-        assert last_session(MemoryLedger(ACCOUNT), now, venue) == day
-
-
 every, edges = st.integers(1, 400), st.integers(0, 300)
 
 
@@ -222,26 +192,6 @@ def moment_of(name: str, session: Session) -> datetime:
     """Return the moment that a slot's name says."""
     edge, sign, offset = re.fullmatch(r"(open|close)([+-])(\d+)m", name).groups()  # type: ignore[union-attr]
     return (session.open if edge == "open" else session.close) + timedelta(minutes=int(f"{sign}{offset}"))
-
-
-@pytest.mark.parametrize(
-    ("now", "session", "opens"),
-    [
-        ("2026-11-22T22:59:59Z", None, "2026-11-22T23:00:00Z"),
-        ("2026-11-22T23:00:00Z", 23, None),
-        ("2026-11-23T21:59:59Z", 23, None),
-        ("2026-11-23T22:30:00Z", 23, "2026-11-23T23:00:00Z"),
-        ("2026-11-23T23:30:00Z", 24, None),
-        ("2026-11-25T23:00:00Z", 27, None),
-        ("2026-11-26T12:00:00Z", 27, None),
-        ("2026-11-27T18:15:00Z", 27, "2026-11-29T23:00:00Z"),
-    ],
-)
-def test_an_evening_belongs_to_the_next_session_as_a_holiday(now: str, session: int | None, opens: str | None) -> None:
-    drawn = Drawn(VenueDay("America/New_York"), tuple(globex(date(2026, 11, 20), date(2026, 12, 2))))
-    found = session_of(stored(drawn), datetime.fromisoformat(now), drawn.venue)
-    assert (found and found.date.day) == session
-    assert next_open(stored(drawn), datetime.fromisoformat(now)) == (datetime.fromisoformat(opens) if opens else None)
 
 
 def test_sessions_of_another_calendar_are_found_by_its_name() -> None:

@@ -54,18 +54,10 @@ def closed(one: WatchedPosition, price: Decimal, rule: Ladder | ScaleOut = LADDE
     return (abs(one.position.quantity) if measure.shares is None else measure.shares) if measure.closes else D(0)
 
 
-@pytest.mark.parametrize(
-    ("original", "minimum", "parts"),
-    [
-        ("1.37", "0.01", [("102.9", "0.54"), ("107.25", "0.54")]),
-        ("0.05", "0.01", [("102.9", "0.02"), ("107.25", "0.02")]),
-        ("0.05", "0.03", []),  # everything runs
-    ],
-)
-def test_parts_are_of_the_filled_entry_and_small_run(original: str, minimum: str, parts: list[tuple[str, str]]) -> None:
-    assert targets(of(original, minimum=minimum)) == parts
-    mirror = [(f"{200 - D(price):f}", shares) for price, shares in parts]
-    assert targets(of(original, minimum=minimum, side=-1)) == mirror
+@pytest.mark.parametrize("side", [1, -1])
+def test_everything_runs_if_each_part_is_below_the_smallest_order(side: int) -> None:
+    assert [shares for _, shares in targets(of("0.05", minimum="0.02", side=side))] == ["0.02", "0.02"]
+    assert targets(of("0.05", minimum="0.03", side=side)) == []
 
 
 @pytest.mark.parametrize(

@@ -118,8 +118,7 @@ def test_order_of_reading_changes_nothing_and_open_trades_are_no_losses() -> Non
     assert learn_from_trades(material(made), None) == once
     held = trade(9_000, -500, in_session=SESSIONS - 1, minutes=385, status=TradeStatus.OPEN, closed_at=None)
     others = [
-        trade(9_001, -500, strategy="gone"),
-        trade(9_002, -500, source=EntrySource.ADOPTED),
+        *(trade(9_001, -500, strategy="gone"), trade(9_002, -500, source=EntrySource.ADOPTED)),
         trade(9_003, -5, unknown_fees=1),
     ]
     with_others = learn_from_trades(material([*made, held, *others]), None)
@@ -139,13 +138,7 @@ def test_nothing_traded_yet_says_how_much_is_missing_everywhere() -> None:
 
 def test_stronger_scores_that_earn_more_are_evidence_without_a_setting() -> None:
     made = [
-        trade(
-            number,
-            5 + number % 3 if number % 2 else -number % 3,
-            in_session=number // 4,
-            entry_score=0.3 + 0.2 * (number % 2),
-        )
-        for number in range(48)
+        trade(n, 5 + n % 3 if n % 2 else -n % 3, in_session=n // 4, entry_score=0.3 + 0.2 * (n % 2)) for n in range(48)
     ]
     found = conviction("flow", outcomes(*made))
     assert (found.setting, found.proposed, found.missing, found.n) == (None, None, 0, 48)
@@ -154,10 +147,7 @@ def test_stronger_scores_that_earn_more_are_evidence_without_a_setting() -> None
 
 def test_scores_that_say_nothing_about_returns_are_no_more_than_chance() -> None:
     made = [
-        trade(
-            number, (-1) ** (number // 2), in_session=number // 4, minutes=number, entry_score=-0.3 - 0.2 * (number % 2)
-        )
-        for number in range(48)
+        trade(n, (-1) ** (n // 2), in_session=n // 4, minutes=n, entry_score=-0.3 - 0.2 * (n % 2)) for n in range(48)
     ]
     made += [trade(100, 5, in_session=1, entry_score=-0.5), trade(101, -5, in_session=2, entry_score=-0.5)]
     assert "no more than chance" in conviction("flow", outcomes(*made)).evidence
@@ -272,13 +262,7 @@ def calls(right: int, of: int) -> list[ComponentCall]:
 
 @pytest.mark.parametrize(
     ("right", "of", "low", "high"),
-    [
-        (20, 30, 0.4878, 0.8077),
-        (25, 30, 0.6644, 0.9266),
-        (30, 40, 0.5981, 0.8581),
-        (15, 50, 0.1910, 0.4375),
-        (0, 0, 0, 1),
-    ],
+    [(20, 30, 0.4878, 0.8077), (25, 30, 0.6644, 0.9266), (15, 50, 0.1910, 0.4375), (0, 0, 0, 1)],
 )
 def test_share_of_right_calls_has_the_interval_of_wilson(right: int, of: int, low: float, high: float) -> None:
     found = component_record(calls(right, of))

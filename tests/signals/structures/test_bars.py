@@ -23,12 +23,6 @@ def test_holes_are_listed_from_the_end_of_a_bar_to_the_start_of_the_next() -> No
     assert holes(series_of([STILL] * 5)) == holes(series_of([])) == []
 
 
-def test_mirrored_twice_is_the_same_again() -> None:
-    bars = bars_of(series_of([(2, 4, 1, 3)]))
-    assert bars.mirror().high == [-1]
-    assert bars.mirror().mirror() == bars
-
-
 @pytest.mark.parametrize(("timeframe", "width"), [("15Min", 900), ("1Hour", 3600), ("4Hour", 14_400), ("1Day", 86_400)])
 def test_bar_closes_when_its_timeframe_is_over(timeframe: str, width: int) -> None:
     assert bars_of(series_of([STILL] * 2, [0, width], timeframe)).ends_s == [width, 2 * width]

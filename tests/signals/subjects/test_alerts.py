@@ -67,13 +67,6 @@ def test_cluster_sizes_do_not_depend_on_the_order_of_alerts(alerts: list[FlowAle
     assert sizes(alerts, TEN_MINUTES, 1) == sizes(alerts[::-1], TEN_MINUTES, 1)
 
 
-def test_alert_after_the_window_begins_a_new_cluster() -> None:
-    first = alert(1)
-    at_edge = replace(alert(2), at=first.at + TEN_MINUTES)
-    past = replace(alert(3), at=first.at + TEN_MINUTES + timedelta(seconds=1))
-    assert sizes([first, at_edge, past], TEN_MINUTES, 1) == [2, 1]
-
-
 alerts = st.lists(
     st.builds(
         lambda number, contract, ask, bid: alert(
@@ -139,13 +132,6 @@ def test_flow_is_in_range_and_mirrors_calls_with_puts_and_ask_with_bid(alerts: l
     assert flow([replace(a, right=swapped(a.right)) for a in alerts], SCALE) == -value
     turned = [replace(a, ask_premium=a.bid_premium, bid_premium=a.ask_premium) for a in alerts]
     assert flow(turned, SCALE) == -value
-
-
-def test_flow_counts_little_while_it_is_thin() -> None:
-    thick = replace(alert(), ask_premium=Decimal(15_000_000))
-    assert flow([alert()], SCALE) == pytest.approx(400_000 / 1_900_000)
-    assert flow([thick], SCALE) == pytest.approx(15 / 16.5)
-    assert flow([], SCALE) == 0
 
 
 @pytest.mark.parametrize(

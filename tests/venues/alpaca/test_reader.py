@@ -49,14 +49,9 @@ def routes(**answers: object) -> Script:
 @pytest.mark.parametrize(
     "spoiled",
     [
-        Scripted(429, {"code": 42910000}),
-        Scripted(500),
-        Scripted(503, HTML),
-        Scripted(504),
-        Scripted(200, account_row(), fault="reset"),
-        Scripted(200, account_row(), fault="truncate"),
-        Scripted(200, HTML),
-        Scripted(200),
+        *(Scripted(429, {"code": 42910000}), Scripted(500), Scripted(503, HTML), Scripted(504)),
+        *(Scripted(200, account_row(), fault=fault) for fault in ("reset", "truncate")),
+        *(Scripted(200, HTML), Scripted(200)),
     ],
     ids=["429", "500", "503", "504", "reset", "truncate", "page", "empty"],
 )

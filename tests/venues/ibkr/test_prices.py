@@ -46,9 +46,7 @@ def test_bars_of_days_begin_with_the_venues_date_and_long_spans_have_pages(one: 
 def test_a_contract_that_has_ended_has_bars_and_cannot_be_traded(one: Connection, there: Exchange) -> None:
     day = datetime(2026, 9, 10, tzinfo=UTC)
     pages = [
-        page["ESU6"]
-        for page in one.bars.pages(["ESU6", "ESZ6"], "1Day", day, day + timedelta(days=3))
-        if "ESU6" in page
+        row["ESU6"] for row in one.bars.pages(["ESU6", "ESZ6"], "1Day", day, day + timedelta(days=3)) if "ESU6" in row
     ]
     assert [row.start_s for page in pages for row in page][:1] == [IBKR.day.begins_s(date(2026, 9, 10))]
     assert one.bars.refused_symbols == frozenset()

@@ -290,17 +290,8 @@ def statement(*rows: dict[str, str], account: str = "U1", before: str = "") -> b
 
 
 def test_execution_has_its_order_its_fee_and_its_time_in_utc() -> None:
-    fill = Fill(
-        "0000e0d5.1.01",
-        "17",
-        "MESZ6",
-        Side.SELL,
-        Decimal(2),
-        Decimal("5993.25"),
-        datetime(2026, 11, 30, 23, 19, tzinfo=UTC),
-        Decimal(5),
-        Fee(Decimal("1.24")),
-    )
+    at, fee = datetime(2026, 11, 30, 23, 19, tzinfo=UTC), Fee(Decimal("1.24"))
+    fill = Fill("0000e0d5.1.01", "17", "MESZ6", Side.SELL, Decimal(2), Decimal("5993.25"), at, Decimal(5), fee)
     others = {"levelOfDetail": "ORDER", "ibExecID": ""}, {"assetCategory": "STK"}
     assert read(statement({}, *others), "U1") == (Executed(fill, "tb1.it"),)
 

@@ -176,15 +176,7 @@ def test_decimal_is_rounded_to_nine_places(value: Fraction) -> None:
     ("trades", "expected"),
     [
         pytest.param(
-            ["2026-02-02 buy 100 50", "2026-03-02 sell 100 42", "2026-03-20 buy 100 40", "2026-06-01 sell 100 55"],
-            [
-                "2026-02-02 2026-03-02 100 4200.00 5000.00 W 800.00 0.00 short",
-                "2026-03-20 2026-06-01 100 5500.00 4800.00 - 0.00 700.00 short",
-            ],
-            id="loss is carried into shares bought within thirty days",
-        ),
-        pytest.param(
-            ["2026-02-02 buy 40 50", "2026-03-02 sell 40 45", "2026-03-03 buy 100 46", "2026-09-01 sell 100 50"],
+            "2026-02-02 buy 40 50, 2026-03-02 sell 40 45, 2026-03-03 buy 100 46, 2026-09-01 sell 100 50",
             [
                 "2026-02-02 2026-03-02 40 1800.00 2000.00 W 200.00 0.00 short",
                 "2026-03-03 2026-09-01 40 2000.00 2040.00 - 0.00 -40.00 short",
@@ -195,15 +187,8 @@ def test_decimal_is_rounded_to_nine_places(value: Fraction) -> None:
         # The loss of the first sale, 10 a share, goes to the 5 shares of the 10th and to 5 of the 11th, that of the
         # second, 20 a share, to the other 5. Both were held for 56 days, so the 10 shares carry 50 + 100 together.
         pytest.param(
-            [
-                "2026-01-05 buy 10 50",
-                "2026-01-06 buy 10 60",
-                "2026-03-02 sell 10 40",
-                "2026-03-03 sell 10 40",
-                "2026-03-10 buy 5 41",
-                "2026-03-11 buy 10 42",
-                "2026-12-01 sell 15 50",
-            ],
+            "2026-01-05 buy 10 50, 2026-01-06 buy 10 60, 2026-03-02 sell 10 40, 2026-03-03 sell 10 40, "
+            "2026-03-10 buy 5 41, 2026-03-11 buy 10 42, 2026-12-01 sell 15 50",
             [
                 "2026-01-05 2026-03-02 10 400.00 500.00 W 100.00 0.00 short",
                 "2026-01-06 2026-03-03 10 400.00 600.00 W 100.00 -100.00 short",
@@ -213,14 +198,8 @@ def test_decimal_is_rounded_to_nine_places(value: Fraction) -> None:
             id="losses and purchases are matched in order, each share once",
         ),
         pytest.param(
-            [
-                "2025-06-02 buy 10 50",
-                "2025-06-03 buy 10 60",
-                "2026-02-20 buy 10 45",
-                "2026-03-02 sell 10 40",
-                "2026-03-03 sell 10 40",
-                "2026-09-01 sell 10 50",
-            ],
+            "2025-06-02 buy 10 50, 2025-06-03 buy 10 60, 2026-02-20 buy 10 45, 2026-03-02 sell 10 40, "
+            "2026-03-03 sell 10 40, 2026-09-01 sell 10 50",
             [
                 "2025-06-02 2026-03-02 10 400.00 500.00 W 100.00 0.00 short",
                 "2025-06-03 2026-03-03 10 400.00 600.00 - 0.00 -200.00 short",
@@ -230,7 +209,7 @@ def test_decimal_is_rounded_to_nine_places(value: Fraction) -> None:
         ),
         # Section 1091(e): the loss of 80 makes the second short sale's gain of 50 a loss of 30.
         pytest.param(
-            ["2026-02-02 sell 10 50", "2026-03-02 buy 10 58", "2026-03-10 sell 10 60", "2026-04-20 buy 10 55"],
+            "2026-02-02 sell 10 50, 2026-03-02 buy 10 58, 2026-03-10 sell 10 60, 2026-04-20 buy 10 55",
             [
                 "2026-03-02 2026-03-02 10 500.00 580.00 W 80.00 0.00 short",
                 "2026-04-20 2026-04-20 10 600.00 630.00 - 0.00 -30.00 short",
@@ -239,8 +218,8 @@ def test_decimal_is_rounded_to_nine_places(value: Fraction) -> None:
         ),
     ],
 )
-def test_sales_have_the_rows_that_were_worked_out_on_paper(trades: list[str], expected: list[str]) -> None:
-    assert brief(rows(tax_history(traded(*trades)))) == expected
+def test_sales_have_the_rows_that_were_worked_out_on_paper(trades: str, expected: list[str]) -> None:
+    assert brief(rows(tax_history(traded(*trades.split(", "))))) == expected
 
 
 def test_only_as_many_shares_are_washed_as_were_bought_again() -> None:
