@@ -124,17 +124,3 @@ def test_a_passive_entry_may_be_canceled_unfilled(bot: Bot, begun: list[str], mo
     assert [limit for _, limit in accepted(bot, before)] == ["999.9", "1000"]
     assert [row["symbol"] for row in log(bot.url)[before:] if row["event"] == "order_canceled"] == ["AAPL"]
     assert bot.json("positions")["positions"] == []
-
-
-def test_slippage_is_summed_by_midpoint(bot: Bot) -> None:
-    found = bot.json("fills")["slippage"]
-    assert [(one["against"], one["known"], one["of"]) for one in found] == [
-        ("decision", 4, 4),
-        ("send", 4, 4),
-        ("arrival", 2, 4),
-    ]
-    assert found[0]["total"] == {"usd": "3.6", "value_usd": "36000", "bps": "1.00"}
-    shown = bot.says("fills").out
-    assert (
-        "Slippage against the midpoint at decision: +3.60 USD, +1.0 bps, of 4 of 4 fills (a cost is positive)" in shown
-    )

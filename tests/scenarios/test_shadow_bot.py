@@ -26,10 +26,6 @@ def asked_to_change(bot: Bot) -> list[tuple[str, str]]:
     return [(event["method"], event["path"]) for event in asked if event["path"].startswith("/v2/")]
 
 
-def test_its_folder_remembers_that_it_is_in_shadow(bot: Bot) -> None:
-    assert "shadow: true" in (bot.folder / "tradebot.yaml").read_text()
-
-
 def test_entries_are_decided_and_recorded_and_none_is_sent(bot: Bot) -> None:
     second_session(bot)
     said = bot.says("trade-once", "--json")

@@ -82,14 +82,6 @@ def test_a_login_with_two_accounts_is_refused() -> None:
         one.reader.account()
 
 
-def test_a_connection_that_ends_is_made_again_for_the_next_read() -> None:
-    with scripted() as gateway, desk(gateway.port) as one:
-        one.reader.account()
-        gateway.hang_up()
-        assert one.reader.account().equity == 100_000
-        assert [fields[0] for fields in gateway.heard].count("71") == 2
-
-
 def test_a_lost_venue_is_told_until_it_is_back() -> None:
     with scripted() as gateway, desk(gateway.port) as one:
         for back in (1101, 1102):

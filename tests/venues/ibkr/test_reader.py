@@ -14,7 +14,7 @@ from tests.venues.ibkr.test_orders import cancel, said
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Operation
-from tradebot.model.order import Executed, Fee, Fill, OrderStatus, OrderType, fee_id
+from tradebot.model.order import Executed, Fee, Fill, OrderStatus, OrderType
 from tradebot.model.venue import End
 from tradebot.venues.ibkr.prices import details_of, listing
 from tradebot.venues.ibkr.reader import read
@@ -28,38 +28,6 @@ def trades(one: Connection, there: Exchange, side: Side, quantity: int = 2) -> s
     made(one.orders.submit(asked))
     there.passes(120)
     return asked.client_order_id
-
-
-def test_the_clock_is_the_venues_and_agrees_with_its_calendar(one: Connection, there: Exchange) -> None:
-    clock = one.reader.clock()
-    assert clock.now == there.now
-    assert clock.is_open
-    assert clock.next_close == datetime(2026, 11, 16, 22, 0, tzinfo=UTC)
-
-
-def test_what_is_held_has_its_price_without_multiplier_and_a_fee_apart(one: Connection, there: Exchange) -> None:
-    before = {fill.activity_id for fill in one.reader.fills(None)}
-    name = trades(one, there, Side.BUY)
-    (fill,) = [one for one in one.reader.fills(None) if one.activity_id not in before]
-    view = one.reader.view()
-    (held,) = view.positions
-    assert (held.symbol, held.quantity, held.multiplier) == ("ESZ6", Decimal(2), Decimal(50))
-    assert held.average_price == fill.price
-    assert held.market_value == held.value_at(held.current_price or Decimal(0))
-    assert (view.unreadable, view.steady, view.orders) == (0, True, ())
-    assert view.account.cash + 2 * 50 * ((held.current_price or 0) - held.average_price) == view.account.equity
-    order = known(one.reader.order(name))
-    assert (order.status, order.filled_quantity, order.filled_average_price) == (
-        OrderStatus.FILLED,
-        Decimal(2),
-        fill.price,
-    )
-    assert fill.fee == Fee(None)
-    fees = [paid for paid in one.reader.activities(LONG_AGO) if paid.id == fee_id(fill.activity_id)]
-    assert [paid.net_amount for paid in fees] == [Decimal("-4.5")]
-    trades(one, there, Side.SELL)
-    assert one.reader.position("ESZ6") is None
-    assert next(iter(one.reader.fills(fill.at))).side is Side.SELL
 
 
 def test_filled_without_its_executions_is_filled_at_a_price_they_will_tell(one: Connection, there: Exchange) -> None:

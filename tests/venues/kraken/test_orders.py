@@ -82,7 +82,6 @@ SUBMITS: list[tuple[str, Scripted, WriteOutcome, str | None]] = [
     ("a list", Scripted(200, [sent("placed", placed())]), UNKNOWN, "http_200"),
     ("a redirect", Scripted(302, headers={"Location": "http://127.0.0.1:9/"}), UNKNOWN, "http_302"),
     ("no answer", Scripted(fault="reset"), UNKNOWN, "no_answer"),
-    ("half an answer", Scripted(200, sent("placed", placed()), fault="truncate"), UNKNOWN, "no_answer"),
 ]
 
 
