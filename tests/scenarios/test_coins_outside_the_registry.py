@@ -112,9 +112,7 @@ def test_what_the_registry_does_not_know_is_reported_and_left_alone_before_anyth
 def test_our_position_whose_coin_lost_its_tier_or_its_place_keeps_its_stop_and_its_exits(bot: Bot, place: Path) -> None:
     file = place / "candidates.jsonl"
     file.write_text(f'{{"symbol": "{XBT}", "side": "sell", "score": -0.9}}\n')
-    assert bot.says("registry", "--refresh").code == 0
-    for words in (f"trade-once --candidates {file}", "exchange tick 2m", "evaluate-exits"):
-        assert bot.says(*words.split()).code == 0
+    bot.does("registry --refresh", f"trade-once --candidates {file}", "exchange tick 2m", "evaluate-exits")
     (entry, *resting), positions = sent(bot), held(bot)
     assert (entry[:2], len(resting), positions[XBT][0]) == ((XBT, "sell"), 2, "own")
     assert all(one == (XBT, "buy", entry[2], True) for one in resting)
