@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.core.sessions import Drawn, calendars
+from tests.kit.core.sessions import Drawn, calendars, globex
 from tests.kit.values import ACCOUNT, NOW, SESSION, VENUE_DAY, there, venue_clock
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.bar import Session, VenueClock
@@ -131,6 +131,36 @@ def test_the_calendar_ends_where_the_first_of_the_two_does() -> None:
     claim_calendar_fetch(books, CalendarRequest(NOW + HOUR, None), "serve")
     assert calendar_end(books, NOW + HOUR, VENUE_DAY) == TOMORROW.date
     assert last_calendar_fetch(books, NOW + 3 * DAY) is None
+
+
+def test_the_next_open_is_told_only_while_no_session_is_open() -> None:
+    books, second = ledger(), timedelta(seconds=1)
+    moments = (SESSION.open - second, SESSION.open, SESSION.close - second, SESSION.close, TOMORROW.close)
+    assert [next_open(books, at) for at in moments] == [SESSION.open, None, None, TOMORROW.open, None]
+
+
+@pytest.mark.parametrize(("hour", "in_new_york", "in_tokyo"), [(2, 23, 24), (22, 24, 25)])
+def test_between_sessions_the_date_is_the_venues_not_utcs(hour: int, in_new_york: int, in_tokyo: int) -> None:
+    now = datetime(2026, 11, 24, hour, tzinfo=UTC)
+    for venue, day in ((VENUE_DAY, in_new_york), (VenueDay("Asia/Tokyo"), in_tokyo)):
+        assert session_date(MemoryLedger(ACCOUNT), now, venue) == date(2026, 11, day)
+        assert last_session(MemoryLedger(ACCOUNT), now, venue) == date(2026, 11, day)
+
+
+@pytest.mark.parametrize(
+    ("now", "session", "opens"),
+    [
+        ("22T22:59:59", None, "22T23:00"),
+        *(("22T23:00", 23, None), ("23T21:59:59", 23, None), ("23T22:30", 23, "23T23:00"), ("23T23:30", 24, None)),
+        *(("25T23:00", 27, None), ("26T12:00", 27, None), ("27T18:15", 27, "29T23:00")),
+    ],
+)
+def test_an_evening_belongs_to_the_next_session_as_a_holiday(now: str, session: int | None, opens: str | None) -> None:
+    drawn = Drawn(VenueDay("America/New_York"), tuple(globex(date(2026, 11, 20), date(2026, 12, 2))))
+    at, ahead = (each and datetime.fromisoformat(f"2026-11-{each}+00:00") for each in (now, opens))
+    assert isinstance(at, datetime)
+    found = session_of(stored(drawn), at, drawn.venue)
+    assert ((found and found.date.day), next_open(stored(drawn), at)) == (session, ahead)
 
 
 def stored(drawn: Drawn) -> MemoryLedger:

@@ -186,6 +186,13 @@ def test_day_profit_has_a_round_trip_by_hand_beside_ours_and_alone(bought_on: in
     assert (beside.realized_usd, beside.total_usd, beside.trades_closed) == (Decimal(10), Decimal(10), 1)
 
 
+def test_day_profit_counts_both_trades_in_one_symbol() -> None:
+    prices = enumerate(("100", "103", "101", "102"))
+    made = [fill(n, side=Side.SELL if n % 2 else Side.BUY, price=price, at=on(0, n)) for n, price in prices]
+    found = there(of_last_day(history(*made, ends=(end(0, {}, "1"),))))
+    assert (found.realized_usd, found.trades_closed) == (Decimal(40), 2)
+
+
 def status_with(positions: object = (), equity_usd: int | None = None, total_usd: int | None = None) -> Status:
     """Return the parts of a status that its figures are computed from."""
     account = None if equity_usd is None else SimpleNamespace(last_usd=Decimal(equity_usd))

@@ -47,6 +47,12 @@ def test_the_stop_is_as_close_as_the_best_gain_asks_for(best: str, stop: str | N
     assert level.price == (expected if side > 0 else 200 - expected)
 
 
+def test_it_closes_at_its_level_and_not_before() -> None:
+    cases = (("110", 1, "104.41"), ("110", 1, "104.4"), ("110", -1, "95.59"), ("110", -1, "95.6"), ("101.99", 1, "90"))
+    found = [TRAIL.measure(of(best, side), D(price)) for best, side, price in cases]
+    assert [isinstance(one, Measure) and one.closes for one in found] == [False, True, False, True, False]
+
+
 def test_a_step_with_a_larger_multiple_loosens_nothing() -> None:
     assert LOOSENING.level(of("107")).price == D(101)
 

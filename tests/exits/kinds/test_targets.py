@@ -262,6 +262,15 @@ def test_a_fraction_of_a_share_goes_with_the_last_level_and_with_no_other() -> N
     assert closed(rest, D(110), SCALE_OUT) == D("4.5")
 
 
+def test_a_level_closes_what_it_leaves_too_many_of() -> None:
+    """Of what was opened and is left, at a price, so many shares: two levels in one leap, each part rounded down."""
+    rows = "10 10 101.99 0 | 10 10 102 3 | 10 7 104.99 0 | 10 7 105 3 | 10 10 105 6 | 10 4 110 4 | 10 10 110 10 | "
+    rows += "7 7 102 2 | 7 5 105 2 | 7 3 110 3 | 2 2 105 0 | 2 2 110 2 | -10 -10 98 3 | -10 -7 90 7"
+    for original, quantity, price, shares in (row.split() for row in rows.split(" | ")):
+        found = closed(left_of(int(original), int(quantity)), D(price), SCALE_OUT)
+        assert found == D(shares), (original, quantity, price)
+
+
 def test_scale_out_of_books_that_know_of_no_shares_or_of_fewer_than_are_held_can_not_tell() -> None:
     for known in (None, D(0), D(9)):
         of = replace(held("10"), kept=EntryTerms(original_quantity=known, instrument=instrument()))

@@ -143,6 +143,14 @@ def test_daily_bars_of_engine_and_api_are_one(
     assert (len(straight["ETF"]), len(straight["OTHER"])) == (5, 2)
 
 
+def test_bars_are_adjusted_for_what_has_happened_and_nothing_else() -> None:
+    bars, (before, after) = EngineBars(engine_of(opened(), SPEC)), (MOMENTS[3], MOMENTS[5])
+    adjusted, raw = BarNeed("1Day", 3), BarNeed("1Day", 3, adjusted=False)
+    assert bars.closed(adjusted, ["NFLX"], before)["NFLX"].close == bars.closed(raw, ["NFLX"], before)["NFLX"].close
+    once, then = (bars.closed(need, ["NFLX"], after)["NFLX"] for need in (raw, adjusted))
+    assert [round(one / other, 1) for one, other in zip(once.close, then.close, strict=True)] == [3.0, 3.0, 3.0]
+
+
 def test_bar_is_shown_only_when_complete_and_never_changes_later() -> None:
     engine = engine_of(opened(), SPEC)
     early, late = EngineBars(engine), EngineBars(engine)

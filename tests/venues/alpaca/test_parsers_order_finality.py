@@ -30,6 +30,21 @@ def order_and_intent() -> tuple[Order, Intent]:
 ORDER, INTENT = order_and_intent()
 
 
+@pytest.mark.parametrize(
+    ("sent", "now", "end"),
+    [
+        (NOW, SESSION.close + ARRIVES_WITHIN - timedelta(microseconds=1), End.UNKNOWN),
+        (NOW, SESSION.close + ARRIVES_WITHIN, End.OVER),
+        (SESSION.close, SESSION.close + ARRIVES_WITHIN, End.UNKNOWN),
+        (SESSION.close, TOMORROW.close + ARRIVES_WITHIN, End.OVER),
+        (TOMORROW.close, TOMORROW.close + timedelta(days=9), End.UNKNOWN),
+    ],
+)
+def test_an_order_that_alpaca_does_not_know_is_over_some_hours_later(sent: datetime, now: datetime, end: End) -> None:
+    proof = end_of(lambda name: None, replace(INTENT, at=sent), BOTH, now)
+    assert (proof.end, proof.order) == (end, None)
+
+
 def test_a_cancel_is_looked_up_by_nobody() -> None:
     def never(name: str) -> Order | None:
         raise AssertionError(name)
