@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from math import sqrt
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.kit.values import DAY
@@ -33,6 +33,8 @@ curves = st.dictionaries(st.integers(0, 400), st.floats(0.01, 5), min_size=1, ma
 
 
 @given(curve=curves)
+@example({30: 0.4, 90: 0.3})
+@example({31: 0.4, 89: 0.3})
 def test_volatility_is_known_exactly_between_the_first_and_the_last_expiry(curve: dict[int, float]) -> None:
     found = TERM_STRUCTURE_KIND.condense(points(*curve.items()))
     for value, days in ((found.near, 30), (found.far, 90)):
