@@ -31,13 +31,8 @@ def test_what_is_written_is_read_back(why: list[ReasonPart]) -> None:
         ("profit_target(5%)", (ReasonPart("profit_target", Decimal(5), AmountUnit.PERCENT),)),
         ("regime_neg_gamma", (ReasonPart("regime_neg_gamma"),)),
         ("displaced_by_BRK.B", (ReasonPart("displaced_by", symbol="BRK.B"),)),
-        (
-            "trail_stop(-1.2%)+signal_decay(0.65)",
-            (
-                ReasonPart("trail_stop", Decimal("-1.2"), AmountUnit.PERCENT),
-                ReasonPart("signal_decay", Decimal("0.65")),
-            ),
-        ),
+        ("rise+signal_decay(0.65)", (ReasonPart("rise"), ReasonPart("signal_decay", Decimal("0.65")))),
+        ("trail_stop(-1.2%)", (ReasonPart("trail_stop", Decimal("-1.2"), AmountUnit.PERCENT),)),
         ("unknown", ()),
     ],
 )

@@ -111,9 +111,7 @@ prices = st.one_of(st.none(), fractions.map(lambda gain: 100 * (1 + gain)))
 
 
 @given(longs(), prices, st.permutations(EVERY))
-def test_no_order_of_the_rules_changes_the_outcome(
-    of: WatchedPosition, price: Decimal | None, shuffled: list[ExitRule]
-) -> None:
+def test_order_of_rules_changes_nothing(of: WatchedPosition, price: Decimal | None, shuffled: list[ExitRule]) -> None:
     assert at(of, price, tuple(shuffled)) == at(of, price, EVERY)
 
 
@@ -143,9 +141,7 @@ def test_never_is_more_closed_than_is_held(of: WatchedPosition, price: Decimal |
 
 
 @given(longs(), prices, st.sampled_from(["2", "0.5", "1.5"]))
-def test_at_an_unproven_ratio_no_more_is_closed_than_either_way(
-    of: WatchedPosition, price: Decimal | None, ratio: str
-) -> None:
+def test_an_unproven_ratio_closes_no_more_than_either(of: WatchedPosition, price: Decimal | None, ratio: str) -> None:
     if price is not None:
         both = [at(of, price, EVERY), at(of, price * D(ratio), EVERY)]
         call = at(of, price, EVERY, ratio=D(ratio))
@@ -228,14 +224,11 @@ def test_closing_all_is_stronger_than_closing_a_part_and_the_reason_names_both()
     assert (part.decision.reason, part.shares, part.decision.observed) == (Reason.SCALE_OUT, D(3), D("0.025"))
 
 
-@pytest.mark.parametrize("state", [TradingState.ACTIVE, TradingState.REDUCE_ONLY])
-def test_exits_run_in_every_trading_state(state: TradingState) -> None:
-    call = evaluate_rules(FULL, quote(bid="94", ask="94"), NOW, EVERY, state, session=SESSION)
-    assert call.decision.reason is Reason.STOP_LOSS
-    assert compose(call.why) == "stop_loss(-6%)+tick_stop(-600)+trail_stop(-6.9%)+drawdown(7%)+urgency(6.5)"
-
-
-def test_flatten_closes_everything_and_says_so() -> None:
+def test_exits_run_in_every_trading_state_and_flatten_closes_everything_and_says_so() -> None:
+    for state in (TradingState.ACTIVE, TradingState.REDUCE_ONLY):
+        call = evaluate_rules(FULL, quote(bid="94", ask="94"), NOW, EVERY, state, session=SESSION)
+        assert call.decision.reason is Reason.STOP_LOSS
+        assert compose(call.why) == "stop_loss(-6%)+tick_stop(-600)+trail_stop(-6.9%)+drawdown(7%)+urgency(6.5)"
     call = evaluate_rules(FULL, None, NOW, (), TradingState.FLATTEN)
     assert (call.decision.reason, call.shares, compose(call.why)) == (Reason.FLATTEN, None, "flatten")
 

@@ -51,7 +51,7 @@ def served(script: str, folder: Path, capture: pytest.CaptureFixture[str]) -> Da
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("script", TOLD)
-def test_difference_on_a_day_with_faults_has_a_cause_outside(
+def test_difference_on_a_faulty_day_has_its_cause_outside(
     script: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = served(script, tmp_path, capsys)
@@ -82,9 +82,7 @@ PASSES = ("fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile")
 
 
 @pytest.mark.campaign
-def test_what_a_person_does_in_between_is_played_when_it_happened(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_person_does_in_between_is_played_then(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = PlayedDay(EVERY_TEN, day().market)
     place = ("--state-dir", str(tmp_path / "state"))
     between = {2: ("evaluate-exits", "--force-slot"), 3: ("halt",), 5: ("flatten", "MSFT", "--confirm", "MSFT")}
@@ -116,9 +114,7 @@ def test_later_session_begins_as_the_one_before_it_ended(tmp_path: Path, capsys:
 
 
 @pytest.mark.campaign
-def test_day_at_another_venue_of_the_exchange_is_played_the_same(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_day_at_another_venue_of_ours_is_played_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = ("--state-dir", str(tmp_path))
     market = ("--venue", "kraken_futures", "--sessions", "1", "--minutes", "45", "--seed", "3")
     typed(capsys, "demo", *market, *place)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.values import there
 from tradebot.learning.ensemble import (
     LEAST_WEIGHT,
     MOST,
@@ -38,24 +39,11 @@ def test_weighted_answers_of_the_golden_example_make_one_contract() -> None:
     assert round_contracts(found) == 1
 
 
-def test_majority_of_the_golden_example_is_the_mean_of_its_side() -> None:
-    assert majority([2, 1, -1]) == 1.5
+def test_majority_is_the_mean_of_its_side_and_needs_half_of_the_answers_on_it_and_no_other_half() -> None:
+    assert majority([2, 1, -1]) == 1.5, "the golden example"
     assert round_contracts(majority([2, 1, -1])) == 2
-
-
-@pytest.mark.parametrize(
-    ("targets", "found"),
-    [
-        ([1, 1, -1, -1], 0.0),
-        ([1, 0, 0, 0], 0.0),
-        ([1, 1, 0, 0], 1.0),
-        ([-2, -1, 0], -1.5),
-        ([0, 0, 0], 0.0),
-        ([0.2], 0.2),
-    ],
-)
-def test_majority_needs_half_of_the_answers_on_one_side_and_no_other_half(targets: list[float], found: float) -> None:
-    assert majority(targets) == found
+    tried: list[list[float]] = [[1, 1, -1, -1], [1, 0, 0, 0], [1, 1, 0, 0], [-2, -1, 0], [0, 0, 0], [0.2]]
+    assert [majority(targets) for targets in tried] == [0.0, 0.0, 1.0, -1.5, 0.0, 0.2]
 
 
 def test_answers_too_far_apart_cancel_each_other() -> None:
@@ -64,16 +52,13 @@ def test_answers_too_far_apart_cancel_each_other() -> None:
 
 
 def test_confidence_weighs_answers_and_none_at_all_makes_zero() -> None:
-    assert combine_targets(Combine.CONFIDENCE, [NetworkAnswer(2.0, 0.9), NetworkAnswer(-1.0, 0.1)]) == pytest.approx(
-        1.7
-    )
-    assert combine_targets(Combine.CONFIDENCE, [NetworkAnswer(0.0, 0.0), NetworkAnswer(0.0, 0.0)]) == 0.0
+    sure, nothing = [NetworkAnswer(2.0, 0.9), NetworkAnswer(-1.0, 0.1)], [NetworkAnswer(0.0, 0.0)] * 2
+    assert combine_targets(Combine.CONFIDENCE, sure) == pytest.approx(1.7)
+    assert combine_targets(Combine.CONFIDENCE, nothing) == 0.0
 
 
 @given(ANSWERS, st.sampled_from([*Combine]), st.data())
-def test_one_target_lies_among_the_answers_or_is_zero(
-    answers: list[NetworkAnswer], how: Combine, data: st.DataObject
-) -> None:
+def test_one_target_is_among_answers_or_zero(answers: list[NetworkAnswer], how: Combine, data: st.DataObject) -> None:
     weights = data.draw(st.lists(st.floats(0.1, 1), min_size=len(answers), max_size=len(answers)))
     found = combine_targets(how, answers, weights)
     targets = [one.target for one in answers]
@@ -98,8 +83,7 @@ def test_weights_follow_the_formula_and_add_up_to_one() -> None:
     won, lost = results(0.01, 0.02, 0.03), results(-0.01, -0.02, -0.03)
     first = 0.6 * 1 + 0.4 * (1 + 0.02) / 2
     second = 0.6 * 0 + 0.4 * (1 - 0.02) / 2
-    found = weights_of([won, lost], 20)
-    assert found is not None
+    found = there(weights_of([won, lost], 20))
     assert found == pytest.approx((first / (first + second), second / (first + second)))
     assert sum(found) == pytest.approx(1)
 
@@ -120,19 +104,14 @@ FINITE = st.floats(-50, 50)
 
 @pytest.mark.parametrize(("output", "target"), [(0.74, 1), (0.75, 2), (-0.25, -1), (0.24, 0), (1.0, 2), (-1.0, -2)])
 def test_continuous_answer_is_twice_itself_with_a_half_away_from_zero(output: float, target: int) -> None:
-    answer = answer_of([output], Action.CONTINUOUS)
-    assert answer is not None
+    answer = there(answer_of([output], Action.CONTINUOUS))
     assert (round_contracts(answer.target), answer.confidence) == (target, abs(output))
 
 
-@pytest.mark.parametrize("output", [1.0000001, -1.5, math.nan, math.inf])
-def test_continuous_answer_out_of_range_is_none(output: float) -> None:
-    assert answer_of([output], Action.CONTINUOUS) is None
-
-
-@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
-def test_one_number_that_is_not_finite_spoils_all_of_them(wrong: float) -> None:
-    assert answer_of([0.0, 1.0, wrong, 0.0, 0.0], Action.DISCRETE) is None
+def test_answer_that_is_out_of_range_or_has_a_number_that_is_not_finite_is_none() -> None:
+    assert {answer_of([output], Action.CONTINUOUS) for output in (1.0000001, -1.5, math.nan, math.inf)} == {None}
+    spoiled = ([0.0, 1.0, wrong, 0.0, 0.0] for wrong in (math.nan, math.inf, -math.inf))
+    assert {answer_of(outputs, Action.DISCRETE) for outputs in spoiled} == {None}
 
 
 def test_largest_of_five_numbers_is_the_target_and_its_share_the_confidence() -> None:
@@ -145,8 +124,7 @@ def test_largest_of_five_numbers_is_the_target_and_its_share_the_confidence() ->
 
 @given(st.lists(FINITE, min_size=5, max_size=5))
 def test_discrete_answer_is_a_target_with_a_share_for_a_confidence(outputs: list[float]) -> None:
-    answer = answer_of(outputs, Action.DISCRETE)
-    assert answer is not None
+    answer = there(answer_of(outputs, Action.DISCRETE))
     assert answer.target in range(-MOST, MOST + 1)
     assert 0.2 <= answer.confidence <= 1
 

@@ -65,7 +65,7 @@ DRAWN = st.lists(st.floats(-0.05, 0.05), min_size=1, max_size=30)
 
 
 @given(st.lists(DRAWN, min_size=2, max_size=4), st.integers(1, 35), st.integers(1, 30))
-def test_later_results_change_no_choice_and_changes_are_far_apart(
+def test_later_results_change_no_choice_and_changes_are_apart(
     drawn: list[list[float]], number: int, window: int
 ) -> None:
     known = {str(place): results(each) for place, each in enumerate(drawn)}

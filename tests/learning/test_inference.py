@@ -1,17 +1,25 @@
-"""A policy acts: each model is shown its own, answers become one target, and what isn't known ends in a reason."""
+"""A policy acts: each model is shown its own, answers become one target, and what isn't known ends in a reason.
 
+What a model is shown: scaled, clipped, and never something in the place of what isn't known.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.kit.fakes.networks import card, results, scaling
-from tests.kit.values import NOW, SESSION, following
+from tests.kit.fakes.networks import NAMES, card, results, scaling
+from tests.kit.values import NOW, SESSION, ago, following, there
 from tradebot.desk.want_validation import validate_wants
+from tradebot.lab.learning.training import training_rows
 from tradebot.learning.ensemble import Combine, PolicyMode
-from tradebot.learning.inference import Member, ModelSelection, Numbers, Policy
-from tradebot.learning.model_card import Action, Card, SessionResult
+from tradebot.learning.inference import HIGHEST, Member, ModelSelection, Numbers, Policy, observation, state_of
+from tradebot.learning.model_card import Action, Card, Scaling, SessionResult
 from tradebot.learning.policy_decisions import ANSWER, MODEL
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
@@ -19,6 +27,7 @@ from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import FeatureRow, Situation, StrategyView, Target
+from tradebot.signals.features import OBSERVED, DecisionState
 
 BAR = timedelta(minutes=5)
 MONEY = Decimal(100_000)
@@ -105,16 +114,9 @@ def test_without_earlier_results_nobody_acts(mode: PolicyMode) -> None:
     assert refused(Policy(acting(mode), [member("a", 1.0, later), member("b", 1.0)]), view()) is Reason.MODEL_UNRANKED
 
 
-@pytest.mark.parametrize(
-    ("seen", "reason"),
-    [
-        (view(session=None), Reason.MODEL_INPUT_UNKNOWN),
-        (replace(view(), situation=None), Reason.MODEL_INPUT_UNKNOWN),
-        (view(values={"body": 0.1}), Reason.MODEL_INPUT_UNKNOWN),
-    ],
-)
-def test_what_is_not_known_ends_in_a_reason(seen: StrategyView, reason: Reason) -> None:
-    assert refused(Policy(acting(), [member("a", 0.1)]), seen) is reason
+@pytest.mark.parametrize("seen", [view(session=None), replace(view(), situation=None), view(values={"body": 0.1})])
+def test_what_is_not_known_ends_in_a_reason(seen: StrategyView) -> None:
+    assert refused(Policy(acting(), [member("a", 0.1)]), seen) is Reason.MODEL_INPUT_UNKNOWN
 
 
 @pytest.mark.parametrize("answer", [float("nan"), float("inf"), 1.01])
@@ -151,21 +153,15 @@ def test_same_bar_twice_is_remembered_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("times", "lost"),
-    [
-        ((OPEN + 2 * BAR,), True),
-        ((OPEN + BAR,), False),
-        ((OPEN - 3 * BAR, OPEN + BAR), False),
-        ((OPEN - 3 * BAR, OPEN + 2 * BAR), True),
-        ((OPEN, OPEN + 2 * BAR), True),
-        ((OPEN, OPEN + BAR, OPEN), True),
-    ],
+    ("bars", "lost"),
+    [((2,), True), ((1,), False), ((-3, 1), False), ((-3, 2), True), ((0, 2), True), ((0, 1, 0), True)],
 )
-def test_missing_bar_means_that_nobody_knows_what_it_would_remember(times: Sequence[datetime], lost: bool) -> None:
+def test_missing_bar_means_that_nobody_knows_what_it_would_remember(bars: Sequence[int], lost: bool) -> None:
     policy = Policy(acting(), [member("a", 0.0, MADE)])
-    for at in times[:-1]:
-        assert quantities(policy, view(at, session=SESSION)) is not None
-    found = policy.targets(view(times[-1], session=SESSION))
+    *before, last = (view(OPEN + number * BAR, session=SESSION) for number in bars)
+    for seen in before:
+        assert quantities(policy, seen) is not None
+    found = policy.targets(last)
     assert (isinstance(found, Decision) and found.reason is Reason.MODEL_STATE_LOST) is lost
 
 
@@ -193,3 +189,93 @@ def test_what_fills_between_two_bars_changes_nothing_about_the_target() -> None:
     assert len(asked) == 1
     later = {key: replace(row, at=row.at + BAR) for key, row in filled.features.items()}
     assert quantities(policy, replace(filled, features=later)) == {"MES": -1}
+
+
+CARD = card(("body", "rsi_14"))
+SCALING = Scaling((0.5, 1.0), (2.0, 0.1))
+FLAT = DecisionState(0.0, 0.0, 100_000.0, 0.0, 0, 0.5, 0)
+LONG = Position("policy", "MES", (Lot(Decimal(2), Decimal(5000), ago(1500)),), Decimal(0), ago(1500))
+
+
+def situation(**changes: object) -> Situation:
+    usual: dict[str, object] = {
+        "session": SESSION, "equity": Decimal(97_000), "highest": Decimal(100_000),
+        "unrealized": {"MES": Decimal(-194)}, "trades": 4,
+    }  # fmt: skip
+    return Situation(**{**usual, **changes})  # type: ignore[arg-type]
+
+
+def view_of(seen: Situation | None, *held: Position) -> StrategyView:
+    return StrategyView(NOW, ("MES",), lots={one.symbol: one for one in held}, situation=seen)
+
+
+def test_features_come_in_the_order_of_the_card_scaled_and_then_the_state() -> None:
+    found = observation(CARD, SCALING, {"rsi_14": 1.05, "body": -0.5, "other": 9.0}, FLAT)
+    assert found == pytest.approx((-0.5, 0.5, 0, 0, 0, 0, 0.5, 0))
+
+
+def test_observation_of_all_features_has_sixty_numbers() -> None:
+    whole, scaling = card(NAMES), Scaling((0.0,) * OBSERVED, (1.0,) * OBSERVED)
+    found = observation(whole, scaling, dict.fromkeys(NAMES, 0.1), FLAT)
+    assert len(found) == whole.inputs == 60
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.floats(-9, 9))
+def test_each_feature_is_cut_to_five_and_the_state_is_as_it_is(value: float, position: float) -> None:
+    state = FLAT._replace(position=position * 100)
+    found = observation(CARD, SCALING, {"rsi_14": value, "body": value}, state)
+    assert not isinstance(found, str)
+    assert all(-HIGHEST <= number <= HIGHEST for number in found[:2])
+    assert found[2] == position * 100 / 3
+
+
+@pytest.mark.parametrize(
+    ("values", "state", "missing"),
+    [
+        ({"body": 0.1}, FLAT, "rsi_14"),
+        ({"body": math.nan, "rsi_14": 1.0}, FLAT, "body"),
+        ({"body": 0.1, "rsi_14": 1.0}, FLAT._replace(equity=0.0), "unrealized"),
+        ({"body": 0.1, "rsi_14": 1.0}, FLAT._replace(drawdown=math.nan), "drawdown"),
+    ],
+)
+def test_what_is_not_known_is_named_and_no_zero(values: dict[str, float], state: DecisionState, missing: str) -> None:
+    assert observation(CARD, SCALING, values, state) == missing
+
+
+def test_state_is_that_of_position_account_and_session() -> None:
+    found = state_of(view_of(situation(), LONG), "MES", "5Min", NOW)
+    gone = (NOW - SESSION.open) / (SESSION.close - SESSION.open)
+    assert found == DecisionState(2.0, -194.0, 97_000.0, 0.03, 5, gone, 4)
+
+
+def test_state_without_a_position_is_flat_and_bars_of_a_position_are_whole_ones_within_the_session() -> None:
+    flat = there(state_of(view_of(situation(unrealized={})), "MES", "5Min", NOW))
+    assert (flat.position, flat.unrealized, flat.bars) == (0.0, 0.0, 0), "whatever others hold"
+    held = Position("policy", "MES", LONG.lots, Decimal(0), NOW - timedelta(seconds=599))
+    assert there(state_of(view_of(situation(), held), "MES", "5Min", NOW)).bars == 1
+    before = there(state_of(view_of(situation(), LONG), "MES", "5Min", SESSION.open - timedelta(minutes=5)))
+    assert (before.gone, before.bars) == (0.0, 0)
+
+
+@pytest.mark.parametrize("seen", [None, situation(session=None), situation(unrealized={})])
+def test_state_is_unknown_without_session_or_price(seen: Situation | None) -> None:
+    assert state_of(view_of(seen, LONG), "MES", "5Min", NOW) is None
+
+
+def test_lost_account_has_lost_all_of_it() -> None:
+    assert situation(equity=Decimal(0), highest=Decimal(0)).drawdown == 1
+
+
+NUMBERS = st.floats(-1e3, 1e3)
+
+
+@given(NUMBERS, NUMBERS, NUMBERS, st.floats(0.01, 100), st.floats(1, 1e6), st.integers(-9, 9))
+def test_model_is_shown_what_it_was_shown_in_its_training(
+    rsi: float, body: float, mean: float, deviation: float, equity: float, held: int
+) -> None:
+    values = {"rsi_14": rsi, "body": body}
+    state = DecisionState(held, held * 12.5, equity, 0.3, 7, 0.5, 3)
+    here = observation(CARD, Scaling((mean, 0.5), (deviation, 2.0)), values, state)
+    there = training_rows.FittedScaling(CARD.names, (mean, 0.5), (deviation, 2.0)).observation(values, state)
+    assert not isinstance(there, str)
+    assert np.array(here, dtype=np.float32).tolist() == there.tolist()

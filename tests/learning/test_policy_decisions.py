@@ -22,17 +22,10 @@ def record(strategy: str, *decisions: Decision) -> CandidateRecord:
     return CandidateRecord(replace(candidate(), strategy=strategy), decisions)
 
 
-def test_models_that_act_leave_nothing_to_tell() -> None:
-    acted = record(
-        "policy",
-        passing_decision(MODEL, None, "0123456789abcdef"),
-        passing_decision(ANSWER, None, 1.5, "0123456789abcdef"),
-    )
-    assert fallback_reasons([acted]) == {}
-    assert sentences([acted]) == ""
-
-
-def test_first_reason_of_each_strategy_counts() -> None:
+def test_models_that_act_leave_nothing_to_tell_and_of_others_the_first_reason_of_each_strategy_counts() -> None:
+    model, answer = passing_decision(MODEL, None, "0123456789abcdef"), passing_decision(ANSWER, None, 1.5, "01234567")
+    acted = record("policy", model, answer)
+    assert (fallback_reasons([acted]), sentences([acted])) == ({}, "")
     found = [record("one", SLOW), record("one", REPLACED), record("two", REPLACED)]
     assert fallback_reasons(found) == {"one": SLOW, "two": REPLACED}
     assert describe_fallback("one", SLOW) == "one acts by its rule (MODEL_SLOW)"

@@ -86,9 +86,7 @@ def test_decision_that_differs_although_the_pass_was_given_the_same_is_ours() ->
 
 
 @pytest.mark.parametrize(("minutes", "cause"), [(0, ParityCause.OURS), (1, ParityCause.MISSED_SLOT)])
-def test_order_that_was_sent_before_is_explained_by_an_attempt_that_was_cut_short(
-    minutes: int, cause: ParityCause
-) -> None:
+def test_order_that_was_sent_before_is_explained_by_a_broken_attempt(minutes: int, cause: ParityCause) -> None:
     live = day()
     (slot, entries), *others = live.passes.items()
     first, *rest = entries.cycle.candidates

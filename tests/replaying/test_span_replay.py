@@ -288,9 +288,7 @@ DECLINED = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_DECLINED, 1, 2)
 
 @pytest.mark.parametrize("closed", [(), ((Reason.DRY_RUN, "by hand"),)])
 @pytest.mark.parametrize("whole", [True, False])
-def test_candidate_that_a_filter_refuses_ends_where_it_ended_and_is_not_read(
-    closed: tuple[tuple[Reason, str], ...], whole: bool
-) -> None:
+def test_candidate_that_a_filter_refuses_ends_alike_unread(closed: tuple[tuple[Reason, str], ...], whole: bool) -> None:
     scene = Scene(permission=Permission(closed=closed))
     declined = replace(wanted("MSFT"), decisions=(DECLINED,))
     taken = trade_once(scene.world(wanted("AAPL"), declined), call())

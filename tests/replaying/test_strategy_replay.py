@@ -9,7 +9,7 @@ import pytest
 from tests.kit.core.recorded import Taken, trade_once
 from tests.kit.core.scene import Scene, call
 from tests.kit.core.venue import NoBars
-from tests.kit.values import SESSION
+from tests.kit.values import SESSION, there
 from tradebot.model.bar import StrategySlot, WaitingStrategy
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision
@@ -78,12 +78,6 @@ def test_other_setting_is_asked_for_on_what_is_stored() -> None:
     assert sent(taken, stored, seen) == ([], frozenset())
 
 
-def test_answer_is_unknown_if_what_the_strategy_read_is_not_as_it_was() -> None:
-    taken, stored = played(Strength(0.6))
-    lied = ReplayedStrategy("flow", Strength(0.6, 0.55), Strength(0.6, 0.7), frozenset({"score"}))
-    assert sent(taken, stored, lied) == ([], frozenset({"flow"}))
-
-
 def test_strategy_that_is_off_proposes_nothing_and_a_new_one_is_asked() -> None:
     taken, stored = played(Strength(0.4))
     off = ReplayedStrategy("flow", Strength(0.4), None)
@@ -94,8 +88,7 @@ def test_strategy_that_is_off_proposes_nothing_and_a_new_one_is_asked() -> None:
 
 def test_strategy_that_was_not_due_is_not_asked_again() -> None:
     taken, stored = played(Strength(0.6))
-    proposed = taken.record.given.proposed
-    assert proposed is not None
+    proposed = there(taken.record.given.proposed)
     slot = StrategySlot("flow", SESSION.date, "open+5m", SESSION.open, SESSION.close)
     own = proposed.own._replace(waiting=(WaitingStrategy("flow", slot),))
     waited = with_inputs(taken.record, proposed=replace(proposed, candidates=(), own=own))

@@ -176,9 +176,7 @@ def history(lived: Lived) -> History:
 
 @pytest.mark.parametrize("settlement", Settlement)
 @given(days=DAYS)
-def test_profit_funding_and_fees_are_all_that_changes_an_account(
-    settlement: Settlement, days: list[Traded | Moved]
-) -> None:
+def test_profit_funding_and_fees_alone_change_an_account(settlement: Settlement, days: list[Traded | Moved]) -> None:
     lived = live(settlement, days)
     change = lived.broker.view().account.equity - CASH - lived.transfers
     totals, adjustments = lived.ledger.totals(), lived.ledger.cash_adjustments()
@@ -192,9 +190,7 @@ def test_profit_funding_and_fees_are_all_that_changes_an_account(
 
 @pytest.mark.parametrize("settlement", Settlement)
 @given(days=DAYS)
-def test_reports_divide_the_change_of_an_account_without_a_rest(
-    settlement: Settlement, days: list[Traded | Moved]
-) -> None:
+def test_reports_divide_an_accounts_change_without_a_rest(settlement: Settlement, days: list[Traded | Moved]) -> None:
     lived = live(settlement, days)
     found = pnl(break_down_profit(history(lived)), ProfitGrouping.SYMBOL)
     total, (own, theirs) = found.total, values(lived)
@@ -214,9 +210,7 @@ def values(lived: Lived) -> Iterator[Decimal]:
 @pytest.mark.parametrize("settlement", Settlement)
 @settings(max_examples=settings().max_examples // 2)
 @given(days=DAYS)
-def test_books_and_broker_agree_on_cash_however_each_counts_lots(
-    settlement: Settlement, days: list[Traded | Moved]
-) -> None:
+def test_books_and_broker_agree_on_cash_with_any_lots(settlement: Settlement, days: list[Traded | Moved]) -> None:
     lived = live(settlement, days)
     view = lived.broker.view()
     books = read_books(lived.ledger, NOW + timedelta(days=9), VENUE_DAY)

@@ -41,9 +41,7 @@ def wants(request: pytest.FixtureRequest, trader: Bot, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("wants", [{"exits": {"protection": "bot"}}], indirect=True)
-def test_close_for_a_newcomer_that_the_venue_ends_half_filled_is_told_among_the_swaps(
-    trader: Bot, wants: Callable[..., Any]
-) -> None:
+def test_close_for_a_newcomer_that_ends_half_filled_is_among_the_swaps(trader: Bot, wants: Callable[..., Any]) -> None:
     assert wants(AAPL=0.5) == {("AAPL", "buy"): None}
     tick(trader)
     (held,) = (one for one in trader.json("positions")["positions"])
@@ -69,9 +67,7 @@ def test_close_for_a_newcomer_that_the_venue_ends_half_filled_is_told_among_the_
     assert f"{swap['held']} of {swap['quantity']} are still open after 1 close. The broker ended the last one" in said
 
 
-def test_the_less_valuable_position_is_sold_before_the_better_candidate_is_bought(
-    trader: Bot, wants: Callable[..., Any]
-) -> None:
+def test_the_lesser_position_is_sold_before_the_better_one_is_bought(trader: Bot, wants: Callable[..., Any]) -> None:
     assert wants(AAPL=0.5) == {("AAPL", "buy"): None}
     tick(trader)
     assert wants(MSFT=0.9) == {("MSFT", "buy"): "AUCTION_FULL"}

@@ -11,10 +11,6 @@ from tests.kit.bot.state import configure
 from tradebot.orders import exit_orders
 
 pytestmark = pytest.mark.campaign
-UNTIL_HELD = (
-    *("exchange tick open", "exchange tick 6m", "reconcile", "trade-once --force-slot"),
-    *("exchange tick 3m", "evaluate-exits"),
-)
 
 
 @pytest.fixture
@@ -25,9 +21,8 @@ def bot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
     assert said.code == 0, said.err
     configure(state, "limits: {exit_life_s: 30}\n")
     bot = Bot(state, capsys)
-    for words in (*UNTIL_HELD, "flatten --all --confirm ALL", "exchange tick 1m"):
-        assert bot.says(*words.split()).code == 0, words
-    assert bot.says("evaluate-exits").code == 0
+    bot.does("exchange tick open", "exchange tick 6m", "reconcile", "trade-once --force-slot")
+    bot.does("exchange tick 3m", "evaluate-exits", "flatten --all --confirm ALL", "exchange tick 1m", "evaluate-exits")
     yield bot
     discard(state)
 

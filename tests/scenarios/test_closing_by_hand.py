@@ -41,17 +41,14 @@ def ends(cycle: CycleRecord) -> list[tuple[str, str, Reason | None]]:
     return [(one.symbol, one.source, end.reason if end else None) for one, end in rows]
 
 
-def test_only_the_symbol_named_is_closed() -> None:
+def test_only_the_symbol_named_is_closed_and_all_means_all_that_is_ours() -> None:
     scene = holding("flow", "flow")
     assert ends(flatten(scene.world(), BY_HAND, frozenset({"AAPL"}))) == [("AAPL", "flatten", None)]
     (intent,) = scene.venue.submitted
     assert (intent.side, intent.quantity) == (Side.SELL, Decimal(10))
     assert scene.ledger.intent(intent.client_order_id) is not None
-
-
-def test_all_means_all_that_is_ours_and_never_what_is_foreign() -> None:
     scene = holding("flow", "")
-    assert ends(flatten(scene.world(), BY_HAND, None)) == [("AAPL", "flatten", None)]
+    assert ends(flatten(scene.world(), BY_HAND, None)) == [("AAPL", "flatten", None)], "never what is foreign"
     assert {intent.instrument.symbol for intent in scene.venue.submitted} == {"AAPL"}
 
 
@@ -119,16 +116,6 @@ def test_an_order_of_unknown_fate_keeps_the_position_from_being_closed_twice() -
     assert ends(again) == [("AAPL", "flatten", Reason.INTENT_UNRESOLVED)]
 
 
-def test_a_halt_does_not_stop_it_and_a_closed_permission_does() -> None:
-    scene = holding("flow")
-    scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ann", "odd", NOW))
-    assert ends(flatten(scene.world(), BY_HAND, None)) == [("AAPL", "flatten", None)]
-    shut = holding("flow")
-    shut.permission = Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))
-    (record,) = flatten(shut.world(), BY_HAND, None).candidates
-    assert (record.terminal and record.terminal.gate, shut.venue.submitted) == (Gate.PERMISSION, [])
-
-
 def test_a_dry_run_shows_the_orders_and_sends_and_writes_nothing() -> None:
     scene = holding("flow", symbols=("AAPL",))
     flatten(scene.world(), BY_HAND, None)
@@ -138,11 +125,18 @@ def test_a_dry_run_shows_the_orders_and_sends_and_writes_nothing() -> None:
     assert (len(scene.venue.submitted), len(scene.ledger.intents()), scene.venue.cancelled) == (*before, [])
 
 
-def test_a_closed_session_refuses_it_as_a_whole() -> None:
+def test_a_halt_does_not_stop_it_and_a_closed_permission_or_session_does() -> None:
     scene = holding("flow")
-    scene.venue.is_open = False
-    cycle = flatten(scene.world(), BY_HAND, None)
-    assert (cycle.candidates, cycle.job_decision is not None, scene.venue.submitted) == ((), True, [])
+    scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ann", "odd", NOW))
+    assert ends(flatten(scene.world(), BY_HAND, None)) == [("AAPL", "flatten", None)]
+    shut = holding("flow")
+    shut.permission = Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))
+    (record,) = flatten(shut.world(), BY_HAND, None).candidates
+    assert (record.terminal and record.terminal.gate, shut.venue.submitted) == (Gate.PERMISSION, [])
+    late = holding("flow")
+    late.venue.is_open = False
+    cycle = flatten(late.world(), BY_HAND, None)
+    assert (cycle.candidates, cycle.job_decision is not None, late.venue.submitted) == ((), True, [])
 
 
 def test_a_pass_records_equity_and_what_closing_would_get() -> None:
@@ -201,13 +195,13 @@ def test_second_cancel_of_an_order_sends_nothing_more() -> None:
     assert len(scene.venue.cancelled) == 1
 
 
-@pytest.mark.parametrize("name", ["typed-elsewhere", "unknown"])
-def test_cancel_leaves_orders_of_others_alone(name: str) -> None:
+def test_cancel_leaves_orders_of_others_alone() -> None:
     scene = holding("flow")
     flatten(scene.world(), BY_HAND, None)
     (order,) = working(scene)
     scene.venue.book["typed-elsewhere"] = replace(order, client_order_id="typed-elsewhere", venue_id="another")
-    assert (cancel_on_request(scene.world(), CANCEL, name).candidates, scene.venue.cancelled) == ((), [])
+    for name in ("typed-elsewhere", "unknown"):
+        assert (cancel_on_request(scene.world(), CANCEL, name).candidates, scene.venue.cancelled) == ((), [])
 
 
 def test_dry_run_and_closed_session_and_closed_permission_cancel_nothing() -> None:

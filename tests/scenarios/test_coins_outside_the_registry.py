@@ -112,9 +112,7 @@ def test_what_the_registry_does_not_know_is_reported_and_left_alone_before_anyth
 def test_our_position_whose_coin_lost_its_tier_or_its_place_keeps_its_stop_and_its_exits(bot: Bot, place: Path) -> None:
     file = place / "candidates.jsonl"
     file.write_text(f'{{"symbol": "{XBT}", "side": "sell", "score": -0.9}}\n')
-    assert bot.says("registry", "--refresh").code == 0
-    for words in (f"trade-once --candidates {file}", "exchange tick 2m", "evaluate-exits"):
-        assert bot.says(*words.split()).code == 0
+    bot.does("registry --refresh", f"trade-once --candidates {file}", "exchange tick 2m", "evaluate-exits")
     (entry, *resting), positions = sent(bot), held(bot)
     assert (entry[:2], len(resting), positions[XBT][0]) == ((XBT, "sell"), 2, "own")
     assert all(one == (XBT, "buy", entry[2], True) for one in resting)
@@ -146,9 +144,7 @@ def _keeps_all(bot: Bot, positions: dict[str, tuple[str, str]]) -> None:
     assert [one for one in log(bot.url) if one["event"] == "order_canceled"] == []
 
 
-def test_an_orphan_without_a_side_stays_until_the_side_is_known_and_what_fills_prove_is_closed_before(
-    bot: Bot, place: Path
-) -> None:
+def test_an_orphan_stays_until_its_side_is_known_and_what_fills_prove_is_closed_before(bot: Bot, place: Path) -> None:
     before = sent(bot)
     fault(bot, place, "positions", "{missing_field: side}")
     assert bot.says("adopt", SOL, "--manage", "--confirm", SOL).code == 2

@@ -93,7 +93,7 @@ def test_an_accepted_configuration_runs_and_its_books_agree(changed: dict[str, s
         ({"LIMITS__MAX_OPEN_POSITION": "3"}, "did you mean max_open_positions", None),
     ],
 )
-def test_a_refused_configuration_says_why_and_the_cure_it_names_works(
+def test_a_refused_configuration_says_why_and_its_cure_works(
     bad: dict[str, str], says: str, cure: dict[str, str] | None
 ) -> None:
     broken = {f"TRADEBOT_{name}": value for name, value in bad.items()}

@@ -124,11 +124,7 @@ def test_a_new_name_carries_the_position_over_and_an_assignment_is_told_as_one(b
     assert (finding["kind"], finding["subject"], finding["blocking"]) == ("expiry_or_assignment", other, False)
     assert finding["evidence"][0].startswith(f"OPTRD {other} +100 shares")
     after = own(bot)
-    assert (after["symbol"], after["quantity"], after["opened_at"]) == (
-        "PEAR",
-        before["quantity"],
-        before["opened_at"],
-    )
+    assert (after["symbol"], after["quantity"], after["opened_at"]) == ("PEAR", before["quantity"], before["opened_at"])
     assert f"tradebot adopt {other} --manage" in bot.shown("reconcile")
     # The broker has canceled the pair of the old name: the next pass rests one under the new name, and only once.
     assert resting(bot) == []

@@ -8,7 +8,6 @@ import pytest
 import requests
 
 from papervenue import process
-from papervenue.state import read_market
 from tests.kit.bot.folder import EASY, KEYS, UNIVERSE, Bot, second_session
 from tests.kit.bot.state import accept
 from tradebot.__main__ import main
@@ -32,15 +31,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
     finally:
         process.stop(path / "exchange")
-
-
-def test_the_market_keeps_the_costs_that_were_configured(folder: Path) -> None:
-    kept = read_market(folder / "exchange")
-    assert kept.spec.costs.commission_bps == 10
-    assert kept.spec.costs.cash_rate == "funds"
-    assert kept.spec.fill.model == "close"
-    assert kept.spec.fill.slippage_bps == 5
-    assert kept.rates.on("2026-11-16") == Decimal("0.046")
 
 
 def test_interest_of_the_first_night_is_booked_as_interest(bot: Bot) -> None:

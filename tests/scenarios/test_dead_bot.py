@@ -44,9 +44,7 @@ def closed(bot: Bot) -> dict[str, tuple[Trade, str | None]]:
     return {trade.symbol: (trade, why[trade.exit_orders[0]]) for trade in found}
 
 
-def test_stops_and_targets_act_without_the_bot_for_longs_and_shorts(
-    bot: Bot, receiver: Receiver, tmp_path: Path
-) -> None:
+def test_stops_and_targets_act_without_the_bot_on_both_sides(bot: Bot, receiver: Receiver, tmp_path: Path) -> None:
     second_session(bot)
     lines = [json.dumps({"symbol": symbol, "side": side, "score": 0.6}) for symbol, side in SIDES.items()]
     (tmp_path / "lines").write_text("\n".join(lines))

@@ -19,7 +19,7 @@ from tests.kit.core.scene import NAMES, Scene, call
 from tests.kit.fakes.scripted import Asked, Scripted, Wire, serving
 from tests.kit.recipes import follow, recipe
 from tests.kit.values import DAY, NOW, SHIPPED
-from tests.signals.test_components_enriched import COMPONENTS, FOLLOWERS
+from tests.signals.test_components import COMPONENTS, FOLLOWERS
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.recorder import MemoryEvents
@@ -82,9 +82,7 @@ def test_all_of_it_is_fetched_as_documented(enriched: Path, capsys: pytest.Captu
     assert [(reply.endpoint, reply.findings) for reply in replies if reply.findings] == []
 
 
-def test_each_value_can_be_computed_from_what_the_explanation_shows(
-    enriched: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_value_follows_from_what_the_explanation_shows(enriched: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bot, found = Bot(enriched, capsys), set[str]()
     for symbol in SYMBOLS:
         (explained,) = bot.json("score", "--explain", symbol)["scores"]

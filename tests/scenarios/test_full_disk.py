@@ -18,9 +18,7 @@ def posts(bot: Bot) -> list[str]:
     return [json.loads(event["body"])["side"] for event in requests if event["path"] == "/v2/orders"]
 
 
-def test_a_nearly_full_disk_keeps_entries_back_and_lets_positions_be_closed(
-    trader: Bot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_nearly_full_disk_keeps_entries_back_and_lets_exits_go(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     trader.does("trade-once", "exchange tick 5m", "fetch-flow")
     bought, before = posts(trader), files(trader.folder)
     monkeypatch.setenv("TRADEBOT_STORAGE__MIN_FREE_MB", "1000000")

@@ -11,12 +11,6 @@ import requests
 
 from tests.kit.bot.folder import Bot, discard, log, typed
 
-UNTIL_ENTERING = (
-    *("exchange tick open", "exchange tick 6m", "reconcile", "trade-once --force-slot"),
-    *("exchange tick 3m", "evaluate-exits"),
-)
-
-
 SETTINGS = """
 limits:
   {max_order_fraction: 0.1, max_basis_fraction: 0.0075, max_stop_loss_usd: 5000, max_open_risk_fraction: 0.06,
@@ -40,8 +34,8 @@ def bot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
     said = typed(capsys, "init", *of)
     assert said.code == 0, said.err
     bot = Bot(state, capsys)
-    for words in UNTIL_ENTERING:
-        assert bot.says(*words.split()).code == 0, words
+    bot.does("exchange tick open", "exchange tick 6m", "reconcile", "trade-once --force-slot")
+    bot.does("exchange tick 3m", "evaluate-exits")
     yield bot
     discard(state)
 

@@ -16,10 +16,6 @@ from tests.kit.bot.folder import Bot, discard, log, typed
 from tradebot.model.struct_tools import replace
 
 SYMBOL, ENDS = "PF_SOLUSD", "2026-11-16T00:30:00Z"
-UNTIL_HELD = (
-    *("exchange tick open", "exchange tick 6m", "reconcile", "trade-once --force-slot"),
-    *("exchange tick 3m", "evaluate-exits"),
-)
 
 
 @pytest.fixture
@@ -37,8 +33,8 @@ def bot(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     said = typed(capsys, "init", "--venue", "kraken_futures", "--symbols", "3", "--state-dir", str(state))
     assert said.code == 0, said.err
     bot = Bot(state, capsys)
-    for words in UNTIL_HELD:
-        assert bot.says(*words.split()).code == 0, words
+    bot.does("exchange tick open", "exchange tick 6m", "reconcile", "trade-once --force-slot")
+    bot.does("exchange tick 3m", "evaluate-exits")
     assert [row["symbol"] for row in bot.json("positions")["positions"]] == [SYMBOL]
     yield bot
     discard(state)

@@ -11,6 +11,7 @@ import requests
 from commands.shared.number_format import show_traded
 from papervenue import process
 from tests.kit.bot.folder import Said, typed
+from tests.kit.values import there
 from tradebot.adapters.bars import series
 
 VENUE = "kraken_futures"
@@ -95,8 +96,7 @@ def _has_what_margin_and_funding_say(played: Played) -> None:
 @pytest.mark.campaign
 def test_a_liquidation_is_told_booked_to_the_cent_and_found(played: Played) -> None:
     held = json.loads(played.says("positions", "--json").out)["data"]["positions"]
-    endpoint = process.running_endpoint(played.folder / "exchange")
-    assert endpoint is not None
+    endpoint = there(process.running_endpoint(played.folder / "exchange"))
     for one in held:
         # What holding it costs takes all of the account within three hours.
         rate = f"{Decimal(33_500) / len(held) / Decimal(one['quantity']):.6f}"
@@ -115,14 +115,6 @@ def test_a_liquidation_is_told_booked_to_the_cent_and_found(played: Played) -> N
     assert Decimal(pnl["total"]["total_usd"]) == Decimal(pnl["after_usd"]) - Decimal(pnl["before_usd"])
 
 
-def test_a_symbol_that_the_exchange_does_not_have_is_refused_before_anything_is_made(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "bot"
-    said = typed(capsys, "init", "--venue", VENUE, "--symbols", "PF_XBTUSD,PF_NOUSD", "--state-dir", str(folder))
-    assert (said.code, "has no PF_NOUSD" in said.err, folder.exists()) == (2, True, False)
-
-
 @pytest.mark.parametrize(
     ("verb", "options", "message"),
     [
@@ -133,7 +125,7 @@ def test_a_symbol_that_the_exchange_does_not_have_is_refused_before_anything_is_
         ("backtest", ("--profile", "rotation"), "profile rotation is for alpaca, and you asked for kraken_futures"),
     ],
 )
-def test_what_is_not_for_this_venue_is_refused_with_what_is(
+def test_what_is_not_for_this_venue_is_refused_with_what_is_before_anything_is_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, options: tuple[str, ...], message: str
 ) -> None:
     folder = tmp_path / "bot"
@@ -197,7 +189,6 @@ def test_a_demo_a_backtest_and_serve_make_the_same_fills_and_equity_of_a_day(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "sparse.yaml").write_text(SPARSE)
     (tmp_path / "sparse.yaml").write_text(SPARSE)
     options = ("--venue", VENUE, "--symbols", "5", "--sessions", "1", "--config", "sparse.yaml", "--json")
     demo, bot, served = (str(tmp_path / name) for name in ("demo", "bot", "served"))

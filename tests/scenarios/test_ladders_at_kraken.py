@@ -13,6 +13,7 @@ from papervenue import process
 from tests.kit.bot.folder import log
 from tests.kit.core.scene import evaluate_exits, trade_once
 from tests.kit.core.venue import Wanting
+from tests.kit.values import there
 from tests.scenarios.test_ladders import RULES, broken
 from tests.suite.tiers import seed
 from tradebot.__main__ import main
@@ -53,8 +54,7 @@ def play(app: App) -> None:
     app.ensure_calendar(app.now())
     for minute in range(MINUTES):
         app.engine.sleep(60)
-        session = session_of(app.ledger, app.now(), app.day)
-        assert session is not None
+        session = there(session_of(app.ledger, app.now(), app.day))
         call = Call(Job.EVALUATE_EXITS, session.date, f"open+{minute}m", "test")
         evaluate_exits(world(app), call)
         if minute % 30 == 0:

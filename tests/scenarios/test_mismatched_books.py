@@ -80,7 +80,7 @@ MOMENT = st.tuples(st.sampled_from(["us", "others"]), st.integers(0, 5))
 
 @settings(max_examples=40)
 @given(MOMENT, MOMENT, st.integers(0, 6), st.booleans())
-def test_a_halt_never_makes_books_hold_that_did_not(
+def test_a_halt_never_makes_books_hold(
     ledger: tuple[str, int], journal: tuple[str, int], lines: int, torn: bool
 ) -> None:
     with state() as folder:
@@ -112,9 +112,7 @@ def test_the_moments_hold_by_themselves_and_hardly_with_each_other() -> None:
 
 @settings(max_examples=25)
 @given(st.integers(0, 12), st.integers(0, 40), st.booleans())
-def test_an_open_ledger_promises_nothing_once_its_journal_lost_what_was_sealed(
-    lines: int, torn: int, written: bool
-) -> None:
+def test_an_open_ledger_promises_nothing_once_its_journal_lost_a_seal(lines: int, torn: int, written: bool) -> None:
     with state() as folder, closing(SqliteLedger.open(folder.path)) as books:
         path = folder.path / JOURNAL
         if written:

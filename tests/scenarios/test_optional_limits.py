@@ -43,12 +43,9 @@ def test_a_limit_on_risk_makes_each_order_as_small_as_its_stop_demands(trader: B
 
 @pytest.mark.parametrize(
     ("limits", "reason"),
-    [
-        ({"max_beta_fraction": 0.5}, "BETA_UNKNOWN"),
-        ({"min_equity_usd": 200_000}, "EQUITY_BELOW_FLOOR"),
-    ],
+    [({"max_beta_fraction": 0.5}, "BETA_UNKNOWN"), ({"min_equity_usd": 200_000}, "EQUITY_BELOW_FLOOR")],
 )
-def test_what_a_limit_cannot_judge_or_does_not_allow_never_reaches_the_exchange(
+def test_what_a_limit_does_not_allow_never_reaches_the_exchange(
     trader: Bot, limits: dict[str, object], reason: str
 ) -> None:
     pass_of, orders = enters(trader, **limits)

@@ -141,9 +141,7 @@ def test_a_slot_that_runs_again_sends_no_order_under_an_id_that_the_venue_would_
 
 
 @REUSABLE
-def test_another_order_under_our_id_does_not_stand_for_the_one_that_we_sent_whose_end_is_learned(
-    ids: ClientIds,
-) -> None:
+def test_another_order_under_our_id_does_not_stand_for_the_one_we_sent_whose_end_is_learned(ids: ClientIds) -> None:
     found, venue = scene(replace(MADE_UP, client_ids=ids))
     trade_once(found.world(wanted("AAPL")), call())
     (order,) = venue.made

@@ -50,8 +50,7 @@ def decided(scene: Scene, price: str, world: World, symbol: str = "AAPL") -> Rea
 
 
 @pytest.mark.parametrize(
-    ("side", "holds", "stops", "gains"),
-    [(Side.BUY, "99.01", "99", "150"), (Side.SELL, "100.99", "101", "50")],
+    ("side", "holds", "stops", "gains"), [(Side.BUY, "99.01", "99", "150"), (Side.SELL, "100.99", "101", "50")]
 )
 def test_it_acts_at_its_own_distance_from_the_entry(side: Side, holds: str, stops: str, gains: str) -> None:
     for price, reason in ((holds, Reason.HOLD), (stops, Reason.STOP_LOSS), (gains, Reason.PROFIT_TARGET)):
@@ -78,14 +77,9 @@ def test_the_list_of_another_strategy_closes_nothing() -> None:
     assert decided(scene, "90", world(scene, flow=(StopLoss(fraction=STOP),))) is Reason.STOP_LOSS
 
 
-def test_it_holds_for_what_filled_in_parts_too() -> None:
-    scene = opened(Side.BUY, 2, 1)
-    assert decided(scene, "99.01", world(scene)) is Reason.HOLD
-    assert decided(scene, "99", world(scene)) is Reason.STOP_LOSS
-
-
-def test_it_holds_where_the_venues_answer_was_lost() -> None:
-    scene = opened(reply=LOST)
+@pytest.mark.parametrize(("parts", "reply"), [((2, 1), ACCEPTED), ((), LOST)])
+def test_it_holds_for_what_filled_in_parts_and_after_a_lost_answer(parts: tuple[int, ...], reply: Reply) -> None:
+    scene = opened(Side.BUY, *parts, reply=reply)
     assert decided(scene, "99.01", world(scene)) is Reason.HOLD
     assert decided(scene, "99", world(scene)) is Reason.STOP_LOSS
 

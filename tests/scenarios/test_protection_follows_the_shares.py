@@ -26,8 +26,7 @@ def overnight(bot: Bot, *actions: Mapping[str, object]) -> None:
     """Let actions take effect before the next session, and run a pass of exits in it."""
     for action in actions:
         assert requests.post(f"{bot.url}/exchange/v1/actions", json=action, timeout=60).status_code == 200
-    bot.does("exchange tick close", "exchange tick next_open", "exchange tick 5m")
-    assert bot.says("evaluate-exits").code == 0
+    bot.does("exchange tick close", "exchange tick next_open", "exchange tick 5m", "evaluate-exits")
 
 
 def stops(bot: Bot) -> dict[str, Decimal]:

@@ -18,14 +18,7 @@ from tradebot.reconciliation.read_books import read_books
 WRITES = frozenset(
     name for name in dir(MemoryLedger) if name.partition("_")[0] in {"apply", "put", "set", "mark", "keep", "open"}
 ) | {
-    "record_intent",
-    "record_outcome",
-    "abandon",
-    "retry",
-    "book",
-    "claim_slot",
-    "acknowledge",
-    "adjust_cash",
+    *("record_intent", "record_outcome", "abandon", "retry", "book", "claim_slot", "acknowledge", "adjust_cash"),
     "checkpoint_totals",
 }
 SNAPSHOT, QUIET_CATCH_UP = 12, 10
@@ -62,16 +55,11 @@ def grown(positions: int) -> tuple[Scene, Counted]:
 
 
 @pytest.mark.parametrize("positions", [0, 1, 30])
-def test_the_books_are_read_at_once(positions: int) -> None:
+def test_the_books_are_read_at_once_and_a_quiet_catch_up_reads_little_and_writes_nothing(positions: int) -> None:
     scene, counted = grown(positions)
     read_books(scene.ledger, NOW, VENUE_DAY)
     assert counted.calls.total() == counted.reads.total() <= SNAPSHOT
     assert set(counted.calls.values()) == {1}
-
-
-@pytest.mark.parametrize("positions", [0, 1, 30])
-def test_a_quiet_catch_up_reads_little_and_writes_nothing(positions: int) -> None:
-    scene, counted = grown(positions)
     reader = FakeReader(scene.venue)
     view = read_view(reader, scene.ledger)
     catch_up(reader, scene.ledger, view.orders, NOW, NOW)

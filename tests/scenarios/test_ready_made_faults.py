@@ -114,45 +114,44 @@ def doubles(events: list[dict[str, Any]]) -> list[str]:
     return found
 
 
+def told(event: str, order: str, side: str, **others: str) -> dict[str, Any]:
+    what = {"event": event, "symbol": "AAPL", "side": side, "order_id": order, "client_order_id": order}
+    return what | {"status": "new", "qty": "4", "filled_qty": "0"} | others
+
+
 def test_the_judge_sees_a_double_order() -> None:
-    def told(event: str, order: str, side: str = "buy", **others: str) -> dict[str, Any]:
-        what = {"event": event, "symbol": "AAPL", "side": side, "order_id": order, "client_order_id": order}
-        return what | {"status": "new", "qty": "4", "filled_qty": "0"} | others
-
-    def canceled(order: str, side: str = "buy") -> dict[str, Any]:
-        return told("order_canceled", order, side, status="canceled")
-
-    first, second = told("order_accepted", "one"), told("order_accepted", "two")
-    part = told("fill", "one", position="2", status="partially_filled", filled_qty="2")
-    whole = told("fill", "one", position="4", status="filled", filled_qty="4")
+    first, second = (told("order_accepted", order, "buy") for order in ("one", "two"))
+    ended, closed = (
+        told("order_canceled", order, side, status="canceled") for order, side in (("one", "buy"), ("out", "sell"))
+    )
+    part = told("fill", "one", "buy", position="2", status="partially_filled", filled_qty="2")
+    whole = told("fill", "one", "buy", position="4", status="filled", filled_qty="4")
     assert doubles([first, second]) == ["two"]
     assert doubles([first, whole, second]) == ["two"]
-    assert doubles([first, part, canceled("one"), second]) == ["two"]
-    assert doubles([first, canceled("one"), second]) == []
-    out, again = told("order_accepted", "out", "sell"), told("order_accepted", "again", "sell")
+    assert doubles([first, part, ended, second]) == ["two"]
+    assert doubles([first, ended, second]) == []
+    out, again = (told("order_accepted", order, "sell") for order in ("out", "again"))
     sold = told("fill", "out", "sell", position="2", status="partially_filled", filled_qty="2")
-    assert doubles([first, whole, out, sold, canceled("out", "sell"), again]) == []
+    assert doubles([first, whole, out, sold, closed, again]) == []
     assert doubles([first, whole, out, again]) == ["again"]
     assert doubles([first, whole, out, told("fill", "out", "sell", position="-4", status="filled")]) == ["out"]
 
 
 def test_the_judge_takes_a_pair_and_what_replaces_its_parts_for_one_order() -> None:
-    def told(event: str, order: str, side: str = "sell", **others: str) -> dict[str, Any]:
-        name = {"client_order_id": f"tb1{PROTECT}{order}"} if side == "sell" else {"client_order_id": order}
-        what = {"event": event, "symbol": "AAPL", "side": side, "order_id": order, **name}
-        return what | {"status": "new", "qty": "4", "filled_qty": "0"} | others
+    def sells(event: str, order: str, **others: str) -> dict[str, Any]:
+        return told(event, order, "sell", client_order_id=f"tb1{PROTECT}{order}", **others)
 
     bought = told("fill", "one", "buy", position="4", status="filled", filled_qty="4")
     held = [told("order_accepted", "one", "buy"), bought]
-    pair, stop = told("order_accepted", "pair"), told("order_new", "stop", parent_id="pair", stop_price="9")
-    tighter = told("order_accepted", "tighter", replaces="stop", parent_id="pair", stop_price="9.5")
-    assert doubles([*held, pair, stop, tighter, told("order_accepted", "leaving", replaces="pair")]) == []
-    plain = told("order_accepted", "plain", client_order_id="tb1.CLOSE.plain")
+    pair, stop = sells("order_accepted", "pair"), sells("order_new", "stop", parent_id="pair", stop_price="9")
+    tighter = sells("order_accepted", "tighter", replaces="stop", parent_id="pair", stop_price="9.5")
+    assert doubles([*held, pair, stop, tighter, sells("order_accepted", "leaving", replaces="pair")]) == []
+    plain = sells("order_accepted", "plain") | {"client_order_id": "tb1.CLOSE.plain"}
     assert doubles([*held, pair, stop, plain]) == ["tb1.CLOSE.plain"]
-    assert doubles([*held, pair, stop, told("order_accepted", "twin")]) == [f"tb1{PROTECT}twin"]
-    halves = [{**line, "qty": "2"} for line in (pair, stop, told("order_accepted", "other"))]
+    assert doubles([*held, pair, stop, sells("order_accepted", "twin")]) == [f"tb1{PROTECT}twin"]
+    halves = [{**line, "qty": "2"} for line in (pair, stop, sells("order_accepted", "other"))]
     assert doubles([*held, *halves]) == []
     ended = [{**line, "status": "canceled"} for line in (pair, stop)]
     assert doubles([*held, pair, stop, *ended, plain]) == []
-    both = [told("fill", "pair", position="0", status="filled"), told("fill", "stop", position="-4", status="filled")]
+    both = [sells("fill", "pair", position="0", status="filled"), sells("fill", "stop", position="-4", status="filled")]
     assert doubles([*held, pair, stop, *both]) == [f"tb1{PROTECT}stop"]

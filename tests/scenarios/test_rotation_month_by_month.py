@@ -82,7 +82,7 @@ def own_claims(bot: Bot, session: str) -> list[str]:
     return [claim.job for claim in claims if claim.slot == SLOT]
 
 
-def test_a_month_that_is_cut_short_goes_on_after_a_restart_and_buys_each_fund_once(
+def test_a_month_cut_short_goes_on_after_a_restart_and_buys_each_once(
     bot: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go(bot, "close")

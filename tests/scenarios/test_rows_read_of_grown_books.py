@@ -23,16 +23,8 @@ A_COUNT = 100
 """After how many instructions of SQLite's machine one is counted."""
 SLACK = 0.01
 VERBS = (
-    "score",
-    "trade-once --force-slot",
-    "evaluate-exits --force-slot",
-    "reconcile",
-    "status",
-    "summary",
-    "positions",
-    "why-no-orders",
-    "health",
-    "halt --reason test",
+    *("score", "trade-once --force-slot", "evaluate-exits --force-slot", "reconcile", "status", "summary"),
+    *("positions", "why-no-orders", "health", "halt --reason test"),
 )
 """Others tell of a whole past (fills, orders, trades), or read the books through (unhalt, audit, doctor, backup)."""
 

@@ -67,9 +67,7 @@ def test_whoever_asks_again_and_again_is_stopped_at_five_orders(ready: Bot, tmp_
     assert said[1]["refused"] == {"ORDER_RATE": 7, "ORDER_WORKING": 5}
 
 
-def test_a_strategy_that_stays_wild_sends_five_orders_a_cycle_until_its_session_is_spent(
-    ready: Bot, tmp_path: Path
-) -> None:
+def test_a_strategy_that_stays_wild_sends_five_a_cycle_until_its_session_is_spent(ready: Bot, tmp_path: Path) -> None:
     for turn in range(10, 13):
         ready.does("exchange tick 5m", "fetch-flow")
         ready.says("trade-once", "--candidates", everything(tmp_path / "wild.jsonl", turn))
@@ -87,22 +85,16 @@ def end_in(fault: Exception, app: App) -> None:
         raise fault
 
 
-def test_a_fault_in_a_pass_halts_the_bot_and_a_person_ends_that(ready: Bot) -> None:
+def test_a_fault_in_a_pass_halts_until_a_person_ends_that_and_what_the_system_refuses_is_none(ready: Bot) -> None:
     with app_of(ready) as app, pytest.raises(ZeroDivisionError):
         end_in(ZeroDivisionError("in a gate"), app)
     status = ready.json("status")
-    assert (status["trading_state"], status["trading_why"]) == (
-        "REDUCE_ONLY",
-        "PASS_FAULT: ZeroDivisionError: in a gate",
-    )
+    assert status["trading_state"] == "REDUCE_ONLY"
+    assert status["trading_why"] == "PASS_FAULT: ZeroDivisionError: in a gate"
     before = posts(ready)
     assert ready.says("trade-once", "--force-slot").code == 3
     assert posts(ready) == before
     assert ready.says("unhalt", "--confirm", ready.tail()).code == 0
-    assert ready.json("status")["trading_state"] == "ACTIVE"
-
-
-def test_what_the_system_refuses_is_no_fault(ready: Bot) -> None:
     with app_of(ready) as app, pytest.raises(OSError, match="no room"):
         end_in(OSError("no room"), app)
     assert ready.json("status")["trading_state"] == "ACTIVE"

@@ -66,9 +66,7 @@ def exits_at(scene: Scene, price: str, protection: Protection, *, by_strategy: b
         (Side.SELL, ["98.5", "97.5", "96", "97.5", "94", "97", "94", "89"], [15, 15, 20]),
     ],
 )
-def test_each_level_closes_its_share_once_and_the_order_says_why(
-    side: Side, path: list[str], shares: list[int], by_strategy: bool
-) -> None:
+def test_each_level_closes_once_and_says_why(side: Side, path: list[str], shares: list[int], by_strategy: bool) -> None:
     scene = opened(side, by_strategy=by_strategy)
     sent = [exits_at(scene, price, Protection.BOT, by_strategy=by_strategy) for price in path]
     assert [len(each) for each in sent] == [0, 1, 0, 0, 1, 0, 0, 1]

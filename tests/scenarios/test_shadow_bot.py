@@ -26,10 +26,6 @@ def asked_to_change(bot: Bot) -> list[tuple[str, str]]:
     return [(event["method"], event["path"]) for event in asked if event["path"].startswith("/v2/")]
 
 
-def test_its_folder_remembers_that_it_is_in_shadow(bot: Bot) -> None:
-    assert "shadow: true" in (bot.folder / "tradebot.yaml").read_text()
-
-
 def test_entries_are_decided_and_recorded_and_none_is_sent(bot: Bot) -> None:
     second_session(bot)
     said = bot.says("trade-once", "--json")
@@ -111,18 +107,13 @@ def held(scene: Scene) -> None:
     scene.venue.fill(record.client_order_id, "100")
 
 
-def test_an_entry_ends_at_shadow_and_is_promised_to_nobody() -> None:
+def test_an_entry_ends_at_shadow_is_promised_to_nobody_and_is_recorded_under_its_own_mode() -> None:
     scene = Scene()
-    cycle = trade_once(shadow(scene, wanted("AAPL"), wanted("MSFT", 0.4)), call())
+    world = shadow(scene, wanted("AAPL"), wanted("MSFT", 0.4))
+    cycle = trade_once(replace(world, rules=replace(world.rules, mode=Mode.PAPER)), call())
     assert reasons(cycle) == [Reason.SHADOW, Reason.SHADOW]
     assert (scene.venue.submitted, scene.ledger.intents()) == ([], ())
     assert all(record.client_order_id and record.reference_price for record in cycle.candidates)
-
-
-def test_what_was_decided_is_recorded_under_its_own_mode() -> None:
-    scene = Scene()
-    world = shadow(scene, wanted("AAPL"))
-    cycle = trade_once(replace(world, rules=replace(world.rules, mode=Mode.PAPER)), call())
     assert scene.facts.cycles(job=Job.TRADE_ONCE) == (cycle,)
     assert (cycle.mode, cycle.dry_run) == ("paper shadow", False)
 

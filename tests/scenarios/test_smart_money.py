@@ -26,8 +26,7 @@ def begun(capsys: pytest.CaptureFixture[str], state: Path, *options: str) -> Bot
     said = typed(capsys, "init", *options, "--symbols", str(COINS), "--state-dir", str(state))
     assert said.code == 0, said.err
     bot = Bot(state, capsys)
-    for words in ("exchange tick open", "exchange tick 2m", "reconcile"):
-        assert bot.says(*words.split()).code == 0, words
+    bot.does("exchange tick open", "exchange tick 2m", "reconcile")
     return bot
 
 
@@ -75,9 +74,7 @@ def test_a_quiet_market_is_told_apart_from_missing_data_and_settings_say_what_th
 
 @pytest.mark.campaign
 def test_a_position_gets_its_stop_and_its_ladder_in_steps_of_its_own_risk(eager: Bot) -> None:
-    assert eager.says("trade-once").code == 0
-    for words in ("exchange tick 2m", "evaluate-exits"):
-        assert eager.says(*words.split()).code == 0, words
+    eager.does("trade-once", "exchange tick 2m", "evaluate-exits")
     placed = [one for one in log(eager.url) if one["event"] == "order_accepted"]
     held = eager.json("positions")["positions"]
     assert len(held) >= 2

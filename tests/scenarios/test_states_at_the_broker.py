@@ -92,8 +92,7 @@ def test_a_position_that_a_person_closes_is_closing_and_then_gone(shared_trader:
     seen = [states(bot)]
     assert bot.says("flatten", "AAPL", "--confirm", "AAPL").code == 0
     seen.append(states(bot))
-    bot.says("exchange", "tick", "1m")
-    bot.says("reconcile")
+    bot.does("exchange tick 1m", "reconcile")
     seen.append(states(bot))
     assert [now["AAPL"] for now in seen][::2] == [State.PROTECTED, State.CLOSED]
     assert seen[1]["AAPL"] in (State.CLOSING, State.CLOSED)
@@ -119,12 +118,9 @@ def test_a_stop_whose_pair_was_answered_without_it_is_on_its_way_and_not_missing
     cancel_all(bot)
     rule = [{"name": "legless", "when": {"request": "submit"}, "what": "legs_left_out"}]
     requests.post(f"{bot.url}/exchange/v1/faults", json=rule, timeout=60).raise_for_status()
-    bot.says("exchange", "tick", "1m")
-    bot.says("evaluate-exits", "--force-slot")
+    bot.does("exchange tick 1m", "evaluate-exits --force-slot")
     found = shown(bot)["NVDA"]["protection"]
     assert (found["why"], [one["is_stop"] for one in found["resting"]]) == ("arriving", [False])
     assert "without a stop" not in bot.shown("status").splitlines()[0]
-    bot.says("exchange", "faults", "clear")
-    bot.says("exchange", "tick", "1m")
-    bot.says("evaluate-exits", "--force-slot")
+    bot.does("exchange faults clear", "exchange tick 1m", "evaluate-exits --force-slot")
     assert shown(bot)["NVDA"]["state"] == "protected"

@@ -36,18 +36,8 @@ HOSTILE = (
 )
 """A title, a cleared screen, a C1 control, a turned direction, markup that ends nothing, an emoji, a line end."""
 LOOKS = (
-    *(
-        "status",
-        "summary",
-        "positions",
-        "orders --all",
-        "fills",
-        "events",
-        "why-no-orders",
-        "why-no-orders AAPL",
-        "audit",
-    ),
-    *("doctor --offline", "live status", "schedule", "config show", "config check", "strategy list", "score"),
+    *("status", "summary", "positions", "orders --all", "fills", "events", "why-no-orders", "why-no-orders AAPL"),
+    *("audit", "doctor --offline", "live status", "schedule", "config show", "config check", "strategy list", "score"),
     *("journal verify", "backup --list", "recover", "reconcile", "evaluate-exits --force-slot", "unhalt"),
     *("trade-once --force-slot", "flatten --all --dry-run", "score --explain AAPL", "why-no-orders --reason HALTED"),
 )

@@ -61,6 +61,7 @@ def sent(scene: Scene) -> list[int]:
 
 
 CLOSES = pytest.mark.parametrize("closes", [by_hand, by_rule])
+Closing = Callable[[Scene], CycleRecord]
 
 
 @CLOSES
@@ -74,11 +75,7 @@ CLOSES = pytest.mark.parametrize("closes", [by_hand, by_rule])
     ],
 )
 def test_what_one_owner_closes_is_not_there_for_the_next(
-    closes: Callable[[Scene], CycleRecord],
-    lots: tuple[int, ...],
-    there: int,
-    orders: list[int],
-    reasons: list[Reason | None],
+    closes: Closing, lots: tuple[int, ...], there: int, orders: list[int], reasons: list[Reason | None]
 ) -> None:
     scene = owned(*lots, there=there)
     assert ends(closes(scene)) == reasons
@@ -87,9 +84,7 @@ def test_what_one_owner_closes_is_not_there_for_the_next(
 
 @CLOSES
 @given(lots=st.lists(st.integers(-9, 9).filter(bool), max_size=4), there=st.integers(-30, 30))
-def test_a_pass_never_turns_what_the_broker_holds_to_the_other_side(
-    closes: Callable[[Scene], CycleRecord], lots: list[int], there: int
-) -> None:
+def test_a_pass_never_turns_what_the_broker_holds(closes: Closing, lots: list[int], there: int) -> None:
     scene = owned(*lots, there=there)
     closes(scene)
     orders = sent(scene)
@@ -100,7 +95,7 @@ def test_a_pass_never_turns_what_the_broker_holds_to_the_other_side(
 @CLOSES
 @pytest.mark.parametrize(("reply", "second"), [(REJECTED, None), (LOST, Reason.POSITION_GONE)])
 def test_only_an_order_that_never_fills_leaves_its_shares_to_the_next(
-    closes: Callable[[Scene], CycleRecord], reply: Reply, second: Reason | None
+    closes: Closing, reply: Reply, second: Reason | None
 ) -> None:
     scene = owned(33, 33, there=33)
     scene.venue.script["AAPL"] = reply
@@ -169,9 +164,7 @@ def test_a_fraction_is_closed_with_the_whole_shares(holder: Bot) -> None:
     assert (left(holder), sold(holder), refused(holder)) == ([], ["10.5"], 0)
 
 
-def test_where_fractions_are_refused_the_whole_shares_are_closed_and_the_rest_is_tried_once_a_session(
-    holder: Bot,
-) -> None:
+def test_where_fractions_are_refused_whole_shares_are_closed_and_the_rest_tried_once_a_session(holder: Bot) -> None:
     settings = {"fractional_trading": False}
     requests.patch(f"{holder.url}/v2/account/configurations", headers=KEYS, json=settings, timeout=60)
     close_whole(holder)

@@ -65,9 +65,7 @@ def test_result_of_a_day_is_that_of_its_session(venue: VenueDay, session: date, 
 
 
 @pytest.mark.parametrize(("venue", "began"), [(EVENING, 60), (AROUND, 95)])
-def test_what_was_bought_in_a_session_counts_from_its_price_and_the_rest_from_the_close(
-    venue: VenueDay, began: int
-) -> None:
+def test_what_was_bought_in_a_session_counts_from_its_price_else_from_the_close(venue: VenueDay, began: int) -> None:
     held = replace(books(fill(1, price="60", at=SUNDAY)), day=venue)
     priced = replace(quote("AAPL", "100", "100"), previous_close=D(95))
     assert day_results(held, {"AAPL": priced}, date(2026, 11, 23)) == {"flow": 10 * (100 - began)}

@@ -1,25 +1,32 @@
-"""Rows become facts one by one: each bad row is counted with its reason and costs nothing else."""
+"""Rows become facts one by one: each bad row is counted with its reason and costs nothing else.
+
+A row of the websocket becomes the fact that the same alert's row of the REST API becomes.
+"""
 
 import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from papervenue.streams.flow_alerts import stream_row
 from tests.kit.signals.source_rows import GOOD, JUNK, NO_QUOTA, asked, captured, row, seeded, world
 from tests.kit.values import NOW
 from tradebot.adapters.flow.unusual_whales import read_rows
-from tradebot.adapters.wire.http import HttpReply
+from tradebot.adapters.wire.http import HttpReply, decode
 from tradebot.errors import TemporaryError
 from tradebot.model.flow import FlowAlert, FlowPage, Intake
 from tradebot.model.instrument import Right
-from tradebot.signals.components import component_names, component_of
+from tradebot.model.struct_tools import replace
+from tradebot.signals.fields import about_symbol, as_polled
 from tradebot.signals.kinds import kind_names, kind_of, kinds
 from tradebot.signals.normalize import Rereading, normalize, read_one
+from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND
 from tradebot.signals.subjects.market import TideTick
 from tradebot.signals.subjects.open_interest import OiChange
 from tradebot.signals.subjects.volatility import IvRank
@@ -87,11 +94,6 @@ def test_row_cut_short_is_counted_and_changes_no_other_fact(seed: int, name: str
         kept_ids = {fact.id for fact in intake.facts}
         assert {fact.id for fact in untouched.facts} <= kept_ids
         assert intake.received == len(intake.facts) + intake.duplicates + intake.foreign + len(intake.rejected)
-
-
-def test_captured_files_are_of_kinds_that_components_read() -> None:
-    """Otherwise the cases above might be about data that no score depends on."""
-    assert FILES.keys() <= {kind.name for name in component_names() for kind in component_of(name).reads}
 
 
 LASTING = sorted(name for name, kind in kinds().items() if not kind.changes)
@@ -198,20 +200,13 @@ def test_right_of_a_contract_is_read_from_its_name(letter: str, right: Right) ->
 
 @pytest.mark.parametrize(
     ("right", "ask_side", "bid_side", "sign"),
-    [
-        ("call", 2, 1, 1),
-        ("call", 1, 2, -1),
-        ("put", 2, 1, -1),
-        ("put", 1, 2, 1),
-        ("put", 1, 1, 0),
-    ],
+    [("call", 2, 1, 1), ("call", 1, 2, -1), ("put", 2, 1, -1), ("put", 1, 2, 1), ("put", 1, 1, 0)],
 )
 def test_bought_calls_and_sold_puts_are_bullish(right: str, ask_side: int, bid_side: int, sign: int) -> None:
     row = GOOD["flow_alerts"] | {"type": right, "total_ask_side_prem": ask_side, "total_bid_side_prem": bid_side}
     (fact,) = asked("flow_alerts", row).facts
     assert isinstance(fact, FlowAlert)
-    assert fact.sign == sign
-    assert (fact.net_premium > 0) == (sign > 0)
+    assert (fact.sign, fact.net_premium > 0) == (sign, sign > 0)
 
 
 @pytest.mark.parametrize(("endpoint", "name"), [(e, name) for e, names in PRICES.items() for name in names])
@@ -303,3 +298,81 @@ def test_captured_tide_closes_bearish_and_rank_is_of_the_last_session() -> None:
         Decimal("-67.2"),
         date(2025, 12, 26),
     )
+
+
+LATER = timedelta(days=10_000)
+ROW: dict[str, Any] = {
+    "rule_id": "5ce5ec11-087c-4c00-b164-08106b015856", "rule_name": "RepeatedHitsDescendingFill", "ticker": "DIA",
+    "option_chain": "DIA241018C00415000", "underlying_price": 415.981, "volume": 106, "total_size": 50,
+    "total_premium": 36466, "total_ask_side_prem": 36466, "total_bid_side_prem": 0, "start_time": 1726670212648,
+    "end_time": 1726670212748, "url": "", "price": 7.3, "has_multileg": False, "has_sweep": False, "has_floor": True,
+    "open_interest": 575, "all_opening_trades": False, "id": "29ed5829-e4ce-4934-876b-51985d2f9b70",
+    "has_singleleg": True, "volume_oi_ratio": 0, "trade_ids": ["417f0cd6", "4af4c646"], "trade_count": 7,
+    "expiry_count": 1, "executed_at": 1726670212748, "ask_vol": 52, "bid_vol": 49, "no_side_vol": 0, "mid_vol": 5,
+    "multi_vol": 0, "stock_multi_vol": 0, "upstream_condition_details": ["auto", "slan"], "exchanges": ["XCBO"],
+    "bid": "7.15", "ask": "7.3",
+}  # fmt: skip
+"""In the form of the vendor's documented example."""
+
+
+def wired(row: dict[str, Any]) -> Any:
+    return decode(json.dumps(row).encode())
+
+
+def facts(rows: list[Any], symbol: str) -> tuple[FlowAlert, ...]:
+    intake = normalize(FLOW_ALERTS_KIND, FlowPage(FLOW_ALERTS_KIND.name, symbol, tuple(rows), NO_QUOTA), NOW + LATER)
+    assert intake.rejected == ()
+    assert intake.findings == (), "the form isn't the documented one"
+    return intake.facts  # type: ignore[return-value]
+
+
+def test_documented_websocket_row_is_read_completely() -> None:
+    about = {"issue_type": "ETF", "sector": None, "marketcap": None, "er_time": None, "next_earnings_date": None}
+    (fact,) = facts([as_polled(wired(ROW), about)], "DIA")
+    assert (fact.right, fact.strike, fact.expiry) == (Right.CALL, Decimal(415), date(2024, 10, 18))
+    assert (fact.premium, fact.ask_premium, fact.bid_premium) == (Decimal(36466), Decimal(36466), Decimal(0))
+    assert (fact.price, fact.bid, fact.ask) == (Decimal("7.3"), Decimal("7.15"), Decimal("7.3"))
+    assert (fact.volume, fact.open_interest, fact.size, fact.trades) == (106, 575, 50, 7)
+    assert (fact.has_floor, fact.has_sweep, fact.opening, fact.issue_type) == (True, False, False, "ETF")
+    assert (fact.rule, fact.contract) == ("RepeatedHitsDescendingFill", "DIA241018C00415000")
+    assert fact.at.isoformat() == "2024-09-18T14:36:52.748000+00:00"
+    assert (fact.iv, fact.next_earnings) == (None, None)
+
+
+def test_captured_alert_is_the_same_fact_streamed_or_polled_except_time_and_volatility() -> None:
+    rows = captured("live/option_flow_alerts.json")["response"]["data"]
+    for told in rows:
+        (polled,) = facts([told], told["ticker"])
+        (heard,) = facts([as_polled(wired(stream_row(told)), about_symbol(told))], told["ticker"])
+        assert timedelta() <= polled.at - heard.at < timedelta(minutes=5)
+        assert heard == replace(polled, at=heard.at, iv=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"option_chain": "DIA"}, "strike is missing"),
+        ({"option_chain": None}, "strike is missing"),
+        ({"option_chain": "DIA249918C00415000"}, "expiry is not a date"),
+        ({"executed_at": "soon"}, "created_at is missing"),
+        ({"executed_at": True}, "created_at is missing"),
+        ({"executed_at": 10**20}, "created_at is missing"),
+        ({"total_premium": None}, "total_premium is missing"),
+        ({"volume": -1}, "volume is negative"),
+        ({"id": ""}, "id is empty"),
+    ],
+)
+def test_unusable_field_of_a_streamed_row_is_the_counted_reason(changes: dict[str, Any], reason: str) -> None:
+    row = as_polled(wired(ROW | changes), {})
+    intake = normalize(FLOW_ALERTS_KIND, FlowPage(FLOW_ALERTS_KIND.name, "DIA", (row,), NO_QUOTA), NOW)
+    assert [bad.reason for bad in intake.rejected] == [reason.replace("strike is missing", "type is missing")]
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.none(), max_size=1)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(ROW)), VALUES))
+def test_streamed_row_is_read_or_counted_whatever_it_holds(changes: dict[str, Any]) -> None:
+    row = as_polled(wired(ROW | changes), {})
+    intake = normalize(FLOW_ALERTS_KIND, FlowPage(FLOW_ALERTS_KIND.name, "DIA", (row,), NO_QUOTA), NOW)
+    assert len(intake.facts) + len(intake.rejected) + intake.foreign == 1

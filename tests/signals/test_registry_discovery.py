@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.core.position import figures, rules
-from tests.kit.values import NOW
+from tests.kit.values import NOW, there
 from tradebot.model.registry import DiscoveredContract, Discovery, Figures, Tier
 from tradebot.model.struct_tools import replace
 from tradebot.signals.registry import (
@@ -126,8 +126,7 @@ def test_a_list_of_half_as_many_isnt_believed(count: int, believed: bool) -> Non
 
 def test_a_shorter_list_is_believed_once_it_has_lasted_and_an_empty_one_never() -> None:
     listed = [one.symbol for one in KNOWN.found[:4]]
-    doubted = reject_listing(KNOWN, listed, NOW, rules())
-    assert doubted is not None
+    doubted = there(reject_listing(KNOWN, listed, NOW, rules()))
     assert doubted.problem == "it names 4 contracts, but the previous list named 10"
     lasting = timedelta(seconds=rules().rise_after_s)
     still = reject_listing(doubted, listed, NOW + lasting - timedelta(seconds=1), rules())

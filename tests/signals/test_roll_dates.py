@@ -35,7 +35,7 @@ def of(*numbers: int, first: date = date(2026, 11, 30)) -> Volumes:
         (of(9, 9, first=date(2026, 10, 1)), of(10, 10, first=date(2026, 10, 1)), RollOut(ON)),
     ],
 )
-def test_two_days_in_a_row_of_more_volume_or_the_date_whichever_is_first(
+def test_two_days_of_more_volume_or_the_date_whichever_is_first(
     own: Volumes, following: Volumes, when: RollOut
 ) -> None:
     assert roll_out_date(ROLLING, own, following) == when

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import DAY, NOW, ago, known
-from tradebot.model.candidate import Input
 from tradebot.model.struct_tools import replace
 from tradebot.signals.components import component_names, component_of
 from tradebot.signals.scoring import NumberFormat, ScoreComponent, ScoringInputs, evaluate, is_fresh, names
@@ -21,19 +20,13 @@ from tradebot.signals.subjects.volatility import IV_RANK_KIND
 HOUR = replace(IV_RANK_KIND, max_age_s=3600)
 
 
-def test_time_counts_until_it_is_older_than_the_limit() -> None:
+def test_time_counts_until_it_is_older_than_the_limit_and_a_date_from_its_end_in_new_york() -> None:
     assert is_fresh(HOUR, ago(3600), NOW)
     assert not is_fresh(HOUR, ago(3601), NOW)
-
-
-def test_age_of_a_date_is_counted_from_its_end_in_new_york() -> None:
     end = datetime(2026, 11, 17, 5, tzinfo=UTC)
     assert is_fresh(HOUR, DAY, NOW)
     assert is_fresh(HOUR, DAY, end + timedelta(hours=1))
     assert not is_fresh(HOUR, DAY, end + timedelta(hours=1, seconds=1))
-
-
-def test_fact_of_any_age_counts_without_a_limit() -> None:
     assert is_fresh(replace(IV_RANK_KIND, max_age_s=None), DAY - timedelta(days=4000), NOW)
 
 
@@ -62,35 +55,18 @@ def value(facts: Facts | None, flow: float | None = 0.5) -> float | None:
     return declared(facts, "flow", "flow * part / whole").value(known(flow=flow))
 
 
-def test_value_of_a_component_that_follows_is_a_share_of_the_flow() -> None:
+def test_value_of_a_component_that_follows_is_a_share_of_the_flow_or_absent_if_part_of_it_is() -> None:
     assert value(Facts(1.0, 2.0), flow=-0.5) == -0.25
+    assert str(value(Facts(0.0, 2.0), flow=-0.5)) == "0.0", "zero has no sign"
+    assert [value(facts) for facts in (None, Facts(None, 2.0), Facts(1.0, 0.0))] == [None] * 3
+    assert [value(Facts(1.0, 2.0), flow) for flow in (0.0, None)] == [None] * 2
 
 
-def test_value_of_zero_has_no_sign() -> None:
-    assert str(value(Facts(0.0, 2.0), flow=-0.5)) == "0.0"
-
-
-@pytest.mark.parametrize(
-    ("facts", "flow"),
-    [(None, 0.5), (Facts(None, 2.0), 0.5), (Facts(1.0, 0.0), 0.5), (Facts(1.0, 2.0), 0.0), (Facts(1.0, 2.0), None)],
-)
-def test_value_is_absent_without_facts_or_a_number_or_a_result_or_a_flow(
-    facts: Facts | None, flow: float | None
-) -> None:
-    assert value(facts, flow) is None
-
-
-def test_inputs_are_the_shown_numbers_that_are_known() -> None:
+def test_inputs_are_the_shown_numbers_that_are_known_and_the_flow_that_is_followed() -> None:
     shown = [(each.name, each.value, each.unit) for each in declared(Facts(None, 2.0)).inputs(known())]
     assert shown == [("whole", 2.0, "USD"), ("seen", 3, "facts")]
-
-
-def test_flow_is_an_input_of_a_component_that_follows_it_if_there_is_one() -> None:
-    def inputs(of: ScoringInputs) -> list[Input]:
-        return list(declared(None, "flow").inputs(of))
-
-    assert [(each.name, each.value) for each in inputs(known(flow=0.0))] == [("flow", 0.0)]
-    assert inputs(known(flow=None)) == []
+    followed = [[*declared(None, "flow").inputs(known(flow=flow))] for flow in (0.0, None)]
+    assert [[(each.name, each.value) for each in inputs] for inputs in followed] == [[("flow", 0.0)], []]
 
 
 def test_value_that_was_computed_before_is_not_computed_again() -> None:
@@ -117,12 +93,9 @@ def test_formula_computes_as_python_does(a: float, b: float) -> None:
 @pytest.mark.parametrize(
     "text", ["a +", "a.b", "open('x')", "[a]", "'a'", "lambda: 1", "a[0]", "min(a, key=a)", "a and a"]
 )
-def test_text_that_is_no_formula_is_refused(text: str) -> None:
+def test_text_that_is_no_formula_is_refused_and_an_unknown_input_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="formula"):
         evaluate(text, {"a": 1.0})
-
-
-def test_unknown_input_is_named_in_the_error() -> None:
     with pytest.raises(KeyError, match="missing"):
         evaluate("missing + 1", {})
 

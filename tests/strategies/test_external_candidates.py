@@ -1,12 +1,13 @@
 """Candidates from outside go through all gates and the same road, under their own source and name."""
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 
 from tests.gates.test_entry import OF_MARGIN, OF_OPTIONS
 from tests.kit.core.scene import Scene, call, trade_once
-from tests.kit.values import LIMITS, ago
+from tests.kit.values import LIMITS, ago, there
 from tradebot.model.candidate import Side, Submitted
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.reasons import Reason
@@ -32,9 +33,10 @@ def traded(*wanted: Submitted) -> tuple[Scene, tuple[CandidateRecord, ...]]:
     return scene, trade_once(world_of(scene, *wanted), call()).candidates
 
 
-def test_submitted_candidate_is_sent_once_under_its_own_name() -> None:
-    scene, (record,) = traded(submitted())
-    assert (record.terminal, record.candidate.source) == (None, "my_model")
+def test_symbol_that_two_strategies_submit_is_opened_once_under_the_name_of_the_first() -> None:
+    scene, records = traded(submitted(), submitted(strategy="other", side=Side.SELL, score=-0.5))
+    assert [record.terminal and record.terminal.reason for record in records] == [None, Reason.OPPOSITE_SIDE]
+    assert records[0].candidate.source == "my_model"
     (intent,) = scene.venue.submitted
     assert (intent.key.strategy, intent.instrument.symbol, intent.side) == ("own", "AAPL", Side.BUY)
 
@@ -54,27 +56,19 @@ def test_submitted_candidate_passes_all_gates_and_skips_those_of_the_flow() -> N
     (record,) = trade_once(world_of(scene, submitted()), call()).candidates
     asked = {decision.gate: decision for decision in record.decisions}
     unasked = {Gate.JOB, Gate.NEEDS, Gate.TARGET, Gate.DISPLACEMENT, Gate.LIQUIDITY, Gate.APPROVAL, Gate.EXIT}
-    assert set(Gate) - set(asked) == {
-        *unasked,
-        Gate.DEPTH,
-        Gate.INSTRUMENT,
-        Gate.DATA_HEALTH,
-        Gate.REGISTRY,
-        Gate.ROLL,
-        Gate.EXPIRY,
-        Gate.POSITIONS_HELD,
-        Gate.LARGEST_POSITION,
-        Gate.PROMOTION,
-        *OF_OPTIONS,
-        *OF_MARGIN,
-    }
+    unasked |= {Gate.DEPTH, Gate.INSTRUMENT, Gate.DATA_HEALTH, Gate.REGISTRY, Gate.ROLL, Gate.EXPIRY}
+    unasked |= {Gate.POSITIONS_HELD, Gate.LARGEST_POSITION, Gate.PROMOTION, *OF_OPTIONS, *OF_MARGIN}
+    assert set(Gate) - set(asked) == unasked
     assert {(asked[gate].verdict, asked[gate].observed) for gate in FLOW_GATES} == {(Verdict.PASS, "not used")}
 
 
-def test_coverage_is_held_to_its_limit_where_it_is_given() -> None:
-    _, (record,) = traded(submitted(coverage=0.1))
-    assert record.terminal
-    assert record.terminal.reason is Reason.COVERAGE_BELOW_MIN
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"coverage": 0.1}, Reason.COVERAGE_BELOW_MIN), ({"score": LIMITS.min_score / 2}, Reason.SCORE_BELOW_MIN)],
+)
+def test_submitted_candidate_of_little_weight_or_coverage_is_refused(changes: dict[str, Any], reason: Reason) -> None:
+    _, (record,) = traded(submitted(**changes))
+    assert there(record.terminal).reason is reason
 
 
 @pytest.mark.parametrize(
@@ -89,15 +83,3 @@ def test_coverage_is_held_to_its_limit_where_it_is_given() -> None:
 def test_submitted_signal_with_a_time_must_be_recent(at: datetime, reason: Reason | None) -> None:
     _, (record,) = traded(submitted(at=at))
     assert (record.terminal.reason if record.terminal else None) is reason
-
-
-def test_weak_submitted_candidate_is_refused() -> None:
-    _, (record,) = traded(submitted(score=LIMITS.min_score / 2))
-    assert record.terminal
-    assert record.terminal.reason is Reason.SCORE_BELOW_MIN
-
-
-def test_two_strategies_that_submit_one_symbol_open_it_once() -> None:
-    scene, records = traded(submitted(), submitted(strategy="other", side=Side.SELL, score=-0.5))
-    assert len(scene.venue.submitted) == 1
-    assert [record.terminal and record.terminal.reason for record in records] == [None, Reason.OPPOSITE_SIDE]

@@ -60,14 +60,7 @@ def test_losing_an_agreeing_component_never_helps_its_side(rows: list[tuple[floa
     assert left <= covered
 
 
-WEIGHTS = {
-    "flow": 0.4,
-    "dark_pool": 0.15,
-    "market_tide": 0.15,
-    "greek_exposure": 0.1,
-    "iv_rank": 0.08,
-    "oi_change": 0.12,
-}
+WEIGHTS = dict(zip(names, (0.4, 0.15, 0.15, 0.1, 0.08, 0.12), strict=True))
 SETTINGS: dict[str, object] = FlowSettings(
     weights=WEIGHTS,
     lookback_s=1800,
@@ -135,14 +128,8 @@ def test_each_component_is_named_once_with_its_weight_and_source() -> None:
     components = proposed(full(), tide()).components
     assert [c.name for c in components] == list(WEIGHTS)
     assert {c.name: c.weight for c in components} == SETTINGS["weights"]
-    assert [c.source for c in components] == [
-        "3 alerts",
-        "1 prints",
-        "1 ticks",
-        "1 earlier sessions",
-        "last session",
-        "1 contracts",
-    ]
+    sources = ["3 alerts", "1 prints", "1 ticks", "1 earlier sessions", "last session", "1 contracts"]
+    assert [c.source for c in components] == sources
 
 
 def test_component_is_absent_if_its_facts_were_never_fetched() -> None:
@@ -152,10 +139,11 @@ def test_component_is_absent_if_its_facts_were_never_fetched() -> None:
     assert found.decisions[0].reason is Reason.NO_DIRECTION
 
 
-def test_flow_is_zero_if_no_alert_was_fetched() -> None:
+def test_flow_is_zero_if_no_alert_was_fetched_and_with_that_score_nothing_agrees_so_every_filter_refuses() -> None:
     found = proposed(quiet())
-    assert found.components[0].value == 0
-    assert found.coverage == pytest.approx(0.4)
+    assert (found.components[0].value, found.coverage) == pytest.approx((0, 0.4))
+    reasons = [Reason.NO_DIRECTION, Reason.FAMILIES_TOO_FEW, Reason.CLUSTER_TOO_SMALL]
+    assert [(each.reason, each.observed) for each in found.decisions] == [(reason, 0) for reason in reasons]
 
 
 def test_data_that_goes_missing_weakens_the_score() -> None:
@@ -174,9 +162,7 @@ def test_data_that_goes_missing_weakens_the_score() -> None:
         (quiet(), {}, Reason.NO_DIRECTION),
     ],
 )
-def test_own_filter_of_the_strategy_gives_its_reason(
-    facts: SymbolFacts, changes: dict[str, object], reason: Reason
-) -> None:
+def test_own_filter_of_the_strategy_says_why(facts: SymbolFacts, changes: dict[str, object], reason: Reason) -> None:
     said = there(first_failure(proposed(facts, **changes).decisions))
     assert (said.verdict, said.reason) == (Verdict.FAIL, reason)
 
@@ -222,13 +208,6 @@ def test_filters_answer_from_a_recorded_candidate_as_if_it_were_proposed_with_th
     assert {name for names in strategy.filter_settings.values() for name in names} == set(changes)
     recorded = replace(candidate(), score=then.score, components=then.components, decisions=then.decisions)
     assert strategy.filtered(recorded) == replace(recorded, decisions=now.decisions, contracts=())
-
-
-def test_nothing_agrees_with_a_score_of_zero_so_every_filter_refuses_it() -> None:
-    found = proposed(quiet())
-    reasons = [Reason.NO_DIRECTION, Reason.FAMILIES_TOO_FEW, Reason.CLUSTER_TOO_SMALL]
-    assert [each.reason for each in found.decisions] == reasons
-    assert [each.observed for each in found.decisions] == [0, 0, 0]
 
 
 def test_cluster_counts_only_alerts_in_the_direction_of_the_score() -> None:
@@ -358,19 +337,13 @@ signs = st.sampled_from([-1, 0, 1])
 def test_another_bullish_alert_never_lowers_the_score(some: list[FlowAlert], sign: int, more: Decimal) -> None:
     facts = with_alerts(*some)
     facts = replace(
-        facts,
-        known={**facts.known, "dark_pool": PRINTS.condense([(some[0].at, 1.0, sign)])} if some else facts.known,
+        facts, known={**facts.known, "dark_pool": PRINTS.condense([(some[0].at, 1.0, sign)])} if some else facts.known
     )
     bullish = with_alerts(*some, replace(alert(30, ask_premium=more), id="one more"))
     bullish = replace(bullish, known={**facts.known, "flow_alerts": bullish.alerts})
     weights = {"flow": 0.4, "dark_pool": 0.3, "market_tide": 0.3}
     before, after = (proposed(each, tide(), weights=weights).score for each in (facts, bullish))
     assert after >= before - 1e-12
-
-
-def test_filters_are_those_that_are_set() -> None:
-    assert FilterSettings(issue_types=["ETF"], is_sweep=False).filters() == {"issue_types": ["ETF"], "is_sweep": False}
-    assert FilterSettings().filters() == {}
 
 
 @pytest.mark.parametrize("name", FilterSettings.model_fields)

@@ -27,12 +27,8 @@ def test_policy_needs_the_features_of_all_its_models_once_and_the_bars_of_its_ru
     needs = needs_of(SETTINGS, [card(("rsi_14", "body")), card(("body", "from_vwap"))], RULE)
     assert needs.features == (FeatureNeed("5Min", ("rsi_14", "body", "from_vwap"), max_age_s=600),)
     assert (needs.bars, needs.lots, needs.situation, needs.facts) == (RULE.needs.bars, True, True, frozenset())
-
-
-def test_without_models_the_rule_has_what_it_needs() -> None:
-    needs = needs_of(SETTINGS, [], RULE)
-    assert (needs.features, needs.bars) == ((), RULE.needs.bars)
-    assert needs_of(SETTINGS, [], None).bars == ()
+    alone = needs_of(SETTINGS, [], RULE)
+    assert (alone.features, alone.bars, needs_of(SETTINGS, [], None).bars) == ((), RULE.needs.bars, ())
 
 
 def test_rule_wants_what_it_would_alone_and_says_why_it_acts() -> None:

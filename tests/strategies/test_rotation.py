@@ -91,9 +91,13 @@ def test_rotation_holds_equal_weights_of_the_strongest(returns: tuple[float, ...
     assert weights(view(rising(*returns))) == {**dict.fromkeys((*RANKED, "TLT"), Decimal(0)), **chosen}
 
 
-def test_three_funds_get_a_third_each_of_its_leverage() -> None:
+def test_three_funds_get_a_third_each_what_is_not_chosen_is_sold_and_without_a_defensive_fund_there_is_cash() -> None:
     found = weights(view(rising(0.1, 0.3, 0.2, 0.0)), top=3)
     assert [found[symbol] for symbol in ("AAA", "BBB", "CCC")] == [Decimal("1.25") / 3] * 3
+    held = weights(view(rising(0.1, 0.3, 0.2, 0.0), "AAA", "OLD"))
+    assert held["AAA"] == held["OLD"] == 0, "even if it is no longer ranked"
+    fallen = weights(view(rising(-0.1, -0.2, -0.3, -0.4), "AAA", universe=RANKED), defensive=None)
+    assert fallen == dict.fromkeys(RANKED, Decimal(0))
 
 
 def test_momentum_uses_the_first_and_the_last_close_only() -> None:
@@ -102,16 +106,6 @@ def test_momentum_uses_the_first_and_the_last_close_only() -> None:
         ("1Day", 3, True, RANKED)
     ]
     assert momentum((80, 100, 1, 120), 2) == pytest.approx(0.2)
-
-
-def test_held_fund_is_sold_if_not_chosen_even_if_no_longer_ranked() -> None:
-    found = weights(view(rising(0.1, 0.3, 0.2, 0.0), "AAA", "OLD"))
-    assert found["AAA"] == found["OLD"] == 0
-
-
-def test_rotation_holds_cash_without_a_defensive_fund() -> None:
-    found = weights(view(rising(-0.1, -0.2, -0.3, -0.4), "AAA", universe=RANKED), defensive=None)
-    assert found == dict.fromkeys(RANKED, Decimal(0))
 
 
 def test_target_shows_its_momentum_and_the_least_that_qualifies() -> None:
@@ -128,15 +122,11 @@ def refusal(seen: StrategyView, **settings: object) -> tuple[Verdict, Reason | N
     return answer.verdict, answer.reason, answer.observed, answer.limit
 
 
-def test_rotation_keeps_its_holdings_with_too_few_funds_and_says_how_many_it_takes() -> None:
+def test_rotation_keeps_its_holdings_with_too_few_funds_or_without_their_bars_and_says_how_many_it_takes() -> None:
     three = {symbol: closes for symbol, closes in rising(0.1, 0.3, 0.2, 0.0).items() if symbol != "DDD"}
     assert refusal(view(three, "AAA")) == (Verdict.UNKNOWN, Reason.RANKED_TOO_FEW, 3, 4)
     assert weights(view(three, "AAA"), min_ranked=3)["BBB"] == HALF
     assert refusal(view({}, "AAA"), min_ranked=1)[2:] == ("AAA is held and has no bars", 1)
-
-
-def test_held_fund_is_not_sold_when_its_bars_are_missing() -> None:
-    three = {symbol: closes for symbol, closes in rising(0.1, 0.3, 0.2, 0.0).items() if symbol != "DDD"}
     assert refusal(view(three, "DDD"), min_ranked=3)[2:] == ("DDD is held and has no bars", 3)
 
 
@@ -154,9 +144,7 @@ BEAR = (100.0,) * 199 + (90.0,)
         ((100.0,) * 73 + (98.0,) + (100.0,) * 125 + (99.0,), MarketDirection.BULL),
     ],
 )
-def test_regime_follows_the_average_or_near_it_the_last_half_year(
-    closes: Sequence[float], found: MarketDirection
-) -> None:
+def test_regime_follows_the_average_or_near_it_half_a_year(closes: Sequence[float], found: MarketDirection) -> None:
     assert len(closes) == 200
     assert regime(closes, RegimeSettings(only=MarketDirection.BULL)) is found
 
@@ -203,9 +191,7 @@ MARKETS = st.fixed_dictionaries({symbol: st.tuples(PRICES, PRICES, PRICES) for s
 
 
 @given(MARKETS, st.integers(1, 4), st.sampled_from(RANKED))
-def test_weights_add_up_whatever_the_market_did_and_prices_have_no_unit(
-    closes: dict[str, tuple[float, ...]], top: int, symbol: str
-) -> None:
+def test_weights_add_up_and_prices_have_no_unit(closes: dict[str, tuple[float, ...]], top: int, symbol: str) -> None:
     found = weights(view(closes), top=top)
     held = {name: weight for name, weight in found.items() if weight}
     assert abs(sum(held.values()) - Decimal("1.25")) < Decimal("1e-20")
@@ -299,7 +285,7 @@ ADVICE = "raise it, or lower strategies.rotation.leverage"
         ({"strategies": {"mine": {"strategy": "flow"}}}, "strategies.mine.strategy: flow can be used once"),
     ],
 )
-def test_limit_that_the_rule_does_not_fit_is_refused_with_what_it_leaves(
+def test_limit_that_the_rule_does_not_fit_says_what_it_leaves(
     tmp_path: Path, changes: dict[str, Any], says: str
 ) -> None:
     assert says in loads(tmp_path, changes)
@@ -328,12 +314,6 @@ def test_comments_of_the_configuration_show_the_strategys_defaults() -> None:
     shown = yaml.safe_load("\n".join(lines))
     assert shown == RotationSettings().model_dump(mode="json") | {"leverage": 1.25, "min_momentum": 0}
     assert list(shown) == list(RotationSettings.model_fields)
-
-
-def test_rotation_profile_sets_every_default() -> None:
-    own = load(shipped_path("profiles") / "rotation.yaml", {}).settings.strategies.in_use()["rotation"]
-    assert RotationSettings.model_validate(own) == RotationSettings()
-    assert set(own) == set(RotationSettings.model_fields)
 
 
 # The published rotation in a few lines of pandas: an independent computation that the backtest is compared with.
@@ -478,16 +458,6 @@ def committed() -> Mapping[str, list[str]]:
         return {row["session"]: row["funds"].split() for row in csv.DictReader(file)}
 
 
-def test_table_of_holdings_has_a_row_for_each_month_of_five_years() -> None:
-    table = committed()
-    assert len(table) == 60
-    assert [session[:7] for session in table] == [
-        f"{year}-{month:02}" for year in range(2020, 2025) for month in range(1, 13)
-    ]
-    assert table["2020-01-02"] == ["XLF", "XLK", "XLV"]
-    assert {fund for funds in table.values() for fund in funds} <= {*SECTORS, "TLT"}
-
-
 def test_published_run_is_reproduced_with_the_funds_of_the_table(prices: Prices) -> None:
     found = prices.run(Terms())
     assert {session: sorted(funds) for session, funds in found.holdings.items()} == committed()
@@ -508,9 +478,7 @@ def test_published_run_is_reproduced_with_the_funds_of_the_table(prices: Prices)
     ],
     ids=["marked rightly", "interest", "with a spread", "at the next open", "without commission"],
 )
-def test_each_honest_assumption_lowers_the_growth_as_documented(
-    prices: Prices, terms: Terms, growth: float, drawdown: float
-) -> None:
+def test_each_honest_assumption_lowers_the_growth(prices: Prices, terms: Terms, growth: float, drawdown: float) -> None:
     found = prices.run(terms)
     assert found.growth[0] == pytest.approx(growth, abs=0.0002)
     assert found.drawdown == pytest.approx(drawdown, abs=0.001)

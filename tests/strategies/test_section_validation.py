@@ -35,11 +35,6 @@ def section(**own: object) -> dict[str, object]:
             "raise it, or lower strategies.mine.wants",
         ),
         (
-            {**WIDE, "max_symbol_fraction": 0.3, "max_sector_fraction": 0.3},
-            section(),
-            "mine wants up to 34% in one symbol, but limits.max_sector_fraction leaves 30%: raise it",
-        ),
-        (
             {**WIDE, "max_gross_fraction": 0.6},
             section(),
             "mine wants up to 100% in all, but limits.max_gross_fraction leaves 60%: raise it",
@@ -55,16 +50,11 @@ def section(**own: object) -> dict[str, object]:
             "mine wants up to 34% of its allotment in one symbol, but strategies.mine.limits.max_symbol_fraction "
             "leaves 30% and 90% in 3 symbols",
         ),
-        (
-            {**WIDE, "max_open_positions": 2, "max_new_entries": 2},
-            section(),
-            "mine wants up to 3 symbols, but limits.max_open_positions leaves 2: raise it",
-        ),
         (WIDE, section(wants={**THIRDS, "positions": 0}), "strategies.mine.wants.positions"),
         (WIDE, section(wants={"positions": 3}), "strategies.mine.wants.symbol_fraction"),
     ],
 )
-def test_limit_that_leaves_less_than_a_section_says_is_refused(
+def test_limit_that_leaves_less_than_said_is_refused(
     limits: dict[str, Any], mine: dict[str, object], says: str
 ) -> None:
     assert says in loads(limits, mine=mine)

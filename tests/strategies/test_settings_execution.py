@@ -20,16 +20,15 @@ def of_flow(folder: Path, text: str) -> Execution:
     return rules_of(found, found.exits).of("flow").execution
 
 
-def test_entries_are_marketable_limits_unless_something_else_is_said(tmp_path: Path) -> None:
-    assert of_flow(tmp_path, "mode: sandbox").style is Style.MARKETABLE
+def test_entries_are_marketable_limits_unless_something_else_is_said_whatever_the_patience(tmp_path: Path) -> None:
+    for text in ("mode: sandbox", "execution: {patience_s: 3600}"):
+        assert of_flow(tmp_path, text).style is Style.MARKETABLE
 
 
 def test_strategy_inherits_execution_settings_that_it_does_not_set(tmp_path: Path) -> None:
-    text = """
-execution: {patience_s: 40, steps: 2}
-strategies: {flow: {execution: {style: passive, last_step: cancel}}}
-"""
-    assert of_flow(tmp_path, text) == Execution(Style.PASSIVE, 40, 2, LastStep.CANCEL)
+    own = "strategies: {flow: {execution: {style: passive, last_step: cancel}}}"
+    found = of_flow(tmp_path, f"execution: {{patience_s: 40, steps: 2}}\n{own}\n")
+    assert found == Execution(Style.PASSIVE, 40, 2, LastStep.CANCEL)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +56,3 @@ def test_entries_of_no_strategy_in_use_are_sent_as_the_section_says(tmp_path: Pa
     found = settings(tmp_path, "execution: {style: market}\nstrategies: {flow: {execution: {style: passive}}}")
     rules = rules_of(found, found.exits)
     assert (rules.of("flow").execution.style, rules.of("by hand").execution.style) == (Style.PASSIVE, Style.MARKET)
-
-
-def test_patience_that_no_one_uses_contradicts_nothing(tmp_path: Path) -> None:
-    assert of_flow(tmp_path, "execution: {patience_s: 3600}").style is Style.MARKETABLE

@@ -1,12 +1,17 @@
-"""The plan of a session's fetches: its figures, what it says of alerts, and what is left of it later in the day."""
+"""The plan of a session's fetches: its figures, what it says of alerts, and what is left of it later in the day.
 
+A session of fetching on paper: calls fit between slots, and ages are what a clock would say.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
 from math import inf
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.values import USUAL, VENUE_DAY
+from tests.kit.values import USUAL, VENUE_DAY, there
 from tradebot.model.fact_kind import Phase, ReplyScope
 from tradebot.model.flow import Allowance
 from tradebot.model.struct_tools import replace
@@ -16,8 +21,10 @@ from tradebot.timetable.fetch_plan import (
     FetchDecision,
     FetchNeed,
     FetchPlan,
+    FetchSimulation,
     Intervals,
     PlanFitter,
+    SimulatedSlot,
     fetch_count,
     fetching_problems,
     needs_of,
@@ -49,13 +56,9 @@ def calls(planned: Intervals, needs: tuple[FetchNeed, ...] = NEEDS) -> int:
 AS_WANTED = {need.name: need.interval_s for need in NEEDS}
 
 
-def test_a_plan_that_fits_keeps_the_configured_intervals() -> None:
+def test_a_plan_that_fits_keeps_its_intervals_and_else_the_last_kind_that_is_not_core_comes_less_often_first() -> None:
     assert fitted(calls(dict(AS_WANTED))) == AS_WANTED
-
-
-def test_the_last_kind_that_is_not_core_is_fetched_less_often_first() -> None:
-    one_less = fitted(calls(dict(AS_WANTED)) - 1)
-    assert one_less == AS_WANTED | {"net_prem_ticks": 600}
+    assert fitted(calls(dict(AS_WANTED)) - 1) == AS_WANTED | {"net_prem_ticks": 600}
 
 
 def test_core_kinds_are_fetched_less_often_after_all_others_and_alerts_last() -> None:
@@ -75,23 +78,14 @@ def test_kinds_are_left_out_only_when_everything_is_fetched_as_seldom_as_it_may_
 
 def test_when_not_even_alerts_fit_they_are_spread_over_the_day() -> None:
     spread = fitted(2_000)
-    every_s = spread["flow_alerts"]
-    assert every_s is not None
-    assert every_s > 900
+    assert there(spread["flow_alerts"]) > 900
     assert calls(spread) <= 2_000
 
 
-def test_a_rate_that_is_too_slow_counts_as_much_as_a_day_that_is_too_short() -> None:
+def test_a_rate_may_be_too_slow_and_a_kind_without_a_freshness_limit_or_of_one_reply_a_day_comes_once() -> None:
     slow = fitted(10**6, per_minute=30.0)
     assert (slow["flow_alerts"], slow["iv_rank"]) == (600, ONCE_S)
-
-
-def test_a_kind_without_a_freshness_limit_may_be_fetched_once() -> None:
-    often = replace(DAILY, interval_s=300)
-    assert fitted(7_900, ALERTS, often)["iv_rank"] == ONCE_S
-
-
-def test_a_kind_whose_replies_change_once_a_day_costs_one_call_a_symbol() -> None:
+    assert fitted(7_900, ALERTS, replace(DAILY, interval_s=300))["iv_rank"] == ONCE_S
     morning = replace(DAILY, phase=Phase.MORNING)
     assert fitted(7_900, ALERTS, morning) == {"flow_alerts": 240, "iv_rank": ONCE_S}
 
@@ -215,14 +209,11 @@ def test_the_rest_of_a_session_is_planned_with_the_calls_that_are_left() -> None
     assert FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, remaining=-7).calls == 0
 
 
-def test_needs_count_a_call_a_symbol_or_one_for_the_market_at_the_configured_interval_or_the_kinds_own() -> None:
+def test_needs_are_a_call_a_symbol_or_one_for_the_market_at_intervals_no_longer_than_replies_are_fresh() -> None:
     needed = {kind_of("market_tide"): ("AAPL", "MSFT"), kind_of("flow_alerts"): ("AAPL", "MSFT")}
     tide, alerts = needs_of(needed, {"flow_alerts": 600}, 900)
     assert (tide.calls, tide.interval_s, tide.scope) == (1, 240, ReplyScope.MARKET)
     assert (alerts.calls, alerts.interval_s, alerts.core, alerts.max_age_s) == (2, 600, True, 900)
-
-
-def test_no_interval_is_longer_than_a_kinds_own_freshness_limit() -> None:
     kind = replace(kind_of("dark_pool"), max_age_s=1200)
     assert [need.interval_s for need in needs_of({kind: ("AAPL",)}, {"dark_pool": 3600}, 900)] == [1200]
 
@@ -246,3 +237,92 @@ def test_alerts_that_are_polled_less_often_than_slots_come_wait_for_the_next_slo
         return alerts.oldest_s if alerts else None
 
     assert (oldest_s(240), oldest_s(301)) == (300, 600)
+
+
+SIMULATED = slots_of(TIMES, USUAL)
+
+
+def need(name: str, calls: int, interval_s: int, *, core: bool = False, phase: Phase = Phase.ALWAYS) -> FetchNeed:
+    return FetchNeed(name, ReplyScope.SYMBOL, calls, interval_s, core, None, phase)
+
+
+def every(*needs: FetchNeed) -> dict[str, int]:
+    return {each.name: each.every_s(each.interval_s) for each in needs}
+
+
+class Told(FetchSimulation):
+    """A course that remembers which calls each slot made, by kind."""
+
+    def __init__(self, needs: list[FetchNeed], slots: Sequence[SimulatedSlot], per_minute: float | None) -> None:
+        self.fetches: list[dict[str, int]] = []
+        super().__init__(needs, every(*needs), slots, per_minute, {})
+
+    def fetch(self, slot: SimulatedSlot, first_s: float) -> None:
+        before = dict(self.calls)
+        super().fetch(slot, first_s)
+        self.fetches.append({name: made for name, count in self.calls.items() if (made := count - before[name])})
+
+
+def test_the_slots_of_a_session_end_where_the_next_begins() -> None:
+    assert (SIMULATED[0], SIMULATED[-1], len(SIMULATED)) == ((120, 300), (23_220, 180), 78)
+    assert [slot.start_s for slot in slots_of(TIMES, USUAL, 500)][:2] == [420, 720]
+
+
+def test_the_first_fetch_asks_for_everything_and_the_next_for_what_is_due() -> None:
+    often, seldom = need("often", 20, 240, core=True), need("seldom", 20, 540, core=True)
+    found = Told([often, seldom], SIMULATED, 100)
+    assert found.fetches[:3] == [{"often": 20, "seldom": 20}, {"often": 20}, {"often": 20, "seldom": 20}]
+    assert found.calls == {"often": 20 * 78, "seldom": 20 * 39}
+    # The last symbol of twenty arrives twelve seconds after its fetch began; of forty, twenty-four.
+    assert found.age_s == {"often": 312.0, "seldom": 624.0}
+    assert found.complete_s == {"often": 12.0, "seldom": 24.0}
+
+
+def test_kinds_that_do_not_fit_between_two_slots_wait_and_core_kinds_go_first() -> None:
+    rest, core = need("rest", 700, 86_400), need("core", 400, 240, core=True)
+    found = Told([core, rest], SIMULATED, 100)
+    assert found.fetches[:3] == [{"core": 400, "rest": 100}, {"core": 400, "rest": 100}, {"core": 400, "rest": 100}]
+    assert found.complete_s["rest"] == 6 * 300 + 300
+    assert FetchSimulation([core, rest], every(core, rest), SIMULATED[:6], 100, {}).complete_s["rest"] is None
+
+
+def test_a_kind_that_waits_gets_older_and_costs_no_call() -> None:
+    # Eight hundred calls every five minutes are more than the five hundred that fit.
+    much = need("much", 800, 240)
+    found = FetchSimulation([much], every(much), SIMULATED, 100, {})
+    assert found.age_s["much"] > 600
+    assert sum(found.calls.values()) == 77 * 500 + 300
+
+
+def test_a_kind_that_is_worth_one_call_is_asked_once_and_not_again_if_it_was() -> None:
+    morning = need("morning", 5, 86_400, phase=Phase.MORNING)
+    assert FetchSimulation([morning], every(morning), SIMULATED, None, {}).calls == {"morning": 5}
+    assert FetchSimulation([morning], every(morning), SIMULATED, None, {"morning": 0.0}).calls == {"morning": 0}
+    assert fetch_count(SIMULATED, morning.every_s(86_400), -inf) == 1
+    # Whoever configures a shorter interval gets it.
+    often = need("morning", 5, 540, phase=Phase.MORNING)
+    assert FetchSimulation([often], every(often), SIMULATED, None, {}).calls == {"morning": 5 * 39}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 900), st.sampled_from([60, 240, 540, 3600, 86_400]), st.booleans()), max_size=6),
+    st.sampled_from([None, 10.0, 75.0, 100.0]),
+)
+def test_no_fetch_runs_into_the_next_and_none_asks_more_often_than_its_interval(
+    kinds: list[tuple[int, int, bool]], per_minute: float | None
+) -> None:
+    needs = [need(f"kind {place}", calls, s, core=core) for place, (calls, s, core) in enumerate(kinds)]
+    found = Told(needs, SIMULATED, per_minute)
+    for slot, made in zip(SIMULATED, found.fetches, strict=True):
+        assert per_minute is None or sum(made.values()) * 60 / per_minute <= slot.length_s
+    for each in needs:
+        assert found.calls[each.name] <= each.calls * fetch_count(SIMULATED, each.interval_s, -inf)
+
+
+@given(st.integers(1, 400), st.sampled_from([60, 240, 540, 3600]))
+def test_without_a_limit_everything_is_renewed_when_it_is_due(calls: int, interval_s: int) -> None:
+    one = need("one", calls, interval_s)
+    found = Told([one], SIMULATED, None)
+    assert found.calls["one"] == calls * fetch_count(SIMULATED, interval_s, -inf)
+    starts = [slot.start_s for slot, made in zip(SIMULATED, found.fetches, strict=True) if made]
+    assert found.age_s["one"] == max(later - start for start, later in pairwise(starts))

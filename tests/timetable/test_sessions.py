@@ -47,23 +47,6 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 TOMORROW = Session(SESSION.date + DAY, SESSION.open + DAY, SESSION.close + DAY)
 
 
-@pytest.mark.parametrize(
-    ("now", "opens"),
-    [
-        (SESSION.open - timedelta(seconds=1), SESSION.open),
-        (SESSION.open, None),
-        (SESSION.close - timedelta(seconds=1), None),
-        (SESSION.close, TOMORROW.open),
-        (TOMORROW.close, None),
-        (datetime(2030, 1, 1, tzinfo=UTC), None),
-    ],
-)
-def test_the_next_open_is_told_only_while_no_session_is_open(now: datetime, opens: datetime | None) -> None:
-    ledger = MemoryLedger(ACCOUNT)
-    ledger.put_sessions([SESSION, TOMORROW])
-    assert next_open(ledger, now) == opens
-
-
 NIGHT = SESSION.close + 4 * HOUR
 
 
@@ -96,12 +79,9 @@ def test_the_calendar_is_due_once_each_morning_whichever_job_asked() -> None:
     assert last_calendar_fetch(books, NOW) == CalendarRequest(NOW)
     closed = VenueClock(NIGHT + 13 * HOUR, False, TOMORROW.open, TOMORROW.close)
     assert is_due(books, closed, VENUE_DAY), "a new morning"
-
-
-def test_a_request_under_a_clock_that_was_ahead_does_not_count() -> None:
-    books = ledger()
-    claim_calendar_fetch(books, CalendarRequest(NOW + HOUR), "serve")
-    assert is_due(books, venue_clock(), VENUE_DAY)
+    ahead = ledger()
+    claim_calendar_fetch(ahead, CalendarRequest(NOW + HOUR), "serve")
+    assert is_due(ahead, clock, VENUE_DAY), "a request under a clock that was ahead doesn't count"
 
 
 RIGHT = [
@@ -120,13 +100,9 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("clock", RIGHT)
-def test_a_clock_that_says_what_is_stored_contradicts_nothing(clock: VenueClock) -> None:
-    assert not clock_contradicts(ledger(), clock)
-
-
 @pytest.mark.parametrize("clock", WRONG.values(), ids=WRONG.keys())
 def test_a_clock_that_says_otherwise_makes_it_due_again_after_a_while(clock: VenueClock) -> None:
+    assert not any(clock_contradicts(ledger(), right) for right in RIGHT)
     books = ledger()
     claim_calendar_fetch(books, CalendarRequest(clock.now), "serve")
     assert not is_due(books, clock, VENUE_DAY)
@@ -136,10 +112,8 @@ def test_a_clock_that_says_otherwise_makes_it_due_again_after_a_while(clock: Ven
 def test_the_last_word_about_a_day_counts() -> None:
     books, text = ledger(), compare_sessions(TOMORROW, SESSION)
     assert text == "the broker's calendar has 14:30 to 21:00 UTC, exchange_calendars 14:30 to 21:00 UTC"
-    assert (compare_sessions(SESSION, SESSION), compare_sessions(None, SESSION)[:40]) == (
-        "",
-        "the broker's calendar has no session, ex",
-    )
+    assert compare_sessions(SESSION, SESSION) == ""
+    assert compare_sessions(None, SESSION).startswith("the broker's calendar has no session, ex")
     words = ["", text, "", text, text]
     for minute, word in enumerate(words):
         note_difference(books, TOMORROW.date, word, NOW + minute * HOUR)
@@ -159,6 +133,36 @@ def test_the_calendar_ends_where_the_first_of_the_two_does() -> None:
     assert last_calendar_fetch(books, NOW + 3 * DAY) is None
 
 
+def test_the_next_open_is_told_only_while_no_session_is_open() -> None:
+    books, second = ledger(), timedelta(seconds=1)
+    moments = (SESSION.open - second, SESSION.open, SESSION.close - second, SESSION.close, TOMORROW.close)
+    assert [next_open(books, at) for at in moments] == [SESSION.open, None, None, TOMORROW.open, None]
+
+
+@pytest.mark.parametrize(("hour", "in_new_york", "in_tokyo"), [(2, 23, 24), (22, 24, 25)])
+def test_between_sessions_the_date_is_the_venues_not_utcs(hour: int, in_new_york: int, in_tokyo: int) -> None:
+    now = datetime(2026, 11, 24, hour, tzinfo=UTC)
+    for venue, day in ((VENUE_DAY, in_new_york), (VenueDay("Asia/Tokyo"), in_tokyo)):
+        assert session_date(MemoryLedger(ACCOUNT), now, venue) == date(2026, 11, day)
+        assert last_session(MemoryLedger(ACCOUNT), now, venue) == date(2026, 11, day)
+
+
+@pytest.mark.parametrize(
+    ("now", "session", "opens"),
+    [
+        ("22T22:59:59", None, "22T23:00"),
+        *(("22T23:00", 23, None), ("23T21:59:59", 23, None), ("23T22:30", 23, "23T23:00"), ("23T23:30", 24, None)),
+        *(("25T23:00", 27, None), ("26T12:00", 27, None), ("27T18:15", 27, "29T23:00")),
+    ],
+)
+def test_an_evening_belongs_to_the_next_session_as_a_holiday(now: str, session: int | None, opens: str | None) -> None:
+    drawn = Drawn(VenueDay("America/New_York"), tuple(globex(date(2026, 11, 20), date(2026, 12, 2))))
+    at, ahead = (each and datetime.fromisoformat(f"2026-11-{each}+00:00") for each in (now, opens))
+    assert isinstance(at, datetime)
+    found = session_of(stored(drawn), at, drawn.venue)
+    assert ((found and found.date.day), next_open(stored(drawn), at)) == (session, ahead)
+
+
 def stored(drawn: Drawn) -> MemoryLedger:
     books = MemoryLedger(ACCOUNT)
     books.put_sessions(drawn.sessions)
@@ -173,9 +177,7 @@ def only_session(drawn: Drawn, now: datetime) -> Session | None:
 
 
 @given(calendars(), st.data())
-def test_sessions_of_a_drawn_calendar_are_those_of_a_model_that_looks_at_all_of_them(
-    drawn: Drawn, data: st.DataObject
-) -> None:
+def test_sessions_of_a_drawn_calendar_are_those_of_a_model_that_sees_all(drawn: Drawn, data: st.DataObject) -> None:
     books, venue, now = stored(drawn), drawn.venue, data.draw(drawn.moments)
     current, today = only_session(drawn, now), now.astimezone(ZoneInfo(venue.zone)).date()
     of_today = next((session for session in drawn.sessions if session.date == today), None)
@@ -187,21 +189,6 @@ def test_sessions_of_a_drawn_calendar_are_those_of_a_model_that_looks_at_all_of_
     ahead = [session.open for session in drawn.sessions if session.open > now]
     assert next_open(books, now) == (None if current else min(ahead, default=None))
     assert begun_by(books, now, timedelta(days=99)) == [one for one in drawn.sessions if one.open <= now]
-
-
-@pytest.mark.parametrize(
-    ("now", "in_new_york", "in_tokyo"),
-    [
-        (datetime(2026, 11, 24, 2, tzinfo=UTC), date(2026, 11, 23), date(2026, 11, 24)),
-        (datetime(2026, 11, 24, 22, tzinfo=UTC), date(2026, 11, 24), date(2026, 11, 25)),
-    ],
-)
-def test_between_sessions_the_date_is_the_venues_and_not_that_in_utc(
-    now: datetime, in_new_york: date, in_tokyo: date
-) -> None:
-    for venue, day in ((VENUE_DAY, in_new_york), (VenueDay("Asia/Tokyo"), in_tokyo)):
-        assert session_date(MemoryLedger(ACCOUNT), now, venue) == day
-        assert last_session(MemoryLedger(ACCOUNT), now, venue) == day
 
 
 every, edges = st.integers(1, 400), st.integers(0, 300)
@@ -235,28 +222,6 @@ def moment_of(name: str, session: Session) -> datetime:
     """Return the moment that a slot's name says."""
     edge, sign, offset = re.fullmatch(r"(open|close)([+-])(\d+)m", name).groups()  # type: ignore[union-attr]
     return (session.open if edge == "open" else session.close) + timedelta(minutes=int(f"{sign}{offset}"))
-
-
-@pytest.mark.parametrize(
-    ("now", "session", "opens"),
-    [
-        ("2026-11-22T22:59:59Z", None, "2026-11-22T23:00:00Z"),
-        ("2026-11-22T23:00:00Z", 23, None),
-        ("2026-11-23T21:59:59Z", 23, None),
-        ("2026-11-23T22:30:00Z", 23, "2026-11-23T23:00:00Z"),
-        ("2026-11-23T23:30:00Z", 24, None),
-        ("2026-11-25T23:00:00Z", 27, None),
-        ("2026-11-26T12:00:00Z", 27, None),
-        ("2026-11-27T18:15:00Z", 27, "2026-11-29T23:00:00Z"),
-    ],
-)
-def test_an_evening_belongs_to_the_next_session_and_a_holiday_to_the_day_after(
-    now: str, session: int | None, opens: str | None
-) -> None:
-    drawn = Drawn(VenueDay("America/New_York"), tuple(globex(date(2026, 11, 20), date(2026, 12, 2))))
-    found = session_of(stored(drawn), datetime.fromisoformat(now), drawn.venue)
-    assert (found and found.date.day) == session
-    assert next_open(stored(drawn), datetime.fromisoformat(now)) == (datetime.fromisoformat(opens) if opens else None)
 
 
 def test_sessions_of_another_calendar_are_found_by_its_name() -> None:

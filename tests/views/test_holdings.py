@@ -45,6 +45,14 @@ def holding(price: str, *, held_for_s: float = 600) -> Holding:
     return Holding("AAPL", "flow", *bought, *numbers, rows, holdings.nearest_of(rows), "open", alone)
 
 
+def screen(*rows: Holding, columns: int = 160) -> str:
+    """Return the positions of the bot as a terminal of so many columns shows them."""
+    console = Console(file=io.StringIO(), width=columns)
+    positions.show_own(console, list(rows))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
 LOSS = 100 * (1 - EXITS.stop_loss_fraction)
 GAIN = 100 * (1 + EXITS.profit_target_fraction)
 OVERDUE_S = EXITS.time_exit_s + 14 * 3600 + 27 * 60
@@ -96,30 +104,16 @@ def test_value_is_that_of_the_price_and_unknown_without_one() -> None:
 
 @pytest.mark.parametrize("columns", [50, 80, 100, 160])
 def test_positions_show_passed_and_overdue_rules_at_every_width(columns: int) -> None:
-    held = holding(str(LOSS * Decimal("0.996")), held_for_s=OVERDUE_S)
-    console = Console(file=io.StringIO(), width=columns)
-    positions.show_own(console, [held])
-    assert isinstance(console.file, io.StringIO)
-    shown = console.file.getvalue()
+    shown = screen(holding(str(LOSS * Decimal("0.996")), held_for_s=OVERDUE_S), columns=columns)
     assert ("passed by 0.4%" in shown, "due 14h27m ago" in shown, "…" in shown) == (True, True, False)
     assert max(map(len, shown.splitlines())) <= columns
 
 
 def test_positions_name_their_strategy_if_there_are_several() -> None:
-    def shown(*rows: Holding) -> str:
-        console = Console(file=io.StringIO(), width=160)
-        positions.show_own(console, list(rows))
-        assert isinstance(console.file, io.StringIO)
-        return console.file.getvalue()
-
     one, other = holding("100"), replace(holding("100"), strategy="momentum")
-    assert ("flow" in shown(one, one), "momentum" in shown(other)) == (False, False)
-    assert [line.split()[:2] for line in shown(one, other).splitlines()] == [
-        ["symbol", "strategy"],
-        ["AAPL", "flow"],
-        ["AAPL", "momentum"],
-        ["No", "stop"],
-    ]
+    assert ("flow" in screen(one, one), "momentum" in screen(other)) == (False, False)
+    found = [line.split()[:2] for line in screen(one, other).splitlines()]
+    assert found == [["symbol", "strategy"], ["AAPL", "flow"], ["AAPL", "momentum"], ["No", "stop"]]
 
 
 @pytest.mark.parametrize(("age_s", "price"), [(301, None), (300, Decimal(52))])
@@ -136,20 +130,16 @@ def test_own_stop_is_shown_when_it_is_nearer_than_the_rule() -> None:
     opened_at = ago(600)
     position = Position("flow", "AAPL", (Lot(Decimal(10), Decimal(100), opened_at),), Decimal(0), opened_at)
 
-    def shown(stop: str) -> tuple[Holding, str]:
+    def of(stop: str) -> Holding:
         kept = {("flow", "AAPL"): EntryTerms(None, Decimal(stop))}
         (held,) = holdings.holdings([position], {}, kept, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)
-        console = Console(file=io.StringIO(), width=160)
-        positions.show_own(console, [held])
-        assert isinstance(console.file, io.StringIO)
-        return held, console.file.getvalue()
+        return held
 
-    held, screen = shown("0.005")
-    assert [(stop.rule, stop.price) for stop in held.stops if stop.own] == [("STOP_LOSS", Decimal("99.5"))]
-    assert "Set by the strategy when it opened the position: AAPL stop\n" in screen
-    held, screen = shown("0.5")
-    assert [stop.price for stop in held.stops if stop.rule == "STOP_LOSS"] == [LOSS]
-    assert (any(stop.own for stop in held.stops), "Set by" in screen) == (False, False)
+    near, far = of("0.005"), of("0.5")
+    assert [(stop.rule, stop.price) for stop in near.stops if stop.own] == [("STOP_LOSS", Decimal("99.5"))]
+    assert "Set by the strategy when it opened the position: AAPL stop\n" in screen(near)
+    assert [stop.price for stop in far.stops if stop.rule == "STOP_LOSS"] == [LOSS]
+    assert (any(stop.own for stop in far.stops), "Set by" in screen(far)) == (False, False)
 
 
 def test_scale_out_shows_its_next_level_and_other_rules_none() -> None:
@@ -196,9 +186,8 @@ def test_symbol_is_suspended_if_the_last_pass_of_exits_said_so() -> None:
 
     before, after = seen(120, Reason.TRADING_SUSPENDED), seen(60, Reason.HOLD)
     assert holdings.suspended_in([before]) == {"AAPL"}
-    assert holdings.suspended_in([before, after]) == set()
-    assert holdings.suspended_in([after, replace(before, job=Job.TRADE_ONCE), before]) == set()
-    assert holdings.suspended_in([]) == set()
+    others: list[list[CycleRecord]] = [[before, after], [after, replace(before, job=Job.TRADE_ONCE), before], []]
+    assert not any(map(holdings.suspended_in, others))
 
 
 def test_position_in_contracts_gains_as_much_as_their_multiplier_says() -> None:
@@ -239,12 +228,9 @@ def test_the_last_pass_that_read_the_margin_is_shown() -> None:
 
 
 @pytest.mark.parametrize("equity", [None, D(0), D(-1)])
-def test_without_equity_there_are_no_fractions_of_it(equity: Decimal | None) -> None:
+def test_without_equity_there_are_no_fractions_of_it_and_without_margin_nothing(equity: Decimal | None) -> None:
     found = there(account_margin((cycle(minutes(1), SEEN, equity),)))
     assert (found.initial_fraction, found.maintenance_fraction, found.initial_usd) == (None, None, D(40_000))
-
-
-def test_an_account_that_pays_for_what_it_buys_has_none() -> None:
     assert account_margin((make_cycle("c1"), make_cycle("c2"))) is account_margin(()) is None
 
 
@@ -259,18 +245,14 @@ def test_funding_counts_for_what_is_held_since_it_was_opened() -> None:
     def paid(symbol: str, minute: int, usd: str, meaning: ActivityKind = ActivityKind.FUNDING) -> CashMovement:
         return CashMovement(minutes(minute), D(usd), meaning, Origin.ACTIVITY, f"{minute}", "", symbol, "", meaning)
 
-    rows = (
-        held("PF_B", "rotation", 5),
-        held("PF_A", "rotation", 3),
-        held("PF_A", "another", 7),
-        held("PF_C", "rotation", 1),
-    )
+    names = (("PF_B", "rotation", 5), ("PF_A", "rotation", 3), ("PF_A", "another", 7), ("PF_C", "rotation", 1))
     movements = (
         *(paid("PF_A", minute, usd) for minute, usd in ((2, "-8"), (3, "-1"), (6, "0.25"), (8, "-0.5"))),
         paid("PF_A", 8, "-3", ActivityKind.COMMISSION),
-        paid("PF_B", 4, "-2"),
-        paid("PF_D", 8, "-4"),
-        paid("PF_B", 9, "0.1"),
+        *(
+            paid(symbol, minute, usd)
+            for symbol, minute, usd in (("PF_B", 4, "-2"), ("PF_D", 8, "-4"), ("PF_B", 9, "0.1"))
+        ),
     )
-    found = funding_so_far(rows, movements)
+    found = funding_so_far([held(*each) for each in names], movements)
     assert [(one.symbol, one.amount_usd) for one in found] == [("PF_B", D("0.1")), ("PF_A", D("-1.25"))]

@@ -24,6 +24,9 @@ D = Decimal
 HEADINGS = {"STOP_LOSS": "stop"}
 REFUSED = PendingWork(refused=replace(record(PAIR, IntentState.REJECTED), code="40310000", message="no pairs here"))
 ONLY_TIME: Exits = (TimeExit(after_s=3600),)
+ONLY_TARGET = PendingWork(resting=(RestingPrice(D(110), D(10), False),))
+PAIRED, NO_PAIRS = "stop 95.00, target 110.00", "the broker refused it: 40310000 no pairs here"
+OF_FRACTIONS = "the bot's stop, stops for fractional shares can't rest at the broker"
 
 
 def held(quantity: str, strategy: str = "flow") -> Position:
@@ -46,53 +49,17 @@ def two_pairs(first: str, second: str) -> PendingWork:
 @pytest.mark.parametrize(
     ("position", "work", "rules", "covered", "why", "words"),
     [
-        (held("10"), pair("10"), LISTED, "10", None, "stop 95.00, target 110.00"),
+        (held("10"), pair("10"), LISTED, "10", None, PAIRED),
         (held("-10"), pair("10", "105", "90"), LISTED, "10", None, "stop 105.00, target 90.00"),
         (held("10"), two_pairs("6", "4"), LISTED, "10", None, "stop 95.00 and 96.00, target 110.00"),
-        (
-            held("10.5"),
-            pair("10"),
-            LISTED,
-            "10",
-            StopGap.FRACTION,
-            "stop 95.00, target 110.00 for 10; the rest: the bot's stop, stops for fractional "
-            "shares can't rest at the broker",
-        ),
-        (
-            held("0.5"),
-            NOTHING,
-            LISTED,
-            "0",
-            StopGap.FRACTION,
-            "the bot's stop, stops for fractional shares can't rest at the broker",
-        ),
+        (held("10.5"), pair("10"), LISTED, "10", StopGap.FRACTION, f"{PAIRED} for 10; the rest: {OF_FRACTIONS}"),
+        (held("0.5"), NOTHING, LISTED, "0", StopGap.FRACTION, OF_FRACTIONS),
         (held("10", ADOPTED), NOTHING, LISTED, "0", StopGap.ADOPTED, "the bot's stop, it was adopted"),
         (held("10"), NOTHING, ONLY_TIME, "0", StopGap.NO_STOP_RULE, "none, no stop rule is in force"),
         (held("10"), NOTHING, LISTED, "0", StopGap.NOT_PLACED, "the bot's stop"),
-        (
-            held("10"),
-            PendingWork(resting=(RestingPrice(D(110), D(10), False),)),
-            LISTED,
-            "0",
-            StopGap.NOT_PLACED,
-            "only target 110.00; the bot's stop",
-        ),
-        (
-            held("10"),
-            pair("4"),
-            LISTED,
-            "4",
-            StopGap.NOT_PLACED,
-            "stop 95.00, target 110.00 for 4; the rest: the bot's stop",
-        ),
-        (
-            held("10"),
-            REFUSED,
-            LISTED,
-            "0",
-            StopGap.REFUSED,
-            "the bot's stop, the broker refused it: 40310000 no pairs here",
-        ),
+        (held("10"), ONLY_TARGET, LISTED, "0", StopGap.NOT_PLACED, "only target 110.00; the bot's stop"),
+        (held("10"), pair("4"), LISTED, "4", StopGap.NOT_PLACED, f"{PAIRED} for 4; the rest: the bot's stop"),
+        (held("10"), REFUSED, LISTED, "0", StopGap.REFUSED, f"the bot's stop, {NO_PAIRS}"),
     ],
 )
 def test_position_shows_what_rests_and_which_rule_protects_the_rest(
@@ -104,17 +71,17 @@ def test_position_shows_what_rests_and_which_rule_protects_the_rest(
     assert positions.protection(found, HEADINGS, "AAPL") == words
 
 
-def test_half_a_share_is_no_fraction_where_lots_are_smaller() -> None:
-    one = WatchedPosition(held("0.5"), D(100), EntryTerms(instrument=instrument(lot=D("0.1"))))
-    assert protection_of(one, NOTHING, LISTED, None, NOW, at_venue=True).why == StopGap.NOT_PLACED.value
+def test_half_a_share_is_no_fraction_where_lots_are_smaller_and_an_older_refusal_counts_for_nothing() -> None:
+    def found(one: WatchedPosition, work: PendingWork) -> PositionProtection:
+        return protection_of(one, work, LISTED, None, NOW, at_venue=True)
 
-
-def test_refusal_older_than_the_position_is_ignored() -> None:
+    half = WatchedPosition(held("0.5"), D(100), EntryTerms(instrument=instrument(lot=D("0.1"))))
+    assert found(half, NOTHING).why == StopGap.NOT_PLACED.value
     early = replace(there(REFUSED.refused), intent=replace(there(REFUSED.refused).intent, at=ago(601)))
-    found = protection_of(
-        WatchedPosition(held("10"), D(100)), replace(REFUSED, refused=early), LISTED, None, NOW, at_venue=True
-    )
-    assert (found.why, found.refusal) == (StopGap.NOT_PLACED.value, None)
+    ten = WatchedPosition(held("10"), D(100))
+    late = found(ten, replace(REFUSED, refused=early))
+    assert (late.why, late.refusal) == (StopGap.NOT_PLACED.value, None)
+    assert found(ten, pair("12")) == PositionProtection(D(10), pair("12").resting, None, None, None), "and no rule"
 
 
 def test_every_protection_reason_has_its_own_words() -> None:
@@ -128,12 +95,8 @@ def test_every_protection_reason_has_its_own_words() -> None:
         ("suspended", NOTHING, "the bot's stop, none at the broker for 3m, the last one is suspended"),
         (EXITING, NOTHING, "the bot's stop, none at the broker for 3m, an exit has replaced it"),
         (DOUBTED, NOTHING, "the bot's stop, perhaps none at the broker for 3m, the broker's answers about it disagree"),
-        (
-            "refused",
-            REFUSED,
-            "the bot's stop, none at the broker for 3m, the broker refused it: 40310000 no pairs here",
-        ),
-        ("suspended", pair("10"), "stop 95.00, target 110.00"),
+        ("refused", REFUSED, f"the bot's stop, none at the broker for 3m, {NO_PAIRS}"),
+        ("suspended", pair("10"), PAIRED),
     ],
 )
 def test_open_gap_shows_its_age_and_reason(why: str, work: PendingWork, words: str) -> None:
@@ -173,16 +136,12 @@ def test_the_screen_shows_state_and_protection_at_every_width(columns: int) -> N
     assert (max(map(len, text.splitlines())) <= columns, "No stop rests" in words) == (True, False)
 
 
-def test_positions_say_once_that_no_stop_rests_at_the_broker() -> None:
+def test_positions_say_once_that_no_stop_rests_at_the_broker_and_one_of_others_is_quarantined() -> None:
     text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)), 160)
     assert text.endswith("No stop rests at the broker; the bot's own rules close these positions\n")
     assert "protection" not in text
-
-
-def test_gap_is_shown_with_its_age_when_nothing_rests() -> None:
-    gap = Gap("flow", "AAPL", D(10), ago(180), EXITING)
-    text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (gap,), at_venue=True)), 160)
-    assert "none at the broker for 3m, an exit has replaced it" in " ".join(text.split())
+    (row,) = holdings((), {"AAPL": D(10)}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)
+    assert (row.state, row.protection) == (State.QUARANTINED.value, None)
 
 
 def test_unconfirmed_stop_is_shown_as_on_its_way() -> None:
@@ -193,16 +152,6 @@ def test_unconfirmed_stop_is_shown_as_on_its_way() -> None:
     text = " ".join(shown(list(rows), 160).split())
     assert "the bot's stop, a stop is on its way to the broker" in text
     assert "No stop rests" not in text
-
-
-def test_foreign_position_is_quarantined_and_unprotected() -> None:
-    (row,) = holdings((), {"AAPL": D(10)}, {}, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)
-    assert (row.state, row.protection) == (State.QUARANTINED.value, None)
-
-
-def test_fully_protected_position_names_no_rule() -> None:
-    found = protection_of(WatchedPosition(held("10"), D(100)), pair("12"), LISTED, None, NOW, at_venue=True)
-    assert found == PositionProtection(D(10), pair("12").resting, None, None, None)
 
 
 @pytest.mark.parametrize("side", [1, -1])

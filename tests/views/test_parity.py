@@ -38,10 +38,7 @@ OURS = differing(DifferenceType.ORDER, ParityCause.OURS, "12.5")
         ),
         ([day(0, "-5", LATE, LATE)], "the last session: fills 5.0 bps better than assumed, 2 decisions differ"),
         ([day(0, "0", OURS)], "the last session: fills as assumed, no decision differs, 1 difference unexplained"),
-        (
-            [DayParity(FIRST, "1", True, 5, 40, 0, 0)],
-            "the last session: no fills to compare, no decision differs",
-        ),
+        ([DayParity(FIRST, "1", True, 5, 40, 0, 0)], "the last session: no fills to compare, no decision differs"),
     ],
 )
 def test_figure_over_time_in_words(days: Sequence[DayParity], words: str) -> None:

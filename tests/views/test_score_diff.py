@@ -53,24 +53,17 @@ def test_moved_component_shows_its_contribution_before_and_after() -> None:
     assert rank.change == pytest.approx(0.0)
 
 
-def test_symbol_of_only_one_pass_has_no_score_in_the_other() -> None:
+def test_symbol_of_only_one_pass_has_no_score_in_the_other_and_only_entries_are_compared() -> None:
     found = diff_scores(cycle("then", record("AAPL", 0.3)), cycle("now", record("MSFT", None)))
     assert [(row.symbol, row.score_before, row.score_after, row.result_before) for row in found.rows] == [
         ("AAPL", 0.3, None, "BUYING_POWER_SHORT"),
         ("MSFT", None, None, None),
     ]
     assert all(row.has_moved for row in found.rows)
-
-
-def test_unrefused_symbol_is_a_candidate_when_scored_and_sent_when_traded() -> None:
-    before = cycle("then", record("AAPL", 0.3, end=PASSED), job=Job.SCORE)
-    (row,) = diff_scores(before, cycle("now", record("AAPL", 0.3, end=PASSED))).rows
+    unrefused = record("AAPL", 0.3, end=PASSED)
+    (row,) = diff_scores(cycle("then", unrefused, job=Job.SCORE), cycle("now", unrefused)).rows
     assert (row.result_before, row.result_after, row.has_moved) == ("candidate", "sent", True)
-
-
-def test_only_entries_are_compared() -> None:
-    closing = record("AAPL", 0.3)
-    closing = replace(closing, candidate=replace(closing.candidate, purpose=Purpose.CLOSE))
+    closing = replace(unrefused, candidate=replace(unrefused.candidate, purpose=Purpose.CLOSE))
     assert diff_scores(cycle("then", closing), cycle("now", closing)).rows == ()
 
 

@@ -53,25 +53,17 @@ BROKEN = StrategyRefusal("flow", Decision(Gate.STRATEGY, Verdict.FAIL, Reason.ST
 ANSWERS = tuple(Intake("flow_alerts", symbol, NOW, rows, (), 0, 0, ()) for symbol, rows in (("A", 2), ("B", 0)))
 
 
-@pytest.mark.parametrize(
-    ("job", "did"),
-    [
-        (Job.FETCH_FLOW, "2 answers, 2 rows"),
-        (Job.SCORE, "2 scored, 0 candidates"),
-        (Job.TRADE_ONCE, "2 looked at, 0 sent"),
-    ],
-)
-def test_last_pass_says_what_it_did(job: Job, did: str) -> None:
-    assert last_pass(replace(make_cycle("c", job=job), job_decision=None), ANSWERS).did == did
-
-
-def test_last_pass_names_a_broken_strategy_or_its_own_refusal() -> None:
+def test_last_pass_says_what_it_did_and_names_a_broken_strategy_or_its_own_refusal() -> None:
+    done = {
+        Job.FETCH_FLOW: "2 answers, 2 rows",
+        Job.SCORE: "2 scored, 0 candidates",
+        Job.TRADE_ONCE: "2 looked at, 0 sent",
+    }
+    for job, did in done.items():
+        assert last_pass(replace(make_cycle("c", job=job), job_decision=None), ANSWERS).did == did
     failed = replace(make_cycle("c"), job_decision=None, refused_strategies=(BROKEN,))
     assert last_pass(failed).did == "2 looked at, 0 sent; strategy flow is BROKEN (STRATEGY_FAILED)"
     assert last_pass(make_cycle("c")).did == f"refused: {make_cycle('c').job_decision.reason}"  # type: ignore[union-attr]
-
-
-def test_last_reconcile_says_what_it_found() -> None:
     assert last_reconcile(ReconcileMark(NOW, blocking=1, findings=3)).did == "3 findings, 1 blocking"
 
 
@@ -127,11 +119,8 @@ def test_day_profit_from_few_records_equals_that_from_all(past: History) -> None
     found = of_last_day(ours)
     if found is not None:
         whole = pnl(break_down_profit(ours), ProfitGrouping.DAY, Choice(DateRange(day, day))).total
-        assert (found.realized_usd, found.fees_usd, found.trades_closed) == (
-            whole.realized_usd,
-            whole.fees_usd,
-            whole.trades_closed,
-        )
+        for name in ("realized_usd", "fees_usd", "trades_closed"):
+            assert getattr(found, name) == getattr(whole, name)
         if ends or day == VENUE_DAY.date_of(ours.fills[0].fill.at):
             assert (found.open_usd, found.total_usd) == (whole.open_usd, whole.total_usd)
 
@@ -174,13 +163,9 @@ def test_day_profit_is_by_the_brokers_equity_from_the_opening_on_or_the_close_be
     assert first.total_usd == Decimal("10.50")
 
 
-def test_day_profit_names_positions_without_a_price() -> None:
+def test_day_profit_names_positions_without_a_price_and_is_missing_when_records_do_not_match() -> None:
     found = there(of_last_day(history(fill(1, at=on(0)), ends=(end(0, {}, "1"),))))
-    assert found.unpriced == ("AAPL",)
-    assert found.open_usd == 0
-
-
-def test_day_profit_is_missing_when_records_do_not_match_holdings() -> None:
+    assert (found.unpriced, found.open_usd) == (("AAPL",), Decimal(0))
     past = history(fill(1, at=on(0)), fill(2, at=on(1)))
     totals, day = Totals.of(past.fills), date(2026, 11, 17)
     since = opening_times(totals, day, VENUE_DAY)
@@ -202,10 +187,8 @@ def test_day_profit_has_a_round_trip_by_hand_beside_ours_and_alone(bought_on: in
 
 
 def test_day_profit_counts_both_trades_in_one_symbol() -> None:
-    sides, prices = (Side.BUY, Side.SELL, Side.BUY, Side.SELL), ("100", "103", "101", "102")
-    made = [
-        fill(n, side=side, price=price, at=on(0, n)) for n, (side, price) in enumerate(zip(sides, prices, strict=True))
-    ]
+    prices = enumerate(("100", "103", "101", "102"))
+    made = [fill(n, side=Side.SELL if n % 2 else Side.BUY, price=price, at=on(0, n)) for n, price in prices]
     found = there(of_last_day(history(*made, ends=(end(0, {}, "1"),))))
     assert (found.realized_usd, found.trades_closed) == (Decimal(40), 2)
 
@@ -221,9 +204,7 @@ def status_with(positions: object = (), equity_usd: int | None = None, total_usd
     ("equity_usd", "total_usd", "fraction"),
     [(110, 10, "0.1"), (90, -10, "-0.1"), (10, 10, None), (None, 10, None), (110, None, None)],
 )
-def test_day_return_is_of_the_equity_before_the_day(
-    equity_usd: int | None, total_usd: int | None, fraction: str | None
-) -> None:
+def test_day_return_is_of_equity_before_it(equity_usd: int | None, total_usd: int | None, fraction: str | None) -> None:
     assert day_return(status_with((), equity_usd, total_usd)) == (None if fraction is None else Decimal(fraction))
 
 

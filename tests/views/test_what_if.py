@@ -83,15 +83,12 @@ def test_symbol_is_told_on_its_own(then: Decision | None, now: Decision | None, 
     assert bool(found.remedy) is (now is not None)
 
 
-def test_symbol_that_nobody_proposes_is_said() -> None:
+def test_symbol_that_nobody_proposes_and_a_pass_that_is_refused_as_a_whole_are_said() -> None:
     gone = compared(cycle(AAPL=WEAK), cycle(), "AAPL")
     assert gone.sentence == "With this change no strategy would propose AAPL."
     assert gone.about[0].now.absent
     nobody = compared(cycle(AAPL=WEAK), cycle(AAPL=WEAK), "KO")
     assert nobody.sentence == "No strategy proposed KO in this pass, and with this change none would."
-
-
-def test_pass_that_is_refused_as_a_whole_says_why() -> None:
     closed = replace(cycle(), job_decision=Decision(Gate.SESSION, Verdict.FAIL, Reason.MARKET_CLOSED))
     found = compared(cycle(AAPL=None), closed)
     assert found.sentence.startswith("The pass itself would be refused. ")

@@ -114,15 +114,9 @@ def test_what_orders_earned_has_an_interval_and_the_number_of_cases(side: Side, 
     assert (week.orders, week.unpriced, week.mean, month.mean) == (0, 30, None, None)
 
 
-@pytest.mark.parametrize("count", [1, 7])
-def test_too_few_cases_have_a_number_and_no_mean(count: int) -> None:
+@pytest.mark.parametrize("count", [1, 7, 30])
+def test_too_few_cases_and_returns_without_any_spread_have_a_number_and_no_mean(count: int) -> None:
     sold = orders(count)
     day, *_ = earned_by(sold, {("AAPL", one.intent.key.session, 1): Decimal(110) for one in sold})
     assert (day.orders, day.of_sessions, day.needed) == (count, count, 8)
     assert (day.mean, day.low, day.high) == (None, None, None)
-
-
-def test_returns_without_any_spread_have_no_interval_and_so_no_mean() -> None:
-    sold = orders(30)
-    day, *_ = earned_by(sold, {("AAPL", one.intent.key.session, 1): Decimal(110) for one in sold})
-    assert (day.orders, day.mean, day.low) == (30, None, None)

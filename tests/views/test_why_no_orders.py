@@ -54,12 +54,9 @@ def test_each_candidate_counts_at_the_first_question_that_refused_it() -> None:
     assert (found.passes, found.candidates, found.orders) == (2, 6, 1)
 
 
-def test_order_that_the_venue_was_found_to_have_counts_as_sent() -> None:
+def test_order_that_the_venue_was_found_to_have_counts_as_sent_and_no_candidates_have_no_gates() -> None:
     found = by_symbol(EndedPasses(2, NOW, NOW, ENDS), lambda name: name == "one")
     assert (found.orders, [each.gate for each in found.gates]) == (2, ["setup", "place", "cooldown"])
-
-
-def test_passes_without_candidates_have_no_gates_and_no_symbols() -> None:
     found = by_symbol(EndedPasses(1, NOW, NOW, ()), lambda name: False, "nothing kept")
     assert (found.passes, found.candidates, found.gates, found.symbols) == (1, 0, (), ())
     assert found.left_out == "nothing kept"

@@ -1,7 +1,7 @@
 """A simulated year of slots: whatever happens, each is acted on at most once, and none is missed without a reason."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.kit.core.sessions import globex
 from tests.kit.values import ACCOUNT, NOW
 from tests.suite.tiers import in_campaigns, sized
-from tests.year.bot import CHORES, DAY, EVERY_M, MINUTE, Act, Key
+from tests.year.bot import CHORES, DAY, EVERY_M, MINUTE, Key
 from tests.year.year import Player, Year, YearTrouble, drawn, judge, table
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -81,9 +81,7 @@ def test_venue_that_never_closes_has_slots_on_every_day(monkeypatch: pytest.Monk
 
 @pytest.mark.sampled
 @pytest.mark.parametrize("lanes", sized([True], [True, False]))
-def test_sessions_that_begin_the_evening_before_have_each_slot_once(
-    monkeypatch: pytest.MonkeyPatch, lanes: bool
-) -> None:
+def test_sessions_that_begin_in_the_evening_have_each_slot_once(monkeypatch: pytest.MonkeyPatch, lanes: bool) -> None:
     evening = VenueDay("America/New_York", timedelta(hours=-6), timedelta(hours=23))
     monkeypatch.setattr("tests.year.bot.VENUE_DAY", evening)
     for module in ("year", "bot"):
@@ -143,7 +141,7 @@ def around_the_clock(first: date, last: date) -> Sequence[Session]:
     cron=st.booleans(),
 )
 @example(seed=1490, first=date(2026, 2, 1), lanes=False, second=True, cron=True)
-def test_week_accounts_for_every_slot_whatever_happens(
+def test_week_accounts_for_every_slot_despite_all(
     seed: int, first: date, lanes: bool, second: bool, cron: bool
 ) -> None:
     judge(
@@ -217,15 +215,12 @@ def test_judge_catches_books_that_forget_missed_slots() -> None:
         judge(Player(year).play())
 
 
-@pytest.mark.parametrize(
-    ("forge", "what"),
-    [(lambda act: act, "acted on 2 times"), (lambda act: act._replace(kills=1), "acted on 2 times")],
-)
-def test_judge_catches_a_repeated_act(forge: Callable[[Act], Act], what: str) -> None:
+@pytest.mark.parametrize("kills", [0, 1])
+def test_judge_catches_a_repeated_act(kills: int) -> None:
     year = _half_day(kills=())
     entry = next(act for act in year.outside.acts if act.key[0] == Job.TRADE_ONCE)
-    year.outside.acts.append(forge(entry))
-    with pytest.raises(AssertionError, match=what):
+    year.outside.acts.append(entry._replace(kills=kills))
+    with pytest.raises(AssertionError, match="acted on 2 times"):
         judge(year)
 
 

@@ -17,7 +17,7 @@ from commands.trades.swaps import EARNED, VALUES, Swaps, _is_chosen, show, swap_
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.values import NOW, ago, fill, instrument, new_intent, there
-from tests.views.trades.test_swaps import gave_way
+from tests.views.trades.test_trade_row import gave_way
 from tests.views.trades.test_trades import MARKET, past
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Component, Purpose, Side

@@ -65,7 +65,7 @@ def event(left_s: int) -> WatchedPosition:
     (STALE, known(10, 14 * DAY_S), "97", False), (STALE, known(-10, 14 * DAY_S), "103", False),
     (STALE, known(10, 14 * DAY_S - 1), "100", False),
 ])  # fmt: skip
-def test_rule_closes_a_position_from_its_edge_on_and_not_before(
+def test_rule_closes_from_its_edge_on_not_before(
     rule: ExitRule, of: WatchedPosition, price: str, closing: bool
 ) -> None:
     assert closes(rule, of, price) is closing
@@ -77,9 +77,7 @@ def test_regime_names_itself_in_the_reason_of_a_close() -> None:
 
 @pytest.mark.parametrize(("before", "closing"), [(601, False), (600, True), (1, True)])
 @pytest.mark.parametrize("half_day_h", [0, 3])
-def test_end_of_day_closes_so_long_before_the_close_on_half_days_too(
-    before: int, closing: bool, half_day_h: int
-) -> None:
+def test_end_of_day_closes_so_long_before_any_close(before: int, closing: bool, half_day_h: int) -> None:
     close = SESSION.close - timedelta(hours=half_day_h)
     moment = ExitMoment(close - timedelta(seconds=before), None, replace(SESSION, close=close))
     answer = EndOfDay(before_close_s=600).judge(held(), moment)
@@ -96,18 +94,14 @@ def test_end_of_day_closes_so_long_before_the_close_on_half_days_too(
         ("-10", "100", "102.99", "103"),
     ],
 )
-def test_drawdown_is_measured_from_the_best_gain_in_points_of_the_entry_price(
-    quantity: str, best: str, before: str, price: str
-) -> None:
+def test_drawdown_counts_from_the_best_gain_in_entry_points(quantity: str, best: str, before: str, price: str) -> None:
     rule, of = DrawdownStop(fraction=D("0.03")), held(quantity, "100", best)
     assert (rule.measure(of, D(before)).closes, rule.measure(of, D(price)).closes) == (False, True)
     assert (rule.level(of).price, worst_stop((rule,))) == (D(price), D("0.03"))
 
 
 @given(moves=moves, fraction=fractions, arm=fractions)
-def test_trailing_stop_decides_the_same_for_the_same_gain_and_pullback_of_a_long_and_a_short(
-    moves: list[Decimal], fraction: Decimal, arm: Decimal
-) -> None:
+def test_trailing_stop_is_the_same_for_long_and_short(moves: list[Decimal], fraction: Decimal, arm: Decimal) -> None:
     rules = (TrailingStop(fraction=fraction, arm_fraction=arm),)
     for best, pullback in zip(accumulate(moves), moves, strict=True):
         long, short = held("10", best=str(100 * (1 + best))), held("-10", best=str(100 * (1 - best)))
@@ -117,20 +111,14 @@ def test_trailing_stop_decides_the_same_for_the_same_gain_and_pullback_of_a_long
 
 
 @pytest.mark.parametrize(
-    ("arm", "others", "never"),
-    [
-        ("0.01", (ProfitTarget(fraction=D("0.01")),), True),
-        ("0.01", (ProfitTarget(fraction=D("0.011")),), False),
-        ("0.02", (ProfitTarget(fraction=D("0.05")), ScaleOut(levels=(GainLevel(fraction=D("0.02"), share=D(1)),))),
-         True),
-        ("0.02", (ProfitTarget(fraction=D("0.05")), ScaleOut(levels=(GainLevel(fraction=D("0.02"), share=D("0.5")),))),
-         False),
-    ],
-)  # fmt: skip
-def test_trailing_stop_contradicts_targets_that_close_everything_before_it_is_armed(
-    arm: str, others: tuple[ExitRule, ...], never: bool
-) -> None:
-    rule = TrailingStop(fraction=D("0.01"), arm_fraction=D(arm))
+    ("target", "share", "never"),
+    [("0.02", None, True), ("0.021", None, False), ("0.05", "1", True), ("0.05", "0.5", False)],
+)
+def test_trailing_stop_contradicts_targets_that_come_first_alone(target: str, share: str | None, never: bool) -> None:
+    rule = TrailingStop(fraction=D("0.01"), arm_fraction=D("0.02"))
+    others: list[ExitRule] = [ProfitTarget(fraction=D(target))]
+    if share is not None:
+        others.append(ScaleOut(levels=(GainLevel(fraction=D("0.02"), share=D(share)),)))
     assert (rule.contradiction((StopLoss(fraction=D("0.005")), rule, *others)) is not None) is never
 
 

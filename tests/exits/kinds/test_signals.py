@@ -47,22 +47,16 @@ def test_it_acts_once_the_drop_is_confirmed(scores: tuple[float, ...], closes: b
     assert measured(*(-score for score in scores), entry=-0.6).closes is closes
 
 
-@pytest.mark.parametrize(("scores", "closes"), [((0.5, 0.75), True), ((0.5, 0.76), False), ((0.51, 0.51), False)])
-def test_it_acts_at_its_limits_exactly(scores: tuple[float, ...], closes: bool) -> None:
-    """An entry score of 1 and noise of 0.25, which a float holds exactly: faded at 0.5, recovered above 0.75."""
-    assert measured(*scores, entry=1.0, noise=0.25).closes is closes
-
-
-def test_it_never_acts_before_the_least_time() -> None:
-    assert not measured(0.1, 0.1, age_s=599).closes
-    assert measured(0.1, 0.1, age_s=600).closes
+def test_it_acts_at_its_limits_exactly_and_never_before_the_least_time() -> None:
+    # An entry score of 1 and noise of 0.25, which a float holds exactly: faded at 0.5, recovered above 0.75.
+    tried = ((0.5, 0.75), (0.5, 0.76), (0.51, 0.51))
+    assert [measured(*scores, entry=1.0, noise=0.25).closes for scores in tried] == [True, False, False]
+    assert [measured(0.1, 0.1, age_s=age_s).closes for age_s in (599, 600)] == [False, True]
 
 
 def test_its_numbers_are_the_drop_in_units_of_noise_and_the_share_of_the_score_that_is_left() -> None:
     measure = measured(0.39, 0.39)
-    assert measure.observed == pytest.approx(2.1)
-    assert measure.limit == 2
-    assert measure.shown == pytest.approx(0.65)
+    assert (measure.observed, measure.limit, measure.shown) == pytest.approx((2.1, 2, 0.65))
 
 
 @given(st.lists(st.floats(-0.099, 0.099), min_size=1, max_size=30), st.sampled_from([0.6, -0.6]))
@@ -81,15 +75,16 @@ def test_a_score_of_zero_or_noise_of_zero_measures_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("rule", "words"),
     [
-        ({"recovery_multiple": 2}, "must be below noise_multiple"),
-        ({"min_hold_s": 14_400}, "no position gets that old, so it could never act"),
+        ({"signal_decay": {**DECAY.model_dump(), "recovery_multiple": 2}}, "must be below noise_multiple"),
+        ({"signal_decay": {**DECAY.model_dump(), "min_hold_s": 14_400}}, "no position gets that old"),
+        ({"urgency": {"reduce_at": 6, "exit_at": 6, "reduce_share": 0.5}}, "must be above reduce_at"),
     ],
 )
-def test_settings_that_could_never_act_do_not_load(changes: dict[str, float], words: str) -> None:
+def test_settings_that_could_never_act_do_not_load(rule: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        parse([{"signal_decay": {**DECAY.model_dump(), **changes}}, {"time_exit": {"after_s": 14_400}}])
+        parse([rule, {"time_exit": {"after_s": 14_400}}])
 
 
 GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "data" / "flow" / "golden_exits.json"
@@ -143,6 +138,12 @@ def position(quantity: int, *, score: float, best: str, flow: float, momentum: s
     )
 
 
+def judged(of: WatchedPosition, price: int = 100) -> Measure:
+    measure = URGENCY.judge(of, ExitMoment(NOW, D(price)))
+    assert isinstance(measure, Measure)
+    return measure
+
+
 @pytest.mark.parametrize("side", [1, -1])
 @pytest.mark.parametrize(
     ("quantity", "score", "best", "flow", "closes", "shares", "urgency"),
@@ -159,29 +160,17 @@ def test_urgency_closes_everything_at_one_threshold_and_a_part_once_at_the_other
     side: int, quantity: int, score: float, best: str, flow: float, closes: bool, shares: int | None, urgency: float
 ) -> None:
     of = position(side * quantity, score=score, best=best, flow=flow)
-    measure = URGENCY.judge(of, ExitMoment(NOW, D(100 + side) if best == "105" else D(100)))
-    assert isinstance(measure, Measure)
+    measure = judged(of, 100 + side if best == "105" else 100)
     assert (measure.closes, measure.shares) == (closes, shares)
     assert measure.observed == pytest.approx(urgency)
 
 
-def test_the_part_that_urgency_closes_is_rounded_down_to_whole_shares() -> None:
+def test_the_part_that_urgency_closes_is_rounded_down_to_whole_shares_and_momentum_counts_in_percent() -> None:
     of = position(9, score=0.2, best="100", flow=-0.1)
-    measure = URGENCY.judge(replace(of, kept=replace(of.kept, original_quantity=D(9))), ExitMoment(NOW, D(100)))
-    assert isinstance(measure, Measure)
+    measure = judged(replace(of, kept=replace(of.kept, original_quantity=D(9))))
     assert (measure.closes, measure.shares) == (True, Decimal(4))
-
-
-def test_urgency_takes_momentum_in_percent_and_against_the_position() -> None:
-    of = position(10, score=0.5, best="100", flow=0.0, momentum="-0.02")
-    measure = URGENCY.judge(of, ExitMoment(NOW, D(100)))
-    assert isinstance(measure, Measure)
-    assert measure.observed == pytest.approx(2.6)
-
-
-def test_a_reduction_at_the_exit_does_not_load() -> None:
-    with pytest.raises(ValueError, match="must be above reduce_at"):
-        parse([{"urgency": {"reduce_at": 6, "exit_at": 6, "reduce_share": 0.5}}])
+    against = judged(position(10, score=0.5, best="100", flow=0.0, momentum="-0.02"))
+    assert against.observed == pytest.approx(2.6)
 
 
 @pytest.mark.parametrize(
@@ -194,9 +183,7 @@ def test_a_reduction_at_the_exit_does_not_load() -> None:
         ({"gain_pct": -5.0, "best_pct": -5.0}, {"gain_pct": -5.01, "best_pct": -5.01}, "loss"),
     ],
 )
-def test_a_factor_adds_nothing_exactly_at_its_threshold(
-    at: dict[str, Any], beyond: dict[str, Any], factor: str
-) -> None:
+def test_a_factor_adds_nothing_at_its_threshold(at: dict[str, Any], beyond: dict[str, Any], factor: str) -> None:
     calm = AdverseEvidence(1.0, 0.0, 0.0, 24.0, flow_reversed=False, momentum_pct=0.0)
     assert contributions(replace(calm, **at)) == dict.fromkeys(contributions(calm), 0.0)
     assert contributions(replace(calm, **beyond))[factor] > 0

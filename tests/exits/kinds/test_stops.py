@@ -10,8 +10,7 @@ from tests.kit.values import held, instrument
 from tradebot.app.settings import load
 from tradebot.errors import ConfigurationError
 from tradebot.exits.exit_rule import ExitMoment, Measure, RuleInput, WatchedPosition
-from tradebot.exits.kinds.stops import AtrTrail, BreakEven, LiquidationDistance, StopTicks, Tightening
-from tradebot.exits.kinds.targets import TargetTicks
+from tradebot.exits.kinds.stops import AtrTrail, BreakEven, LiquidationDistance, Tightening
 from tradebot.exits.rules import ExitRulesError, has_stop, parse, rule_levels, worst_stop
 from tradebot.model.position import EntryTerms, ExitInputs
 from tradebot.model.struct_tools import replace
@@ -49,14 +48,9 @@ def test_the_stop_is_as_close_as_the_best_gain_asks_for(best: str, stop: str | N
 
 
 def test_it_closes_at_its_level_and_not_before() -> None:
-    def closes(one: WatchedPosition, price: str) -> bool:
-        measure = TRAIL.measure(one, D(price))
-        assert isinstance(measure, Measure)
-        return measure.closes
-
-    assert (closes(of("110"), "104.41"), closes(of("110"), "104.4")) == (False, True)
-    assert (closes(of("110", -1), "95.59"), closes(of("110", -1), "95.6")) == (False, True)
-    assert not closes(of("101.99"), "90")
+    cases = (("110", 1, "104.41"), ("110", 1, "104.4"), ("110", -1, "95.59"), ("110", -1, "95.6"), ("101.99", 1, "90"))
+    found = [TRAIL.measure(of(best, side), D(price)) for best, side, price in cases]
+    assert [isinstance(one, Measure) and one.closes for one in found] == [False, True, False, True, False]
 
 
 def test_a_step_with_a_larger_multiple_loosens_nothing() -> None:
@@ -88,10 +82,25 @@ def test_without_the_stop_or_the_range_of_its_entry_it_can_not_tell() -> None:
         assert (TRAIL.measure(bare, D(90)), TRAIL.level(bare).armed, TRAIL.level(bare).price) == (missing, False, None)
 
 
-def test_steps_that_do_not_rise_do_not_load() -> None:
-    steps = [{"r": 5, "multiple": 1.4}, {"r": 3, "multiple": 1.5}]
-    with pytest.raises(ExitRulesError, match="rises from one to the next"):
-        parse([{"atr_trail": {"multiple": 1.5, "arm_r": 1, "tighten": steps}}])
+KEEPS = {"break_even": {"after_share": 0.3, "keep_fraction": 0.02}}
+FALLING = [{"r": 5, "multiple": 1.4}, {"r": 3, "multiple": 1.5}]
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        ([{"atr_trail": {"multiple": 1.5, "arm_r": 1, "tighten": FALLING}}], "rises from one to the next"),
+        ([KEEPS, {"profit_target": {"fraction": 0.02}}], "the target closes first, so break_even could never act"),
+        (
+            [{"liquidation_distance": {"trim_below": 0.1, "trim_share": 0.5, "close_below": 0.1}}],
+            "or it would never trim",
+        ),
+    ],
+)
+def test_stop_that_contradicts_itself_or_a_target_does_not_load(listed: list[object], words: str) -> None:
+    with pytest.raises(ExitRulesError, match=words):
+        parse(listed)
+    assert len(parse([KEEPS, {"profit_target": {"fraction": 0.03}}])) == 2
 
 
 EVEN = BreakEven(after_share=D("0.3"))
@@ -123,15 +132,13 @@ def closes(rule: BreakEven, of: WatchedPosition, price: str | Decimal) -> bool:
         (FEES, 8, "100.10", False),
     ],
 )
-def test_it_closes_from_the_entry_on_once_enough_is_out(
-    rule: BreakEven, quantity: int, price: str, closing: bool
-) -> None:
+def test_it_closes_at_the_entry_once_enough_is_out(rule: BreakEven, quantity: int, price: str, closing: bool) -> None:
     assert closes(rule, left_of(10, quantity), price) is closing
     assert closes(rule, left_of(10, -quantity), 200 - D(price)) is closing, "a short is its mirror"
 
 
 @given(st.integers(1, 500), st.data(), st.decimals("0.01", "0.99", places=2), st.sampled_from([1, -1]))
-def test_its_level_is_where_it_closes_and_rests_only_while_it_could(
+def test_its_level_is_where_it_closes_while_it_could(
     original: int, data: st.DataObject, share: Decimal, side: int
 ) -> None:
     quantity = data.draw(st.integers(1, original))
@@ -165,13 +172,6 @@ def test_books_that_do_not_know_what_was_opened_close_nothing() -> None:
     assert not EVEN.level(of).armed
 
 
-def test_one_that_keeps_more_than_the_target_does_not_load() -> None:
-    listed = [{"break_even": {"after_share": 0.3, "keep_fraction": 0.02}}, {"profit_target": {"fraction": 0.02}}]
-    with pytest.raises(ValueError, match="the target closes first, so break_even could never act"):
-        parse(listed)
-    assert len(parse([listed[0], {"profit_target": {"fraction": 0.03}}])) == 2
-
-
 DISTANCE = LiquidationDistance(trim_below=D("0.18"), trim_share=D("0.5"), close_below=D("0.10"))
 
 
@@ -191,7 +191,7 @@ def near(distance: str | None, quantity: str = "9") -> WatchedPosition:
     ],
 )
 @pytest.mark.parametrize("sign", ["", "-"])
-def test_it_trims_whole_lots_below_one_distance_and_closes_below_the_other(
+def test_it_trims_whole_lots_and_closes_nearer(
     distance: str, closes: bool, shares: str | None, limit: str, sign: str
 ) -> None:
     found = DISTANCE.judge(near(distance, f"{sign}9"), ExitMoment())
@@ -201,16 +201,6 @@ def test_it_trims_whole_lots_below_one_distance_and_closes_below_the_other(
 def test_a_single_lot_cannot_be_trimmed_and_is_closed_at_last() -> None:
     answers = [DISTANCE.judge(near(distance, "1"), ExitMoment()) for distance in ("0.17", "0.09")]
     assert [isinstance(answer, Measure) and answer.closes for answer in answers] == [False, True]
-
-
-def test_a_distance_that_nobody_knows_closes_nothing() -> None:
-    assert DISTANCE.judge(near(None), ExitMoment()) is RuleInput.LIQUIDATION
-
-
-def test_it_must_trim_before_it_closes() -> None:
-    settings = {"trim_below": 0.1, "trim_share": 0.5, "close_below": 0.1}
-    with pytest.raises(ExitRulesError, match="or it would never trim"):
-        parse([{"liquidation_distance": settings}])
 
 
 LISTED = {"liquidation_distance": {"trim_below": 0.36, "trim_share": 0.5, "close_below": 0.1}}
@@ -251,7 +241,7 @@ def future(quantity: str, price: str, tick: str, multiplier: str) -> WatchedPosi
         ("-2", "1.08005", "0.00005", "125000", "1.08045", "1.07925", "100"),
     ],
 )
-def test_levels_are_so_many_ticks_away_to_the_cent(
+def test_levels_are_ticks_away(
     quantity: str, entry: str, tick: str, multiplier: str, stop: str, target: str, risk: str
 ) -> None:
     one = future(quantity, entry, tick, multiplier)
@@ -272,8 +262,5 @@ def test_they_close_at_that_tick_and_not_one_before(entry: int, moved: int, side
     assert closes == [Measure(moved <= -8, moved, -8), Measure(moved >= 16, moved, 16)]
 
 
-def test_without_its_instrument_nobody_can_tell() -> None:
-    one = replace(held("1", "100"), kept=EntryTerms())
-    asked = [rule.judge(one, ExitMoment(price=D(90))) for rule in (StopTicks(ticks=8), TargetTicks(ticks=16))]
-    assert asked == [RuleInput.TICK, RuleInput.TICK]
-    assert rule_levels(one, RULES).stop is None
+def test_without_its_instrument_no_stop_of_ticks_rests() -> None:
+    assert rule_levels(replace(held("1", "100"), kept=EntryTerms()), RULES).stop is None

@@ -48,26 +48,16 @@ def targets(one: WatchedPosition, rule: Ladder = LADDER) -> list[tuple[str, str]
     return [(f"{price.normalize():f}", f"{shares:f}") for price, shares, _ in rule.targets(one)]
 
 
-def closed(one: WatchedPosition, price: Decimal, rule: Ladder = LADDER) -> Decimal:
+def closed(one: WatchedPosition, price: Decimal, rule: Ladder | ScaleOut = LADDER) -> Decimal:
     measure = rule.measure(one, price)
     assert isinstance(measure, Measure)
     return (abs(one.position.quantity) if measure.shares is None else measure.shares) if measure.closes else D(0)
 
 
-@pytest.mark.parametrize(
-    ("original", "minimum", "parts"),
-    [
-        ("1.37", "0.01", [("102.9", "0.54"), ("107.25", "0.54")]),
-        ("0.05", "0.01", [("102.9", "0.02"), ("107.25", "0.02")]),
-        ("0.05", "0.03", []),  # everything runs
-    ],
-)
-def test_parts_are_those_of_the_filled_entry_and_small_ones_run(
-    original: str, minimum: str, parts: list[tuple[str, str]]
-) -> None:
-    assert targets(of(original, minimum=minimum)) == parts
-    mirror = [(f"{200 - D(price):f}", shares) for price, shares in parts]
-    assert targets(of(original, minimum=minimum, side=-1)) == mirror
+@pytest.mark.parametrize("side", [1, -1])
+def test_everything_runs_if_each_part_is_below_the_smallest_order(side: int) -> None:
+    assert [shares for _, shares in targets(of("0.05", minimum="0.02", side=side))] == ["0.02", "0.02"]
+    assert targets(of("0.05", minimum="0.03", side=side)) == []
 
 
 @pytest.mark.parametrize(
@@ -97,12 +87,9 @@ def test_a_skipped_level_stays_skipped_and_a_placed_one_fills_when_the_price_com
     assert closed(of("1.37"), D("103")) == D("0.54")
 
 
-def test_what_is_left_of_a_partly_filled_level_is_still_due() -> None:
+def test_what_is_left_of_a_level_is_still_due_and_none_moves_when_the_oldest_shares_leave() -> None:
     assert targets(of("1.37", "1.00")) == [("102.9", "0.17"), ("107.25", "0.54")]
     assert targets(of("1.37", "0.50")) == [("107.25", "0.21")]
-
-
-def test_a_level_does_not_move_when_the_oldest_shares_leave() -> None:
     one = of("2")
     (lot,) = one.position.lots
     both = (Lot(D(1), D(98), lot.at), Lot(D(1), D(102), lot.at))
@@ -137,9 +124,11 @@ def test_without_a_stop_of_the_entry_nothing_is_a_step_and_the_target_stays() ->
     assert target not in effective_rules((LADDER, target), one.kept)
 
 
-def test_a_position_with_its_own_scale_out_has_no_ladder() -> None:
+def test_a_position_that_was_opened_with_targets_has_them_instead_of_its_strategys_and_no_ladder() -> None:
     kept = replace(of("1.37").kept, targets=(ScaleOutLevel(D("0.01"), D("0.5")),), profit_target_fraction=D("0.05"))
     assert [rule.name for rule in effective_rules((LADDER,), kept)] == ["stop_loss", "profit_target", "scale_out"]
+    own = ScaleOut(levels=(GainLevel(fraction=D("0.01"), share=D("0.5")),))
+    assert effective_rules((SCALE_OUT,), EntryTerms(targets=kept.targets)) == (own,)
 
 
 def test_a_short_never_waits_for_a_price_of_nothing() -> None:
@@ -230,44 +219,13 @@ def left_of(original: int, quantity: int) -> WatchedPosition:
     return replace(of, kept=EntryTerms(original_quantity=D(abs(original)), instrument=instrument()))
 
 
-def closed_of(of: WatchedPosition, price: Decimal, rule: ScaleOut = SCALE_OUT) -> Decimal:
-    measure = rule.measure(of, price)
-    assert isinstance(measure, Measure)
-    return (abs(of.position.quantity) if measure.shares is None else measure.shares) if measure.closes else D(0)
-
-
-@pytest.mark.parametrize(
-    ("original", "quantity", "price", "shares"),
-    [
-        (10, 10, "101.99", 0),
-        (10, 10, "102", 3),
-        (10, 7, "104.99", 0),
-        (10, 7, "105", 3),
-        (10, 10, "105", 6),  # both levels in one leap
-        (10, 4, "110", 4),
-        (10, 10, "110", 10),
-        (7, 7, "102", 2),  # whole shares: 2.1
-        (7, 5, "105", 2),  # and 2.1 more
-        (7, 3, "110", 3),
-        (2, 2, "105", 0),  # each is rounded down by itself, and the last closes what is left
-        (2, 2, "110", 2),
-        (-10, -10, "98", 3),
-        (-10, -7, "90", 7),
-    ],
-)
-def test_a_level_closes_what_it_leaves_too_many_of(original: int, quantity: int, price: str, shares: int) -> None:
-    assert closed_of(left_of(original, quantity), D(price)) == shares
-
-
 @given(st.integers(1, 500), st.lists(st.decimals("90", "112", places=1), min_size=1, max_size=12), st.booleans())
-def test_whatever_way_the_price_takes_each_level_closes_its_share_once(
-    original: int, prices: list[Decimal], is_short: bool
-) -> None:
+def test_whatever_the_price_does_each_level_closes_once(original: int, prices: list[Decimal], is_short: bool) -> None:
     quantity, best = D(original), D(0)
     for price in prices:
         sign = -1 if is_short else 1
         of = left_of(original, int(sign * quantity))
-        quantity -= closed_of(of, 200 - price if is_short else price) if quantity else D(0)
+        quantity -= closed(of, 200 - price if is_short else price, SCALE_OUT) if quantity else D(0)
         best = max(best, price / 100 - 1)
         due = [original * D(share) for fraction, share in SOURCES if D(fraction) <= best]
         closes = [D(original)] if len(due) == len(SOURCES) else [one.to_integral_value(ROUND_FLOOR) for one in due]
@@ -280,9 +238,7 @@ def test_whatever_way_the_price_takes_each_level_closes_its_share_once(
     ("quantity", "parts", "runner"), [("1.37", ["0.54", "0.54"], "0.29"), ("0.05", ["0.02", "0.02"], "0.01")]
 )
 @pytest.mark.parametrize("side", [1, -1])
-def test_a_ladder_has_its_parts_from_the_entry_and_the_rest_runs(
-    quantity: str, parts: list[str], runner: str, side: int
-) -> None:
+def test_a_ladder_has_its_parts_and_the_rest_runs(quantity: str, parts: list[str], runner: str, side: int) -> None:
     ladder = ScaleOut(
         levels=(GainLevel(fraction=D("0.029"), share=D("0.4")), GainLevel(fraction=D("0.0725"), share=D("0.4")))
     )
@@ -300,23 +256,26 @@ def test_a_ladder_has_its_parts_from_the_entry_and_the_rest_runs(
 
 def test_a_fraction_of_a_share_goes_with_the_last_level_and_with_no_other() -> None:
     of = replace(held("10.5"), kept=EntryTerms(original_quantity=D("10.5"), instrument=instrument()))
-    assert closed_of(of, D(105)) == 6
+    assert closed(of, D(105), SCALE_OUT) == 6
     (lot,) = of.position.lots
     rest = replace(of, position=replace(of.position, lots=(Lot(D("4.5"), lot.price, lot.at),)))
-    assert closed_of(rest, D(110)) == D("4.5")
+    assert closed(rest, D(110), SCALE_OUT) == D("4.5")
 
 
-def test_books_that_know_of_fewer_shares_than_are_held_know_nothing() -> None:
-    for known in (0, 9):
-        of = replace(held("10"), kept=EntryTerms(original_quantity=D(known), instrument=instrument()))
+def test_a_level_closes_what_it_leaves_too_many_of() -> None:
+    """Of what was opened and is left, at a price, so many shares: two levels in one leap, each part rounded down."""
+    rows = "10 10 101.99 0 | 10 10 102 3 | 10 7 104.99 0 | 10 7 105 3 | 10 10 105 6 | 10 4 110 4 | 10 10 110 10 | "
+    rows += "7 7 102 2 | 7 5 105 2 | 7 3 110 3 | 2 2 105 0 | 2 2 110 2 | -10 -10 98 3 | -10 -7 90 7"
+    for original, quantity, price, shares in (row.split() for row in rows.split(" | ")):
+        found = closed(left_of(int(original), int(quantity)), D(price), SCALE_OUT)
+        assert found == D(shares), (original, quantity, price)
+
+
+def test_scale_out_of_books_that_know_of_no_shares_or_of_fewer_than_are_held_can_not_tell() -> None:
+    for known in (None, D(0), D(9)):
+        of = replace(held("10"), kept=EntryTerms(original_quantity=known, instrument=instrument()))
         assert SCALE_OUT.measure(of, D(110)) == RuleInput.ORIGINAL_QUANTITY
-        assert SCALE_OUT.targets(of) == ()
-
-
-def test_without_the_original_quantity_it_can_not_tell() -> None:
-    assert SCALE_OUT.measure(held("10"), D(110)) == RuleInput.ORIGINAL_QUANTITY
-    assert SCALE_OUT.targets(held("10")) == ()
-    assert SCALE_OUT.level(held("10")).price is None
+        assert (SCALE_OUT.targets(of), SCALE_OUT.level(of).price) == ((), None)
 
 
 @pytest.mark.parametrize(("quantity", "prices"), [(10, ["102", "105", "110"]), (7, ["105", "110"]), (-4, ["90"])])
@@ -331,21 +290,14 @@ def test_the_level_of_a_scale_out_is_that_of_its_next_shares(quantity: int, pric
     ("levels", "words"),
     [
         ([("0.05", 0.3), ("0.02", 0.3)], "must have levels that rise"),
-        ([("0.02", 0.7), ("0.05", 0.4)], "must have shares that add up to 1 at most"),
+        ([("0.02", 0.7), ("0.04", 0.4)], "must have shares that add up to 1 at most"),
         ([], "scale_out.levels: must not be empty"),
+        ([("0.02", 0.5), ("0.06", 0.5)], "the target closes first, so the level could never act"),
     ],
 )
-def test_levels_that_contradict_each_other_do_not_load(levels: list[tuple[str, float]], words: str) -> None:
+def test_levels_that_contradict_themselves_or_the_target_do_not_load(
+    levels: list[tuple[str, float]], words: str
+) -> None:
+    written = [{"fraction": fraction, "share": share} for fraction, share in levels]
     with pytest.raises(ValueError, match=words):
-        parse([{"scale_out": {"levels": [{"fraction": fraction, "share": share} for fraction, share in levels]}}])
-
-
-def test_a_level_at_the_profit_target_does_not_load() -> None:
-    levels = [{"fraction": 0.02, "share": 0.5}, {"fraction": 0.05, "share": 0.5}]
-    with pytest.raises(ValueError, match="the target closes first, so the level could never act"):
-        parse([{"scale_out": {"levels": levels}}, {"profit_target": {"fraction": 0.05}}])
-
-
-def test_a_position_that_was_opened_with_targets_has_them_instead_of_its_strategys() -> None:
-    kept = EntryTerms(targets=(ScaleOutLevel(D("0.01"), D("0.5")),))
-    assert effective_rules((SCALE_OUT,), kept) == (ScaleOut(levels=(GainLevel(fraction=D("0.01"), share=D("0.5")),)),)
+        parse([{"scale_out": {"levels": written}}, {"profit_target": {"fraction": 0.06}}])

@@ -2,9 +2,10 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from papervenue.market.futures import futures_venue
-from papervenue.market.spec import OPTIMISM, SPECS, Costs, MarketSpec
+from papervenue.market.spec import SPECS, Costs, MarketSpec
 from tradebot.app.sandbox import market_spec
 from tradebot.app.settings import load
 from tradebot.lab.backtest.assumptions import Assumption, assumptions
@@ -18,11 +19,6 @@ PLAN = BacktestPlan(load(None, {}).settings, SPEC)
 
 def said(plan: BacktestPlan, *, with_flow: bool = False) -> dict[str, Assumption]:
     return {one.name: one for one in assumptions(plan, with_flow=with_flow)}
-
-
-def test_each_fill_model_is_listed_with_its_optimism() -> None:
-    for model, spec in SPECS.items():
-        assert said(replace(PLAN, spec=replace(SPEC, fill=spec)))["fill"].remark == f"optimistic: {OPTIMISM[model]}"
 
 
 def test_costs_are_listed_with_their_values_and_missing_ones_as_none() -> None:
@@ -67,9 +63,9 @@ def test_person_who_ends_halts_is_an_assumption() -> None:
     assert ended == "optimistic: a person accepts each, and ends it 5 sessions later"
 
 
-def test_assumption_that_makes_a_result_unreal_is_marked() -> None:
-    def loud(plan: BacktestPlan, *, with_flow: bool = False) -> list[str]:
-        return [one.name for one in assumptions(plan, with_flow=with_flow) if one.is_loud]
+def test_assumption_that_makes_a_result_unreal_is_marked_and_so_is_what_a_file_lacks() -> None:
+    def loud(plan: BacktestPlan, **told: Any) -> list[str]:
+        return [one.name for one in assumptions(plan, **{"with_flow": False} | told) if one.is_loud]
 
     assert loud(PLAN) == ["prices"]
     assert loud(replace(PLAN, spec=replace(SPEC, edge=0.3)), with_flow=True) == ["prices", "flow"]
@@ -78,12 +74,8 @@ def test_assumption_that_makes_a_result_unreal_is_marked() -> None:
     study = replace(PLAN, spec=looking, equity_at="last_fill", margin="free")
     assert loud(study) == ["prices", "day_prices", "leverage", "equity"]
     assert loud(replace(PLAN, spec=DAILY)) == ["waiting"]
-
-
-def test_rows_and_bars_that_a_file_lacks_are_told_loudly() -> None:
-    found = {
-        one.name: one for one in assumptions(PLAN, with_flow=False, unused="3 duplicate", lacking="MESZ6 has none")
-    }
-    lines = [(found[name].value, found[name].is_loud) for name in ("rows left out", "bars missing")]
-    assert lines == [("3 duplicate", True), ("MESZ6 has none", True)]
+    lacks = {"unused": "3 duplicate", "lacking": "MESZ6 has none"}
+    assert {*loud(PLAN, **lacks)} == {"prices", "rows left out", "bars missing"}
+    found = {one.name: one.value for one in assumptions(PLAN, with_flow=False, **lacks)}
+    assert (found["rows left out"], found["bars missing"]) == ("3 duplicate", "MESZ6 has none")
     assert not {"rows left out", "bars missing"} & said(PLAN).keys()

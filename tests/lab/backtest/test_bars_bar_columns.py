@@ -147,9 +147,7 @@ def test_bars_are_those_of_the_bot_s_own_store(new_world: Callable[[MarketSpec],
 
 
 @pytest.mark.parametrize(("day_prices", "newest"), [("open-and-close", "2025-02-28"), ("close", "2025-03-03")])
-def test_day_counts_as_closed_at_its_open_only_with_day_prices_close(
-    tmp_path: Path, day_prices: DayPrices, newest: str
-) -> None:
+def test_day_is_closed_at_its_open_only_with_day_prices(tmp_path: Path, day_prices: DayPrices, newest: str) -> None:
     made = assemble(SETTINGS.settings, spec_of(tmp_path, "plain", day_prices=day_prices), [], MemoryFacts())
     now = made.sessions[0].open + timedelta(minutes=5)
     bars = made.world.bars.closed(RAW, ("AAPL",), now)["AAPL"]

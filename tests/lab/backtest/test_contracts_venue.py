@@ -1,6 +1,10 @@
-"""The bot's broker on an engine of futures says, value for value, what the adapter says over the exchange's socket."""
+"""The bot's broker on an engine of futures says, value for value, what the adapter says over the exchange's socket.
+
+A backtest at Kraken leaves out the passes in which nothing is at stake, and nothing comes of it.
+"""
 
 import itertools
+import random
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +18,7 @@ from commands.backtest.run_backtest import result_of
 from exchange.tests.kit.cable import PORT, lay_cable
 from papervenue.engine.engine import Engine
 from papervenue.exchange import Exchange, open_exchange, tick_to
+from papervenue.market.coins import kraken_venue
 from papervenue.market.futures import futures_venue
 from papervenue.market.spec import NEXT_BAR, MarketSpec
 from papervenue.process import create
@@ -36,7 +41,7 @@ from tradebot.model.order import OrderClass, OrderType, Reply, TimeInForce
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.view import StrategyView, Target, Want
+from tradebot.model.view import Close, Open, StrategyView, Target, Want
 from tradebot.strategies.futures import FuturesStrategy
 from tradebot.strategies.futures_settings import FuturesSettings
 from tradebot.venues.ibkr.capabilities import TRADING_ID
@@ -335,3 +340,60 @@ def test_markets_of_other_groups_that_were_written_down_are_played_alike(tmp_pat
     assert told_of(read) == told
     # Gold is left before its first notice, and Thanksgiving has other hours for each.
     assert {symbol for _, symbol, *_ in told["fills"]} == {"MESZ6", "GCZ6", "GCG7", "6EZ6"}
+
+
+COINS = ("PF_XBTUSD", "PF_ETHUSD")
+
+
+class Sometimes(Stub, frozen=True):
+    """Holds a coin for an hour or until its stop or target is reached, and then waits for long."""
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        chance = random.Random(view.now.isoformat())  # noqa: S311
+        closes = [Close(symbol, "enough") for symbol in view.lots]
+        if closes or chance.random() < 0.7:
+            return closes
+        side = chance.choice((Side.BUY, Side.SELL))
+        near = Decimal("0.003")
+        want = Open(chance.choice(COINS), side, 0.8 * side.sign, 1.0, stop_loss_fraction=near)
+        return [replace(want, profit_target_fraction=near, atr_fraction=near)]
+
+
+def played(*, every_pass: bool) -> BacktestRun:
+    spec = MarketSpec(
+        start=date(2026, 11, 16), symbols=COINS, sessions=2, seed=7, venue=kraken_venue(7, COINS), cash=Decimal(50_000)
+    )
+    changes = {
+        "venue": "kraken_futures",
+        "universe": list(COINS),
+        "strategies": {"flow": None, "rotation": None, "sometimes": {"exits": []}},
+        "timetable": {
+            "evaluate-exits": "every 15m from open+1m until close",
+            "trade-once": "every 60m from open+1m until close",
+            "reconcile": "every 30m from open+1m until close",
+            "score": "at close-10m",
+        },
+    }
+    settings = load(None, {}, changes).settings
+    plan = BacktestPlan(settings, spec, level=RecordLevel.FULL, every_pass=every_pass)
+    return play_to_end(create_run(plan, [Sometimes("sometimes")]))
+
+
+@pytest.mark.campaign
+def test_passes_of_a_flat_account_are_left_out_and_change_nothing() -> None:
+    whole, quick = played(every_pass=True), played(every_pass=False)
+    for of in (whole, quick):
+        assert (of.opening, of.closing) == (0, 0)
+    books, others = whole.made.ledger, quick.made.ledger
+    assert len({one.fill.venue_order_id for one in books.fills()}) > 8, "it hardly traded"
+    assert others.fills() == books.fills()
+    assert others.orders() == books.orders()
+    assert others.intents() == books.intents()
+    assert others.cash_movements() == books.cash_movements()
+    assert others.standing().peak == books.standing().peak
+    assert quick.ends == whole.ends
+    cycles = [of.made.facts.cycles(job=Job.TRADE_ONCE) for of in (whole, quick)]
+    decided = [[one for one in of if one.candidates] for of in cycles]
+    assert decided[0] == decided[1] != []
+    ran = whole.driver.count.ran - quick.driver.count.ran
+    assert ran > whole.driver.count.due / 4, "most of the time the account is flat"

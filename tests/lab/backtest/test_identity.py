@@ -21,11 +21,11 @@ SPEC = MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3))
 PLAN = BacktestPlan(SETTINGS, SPEC)
 
 
-def test_fingerprint_changes_with_anything_that_changes_the_result() -> None:
-    other = load(None, {}, {"limits": {"cooldown_s": 61}}).settings
+def test_fingerprint_changes_with_anything_that_changes_the_result_and_a_trial_is_the_same_on_any_data() -> None:
+    other = replace(PLAN, settings=load(None, {}, {"limits": {"cooldown_s": 61}}).settings)
     plans = (
         PLAN,
-        replace(PLAN, settings=other),
+        other,
         replace(PLAN, spec=replace(SPEC, seed=8)),
         replace(PLAN, spec=replace(SPEC, cash=Decimal(5))),
         replace(PLAN, level=RecordLevel.NONE),
@@ -34,13 +34,9 @@ def test_fingerprint_changes_with_anything_that_changes_the_result() -> None:
     )
     assert len({identity_of(plan).fingerprint for plan in plans}) == len(plans)
     assert identity_of(replace(PLAN, every_pass=True)) == identity_of(PLAN)
-
-
-def test_trial_is_the_same_on_any_data() -> None:
     elsewhere = load(None, {}, {"sandbox": {"seed": 99}}).settings
-    other = load(None, {}, {"limits": {"cooldown_s": 61}}).settings
     assert identity_of(replace(PLAN, settings=elsewhere, spec=replace(SPEC, seed=99))).trial == identity_of(PLAN).trial
-    assert identity_of(replace(PLAN, settings=other)).trial != identity_of(PLAN).trial
+    assert identity_of(other).trial != identity_of(PLAN).trial
 
 
 def test_identity_depends_on_the_content_of_files_not_on_their_place(tmp_path: Path) -> None:
@@ -68,29 +64,12 @@ def test_identity_depends_on_each_file_of_a_folder(tmp_path: Path) -> None:
     assert identity_of(plan).fingerprint != found.fingerprint
 
 
-def test_changed_strategy_file_is_another_run_and_another_trial(
+def test_changed_strategy_file_or_retrained_model_is_another_trial_but_a_moved_model_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path, "mine", "odd = odd_plugin:Odd")
     file = tmp_path / "odd_plugin.py"
     file.write_text(f"{HEAD}        return [Open('AAPL', Side.BUY, 0.5)]\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    plan = replace(PLAN, settings=load(None, {}, {"strategies": {"flow": None, "odd": {}}}).settings)
-    before = identity_of(plan)
-    assert identity_of(plan) == before
-    file.write_text(file.read_text().replace("0.5", "-0.5"))
-    after = identity_of(plan)
-    assert before.versions == after.versions
-    assert before.fingerprint != after.fingerprint
-    assert before.trial != after.trial
-    assert before.code["odd"].files.keys() == {"odd_plugin.py"}
-
-
-def test_retrained_model_is_another_trial_but_a_moved_one_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    install(tmp_path, "mine", "odd = odd_plugin:Odd")
-    (tmp_path / "odd_plugin.py").write_text(f"{HEAD}        return []\n")
     (tmp_path / "moved").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     plans = list[BacktestPlan]()
@@ -99,10 +78,16 @@ def test_retrained_model_is_another_trial_but_a_moved_one_is_not(
         model.write_text("weights")
         own = {"flow": None, "odd": {"files": [str(model)]}}
         plans.append(replace(PLAN, settings=load(None, {}, {"strategies": own}).settings))
-    here, moved = map(identity_of, plans)
-    assert (here.fingerprint, here.trial) == (moved.fingerprint, moved.trial)
+    here, before = map(identity_of, plans)
+    assert (here.fingerprint, here.trial) == (before.fingerprint, before.trial)
+    file.write_text(file.read_text().replace("0.5", "-0.5"))
+    after = identity_of(plans[1])
+    assert before.versions == after.versions
+    assert before.fingerprint != after.fingerprint
+    assert before.trial != after.trial
+    assert before.code["odd"].files.keys() == {"odd_plugin.py", "1 model.bin"}
     model.write_text("other weights")
-    assert identity_of(plans[1]).trial != here.trial
+    assert identity_of(plans[1]).trial != after.trial
     model.unlink()
     with pytest.raises(OperatorError, match=r"model\.bin, a file of the strategy odd, can't be read: No such file"):
         identity_of(plans[1])

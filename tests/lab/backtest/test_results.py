@@ -1,19 +1,32 @@
-"""The folder of finished backtests: names, trials, and what is in the way."""
+"""The folder of finished backtests: names, trials, and what is in the way.
+
+What is shown of a backtest at another venue are the minutes that it played, and none that had not ended.
+"""
 
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from papervenue.market.coins import kraken_venue
 from papervenue.market.spec import MarketSpec
+from tests.kit.backtest.playing import generated
 from tests.lab.backtest.roads import Stub
 from tradebot.adapters.state.evidence import Trial
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode, OperatorError, TradebotError
-from tradebot.lab.backtest.results import Results, benchmark_of, read_result
+from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.lab.backtest.results import PlayedBars, Results, benchmark_of, daily_prices, last_prices, read_result
 from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
 from tradebot.model.evidence import Variant, VariantKind
+from tradebot.model.view import BarNeed
 
 FIRST = date(2025, 3, 3)
 DAYS = [date(2025, 2, 28), *(date(2025, 3, day) for day in (3, 4, 5, 6, 7))]
@@ -40,22 +53,17 @@ def days(folder: Path, *symbols: str) -> MarketSpec:
 
 
 @pytest.mark.parametrize("symbols", [("SPY",), ("AAPL", "SPY")])
-def test_benchmark_prices_come_from_the_file_even_if_the_symbol_was_not_played(
+def test_benchmark_prices_come_from_the_file_even_if_not_played_and_a_stopped_run_knows_no_later_dividend(
     tmp_path: Path, symbols: tuple[str, ...]
 ) -> None:
-    found = benchmark_of(played(days(tmp_path, *symbols), 5))
+    found, stopped = (benchmark_of(played(days(tmp_path, *symbols), sessions)) for sessions in (5, 2))
     assert (found.problem, [price.day for price in found.prices]) == ("", DAYS)
     # The file is adjusted for all of its dividends, as SPY is at its end; raw prices are on ticks in between.
     assert [price.close for price in found.prices] == pytest.approx(CLOSES, rel=1e-4)
-
-
-@pytest.mark.parametrize("symbols", [("SPY",), ("AAPL", "SPY")])
-def test_stopped_run_knows_no_later_dividend(tmp_path: Path, symbols: tuple[str, ...]) -> None:
-    found = benchmark_of(played(days(tmp_path, *symbols), 2))
-    assert [price.day for price in found.prices] == DAYS[:3]
-    grown = found.prices[-1].close / found.prices[0].close
+    assert [price.day for price in stopped.prices] == DAYS[:3]
+    grown = stopped.prices[-1].close / stopped.prices[0].close
     assert grown == pytest.approx(CLOSES[2] / CLOSES[0], rel=1e-4)
-    assert found.prices[-1].close == pytest.approx(CLOSES[2] * 102 / (102 - DIVIDEND), rel=0.01), "as it was traded"
+    assert stopped.prices[-1].close == pytest.approx(CLOSES[2] * 102 / (102 - DIVIDEND), rel=0.01), "as it was traded"
 
 
 def test_missing_benchmark_is_explained(tmp_path: Path) -> None:
@@ -124,3 +132,75 @@ def test_run_name_is_locked_while_it_is_played(tmp_path: Path) -> None:
     with another.alone("first"):
         assert [path.name for path in one.folder.iterdir()] == ["first.lock"]
     assert list(one.folder.iterdir()) == []
+
+
+COIN, FIRST_DAY = "PF_PEPEUSD", date(2026, 11, 16)
+BEGINS = datetime(2026, 11, 16, tzinfo=UTC)
+
+
+@cache
+def market() -> OpenedMarket:
+    venue = kraken_venue(7, (COIN,))
+    return open_market_in_memory(MarketSpec(start=FIRST_DAY, symbols=(COIN,), sessions=2, seed=7, venue=venue))
+
+
+@given(st.sampled_from(["1Min", "5Min", "4Hour", "1Day"]), st.integers(1, 400), st.integers(1, 3000))
+@settings(max_examples=6, deadline=None)
+def test_bars_are_the_newest_that_had_ended_made_of_their_minutes(timeframe: str, depth: int, minutes: int) -> None:
+    bars, until = PlayedBars(market()), BEGINS + timedelta(minutes=minutes)
+    width = {"1Min": 1, "5Min": 5, "4Hour": 240, "1Day": 1440}[timeframe]
+    ended = min(minutes, 2 * 1440) // width
+    found = bars.closed(BarNeed(timeframe, depth), [COIN, "AAPL"], until)
+    assert set(found) == ({COIN} if ended else set())
+    for one in found.values():
+        assert len(one) == min(depth, ended)
+        assert one.starts[-1] == BEGINS.timestamp() + 60 * width * (ended - 1)
+        newest = bars.closed(BarNeed("1Min", width), [COIN], BEGINS + timedelta(minutes=width * ended))[COIN]
+        assert (one.open[-1], one.high[-1]) == (newest.open[0], max(newest.high))
+        assert (one.low[-1], one.close[-1]) == (min(newest.low), newest.close[-1])
+
+
+def test_daily_prices_are_those_of_the_minutes_of_sessions_that_had_ended() -> None:
+    second = FIRST_DAY + timedelta(days=1)
+    bars = PlayedBars(market()).closed(BarNeed("1Day", 2), [COIN], BEGINS + timedelta(days=2))[COIN]
+    found = daily_prices(market(), BEGINS + timedelta(days=2), [COIN, "AAPL"])[COIN]
+    assert found.closes == {FIRST_DAY: bars.close[0], second: bars.close[1]}
+    assert found.opens[FIRST_DAY] == pytest.approx(bars.open[0], rel=0.01)
+    assert found.opens[second] == bars.close[0]
+    early = BEGINS + timedelta(days=2, minutes=-1)
+    assert daily_prices(market(), early, [COIN])[COIN].closes == {FIRST_DAY: bars.close[0]}
+    assert last_prices(market(), early) == {COIN: Decimal(str(bars.close[0]))}
+    assert last_prices(market(), BEGINS) == {}
+
+
+def test_run_at_a_venue_without_a_fund_is_compared_with_holding_its_universe() -> None:
+    until = BEGINS + timedelta(days=2)
+    settings = load(None, {}, {"universe": [COIN], "costs": {
+        "taker_bps": 5, "maker_bps": 2, "slippage_bps": 5, "funding_day_bps": 10, "hold_s": 86_400,
+    }}).settings  # fmt: skip
+    made = SimpleNamespace(now=lambda: until, world=SimpleNamespace(rules=SimpleNamespace(universe=[COIN])))
+    run: Any = SimpleNamespace(plan=SimpleNamespace(settings=settings, spec=market().spec), market=market(), made=made)
+    kept, prices = benchmark_of(run), daily_prices(market(), until, [COIN])[COIN]
+    grown = [0.999 * close / prices.opens[FIRST_DAY] for close in prices.closes.values()]
+    assert [each.close for each in kept.prices] == pytest.approx(grown)
+    assert [each.open for each in kept.prices] == pytest.approx([1.0, grown[0]])
+    assert (kept.name, kept.problem) == ("1 coin", "")
+    assert "for 0.10% of fees and slippage" in kept.how
+    made.now = lambda: BEGINS
+    assert "no session was played to its end" in benchmark_of(run).problem
+
+
+def test_prices_of_contracts_are_those_that_were_played_up_to_their_ends() -> None:
+    opened = open_market_in_memory(generated(date(2026, 12, 17), 2, "MES", "GC"))
+    market, until = opened.market(), datetime(2026, 12, 18, 22, tzinfo=UTC)
+    last = last_prices(opened, until)
+    assert last["GCG7"] == market.grids["GCG7"].usd(market.day("GCG7", 1).bars[-1].close)
+    # December's index ends in its last morning, and September's ended long ago.
+    ended = market.day("MESZ6", 1).bars[-1]
+    assert (ended.end_us, last["MESZ6"]) == (market.grids["MESZ6"].last_us, market.grids["MESZ6"].usd(ended.close))
+    assert "MESU6" not in last
+    bars = PlayedBars(opened).closed(BarNeed("1Day", 2), ["MESH7", "GCG7"], until)
+    found = daily_prices(opened, until, ["MESH7", "GCG7"])
+    assert {symbol: [*one.closes.values()] for symbol, one in found.items()} == {
+        symbol: [*one.close] for symbol, one in bars.items()
+    }

@@ -10,26 +10,21 @@ import pytest
 
 from exchange.tests.kit.app import World
 from papervenue.market.spec import MarketSpec
-from tests.kit.core.scene import evaluate_exits
 from tests.kit.core.venue import Wanting
 from tests.lab.backtest.roads import Stub
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.plugins.plugin import PluginEnvironment
 from tradebot.app.settings import load
 from tradebot.desk.features import BarFeatures
-from tradebot.desk.proposals import propose
 from tradebot.desk.strategy_views import ViewBuilder
-from tradebot.errors import OperatorError
 from tradebot.lab.backtest import setup
 from tradebot.lab.backtest.bars import EngineBars
 from tradebot.lab.backtest.setup import BacktestSetup, Margin, assemble, loaded_strategies
-from tradebot.model.record import Job
 from tradebot.model.series import Series
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
 from tradebot.model.view import BarNeed, FeatureNeed, Needs
 from tradebot.ports.strategy import Strategy
-from tradebot.ports.world import Call
 
 SPEC = MarketSpec(symbols=("AAPL", "SPY"), sessions=2, start=date(2025, 3, 3), cash=Decimal(50_000))
 SETTINGS = load(None, {}).settings
@@ -39,7 +34,7 @@ def assembled() -> BacktestSetup:
     return assemble(SETTINGS, SPEC, [Wanting()], MemoryFacts())
 
 
-def test_account_equals_that_of_an_exchange_with_the_same_specification(
+def test_account_is_that_of_an_exchange_and_its_books_know_the_calendar(
     new_world: Callable[[MarketSpec], World],
 ) -> None:
     made, world = assembled(), new_world(SPEC)
@@ -48,32 +43,10 @@ def test_account_equals_that_of_an_exchange_with_the_same_specification(
     assert made.engine.now_us == world.engine.now_us
     other = assemble(SETTINGS, replace(SPEC, seed=8), [], MemoryFacts())
     assert other.ledger.account_number != made.ledger.account_number
-
-
-def test_assembled_bot_has_open_books_that_know_the_calendar() -> None:
-    made = assembled()
-    assert made.ledger.opening_cash() == 50_000
-    assert made.ledger.trading_state().state is TradingState.ACTIVE
+    assert (made.ledger.opening_cash(), made.ledger.trading_state().state) == (Decimal(50_000), TradingState.ACTIVE)
     assert [session.date for session in made.sessions] == [date(2025, 3, 3), date(2025, 3, 4)]
     assert set(made.sessions) <= set(made.ledger.sessions(date(2024, 1, 1), date(2026, 1, 1)))
-
-
-def test_assembled_bot_runs_passes_and_time_moves_only_on_request() -> None:
-    made = assembled()
-    made.advance(made.sessions[0].open + timedelta(minutes=31))
-    record = evaluate_exits(made.world, Call(Job.EVALUATE_EXITS, made.sessions[0].date, "open+31m", "test"))
-    assert (record.at, record.candidates, made.now()) == (made.now(), (), made.sessions[0].open + timedelta(minutes=31))
-    assert made.facts.cycles(job=Job.EVALUATE_EXITS) == (record,)
-    assert propose(made.world, made.now()).candidates == ()
-    assert made.world.second_clock() == made.now()
-
-
-def test_strategies_are_loaded_as_for_any_bot(tmp_path: Path) -> None:
-    with loaded_strategies(SETTINGS, tmp_path, {}) as strategies:
-        assert [one.name for one in strategies] == [*SETTINGS.strategies.in_use()]
-    missing = load(None, {}, {"strategies": {"nowhere": {}}}).settings
-    with pytest.raises(OperatorError, match="nowhere"), loaded_strategies(missing, tmp_path, {}):
-        pass
+    assert made.world.features is None, "it needs none"
 
 
 def test_plugins_cannot_read_the_files_of_the_market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +98,3 @@ def test_features_of_a_session_are_computed_once_and_are_those_of_each_moment(mo
             assert minute < 30 or "from_vwap" in rows[0]["AAPL", "5Min"].values
     # Two symbols, and besides each session as a whole the moment before its first bar had closed.
     assert len(counted) == 2 * 2 * len(made.sessions)
-
-
-def test_bot_that_needs_no_features_computes_none() -> None:
-    assert assembled().world.features is None

@@ -84,13 +84,9 @@ def test_account_is_unchanged_until_the_next_deed(symbol: str) -> None:
     assert deed <= datetime.fromtimestamp(due / 1e6, UTC)
 
 
-def test_nights_are_still_only_between_days() -> None:
+def test_nights_are_still_only_between_days_and_not_those_of_shorts_that_cost_something() -> None:
     assert assembled(DAYS).ahead.still
-    assert assembled(replace(DAYS, costs=COSTLY)).ahead.still
     assert not assembled(replace(DAYS, sessions=1, daily=False, costs=COSTLESS)).ahead.still
-
-
-def test_nights_of_shorts_are_not_still_if_they_cost_something() -> None:
     assert holding("AAPL", replace(DAYS, costs=COSTLY)).ahead.still
     for costs in (COSTLESS, COSTLY):
         made = holding("AAPL", replace(DAYS, costs=costs))

@@ -77,20 +77,14 @@ def test_monthly_strategy_is_delayed_and_moved_to_each_session_of_the_month() ->
     assert {one.plan.level for one in found.changes} == {RecordLevel.NONE}
 
 
-def test_times_that_only_the_strategy_names_are_moved_too() -> None:
+def test_times_that_only_the_strategy_names_are_moved_but_not_those_of_every_session_or_beside_such_a_one() -> None:
     _, later, first, *_ = changes_of(BacktestPlan(settings(rotation=None), SPEC), [ROTATION]).changes
     assert times_of(later.plan) == {"rotation": MONTHLY.replace("first", "2nd")}
     assert times_of(first.plan) == {"rotation": None}
-
-
-def test_strategy_of_every_session_is_not_delayed() -> None:
     found = changes_of(BacktestPlan(settings(rotation="at open+5m"), SPEC), [ROTATION])
     assert [one.kind for one in found.changes] == [VariantKind.COSTS]
     assert "rotation may trade in every session" in found.left_out[0]
     assert "Other sessions of the month aren't played" in found.left_out[1]
-
-
-def test_strategies_are_not_moved_if_one_has_no_session_of_the_month() -> None:
     assert [one.kind for one in changes_of(PLAN, [ROTATION, Stub("outsider")]).changes] == [VariantKind.COSTS]
     weekly = changes_of(BacktestPlan(settings(rotation="2nd session of week at open+5m"), SPEC), [ROTATION])
     assert [one.kind for one in weekly.changes] == [VariantKind.COSTS, VariantKind.DELAY]

@@ -61,9 +61,7 @@ def without_decisions(way: Way) -> Way:
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("model", MODELS)
-def test_backtest_demo_and_serve_do_the_same_on_the_same_day(
-    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_backtest_demo_and_serve_do_the_same(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     day = drawn_day(5, model)
     served = day.by_serve(tmp_path / "serve", capsys)
     assert served.fills, "nothing was traded"

@@ -1,6 +1,6 @@
 """Marks written at once, against those that a pass at each of its times would leave."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -62,10 +62,6 @@ def test_rules_are_blind_only_if_they_ignore_the_best_price() -> None:
     assert not ignores_marks((STOP, TRAIL))
 
 
-def of_nothing() -> Iterator[WatchedPosition]:
-    yield from ()
-
-
 def test_closed_positions_get_no_marks() -> None:
     ledger, market = MemoryLedger("A1"), Drawn({"AAPL": list(range(1_000_000, 1_000_000 + MINUTES + 1))})
     position = Position("flow", "AAPL", (Lot(Decimal(5), Decimal(100), OPEN),), Decimal(0), entered_at=OPEN)
@@ -73,6 +69,6 @@ def test_closed_positions_get_no_marks() -> None:
     marking = PendingMarks(ledger, market_ahead)
     held = WatchedPosition(position, Decimal(100), EntryTerms(best=Decimal(100), worst=Decimal(100)))
     marking.follow(OPEN, [held], {"AAPL": shown(market, 0)})
-    marking.follow(OPEN, of_nothing(), {})
+    marking.follow(OPEN, iter(()), {})
     marking.write([in_us(OPEN + timedelta(minutes=5))])
     assert not ledger.tables.marks.after(0)

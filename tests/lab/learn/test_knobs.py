@@ -46,12 +46,7 @@ def test_nearer_stop_closes_what_went_that_far_and_only_nearer_ones_are_tried() 
     found = stop("", ExitAt("exits.stop_loss_fraction", D("0.02")), made)
     by_id = [one.trade.id for one in made]
     assert [by_id.index(name) for name in ("t00001", "t00002", "t00003")] == [0, 2, 1]
-    assert values(found) == {
-        "0.018": [2, 0, 0],
-        "0.015": [5, 0, 0],
-        "0.01": [10, 0, -25],
-        "0.007": [13, 0, -22],
-    }
+    assert values(found) == {"0.018": [2, 0, 0], "0.015": [5, 0, 0], "0.01": [10, 0, -25], "0.007": [13, 0, -22]}
 
 
 def test_nearer_stop_fills_as_far_beyond_its_price_as_the_stops_that_were_hit() -> None:

@@ -165,31 +165,6 @@ def steps(of: EpisodeTerms, actions: Sequence[int]) -> list[dict[str, Any]]:
     return told
 
 
-def test_a_change_of_sides_is_closed_and_opened_within_its_step() -> None:
-    """Its costs are those of three contracts: a tick of slippage and the commission each, if the price stands still."""
-    told = steps(EpisodeTerms(plan(5), SCALING), [2, 2, -1, -1, 0])
-    assert [one["position"] for one in told] == [0, 2, 2, -1, -1, 0]
-    assert not any(one["refused"] for one in told)
-
-
-def test_what_a_limit_refuses_leaves_the_position_as_it_is_and_is_told() -> None:
-    most = 10
-    told = steps(EpisodeTerms(plan(5), SCALING), [1, 0] * (most + 2))
-    assert [one["position"] for one in told[1::2]] == [1] * most + [0] * 2
-    assert [one["refused"] for one in told[1::2]] == [{}] * most + [{"MAX_SYMBOL_ENTRIES": 1}] * 2
-
-
-def test_an_episode_is_cut_off_at_its_floor_and_the_reward_is_only_what_was_earned(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("tradebot.lab.learning.environment.KEEPS_OF_START", Decimal("0.9999"))
-    told = steps(EpisodeTerms(plan(5), SCALING), [2, -2] * 60)
-    assert (told[-1]["over"], told[-1]["cut"]) == (False, True)
-    assert told[-1]["equity"] <= Decimal("0.9999") * told[0]["equity"] < told[-2]["equity"]
-    total = sum(one["reward"] for one in told)
-    assert total == pytest.approx(float(told[-1]["equity"] / told[0]["equity"]) - 1, abs=1e-12)
-
-
 def test_falls_cost_a_tenth_of_how_far_the_rewards_are_below_their_highest_sum() -> None:
     actions = [1, -1, 2, 0] * 3
     plain, costly = (steps(EpisodeTerms(plan(5), SCALING, falls_cost=each), actions) for each in (False, True))
@@ -332,7 +307,7 @@ def test_market_whose_bars_end_within_a_session_asks_once_for_each_bar(monkeypat
 
 
 @pytest.mark.parametrize(("falls_to", "cut"), [("4850.50", False), ("4850.25", True)])
-def test_episode_is_cut_off_at_85_percent_of_its_first_equity(
+def test_episode_ends_at_85_percent_of_its_first_equity(
     falls_to: str, cut: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give(monkeypatch, {0: "5000.00", 10: falls_to})

@@ -1,11 +1,16 @@
-"""What a backtest earned, and how often and why its targets were not held, worked out by hand."""
+"""What a backtest earned, and how often and why its targets were not held, worked out by hand.
+
+Frames say what the report, the fills and the passes say, with one type in each column.
+"""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import pandas as pd
 import pytest
 
 from tests.kit.core.scene import Scene
+from tests.kit.trades import account, long_backtest, new_account, past
 from tests.kit.values import NOW, SECTORS, cash_movement, fill, instrument, limits, there
 from tradebot.gates.halts import CLEARED_BY
 from tradebot.lab.performance.backtest_result import (
@@ -17,6 +22,7 @@ from tradebot.lab.performance.backtest_result import (
     targets,
     what_it_cannot_know,
 )
+from tradebot.lab.performance.frames import frames
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.limits import HaltRules, StrategyRules
@@ -62,10 +68,7 @@ def test_backtest_result_adds_up_the_books() -> None:
     assert there(found.max_drawdown).depth == pytest.approx(-0.1)
     dates = replace(there(found.max_drawdown), depth=0.0)
     assert dates == DeepestDrawdown(0.0, date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5))
-    assert found.trades == 1
-    assert found.still_open == 1
-    assert found.fills == 3
-    assert found.traded_usd == 2150
+    assert (found.trades, found.still_open, found.fills, found.traded_usd) == (1, 1, 3, Decimal(2150))
     paid = [found.fees_usd, found.interest_usd, found.dividends_usd, found.funding_usd]
     assert paid == [Decimal("-2.25"), Decimal("-0.25"), Decimal(2), Decimal(-3)]
     (halt,) = found.halts
@@ -116,16 +119,8 @@ def rules(allotment: str = "1", **own: str) -> Rules:
 
 
 def record(symbol: str, end: Reason | None, weight: str = "0.3333", sent: str | None = None) -> CandidateRecord:
-    candidate = Candidate(
-        "thirds",
-        instrument(symbol),
-        Side.BUY,
-        Purpose.OPEN,
-        NOW,
-        quantity=Decimal(10),
-        weight=Decimal(weight),
-        want=WantKind.TARGET,
-    )
+    candidate = Candidate("thirds", instrument(symbol), Side.BUY, Purpose.OPEN, NOW, quantity=Decimal(10))
+    candidate = replace(candidate, weight=Decimal(weight), want=WantKind.TARGET)
     decisions = (Decision(Gate.TARGET, Verdict.FAIL, end),) if end else ()
     return CandidateRecord(candidate, decisions, sent)
 
@@ -175,13 +170,58 @@ def test_a_strategys_own_limit_is_named_with_a_value_of_its_allotment() -> None:
     assert told.fitting == {"strategies.thirds.limits.max_symbol_fraction": Decimal("0.37")}
 
 
-def test_symbols_without_a_sector_are_named() -> None:
+def test_symbols_without_a_sector_are_named_and_passes_without_targets_tell_nothing() -> None:
     told = found(cycle(record("ZZZZ", NO_SECTOR, "0.1"), record("AAPL", HELD, "0.1")))
     assert (told.without_sector, told.fitting) == (("ZZZZ",), {})
     assert told.said[-1] == "without a sector, so never bought: ZZZZ; give each one under sectors"
-
-
-def test_passes_without_targets_tell_nothing() -> None:
     entry = record("AAPL", CAPPED)
     entry = replace(entry, candidate=replace(entry.candidate, want=WantKind.OPEN))
     assert targets([cycle(entry)], {}, rules()) is None
+
+
+AT = datetime(2026, 11, 16, 15, tzinfo=UTC)
+
+
+def test_equity_has_the_curve_with_exposure_and_half_years() -> None:
+    of = long_backtest(300)
+    equity = frames(of, (), ()).equity
+    assert equity["equity_usd"].tolist() == [float(point.equity_usd) for point in of.curve]
+    assert equity["session"].dt.date.tolist() == [point.session for point in of.curve]
+    last = of.further.over_time[-1]
+    shown = equity[["exposure", "volatility", "sharpe", "beta"]].iloc[-1].tolist()
+    assert shown == [last.exposure, last.volatility, last.sharpe, last.beta]
+    assert equity["exposure"].isna().tolist() == [True] + [False] * 300
+    assert str(equity["at"].dt.tz) == "UTC"
+
+
+def test_trades_and_fills_are_numbers_that_add_up_to_the_profit() -> None:
+    of, history = account(30), past(1, 30)
+    found = frames(of, history.fills, ())
+    assert found.trades["net_usd"].sum() == pytest.approx(float(sum(trade.net_usd for trade in of.trades)))
+    assert found.fills["cash_usd"].sum() == pytest.approx(float(of.earned.profit_usd))
+    assert set(found.fills["side"]) == {"buy", "sell"}
+    assert pd.api.types.is_float_dtype(found.fills["price"])
+
+
+def test_decisions_name_what_refused_a_candidate_first_and_the_order_of_one_that_was_sent() -> None:
+    candidate = Candidate("flow", instrument("AAPL"), Side.BUY, Purpose.OPEN, AT, score=0.4)
+    passed = Decision(Gate.SESSION, Verdict.PASS)
+    failed = Decision(Gate.RECONCILED, Verdict.FAIL, Reason.NOT_RECONCILED, 7.5, 5)
+    records = (
+        CandidateRecord(candidate, (passed, failed, Decision(Gate.RECONCILED, Verdict.FAIL, Reason.MARKET_CLOSED))),
+        CandidateRecord(candidate, (passed,), "order-1", Decimal("100.5")),
+    )
+    cycle = CycleRecord("1", Job.TRADE_ONCE, AT.date(), "s", AT, "sandbox", records)
+    refused, sent = frames(new_account(), (), [cycle]).decisions.to_dict("records")
+    assert (refused["gate"], refused["reason"]) == ("reconciled", "NOT_RECONCILED")
+    assert (refused["observed"], refused["limit"], pd.isna(refused["order"])) == ("7.5", "5", True)
+    assert (sent["order"], sent["reference_price"]) == ("order-1", 100.5)
+    assert [name for name, value in sent.items() if pd.isna(value)] == ["gate", "reason", "observed", "limit"]
+    assert (sent["at"], sent["job"], sent["symbol"], sent["score"]) == (AT, "trade-once", "AAPL", 0.4)
+
+
+def test_new_account_has_empty_tables_with_all_columns() -> None:
+    whole, none = frames(account(30), past(1, 30).fills, ()), frames(new_account(), (), ())
+    for some, empty in zip(whole, none, strict=True):
+        assert list(some.columns) == list(empty.columns)
+        assert len(empty) == 0

@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 from math import isfinite, sqrt
 from statistics import stdev
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -39,30 +40,16 @@ from tradebot.views.trades.history import History
 
 
 def trade(net: str, number: int = 0) -> ReportedTrade:
-    return ReportedTrade(
-        id=f"trade-{number}",
-        strategy="flow",
-        symbol="AAPL",
-        side="long",
-        opened_at=NOW,
-        closed_at=NOW + timedelta(hours=2),
-        quantity=Decimal(10),
-        entry_price=Decimal(100),
-        exit_price=Decimal(101),
-        gross_usd=Decimal(net) + 1,
-        fees_usd=Decimal(-1),
-        net_usd=Decimal(net),
-        fraction=0.01,
-        r=None,
-        reasons=(),
-        entry_score=None,
-    )
+    usual = {"id": f"trade-{number}", "strategy": "flow", "symbol": "AAPL", "side": "long", "opened_at": NOW}
+    prices = {"quantity": Decimal(10), "entry_price": Decimal(100), "exit_price": Decimal(101)}
+    usd = {"gross_usd": Decimal(net) + 1, "fees_usd": Decimal(-1), "net_usd": Decimal(net)}
+    rest: Any = {"closed_at": NOW + timedelta(hours=2), "fraction": 0.01, "r": None, "reasons": (), "entry_score": None}
+    return ReportedTrade(**{**usual, **prices, **usd, **rest})
 
 
 def figures(*nets: str) -> dict[str, Figure]:
-    return {
-        each.name: each for each in trade_figures([trade(net, number) for number, net in enumerate(nets)], VENUE_DAY)
-    }
+    trades = [trade(net, number) for number, net in enumerate(nets)]
+    return {each.name: each for each in trade_figures(trades, VENUE_DAY)}
 
 
 def test_trade_figures_of_few_trades_say_how_many_it_takes() -> None:
@@ -172,10 +159,8 @@ def test_report_of_three_trades_says_what_each_figure_needs() -> None:
 
 def test_report_of_new_books_says_that_no_session_is_known() -> None:
     found = reported(History("1", "paper", VENUE_DAY, None, CASH), 1)
-    assert (
-        found.unknown[0]
-        == "No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve"
-    )
+    said = "No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve"
+    assert found.unknown[0] == said
     assert (found.curve, found.years, found.drawdowns, found.trades) == ((), (), (), ())
 
 

@@ -148,10 +148,7 @@ def test_node_of_another_machine_refuses_a_storage_in_a_file() -> None:
 
 def test_only_an_address_of_a_database_is_reachable_from_everywhere(tmp_path: Path) -> None:
     bench: Any = SimpleNamespace()
-    with (
-        patch.object(cluster, "replace", lambda bench, **_: 1),
-        patch.object(cluster, "code_of", lambda _: {}),
-    ):
+    with patch.object(cluster, "replace", lambda bench, **_: 1), patch.object(cluster, "code_of", lambda _: {}):
         bench.plan = SimpleNamespace(settings=None)
         hosts = {
             storage: cluster.work_of(bench, StudyLocation(storage, "one"), 1).host

@@ -53,9 +53,7 @@ def test_missing_space_names_the_page_that_explains_it(tmp_path: Path) -> None:
         ("settings: {sandbox.seed: [1, 2]}", "sandbox.seed .space.yaml. belongs to the market or the run"),
     ],
 )
-def test_value_that_no_combination_makes_valid_is_refused_with_the_loaders_sentence(
-    tmp_path: Path, text: str, said: str
-) -> None:
+def test_value_that_never_becomes_valid_is_refused_in_the_loaders_words(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         check(spaced(tmp_path, text))
 

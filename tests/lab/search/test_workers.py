@@ -5,16 +5,17 @@ from unittest.mock import patch
 from tradebot.lab.search import workers
 
 
-def test_workers_are_as_many_as_processors_trials_and_memory_allow() -> None:
+def test_workers_are_as_many_as_are_wanted_or_else_as_processors_trials_and_memory_allow() -> None:
     with patch("os.sched_getaffinity", return_value={*range(8)}):
-        for free, trials, fit in ((100, 50, 8), (3, 50, 3), (100, 2, 2), (0, 50, 1)):
+        for free, wanted, trials, fit in (
+            (100, None, 50, 8),
+            (3, None, 50, 3),
+            (100, None, 2, 2),
+            (0, None, 50, 1),
+            (1, 12, 2, 12),
+        ):
             with patch.object(workers, "_by_memory", return_value=free):
-                assert workers.fitting_workers(None, trials) == fit
-
-
-def test_wanted_workers_are_not_doubted() -> None:
-    with patch.object(workers, "_by_memory", return_value=1):
-        assert workers.fitting_workers(12, 2) == 12
+                assert workers.fitting_workers(wanted, trials) == fit
 
 
 def test_free_memory_is_measured_in_processes_like_this_one() -> None:

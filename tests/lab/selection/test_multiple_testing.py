@@ -71,10 +71,8 @@ def values(*levels: float, mode: str = "slow") -> list[dict[str, Value]]:
 
 def test_peak_without_neighbors_is_no_plateau() -> None:
     tried = values(*range(11))
-    peak = neighbor_plateau(5, tried, [0.1] * 5 + [2.0] + [0.1] * 5, RANGES)
-    hill = neighbor_plateau(5, tried, [1.0 - 0.1 * abs(5 - place) for place in range(11)], RANGES)
-    assert peak is not None
-    assert hill is not None
+    peak = there(neighbor_plateau(5, tried, [0.1] * 5 + [2.0] + [0.1] * 5, RANGES))
+    hill = there(neighbor_plateau(5, tried, [1.0 - 0.1 * abs(5 - place) for place in range(11)], RANGES))
     assert (peak.holds, hill.holds) == (False, True)
     assert (hill.neighbors, hill.positive, hill.lowest, hill.highest) == (4, 4, 0.8, 0.9)
     assert hill.median == pytest.approx(0.85)
@@ -82,8 +80,7 @@ def test_peak_without_neighbors_is_no_plateau() -> None:
 
 def test_another_choice_is_farther_than_any_level() -> None:
     tried = [*values(5.0, 0.0, 1.0, 9.0, 10.0), *values(5.0, 5.1, mode="fast")]
-    found = neighbor_plateau(0, tried, [2.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0], RANGES)
-    assert found is not None
+    found = there(neighbor_plateau(0, tried, [2.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0], RANGES))
     assert (found.neighbors, found.lowest) == (4, 1.0)
 
 
@@ -100,9 +97,7 @@ QUICK = Resampling(resamples=500, mean_block=10)
 
 
 def test_p_is_small_with_an_edge_and_large_with_a_loss() -> None:
-    good, bad = superiority(returns_of(1, 4.0), QUICK), superiority(returns_of(1, -4.0), QUICK)
-    assert good is not None
-    assert bad is not None
+    good, bad = (there(superiority(returns_of(1, edge), QUICK)) for edge in (4.0, -4.0))
     assert max(good.reality_check, good.spa) < 0.02
     assert min(bad.reality_check, bad.spa) > 0.5
 
@@ -111,31 +106,22 @@ def test_consistent_p_is_between_its_bounds() -> None:
     for seed in range(5):
         returns = returns_of(seed, 1.0, trials=10)
         returns[:, :5] -= 0.002
-        found = superiority(returns, QUICK)
-        assert found is not None
+        found = there(superiority(returns, QUICK))
         assert found.spa_lower <= found.spa <= found.spa_upper
 
 
 def test_hopeless_trials_weaken_the_reality_check_more_than_hansens_test() -> None:
     returns = returns_of(3, 2.0, trials=2)
     wild = 10 * returns_of(4, -20.0, trials=40)
-    alone, together = superiority(returns, QUICK), superiority(np.hstack((returns, wild)), QUICK)
-    assert alone is not None
-    assert together is not None
+    alone, together = (there(superiority(each, QUICK)) for each in (returns, np.hstack((returns, wild))))
     assert together.spa == pytest.approx(alone.spa, abs=0.02)
     assert together.reality_check > alone.reality_check + 0.2
 
 
-def test_copies_of_a_trial_count_as_one() -> None:
-    returns = returns_of(5, 1.5, trials=1)
-    alone, copied = superiority(returns, QUICK), superiority(np.hstack([returns] * 20), QUICK)
-    assert alone == copied
-
-
-def test_scale_of_the_returns_changes_nothing() -> None:
-    returns = returns_of(6, 1.0, trials=5)
-    one, other = superiority(returns, QUICK), superiority(4 * returns, QUICK)
-    assert one == other
+def test_copies_of_a_trial_count_as_one_and_the_scale_of_the_returns_changes_nothing() -> None:
+    one, several = returns_of(5, 1.5, trials=1), returns_of(6, 1.0, trials=5)
+    assert superiority(one, QUICK) == superiority(np.hstack([one] * 20), QUICK)
+    assert superiority(several, QUICK) == superiority(4 * several, QUICK)
 
 
 def test_trials_that_never_moved_have_no_p() -> None:

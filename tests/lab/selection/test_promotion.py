@@ -11,15 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.promotion import (
-    AS_ASSUMED,
-    TRIALS,
-    best_by_chance,
-    climb,
-    reached,
-    shipped_rules,
-    with_edge,
-)
+from benchmarks.promotion import AS_ASSUMED, TRIALS, best_by_chance, climb, reached, shipped_rules, with_edge
 from tests.kit.values import there
 from tradebot.lab.performance.statistics import max_drawdown, sharpe
 from tradebot.lab.selection.conditions import LONGEST, RungCondition
@@ -107,11 +99,8 @@ def test_strategy_that_never_traded_lacks_evidence_and_meets_nothing() -> None:
     nothing = TrackRecord(frozenset(), (), (), 0, 252)
     rows = of(nothing)
     assert not any(one.met for one in rows.values())
-    assert {name for name, one in rows.items() if one.number is None and one.lacks} == rows.keys() - {
-        "sessions",
-        "sessions_here",
-        "trades",
-    }
+    lacking = {name for name, one in rows.items() if one.number is None and one.lacks}
+    assert rows.keys() - lacking == {"sessions", "sessions_here", "trades"}
     assert interval(nothing, ERROR) is None
 
 
@@ -128,17 +117,13 @@ def test_by_when_is_the_first_session_at_which_the_same_moments_meet_it() -> Non
     weak = replace(SHOWN, returns=tuple(each - 0.001 for each in GOOD))
     row = of(weak)["mean_above"]
     assert not row.met
-    assert row.left is not None
-    assert of(replace(weak, returns=weak.returns * (2 + row.left // len(GOOD))))["mean_above"].met
+    assert of(replace(weak, returns=weak.returns * (2 + there(row.left) // len(GOOD))))["mean_above"].met
 
 
 def test_gain_over_a_champion_is_the_difference_of_both_ratios() -> None:
     half = tuple(each - 0.0005 for each in GOOD)
     found = sharpe_gain(GOOD, half, 252, replace(GAINS, resamples=200))
-    first, second = sharpe(GOOD, 252), sharpe(half, 252)
-    assert first is not None
-    assert second is not None
-    assert found.value == pytest.approx(first.value - second.value)
+    assert found.value == pytest.approx(there(sharpe(GOOD, 252)).value - there(sharpe(half, 252)).value)
     assert found.low < found.value < found.high
 
 
@@ -205,8 +190,7 @@ def test_interval_that_is_looked_at_every_session_seldom_ever_misses_the_true_me
 
 def test_interval_is_around_the_mean_and_narrows_with_the_root_of_its_returns() -> None:
     returns = (0.01, -0.01, 0.02, 0.0) * 100
-    ends = anytime(returns, 0.05)
-    assert ends is not None
+    ends = there(anytime(returns, 0.05))
     assert (ends.low + ends.high) / 2 == pytest.approx(0.005)
     assert half_width(400, 0.05) * sqrt(400) == pytest.approx(half_width(1_600, 0.05) * sqrt(1_600), rel=0.2)
     assert half_width(500, 0.05 / 20) > half_width(500, 0.05)

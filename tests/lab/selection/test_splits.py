@@ -107,9 +107,7 @@ def test_shipped_splits_train_a_year_judge_a_month_and_leave_a_session_out() -> 
 
 
 @pytest.mark.parametrize(("groups", "judged"), [(12, 2), (6, 3), (5, 1), (4, 3)])
-def test_each_path_judges_each_group_once_and_all_paths_use_each_split_as_often_as_it_judges(
-    groups: int, judged: int
-) -> None:
+def test_each_path_judges_each_group_once_and_all_use_each_split_as_it_judges(groups: int, judged: int) -> None:
     found, calendar = paths(SessionCut(SplitMethod.CROSS_VALIDATION, groups, judged)), 40 * groups
     cut = splits(SessionCut(SplitMethod.CROSS_VALIDATION, groups, judged), calendar, 1)
     assert len(found) == comb(groups - 1, judged - 1)

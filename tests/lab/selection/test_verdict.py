@@ -52,9 +52,7 @@ def test_of_a_hundred_searches_few_find_what_is_not_there_and_most_what_is() -> 
 def test_trials_of_earlier_searches_count_too() -> None:
     once, often = judged(1, 3.0), judged(1, 3.0, replace(ASKED, counted=2_000))
     assert often.p == pytest.approx(min(40 * once.p, 1.0))
-    assert once.deflated_sharpe is not None
-    assert often.deflated_sharpe is not None
-    assert often.deflated_sharpe < once.deflated_sharpe
+    assert there(often.deflated_sharpe) < there(once.deflated_sharpe)
 
 
 def test_sessions_that_a_sampler_learned_from_test_nothing() -> None:
@@ -161,9 +159,7 @@ def test_blocks_are_as_long_as_theory_says_of_returns_that_follow_each_other(sha
 def test_blocks_are_never_shorter_than_the_longest_holding() -> None:
     assert block_length(returns_of(1, 0.0), 10) == 10
     held = [replace(one, longest=25) for one in tried(returns_of(1, 3.0))]
-    found = there(judge_search(held, ASKED)).superiority
-    assert found is not None
-    assert found.mean_block == 25
+    assert there(there(judge_search(held, ASKED)).superiority).mean_block == 25
 
 
 def test_p_of_parts_is_the_share_of_signs_that_do_as_well() -> None:

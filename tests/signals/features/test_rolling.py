@@ -60,17 +60,11 @@ def test_the_latest_of_equal_extremes_counts(values: list[float], length: int, s
         assert best not in window[len(window) - int(ago) :]
 
 
-def test_small_values_keep_their_digits_beside_large_ones_that_are_over() -> None:
+def test_small_values_keep_their_digits_absent_ones_spread_to_their_windows_and_rounding_is_no_deviation() -> None:
     found = total(np.array([1e17, 1e17, 0.1, 0.2, 0.3, 0.4]), 2)
     assert found[3:].tolist() == pytest.approx([0.3, 0.5, 0.7], abs=1e-15)
-
-
-def test_a_window_with_an_absent_value_has_none() -> None:
     found = total(np.array([1.0, np.nan, 2.0, 3.0, 4.0]), 2)
     assert [isnan(value) for value in found] == [True, True, True, False, False]
-
-
-def test_nothing_deviates_if_only_rounding_does() -> None:
     assert deviation(np.full(40, 0.1), 20)[19:].tolist() == [0.0] * 21
     assert long_deviation(np.full(800, 0.001), 390)[389:].tolist() == [0.0] * 411
 

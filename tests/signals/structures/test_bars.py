@@ -20,9 +20,6 @@ def test_holes_are_listed_from_the_end_of_a_bar_to_the_start_of_the_next() -> No
     series = series_of([STILL] * 5, at(0, 1, 4, 5, 9))
     assert holes(series) == [BarGap(*at(2, 4)), BarGap(*at(6, 9))]
     assert bars_of(series).run == [1, 2, 1, 2, 1]
-
-
-def test_whole_and_empty_series_have_no_hole() -> None:
     assert holes(series_of([STILL] * 5)) == holes(series_of([])) == []
 
 
@@ -36,12 +33,6 @@ def test_bars_that_are_there_twice_or_out_of_order_are_refused(places: tuple[int
     message = f"BTC/USD 4Hour: the bar that starts at 14400 s appears {order}"
     with pytest.raises(ValueError, match=message):
         holes(series_of([STILL] * 3, at(*places)))
-
-
-def test_mirrored_twice_is_the_same_again() -> None:
-    bars = bars_of(series_of([(2, 4, 1, 3)]))
-    assert bars.mirror().high == [-1]
-    assert bars.mirror().mirror() == bars
 
 
 SCALES = [Decimal(10) ** power for power in range(-7, 8)]

@@ -19,19 +19,12 @@ GOLDEN = series_of(
 SMOOTHINGS = pytest.mark.parametrize("smoothing", Smoothing)
 
 
-def test_true_ranges_of_the_golden_bars() -> None:
-    assert true_ranges(GOLDEN) == [3, 3, 3, 3, 4, 3, 4, 3, 4, 3, 4, 5, 4, 4, 4, 4]
-
-
-def test_ema_starts_with_the_first_value() -> None:
-    found = ema(GOLDEN.close, 5)
-    assert (found[0], round(found[-1], 6)) == (101, 107.643348)
-    assert ema([], 5) == []
-
-
 @pytest.mark.parametrize(("smoothing", "expected"), [(Smoothing.EMA, 3.764842), (Smoothing.WILDER, 3.668367)])
-def test_atr_of_the_golden_bars(smoothing: Smoothing, expected: float) -> None:
+def test_ranges_and_averages_of_the_golden_bars(smoothing: Smoothing, expected: float) -> None:
+    assert true_ranges(GOLDEN) == [3, 3, 3, 3, 4, 3, 4, 3, 4, 3, 4, 5, 4, 4, 4, 4]
     assert atr(GOLDEN, 14, smoothing)[-1] == pytest.approx(expected, abs=5e-7)
+    found = ema(GOLDEN.close, 5)
+    assert (found[0], round(found[-1], 6), ema([], 5)) == (101, 107.643348, [])
 
 
 @pytest.mark.parametrize(
@@ -96,7 +89,7 @@ def test_mirrored_prices_exchange_the_directions(smoothing: Smoothing, ticks: li
 
 @SMOOTHINGS
 @given(ticks=TICKS)
-def test_ten_times_the_prices_give_ten_times_the_range_and_the_same_directions(
+def test_ten_times_the_prices_give_ten_times_the_range_alone(
     smoothing: Smoothing, ticks: list[tuple[int, ...]]
 ) -> None:
     small, large = (series_of(in_ticks(ticks, Decimal(tick))) for tick in ("0.01", "0.1"))

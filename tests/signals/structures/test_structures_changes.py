@@ -36,12 +36,9 @@ UP = made(*FALLING, *RISING, 100.0)
 TURN = max(place for place, low in enumerate(UP.low) if low == 93.0) + 1
 
 
-def test_structure_turns_once_both_swings_go_the_other_way() -> None:
+def test_structure_turns_once_both_swings_go_the_other_way_and_the_first_trend_is_no_turn() -> None:
     assert turns(UP) == [StructureTurn(TURN, True, 103.0, 105.0)]
     assert turns(UP.mirror()) == [turn.mirror() for turn in turns(UP)]
-
-
-def test_first_trend_is_no_turn() -> None:
     assert turns(made(*FALLING)) == turns(bars_of(series_of([]))) == []
 
 
@@ -61,11 +58,8 @@ def confirmed(
     return changes(bars, turned, ranges, replace(SPEC, hold_tolerance=Decimal(tolerance)))
 
 
-def test_change_is_known_when_the_bar_after_the_turn_has_kept_the_level() -> None:
+def test_change_is_known_when_the_bar_after_the_turn_has_kept_the_level_and_never_below_it() -> None:
     assert confirmed(UP) == [StructureChange(DraftStructure(TURN, TURN + 1, 94.0, 105.0), None)]
-
-
-def test_change_that_falls_below_its_level_is_never_confirmed() -> None:
     assert changes(UP, turns(UP), CALM, SPEC) == []
 
 
@@ -76,23 +70,18 @@ def test_low_of_exactly_the_tolerance_below_the_level_keeps_it(broken: float, ke
     assert bool(confirmed(UP, broken=broken, tolerance="0.03")) is kept
 
 
-def test_market_that_is_wilder_than_usual_needs_two_bars() -> None:
+def test_market_that_is_wilder_than_usual_or_perhaps_so_needs_two_bars() -> None:
+    def known(*ranges: float | None) -> list[int]:
+        return [one.found.known for one in confirmed(UP, [*ranges])]
+
     calm_until = [1.0] * TURN
-    assert [one.found.known for one in confirmed(UP, [*calm_until, 1.6, *CALM])] == [TURN + 2]
-    assert [one.found.known for one in confirmed(UP, [*calm_until, 1.5, *CALM])] == [TURN + 1]
-
-
-def test_range_of_exactly_the_multiple_of_its_mean_is_not_wilder() -> None:
+    assert known(*calm_until, 1.6, *CALM) == [TURN + 2]
+    assert known(*calm_until, 1.5, *CALM) == [TURN + 1]
     # The mean is 3.42, and 1.5 times that is 5.13, but a little less in floats.
-    ranges: Column = [*[3.33] * TURN, 5.13, *CALM]
-    assert [one.found.known for one in confirmed(UP, ranges)] == [TURN + 1]
-
-
-def test_market_of_which_nobody_knows_how_wild_it_is_needs_two_bars() -> None:
-    known_since = TURN - 18
-    ranges: Column = [*[None] * known_since, *CALM]
-    assert [one.found.known for one in confirmed(UP, ranges)] == [TURN + 2]
-    assert [one.found.known for one in confirmed(UP, ranges[1:])] == [TURN + 1]
+    assert known(*[3.33] * TURN, 5.13, *CALM) == [TURN + 1]
+    since = TURN - 18
+    assert known(*[None] * since, *CALM) == [TURN + 2], "nobody knows how wild it is"
+    assert known(*[None] * (since - 1), *CALM) == [TURN + 1]
 
 
 def test_change_with_a_missing_bar_stays_unconfirmed() -> None:

@@ -2,8 +2,6 @@
 
 from decimal import Decimal
 
-import pytest
-
 from tests.kit.signals.series import series_of
 from tradebot.signals.structures.structures import Direction, FibonacciRange, fibonacci_range
 
@@ -11,21 +9,11 @@ GOLDEN = FibonacciRange(Decimal(90), Decimal(110))
 NEAR, FAR = Decimal("0.618"), Decimal("0.786")
 
 
-@pytest.mark.parametrize(
-    ("ratio", "long", "short"),
-    [
-        ("0.236", "105.28", "94.72"),
-        ("0.382", "102.36", "97.64"),
-        ("0.5", "100", "100"),
-        ("0.618", "97.64", "102.36"),
-        ("0.786", "94.28", "105.72"),
-        ("1.272", "84.56", "115.44"),
-        ("1.618", "77.64", "122.36"),
-    ],
-)
-def test_levels_of_the_golden_range(ratio: str, long: str, short: str) -> None:
-    levels = [GOLDEN.level(Decimal(ratio), direction) for direction in Direction]
-    assert levels == [Decimal(long), Decimal(short)]
+def test_levels_of_the_golden_range() -> None:
+    ratios = map(Decimal, ("0.236", "0.382", "0.5", "0.618", "0.786", "1.272", "1.618"))
+    levels = [[GOLDEN.level(ratio, direction) for direction in Direction] for ratio in ratios]
+    long = map(Decimal, ("105.28", "102.36", "100", "97.64", "94.28", "84.56", "77.64"))
+    assert levels == [[level, 200 - level] for level in long], "a short's are mirrored at the middle, 100"
 
 
 def test_entry_zone_is_the_cheap_half_for_a_long_and_the_dear_half_for_a_short() -> None:

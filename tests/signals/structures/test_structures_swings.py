@@ -1,14 +1,9 @@
 """Swings: strict, known one bar later, and never across a hole."""
 
 from tests.kit.signals.series import FOUR_HOURS_S, first, series_of
-from tests.signals.structures.test_bars_indicators import GOLDEN
 from tradebot.signals.structures.structures import Extreme, Swing, swings
 
 PEAK = [(1.0, 2.0, 0.9, 1.5), (1.5, 3.0, 1.4, 2.0), (2.0, 2.5, 1.0, 1.2), (1.2, 2.0, 1.1, 1.5)]
-
-
-def test_golden_bars_have_ties_and_no_swing() -> None:
-    assert swings(GOLDEN) == []
 
 
 def test_swing_is_known_when_the_bar_after_it_closes() -> None:

@@ -67,20 +67,6 @@ def test_cluster_sizes_do_not_depend_on_the_order_of_alerts(alerts: list[FlowAle
     assert sizes(alerts, TEN_MINUTES, 1) == sizes(alerts[::-1], TEN_MINUTES, 1)
 
 
-def test_alert_after_the_window_begins_a_new_cluster() -> None:
-    first = alert(1)
-    at_edge = replace(alert(2), at=first.at + TEN_MINUTES)
-    past = replace(alert(3), at=first.at + TEN_MINUTES + timedelta(seconds=1))
-    assert sizes([first, at_edge, past], TEN_MINUTES, 1) == [2, 1]
-
-
-def test_sizes_count_their_own_direction_only() -> None:
-    found = [alert(1), alert(2), alert(3, Right.PUT)]
-    assert sizes(found, TEN_MINUTES, 1) == [2]
-    assert sizes(found, TEN_MINUTES, -1) == [1]
-    assert sizes([], TEN_MINUTES, 1) == []
-
-
 alerts = st.lists(
     st.builds(
         lambda number, contract, ask, bid: alert(
@@ -146,13 +132,6 @@ def test_flow_is_in_range_and_mirrors_calls_with_puts_and_ask_with_bid(alerts: l
     assert flow([replace(a, right=swapped(a.right)) for a in alerts], SCALE) == -value
     turned = [replace(a, ask_premium=a.bid_premium, bid_premium=a.ask_premium) for a in alerts]
     assert flow(turned, SCALE) == -value
-
-
-def test_flow_counts_little_while_it_is_thin() -> None:
-    thick = replace(alert(), ask_premium=Decimal(15_000_000))
-    assert flow([alert()], SCALE) == pytest.approx(400_000 / 1_900_000)
-    assert flow([thick], SCALE) == pytest.approx(15 / 16.5)
-    assert flow([], SCALE) == 0
 
 
 @pytest.mark.parametrize(
@@ -297,14 +276,8 @@ def test_premium_of_a_session_sums_calls_and_puts_and_is_done_after_the_close() 
     assert leans == [(DAY, 334172152.5, done) for done in (False, True, True)]
 
 
-def test_unfinished_session_does_not_count_as_usual() -> None:
-    assert OPTIONS_VOLUME_KIND.condense([(DAY, 9e9, False)]) == OptionsVolumeFacts(0.0, 0)
-
-
 @given(sessions=by_day, chance=st.randoms())
-def test_usual_premium_is_the_median_of_the_last_finished_sessions(
-    sessions: list[tuple[date, float, bool]], chance: object
-) -> None:
+def test_usual_premium_is_the_median_of_past_sessions(sessions: list[tuple[date, float, bool]], chance: object) -> None:
     facts = OPTIONS_VOLUME_KIND.condense(sessions)
     done = sorted(session for session in sessions if session[2])[-SESSIONS:]
     assert facts.sessions == len(done)

@@ -17,20 +17,13 @@ def facts(report: date | None, *named: date | None) -> SymbolFacts:
     return SymbolFacts("AAPL", known | ({"earnings": EarningsFacts(report, "premarket")} if report else {}))
 
 
-def test_earnings_reply_takes_precedence_over_alerts() -> None:
+def test_reply_names_the_next_report_or_else_the_newest_alert_and_one_of_today_is_still_to_come() -> None:
     assert next_report(facts(SOON, LATER), DAY) == EarningsFacts(SOON, "premarket")
-
-
-def test_newest_alert_names_the_report_if_no_reply_does() -> None:
     assert next_report(facts(PAST, SOON, LATER), DAY) == EarningsFacts(LATER, "unknown")
     assert next_report(facts(None, LATER), DAY) == EarningsFacts(LATER, "unknown")
-
-
-def test_report_of_today_is_still_to_come_and_one_of_yesterday_is_not() -> None:
     assert next_report(facts(DAY), DAY) == EarningsFacts(DAY, "premarket")
-    assert next_report(facts(PAST, PAST), DAY) is None
-    assert next_report(facts(None, None), DAY) is None
-    assert next_report(facts(None), DAY) is None
+    for nothing in (facts(PAST, PAST), facts(None, None), facts(None)):
+        assert next_report(nothing, DAY) is None
 
 
 def due(replies: dict[str, Rows], now: datetime = NOW, symbol: str = "AAPL") -> datetime | None:
@@ -48,14 +41,11 @@ def test_earnings_report_is_due_when_it_can_first_be_traded_on(when: str | None,
     assert due({"earnings": [{"report_date": days(3), "report_time": when}]}) == new_york(3, hour)
 
 
-def test_next_event_is_the_first_of_all_calendars() -> None:
+def test_next_event_is_the_first_of_all_calendars_that_is_not_past() -> None:
     both: dict[str, Rows] = {"earnings": [GOOD["earnings"]], "fda_calendar": [GOOD["fda_calendar"]]}
     assert due(both) == new_york(3, 16)
     sooner = {**GOOD["fda_calendar"], "start_date": days(2)}
     assert due({**both, "fda_calendar": [GOOD["fda_calendar"], sooner]}) == new_york(2, 4)
-
-
-def test_past_event_is_not_the_next_one() -> None:
     today: dict[str, Rows] = {"earnings": [{"report_date": days(0), "report_time": "premarket"}]}
     assert due({**today, "fda_calendar": [GOOD["fda_calendar"]]}) == new_york(4, 4)
     assert due(today) is None

@@ -66,9 +66,7 @@ NUMBERS = st.floats(-10, 10)
 
 
 @given(st.builds(MarketState, st.floats(0, 5), NUMBERS, st.floats(-1, 1), NUMBERS))
-def test_regime_of_a_mirrored_market_differs_unless_it_takes_no_side(
-    state: MarketState,
-) -> None:
+def test_regime_of_a_mirrored_market_differs_unless_it_takes_no_side(state: MarketState) -> None:
     mirrored = state._replace(breadth=-state.breadth, net_premium=-state.net_premium)
     if regime(state) == regime(mirrored):
         assert regime(state) in {"mixed", "high_vol_neg_gamma"}

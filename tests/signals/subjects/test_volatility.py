@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from math import sqrt
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.kit.values import DAY
@@ -22,12 +22,6 @@ def test_variance_is_linear_between_expiries() -> None:
     assert (found.expiries, found.date) == (4, DAY)
 
 
-@pytest.mark.parametrize("curve", [[(31, 0.4), (89, 0.3)], [(30, 0.4)], [(7, 0.4), (29, 0.3)]])
-def test_volatility_is_unknown_beyond_the_first_and_the_last_expiry(curve: list[tuple[int, float]]) -> None:
-    found = TERM_STRUCTURE_KIND.condense(points(*curve))
-    assert (found.near, found.far) == (None, None)
-
-
 def test_term_structure_uses_only_the_last_date() -> None:
     old = [(DAY - timedelta(days=1), days, 9.0) for _, days, _ in points((10, 9.0), (100, 9.0))]
     found = TERM_STRUCTURE_KIND.condense([*old, *points((10, 0.2), (100, 0.2))])
@@ -39,9 +33,9 @@ curves = st.dictionaries(st.integers(0, 400), st.floats(0.01, 5), min_size=1, ma
 
 
 @given(curve=curves)
-def test_volatility_is_known_exactly_between_the_first_and_the_last_expiry(
-    curve: dict[int, float],
-) -> None:
+@example({30: 0.4, 90: 0.3})
+@example({31: 0.4, 89: 0.3})
+def test_volatility_is_known_exactly_between_the_first_and_the_last_expiry(curve: dict[int, float]) -> None:
     found = TERM_STRUCTURE_KIND.condense(points(*curve.items()))
     for value, days in ((found.near, 30), (found.far, 90)):
         assert (value is not None) == (len(curve) > 1 and min(curve) <= days <= max(curve))

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 from rich.console import Console
 
@@ -55,22 +56,8 @@ def test_every_answer_of_every_filter_has_the_unit_that_the_filter_is_defined_wi
 
 def test_numbers_of_filters_that_pass_are_shown_with_their_units() -> None:
     passed = {decision.about: decision for decision in answers() if decision.verdict is Verdict.PASS}
-    way = SymbolWhy(
-        symbol="BTC",
-        strategy="smart_money",
-        at=NOW,
-        slot="",
-        passes=1,
-        side="buy",
-        score=0.7,
-        coverage=1.0,
-        price=None,
-        decisions=tuple(passed.values()),
-        reason=None,
-        sentence="",
-        remedy="",
-        now=None,
-    )
+    usual: Any = {"at": NOW, "slot": "", "passes": 1, "reason": None, "sentence": "", "remedy": "", "now": None}
+    way = SymbolWhy(symbol="BTC", decisions=tuple(passed.values()), **usual)
     console = Console(file=io.StringIO(), width=160)
     show_symbol(console, way)
     assert isinstance(console.file, io.StringIO)

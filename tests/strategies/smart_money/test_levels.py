@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.kit.values import there
 from tradebot.signals.structures.structures import ReadingKind
 from tradebot.strategies.smart_money.levels import Setup, SetupLevels, levels, stop_multiple
 from tradebot.strategies.smart_money.settings import SetupRegime, SmartMoneySettings
@@ -14,14 +15,9 @@ ATR = 4.0
 
 
 def made(
-    regime: SetupRegime,
-    swings: Sequence[float] = (),
-    *,
-    stop_outs: int = 0,
-    sign: int = 1,
-    invalid: float | None = None,
+    regime: SetupRegime, swings: Sequence[float] = (), *, stop_outs: int = 0, sign: int = 1, end: float | None = None
 ) -> SetupLevels | None:
-    far = 100.0 - 2 * sign if invalid is None else invalid
+    far = 100.0 - 2 * sign if end is None else end
     rules = RULES.rules_of(regime)
     setup = Setup(ReadingKind.BLOCK, sign, regime, 100.0, far, 0)
     return levels(setup, rules, stop_multiple(rules, RULES.stop_outs, stop_outs), ATR, swings)
@@ -41,31 +37,19 @@ def made(
 def test_stop_and_target_of_the_worked_examples_long_and_short(
     regime: SetupRegime, swings: Sequence[float], stop_outs: int, stop: str, target: str
 ) -> None:
-    long = made(regime, swings, stop_outs=stop_outs)
-    short = made(regime, [200 - price for price in swings], stop_outs=stop_outs, sign=-1)
-    assert long
-    assert short
+    long = there(made(regime, swings, stop_outs=stop_outs))
+    short = there(made(regime, [200 - price for price in swings], stop_outs=stop_outs, sign=-1))
     assert (long.stop, long.target) == (Decimal(stop), Decimal(target))
     assert (short.stop, short.target) == (200 - Decimal(stop), 200 - Decimal(target))
     assert long.risk == short.risk == 100 - Decimal(stop)
 
 
-def test_a_swing_at_exactly_the_least_reward_is_a_target() -> None:
-    found = made(SetupRegime.TIGHT, (105.79, 105.8))
-    assert found
-    assert found.targets == (Decimal("105.8"),)
+def test_swings_from_the_least_reward_on_are_targets_five_at_most_and_the_nearest_first() -> None:
+    assert there(made(SetupRegime.TIGHT, (105.79, 105.8))).targets == (Decimal("105.8"),)
+    many = there(made(SetupRegime.TIGHT, [106.0 + place for place in reversed(range(8))]))
+    assert many.targets == tuple(Decimal(106 + place) for place in range(5))
 
 
-def test_five_swings_at_most_are_targets_the_nearest_first() -> None:
-    found = made(SetupRegime.TIGHT, [106.0 + place for place in reversed(range(8))])
-    assert found
-    assert found.targets == tuple(Decimal(106 + place) for place in range(5))
-
-
-@pytest.mark.parametrize(("sign", "invalid"), [(1, 101.0), (-1, 99.0), (1, 100.9)])
-def test_a_setup_whose_stop_would_be_on_the_winning_side_has_no_levels(sign: int, invalid: float) -> None:
-    assert made(SetupRegime.TIGHT, sign=sign, invalid=invalid) is None
-
-
-def test_a_short_that_would_aim_below_zero_has_no_levels() -> None:
-    assert made(SetupRegime.TIGHT, sign=-1, invalid=151.0) is None
+def test_a_setup_whose_stop_would_be_on_the_winning_side_or_that_would_aim_below_zero_has_no_levels() -> None:
+    for sign, invalid in ((1, 101.0), (-1, 99.0), (1, 100.9), (-1, 151.0)):
+        assert made(SetupRegime.TIGHT, sign=sign, end=invalid) is None

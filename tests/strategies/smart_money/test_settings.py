@@ -8,6 +8,9 @@ from pydantic import ValidationError
 from tradebot.strategies.section_validation import validate_section
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
+NOTHING = ": it changes nothing; write what it changes, such as {fib: {near_fraction: 0.005}}"
+OWN = "stop_outs.multiple 1.5 is above stop_outs.max_multiple 0.5"
+
 
 @pytest.mark.parametrize(
     ("section", "problem"),
@@ -29,29 +32,22 @@ def test_settings_that_do_not_fit_together_are_refused(section: Mapping[str, obj
 
 
 @pytest.mark.parametrize(
-    ("changes", "problem"),
+    ("changes", "own", "problem"),
     [
-        ({"nope": 1}, ".nope: there is no such setting"),
-        ({"fib": {"nope": 1}}, ".fib.nope: there is no such setting"),
-        ({"fib": {"near_fraction": ".nan"}}, ".fib.near_fraction: must be a number"),
-        ({"fib": 3}, ".fib: must be a section with its own KEY: VALUE lines"),
-        ({"fib": {"bars": 300}}, ": fib.bars 300 needs that many bars, but min_depth 250 allows fewer"),
-        ({"variants": {"y": {"fib": {"bars": 90}}}}, ".variants: there is no such setting"),
-        ({}, ": it changes nothing; write what it changes, such as {fib: {near_fraction: 0.005}}"),
-        ({"fib": {}}, ": it changes nothing; write what it changes, such as {fib: {near_fraction: 0.005}}"),
+        ({"nope": 1}, {}, ".variants.x.nope: there is no such setting"),
+        ({"fib": {"nope": 1}}, {}, ".variants.x.fib.nope: there is no such setting"),
+        ({"fib": {"near_fraction": ".nan"}}, {}, ".variants.x.fib.near_fraction: must be a number"),
+        ({"fib": 3}, {}, ".variants.x.fib: must be a section with its own KEY: VALUE lines"),
+        ({"fib": {"bars": 300}}, {}, ".variants.x: fib.bars 300 needs that many bars, but min_depth 250 allows fewer"),
+        ({"variants": {"y": {"fib": {"bars": 90}}}}, {}, ".variants.x.variants: there is no such setting"),
+        ({}, {}, f".variants.x{NOTHING}"),
+        ({"fib": {}}, {}, f".variants.x{NOTHING}"),
+        ({"fib": {"bars": 90}}, {"stop_outs": {"max_multiple": 0.5}}, f": {OWN}"),
     ],
 )
-def test_a_mistake_in_a_variant_is_named_in_the_words_of_every_other_setting(
-    changes: Mapping[str, object], problem: str
+def test_a_mistake_in_a_variant_or_in_the_settings_is_named_in_the_words_of_every_other_setting(
+    changes: Mapping[str, object], own: Mapping[str, object], problem: str
 ) -> None:
-    section = {"variants": {"x": changes, "fine": {"fib": {"bars": 90}}}}
-    assert list(validate_section("smart_money", SmartMoneySettings, section)) == [
-        f"strategies.smart_money.variants.x{problem}"
-    ]
-
-
-def test_a_mistake_in_the_settings_themselves_is_not_blamed_on_a_variant() -> None:
-    section = {"stop_outs": {"max_multiple": 0.5}, "variants": {"x": {"fib": {"bars": 90}}}}
-    assert list(validate_section("smart_money", SmartMoneySettings, section)) == [
-        "strategies.smart_money: stop_outs.multiple 1.5 is above stop_outs.max_multiple 0.5"
-    ]
+    section = {**own, "variants": {"x": changes, "fine": {"fib": {"bars": 90}}}}
+    found = list(validate_section("smart_money", SmartMoneySettings, section))
+    assert found == [f"strategies.smart_money{problem}"]

@@ -44,7 +44,6 @@ SUBMITS: list[tuple[str, Scripted, WriteOutcome, str | None]] = [
     ("deep nesting", Scripted(200, b"[" * 100_000), UNKNOWN, "unreadable"),
     ("no content", Scripted(204), UNKNOWN, "unreadable"),
     ("a redirect", Scripted(302, headers={"Location": "http://127.0.0.1:9/"}), UNKNOWN, "http_302"),
-    ("a permanent redirect", Scripted(308, headers={"Location": "http://127.0.0.1:9/"}), UNKNOWN, "http_308"),
     ("a bad request", refused(400, 40010000), REJECTED, "40010000"),
     ("refused keys", Scripted(401, {"message": "unauthorized."}), REJECTED, "unauthorized"),
     ("a 401 that is a page", Scripted(401, HTML), UNKNOWN, "http_401"),
@@ -61,9 +60,6 @@ SUBMITS: list[tuple[str, Scripted, WriteOutcome, str | None]] = [
     ("a conflict", refused(409, 40910000), UNKNOWN, "http_409"),
     ("too many requests", refused(429, 42910000), UNKNOWN, "http_429"),
     ("an internal error", refused(500, 50010000), UNKNOWN, "http_500"),
-    ("a bad gateway", Scripted(502, HTML), UNKNOWN, "http_502"),
-    ("unavailable", Scripted(503), UNKNOWN, "http_503"),
-    ("a gateway timeout", Scripted(504, HTML), UNKNOWN, "http_504"),
     ("a silent server", Scripted(200, order_row(), fault="hang"), UNKNOWN, "no_answer"),
     ("a reset", Scripted(200, order_row(), fault="reset"), UNKNOWN, "no_answer"),
     ("a body cut short", Scripted(200, order_row(), fault="truncate"), UNKNOWN, "no_answer"),
@@ -80,12 +76,6 @@ def test_each_answer_to_a_new_order_proves_what_the_table_says_after_exactly_one
     reply = orders(wire).submit(intent())
     assert (reply.outcome, reply.code) == (outcome, code)
     assert wire.count("POST") == 1
-
-
-def test_submit_without_a_connection_is_unknown(wire: Wire) -> None:
-    port = orders(wire)
-    port._client._base_url = "http://127.0.0.1:9"
-    assert port.submit(intent()).outcome is UNKNOWN
 
 
 def test_submit_sends_plain_text_numbers_with_id_and_keys(wire: Wire) -> None:
@@ -109,22 +99,8 @@ DUPLICATES = [
     ("ours, found", 40010001, "must be unique", Scripted(200, order_row()), ACCEPTED, None),
     ("ours, other code", 42210000, "must be unique", Scripted(200, order_row()), ACCEPTED, None),
     ("ours, new words", 40010001, "taken", Scripted(200, order_row()), ACCEPTED, None),
-    (
-        "another quantity",
-        40010001,
-        "must be unique",
-        Scripted(200, order_row(qty="9")),
-        REJECTED,
-        "id_conflict",
-    ),
-    (
-        "another limit",
-        40010001,
-        "must be unique",
-        Scripted(200, order_row(limit_price="9")),
-        REJECTED,
-        "id_conflict",
-    ),
+    ("another quantity", 40010001, "must be unique", Scripted(200, order_row(qty="9")), REJECTED, "id_conflict"),
+    ("another limit", 40010001, "must be unique", Scripted(200, order_row(limit_price="9")), REJECTED, "id_conflict"),
     ("not found", 40010001, "must be unique", NOT_FOUND, UNKNOWN, "duplicate_not_found"),
     ("another cause", 40010001, "qty must be > 0", NOT_FOUND, REJECTED, "40010001"),
     ("look-up fails", 40010001, "must be unique", Scripted(503), UNKNOWN, "duplicate_not_read"),
@@ -153,12 +129,9 @@ REPLACES = [
     ("yes", Scripted(200, order_row()), ACCEPTED, None),
     ("another order", Scripted(200, order_row(client_order_id="else")), UNKNOWN, "mismatch"),
     ("an empty body", Scripted(200), UNKNOWN, "unreadable"),
-    ("a redirect", Scripted(302, headers={"Location": "http://127.0.0.1:9/"}), UNKNOWN, "http_302"),
     ("an order that is not there", refused(404, 40410000), REJECTED, "40410000"),
     ("a 404 that is a page", Scripted(404, HTML), UNKNOWN, "http_404"),
     ("refused keys", Scripted(401, {"message": "unauthorized."}), REJECTED, "unauthorized"),
-    ("too many requests", refused(429, 42910000), UNKNOWN, "http_429"),
-    ("a gateway timeout", Scripted(504, HTML), UNKNOWN, "http_504"),
     ("a reset", Scripted(200, order_row(), fault="reset"), UNKNOWN, "no_answer"),
     ("less, because some was filled before", Scripted(200, order_row(qty="7")), ACCEPTED, None),
     ("more than before", Scripted(200, order_row(qty="11")), UNKNOWN, "mismatch"),
@@ -192,9 +165,7 @@ def test_replace_sends_price_and_id_without_a_quantity(wire: Wire) -> None:
         (Scripted(503), UNKNOWN, "duplicate_not_read"),
     ],
 )
-def test_replace_looks_up_the_order_after_a_refusal(
-    wire: Wire, held: Scripted, outcome: WriteOutcome, code: str | None
-) -> None:
+def test_replace_looks_up_what_was_refused(wire: Wire, held: Scripted, outcome: WriteOutcome, code: str | None) -> None:
     wire.script = lambda asked: DONE if asked.method == "PATCH" else held
     reply = orders(wire).replace(NEW_PRICE)
     assert (reply.outcome, reply.code, wire.count("PATCH")) == (outcome, code, 1)
@@ -215,10 +186,6 @@ CANCELS = [
     ("refused keys", Scripted(401, {"message": "unauthorized."}), REJECTED, "unauthorized"),
     ("a 404 page", Scripted(404, HTML), UNKNOWN, "http_404"),
     ("an empty 200", Scripted(200), UNKNOWN, "http_200"),
-    ("a redirect", Scripted(302), UNKNOWN, "http_302"),
-    ("too many", refused(429, 42910000), UNKNOWN, "http_429"),
-    ("gateway timeout", Scripted(504), UNKNOWN, "http_504"),
-    ("silence", Scripted(204, fault="hang"), UNKNOWN, "no_answer"),
     ("reset", Scripted(204, fault="reset"), UNKNOWN, "no_answer"),
 ]
 
@@ -234,13 +201,7 @@ def test_each_answer_to_a_cancel_proves_what_the_table_says_after_exactly_one_de
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [
-        ("filled", ACCEPTED),
-        ("canceled", ACCEPTED),
-        ("pending_cancel", ACCEPTED),
-        ("new", REJECTED),
-        ("odd", REJECTED),
-    ],
+    [("filled", ACCEPTED), ("canceled", ACCEPTED), ("pending_cancel", ACCEPTED), ("new", REJECTED), ("odd", REJECTED)],
 )
 def test_cancel_is_accepted_when_the_order_has_ended_already(wire: Wire, status: str, outcome: WriteOutcome) -> None:
     answered, code, order = cancelled(wire, refused(422, 42210000), Scripted(200, order_row(status=status)))

@@ -29,12 +29,9 @@ def test_names_as_people_chart_them_map_to_roots() -> None:
 
 
 @pytest.mark.parametrize(("name", "words"), [("EURUSDT", "EURUSD"), ("ESX6", "ES"), ("CLZ6", "the nearest is")])
-def test_anything_else_is_refused_with_the_nearest(name: str, words: str) -> None:
+def test_anything_else_is_refused_with_the_nearest_and_a_root_alone_has_many_months(name: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         root_of(name)
-
-
-def test_a_root_alone_has_many_months() -> None:
     with pytest.raises(ValueError, match="ESH7, ESM7"):
         symbol_of("ES1!")
 
@@ -50,9 +47,7 @@ def test_a_root_alone_has_many_months() -> None:
         ("GCG7", date(2027, 2, 24), date(2027, 1, 22), date(2027, 1, 28), "GCJ7"),
     ],
 )
-def test_a_contract_is_left_days_before_it_ends_or_gives_notice(
-    symbol: str, last: date, on: date, until: date, into: str
-) -> None:
+def test_a_contract_is_left_before_its_end_or_notice(symbol: str, last: date, on: date, until: date, into: str) -> None:
     rolling = rolling_of(symbol, root_of(symbol), last)
     assert (rolling.on, rolling.until, rolling.into) == (on, until, into)
 
@@ -77,10 +72,8 @@ def test_a_chart_names_the_months_of_its_root() -> None:
 
 def test_what_the_venue_says_otherwise_is_a_doubt() -> None:
     assert contract_mismatch(ES, Decimal(50), Decimal("0.25"), "CME", "USD") == ""
-    assert (
-        contract_mismatch(ES, Decimal(5), Decimal("0.50"), "CME", "USD")
-        == "ES: multiplier 5, not 50; tick 0.50, not 0.25"
-    )
+    told = contract_mismatch(ES, Decimal(5), Decimal("0.50"), "CME", "USD")
+    assert told == "ES: multiplier 5, not 50; tick 0.50, not 0.25"
 
 
 def test_a_short_session_of_the_stock_indexes_is_a_holidays_where_shares_dont_trade() -> None:

@@ -82,14 +82,6 @@ def test_a_login_with_two_accounts_is_refused() -> None:
         one.reader.account()
 
 
-def test_a_connection_that_ends_is_made_again_for_the_next_read() -> None:
-    with scripted() as gateway, desk(gateway.port) as one:
-        one.reader.account()
-        gateway.hang_up()
-        assert one.reader.account().equity == 100_000
-        assert [fields[0] for fields in gateway.heard].count("71") == 2
-
-
 def test_a_lost_venue_is_told_until_it_is_back() -> None:
     with scripted() as gateway, desk(gateway.port) as one:
         for back in (1101, 1102):
@@ -336,9 +328,7 @@ def test_another_program_with_the_client_id_is_told_after_a_while(bot: TwoProces
         assert state_locks.holder(bot.folder, "venue.lock") is None, "who couldn't connect has no turn"
 
 
-def test_a_gateway_that_notices_late_that_the_last_process_has_gone_is_asked_again(
-    bot: TwoProcesses, there: Exchange
-) -> None:
+def test_a_gateway_that_notices_late_that_a_process_has_gone_is_retried(bot: TwoProcesses, there: Exchange) -> None:
     bot.verb.venue.link.patience = module.LinkTimeouts(freed=5.0, reads_a_second=0)
     with desk(there.port) as gone:
         gone.reader.clock()

@@ -42,73 +42,21 @@ def cancel(venue_id: str) -> Intent:
     return replace(intent(operation=Operation.CANCEL), target_venue_id=venue_id)
 
 
-@pytest.mark.parametrize("kind", [OrderType.LIMIT, OrderType.STOP, OrderType.MARKET])
-def test_an_order_is_accepted_as_it_was_asked_for_and_its_id_is_the_venues(
-    one: Connection, there: Exchange, kind: OrderType
-) -> None:
-    prices: dict[OrderType, Any] = {
-        OrderType.LIMIT: {},
-        OrderType.STOP: {"limit_price": None, "stop_price": Decimal("6700.5")},
-    }
-    asked = intent(order_type=kind, **prices.get(kind, {"limit_price": None}))
-    order = made(one.orders.submit(asked))
-    assert asked.matches_order(order)
-    assert there.accepted(asked.client_order_id) == 1
-    found = one.reader.order(asked.client_order_id)
-    assert found is not None
-    assert (found.venue_id, found.order_type) == (order.venue_id, kind)
-    one.orders.cancel(cancel(order.venue_id))
-
-
-def test_a_changed_price_keeps_the_order_and_its_mark(one: Connection) -> None:
+def test_a_cancel_is_accepted_of_what_is_open_or_ended_and_answered_with_the_ended_order(one: Connection) -> None:
     asked = intent()
     order = made(one.orders.submit(asked))
-    price = Decimal("5100.75")
-    changed = intent(operation=Operation.REPLACE, limit_price=price, target_venue_id=order.venue_id)
-    after = made(one.orders.replace(changed))
-    assert (after.venue_id, after.client_order_id, after.limit_price) == (
-        order.venue_id,
-        asked.client_order_id,
-        price,
-    )
-    assert changed.is_shown_by(after)
-    assert one.reader.follower(order.venue_id) == replace(after, submitted_at=None)
-    one.orders.cancel(cancel(order.venue_id))
-    refused = one.orders.replace(changed)
-    assert (refused.outcome, refused.code) == (WriteOutcome.REJECTED, TARGET_DONE)
-
-
-def test_a_cancel_is_accepted_of_what_is_open_or_has_ended_and_of_nothing_else(one: Connection) -> None:
-    asked = intent()
-    order = made(one.orders.submit(asked))
-    for _ in range(2):
-        assert one.orders.cancel(cancel(order.venue_id)).outcome is WriteOutcome.ACCEPTED
+    first, again = (one.orders.cancel(cancel(order.venue_id)) for _ in range(2))
+    assert {first.outcome, again.outcome} == {WriteOutcome.ACCEPTED}
+    over = made(first)
+    assert (over.venue_id, over.status, over.filled_quantity) == (order.venue_id, OrderStatus.CANCELED, Decimal(0))
+    assert again.order is None, "of one that has ended, the lists tell"
     ended = one.reader.end_of(asked, [], asked.at)
-    assert ended.end is End.OVER
     assert ended.order is not None
-    assert ended.order.status is OrderStatus.CANCELED
+    assert (ended.end, ended.order.status) == (End.OVER, OrderStatus.CANCELED)
     reply = one.orders.cancel(cancel(NOBODY))
     assert (reply.outcome, reply.code) == (WriteOutcome.REJECTED, "not_found")
-
-
-def test_the_answer_to_a_cancel_has_the_order_as_it_ended_whatever_a_list_of_ended_ones_shows(one: Connection) -> None:
-    order = made(one.orders.submit(intent()))
-    over = one.orders.cancel(cancel(order.venue_id)).order
-    assert over is not None
-    assert (over.venue_id, over.status, over.filled_quantity) == (order.venue_id, OrderStatus.CANCELED, Decimal(0))
-    assert one.orders.cancel(cancel(order.venue_id)).order is None, "of one that has ended, the lists tell"
-
-
-@pytest.mark.parametrize(
-    ("changes", "code"), [({"limit_price": Decimal("5000.30")}, "110"), ({"quantity": Decimal(100_000)}, "201")]
-)
-def test_a_refusal_has_the_venues_number_and_leaves_nothing(
-    one: Connection, there: Exchange, changes: dict[str, Any], code: str
-) -> None:
-    asked = intent(**changes)
-    reply = one.orders.submit(asked)
-    assert (reply.outcome, reply.code, bool(reply.message)) == (WriteOutcome.REJECTED, code, True)
-    assert not there.accepted(asked.client_order_id)
+    changed = one.orders.replace(intent(operation=Operation.REPLACE, target_venue_id=order.venue_id))
+    assert (changed.outcome, changed.code) == (WriteOutcome.REJECTED, TARGET_DONE)
 
 
 def test_an_order_of_another_client_id_is_left_alone(one: Connection, there: Exchange) -> None:
@@ -119,16 +67,8 @@ def test_an_order_of_another_client_id_is_left_alone(one: Connection, there: Exc
         assert other.orders.cancel(cancel(order.venue_id)).outcome is WriteOutcome.ACCEPTED
 
 
-def test_a_second_process_with_the_client_id_is_told_so(one: Connection, there: Exchange) -> None:
-    one.reader.fills(None)
-    with desk(there.port) as second, pytest.raises(TemporaryError, match="client id 9102 is in use"):
-        second.reader.fills(None)
-
-
 @pytest.mark.parametrize("what", ["reply_lost", {"reset": "after"}, {"reset": "before"}, {"hang": "2s"}], ids=str)
-def test_an_answer_that_proves_nothing_is_unknown_and_is_looked_up(
-    one: Connection, there: Exchange, what: object
-) -> None:
+def test_an_answer_that_proves_nothing_is_unknown_and_looked_up(one: Connection, there: Exchange, what: object) -> None:
     asked = intent(at=there.now)
     one.reader.listings(["ESZ6"])
     there.trouble(what, request="submit", nth=1)

@@ -14,7 +14,7 @@ from tests.venues.ibkr.test_orders import cancel, said
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Operation
-from tradebot.model.order import Executed, Fee, Fill, OrderStatus, OrderType, fee_id
+from tradebot.model.order import Executed, Fee, Fill, OrderStatus, OrderType
 from tradebot.model.venue import End
 from tradebot.venues.ibkr.prices import details_of, listing
 from tradebot.venues.ibkr.reader import read
@@ -30,41 +30,7 @@ def trades(one: Connection, there: Exchange, side: Side, quantity: int = 2) -> s
     return asked.client_order_id
 
 
-def test_the_clock_is_the_venues_and_agrees_with_its_calendar(one: Connection, there: Exchange) -> None:
-    clock = one.reader.clock()
-    assert clock.now == there.now
-    assert clock.is_open
-    assert clock.next_close == datetime(2026, 11, 16, 22, 0, tzinfo=UTC)
-
-
-def test_what_is_held_costs_its_price_without_the_multiplier_and_with_the_fee(one: Connection, there: Exchange) -> None:
-    before = {fill.activity_id for fill in one.reader.fills(None)}
-    name = trades(one, there, Side.BUY)
-    (fill,) = [one for one in one.reader.fills(None) if one.activity_id not in before]
-    view = one.reader.view()
-    (held,) = view.positions
-    assert (held.symbol, held.quantity, held.multiplier) == ("ESZ6", Decimal(2), Decimal(50))
-    assert held.average_price == fill.price + Decimal("2.25") / 50
-    assert held.market_value == held.value_at(held.current_price or Decimal(0))
-    assert (view.unreadable, view.steady, view.orders) == (0, True, ())
-    assert view.account.cash + 2 * 50 * ((held.current_price or 0) - held.average_price) == view.account.equity
-    order = known(one.reader.order(name))
-    assert (order.status, order.filled_quantity, order.filled_average_price) == (
-        OrderStatus.FILLED,
-        Decimal(2),
-        fill.price,
-    )
-    assert fill.fee == Fee(None)
-    fees = [paid for paid in one.reader.activities(LONG_AGO) if paid.id == fee_id(fill.activity_id)]
-    assert [paid.net_amount for paid in fees] == [Decimal("-4.5")]
-    trades(one, there, Side.SELL)
-    assert one.reader.position("ESZ6") is None
-    assert next(iter(one.reader.fills(fill.at))).side is Side.SELL
-
-
-def test_filled_without_its_executions_is_filled_at_a_price_that_they_will_tell(
-    one: Connection, there: Exchange
-) -> None:
+def test_filled_without_its_executions_is_filled_at_a_price_they_will_tell(one: Connection, there: Exchange) -> None:
     there.trouble("missing_rows", request="activities")
     asked = intent(order_type=OrderType.MARKET, limit_price=None, at=there.now)
     made(one.orders.submit(asked))
@@ -170,10 +136,7 @@ def telling(*messages: Message) -> Any:
 def test_a_correction_tells_what_its_execution_is_now(listed: str) -> None:
     later = executed(execId="0000e0d5.6.01.03", price=5001.25, shares=1)
     rows = (executed(), later) if listed == "both" else (later,)
-    with (
-        scripted(telling(*rows, commission("0000e0d5.6.01.03", 4.5))) as gateway,
-        desk(gateway.port) as one,
-    ):
+    with scripted(telling(*rows, commission("0000e0d5.6.01.03", 4.5))) as gateway, desk(gateway.port) as one:
         (fill,) = one.reader.fills(None)
         first = (Decimal("5000.25"), Decimal(2)) if listed == "both" else (Decimal("5001.25"), Decimal(1))
         assert (fill.activity_id, fill.price, fill.quantity) == ("0000e0d5.6.01", *first)
@@ -197,8 +160,11 @@ def test_a_commission_that_has_not_come_is_unknown_and_one_in_another_currency_i
         assert "currency is not USD: EUR" in one.findings
 
 
-@pytest.mark.parametrize("changes", [{"price": 0}, {"price": -1}, {"shares": 0}, {"side": "X"}, {"execId": "one"}])
-def test_an_execution_that_cannot_be_one_is_counted_and_left_out(changes: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [{"price": 0}, {"price": -1}, {"shares": 0}, {"side": "X"}, {"execId": "one"}, {"time": "20261116 01:00:00"}],
+)
+def test_an_execution_that_is_none_or_has_no_time_zone_is_counted_and_left_out(changes: dict[str, object]) -> None:
     with scripted(telling(executed(**changes))) as gateway, desk(gateway.port) as one:
         assert list(one.reader.fills(None)) == []
         assert one.reader.unreadable_fills == 1
@@ -212,12 +178,6 @@ def test_an_execution_without_an_order_is_a_fill_and_no_order_is_proven_by_it() 
         assert one.reader.end_of(asked, [], asked.at + timedelta(hours=1)).end is End.UNKNOWN
 
 
-def test_a_moment_without_a_time_zone_is_not_read() -> None:
-    with scripted(telling(executed(time="20261116 01:00:00"))) as gateway, desk(gateway.port) as one:
-        assert list(one.reader.fills(None)) == []
-        assert one.reader.unreadable_fills == 1
-
-
 @pytest.mark.parametrize("name", ["NetLiquidation", "PreviousDayEquityWithLoanValue", "InitMarginReq"])
 def test_a_figure_of_the_account_that_is_missing_is_never_zero(name: str) -> None:
     def answer(fields: Sequence[str]) -> list[Message]:
@@ -228,26 +188,16 @@ def test_a_figure_of_the_account_that_is_missing_is_never_zero(name: str) -> Non
         one.reader.account()
 
 
-@pytest.mark.parametrize(("price", "words"), [(0, "not above zero"), (-1, "not above zero")])
-def test_a_price_of_zero_or_below_is_no_quote(price: float, words: str) -> None:
-    def answer(fields: Sequence[str]) -> list[Message]:
-        if fields[0] == "1":
-            return [(1, 6, fields[2], kind, price, 1, 0) for kind in (1, 2, 4)]
-        return list(said()(fields))
-
-    with scripted(answer) as gateway, desk(gateway.port) as one:
-        assert one.reader.quotes(["ESZ6"]) == {}
-        assert words in one.reader.rejected_quotes["ESZ6"]
-
-
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
+        ([(1, 6, "REQ", kind, 0, 1, 0) for kind in (1, 2, 4)], "not above zero"),
+        ([(1, 6, "REQ", kind, -1, 1, 0) for kind in (1, 2, 4)], "not above zero"),
         ([(1, 6, "REQ", kind, 5000, 1, 0) for kind in (66, 67, 68)], "delayed"),
         ([(4, 2, "REQ", 354, "Requested market data is not subscribed", "")], "not subscribed"),
     ],
 )
-def test_delayed_prices_and_refused_ones_are_told(rows: list[Message], words: str) -> None:
+def test_prices_of_zero_or_below_delayed_prices_and_refused_ones_are_told(rows: list[Message], words: str) -> None:
     def answer(fields: Sequence[str]) -> list[Message]:
         if fields[0] == "1":
             return [tuple(fields[2] if one == "REQ" else one for one in row) for row in rows]
@@ -271,7 +221,7 @@ def test_positions_that_cannot_be_read_leave_nothing_known() -> None:
             one.reader.position("ESZ6")
 
 
-def test_a_contract_whose_hours_cannot_be_read_is_doubtful(one: Connection) -> None:
+def test_a_contract_whose_hours_cannot_be_read_or_whose_tick_has_changed_is_doubtful(one: Connection) -> None:
     details = known(one.reader._read(lambda line: details_of(line, "ESH7")))
     now = one.reader.clock().now
     listed = listing(details, now, ())
@@ -281,11 +231,7 @@ def test_a_contract_whose_hours_cannot_be_read_is_doubtful(one: Connection) -> N
     unreadable = listing(replace(details, tradingHours="20261126:2500-1600"), now, ())
     assert unreadable.hours is None
     assert unreadable.doubt.startswith("ES: trading hours can't be read: ")
-
-
-def test_a_tick_that_has_changed_makes_the_contract_doubtful(one: Connection, there: Exchange) -> None:
-    details = known(one.reader._read(lambda line: details_of(line, "ESH7")))
-    assert listing(replace(details, minTick=0.5), there.now, ()).doubt == "ES: tick 0.5, not 0.25"
+    assert listing(replace(details, minTick=0.5), now, ()).doubt == "ES: tick 0.5, not 0.25"
 
 
 ROW = {
@@ -312,17 +258,8 @@ def statement(*rows: dict[str, str], account: str = "U1", before: str = "") -> b
 
 
 def test_execution_has_its_order_its_fee_and_its_time_in_utc() -> None:
-    fill = Fill(
-        "0000e0d5.1.01",
-        "17",
-        "MESZ6",
-        Side.SELL,
-        Decimal(2),
-        Decimal("5993.25"),
-        datetime(2026, 11, 30, 23, 19, tzinfo=UTC),
-        Decimal(5),
-        Fee(Decimal("1.24")),
-    )
+    at, fee = datetime(2026, 11, 30, 23, 19, tzinfo=UTC), Fee(Decimal("1.24"))
+    fill = Fill("0000e0d5.1.01", "17", "MESZ6", Side.SELL, Decimal(2), Decimal("5993.25"), at, Decimal(5), fee)
     others = {"levelOfDetail": "ORDER", "ibExecID": ""}, {"assetCategory": "STK"}
     assert read(statement({}, *others), "U1") == (Executed(fill, "tb1.it"),)
 

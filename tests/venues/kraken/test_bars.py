@@ -22,9 +22,7 @@ def candle(hours: float, **changes: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("price", sorted(KRAKEN.bar_prices))
 @pytest.mark.parametrize(("timeframe", "word"), [("1Min", "1m"), ("15Min", "15m"), ("4Hour", "4h"), ("1Day", "1d")])
-def test_each_timeframe_and_price_is_asked_of_its_own_chart(
-    wire: Wire, timeframe: str, word: str, price: PriceKind
-) -> None:
+def test_each_timeframe_and_price_has_its_own_chart(wire: Wire, timeframe: str, word: str, price: PriceKind) -> None:
     wire.answer(Scripted(200, {"candles": [], "more_candles": False}))
     assert list(KrakenBars(venue_at(wire), DriftTally()).pages([SYMBOL], timeframe, NOON, NOON + HOUR, price)) == [
         {SYMBOL: []}

@@ -22,7 +22,7 @@ def levels(rows: list[list[float]]) -> tuple[Level, ...]:
 
 
 @pytest.mark.parametrize(("bids", "asks"), [(BIDS, ASKS), (BIDS, []), ([], []), ([["59990", "0.5"]], ASKS)])
-def test_what_rests_is_read_from_the_best_price_outward(
+def test_what_rests_is_read_from_the_best_price_on(
     wire: Wire, bids: list[list[float]], asks: list[list[float]]
 ) -> None:
     wire.answer(answer(bids, asks))

@@ -107,26 +107,19 @@ PROTECT = {"side": Side.SELL, "purpose": Purpose.PROTECT, "life": TimeInForce.GT
 
 def test_marketable_order_fills_at_the_quote_with_slippage_and_fee_and_never_past_its_limit(tmp_path: Path) -> None:
     stage = SimulatedMarket(tmp_path, Assumed(Decimal(10), Decimal(5)))
-    bought = stage.venue.submit(intent(limit="101"))
-    assert bought.order is not None
-    assert (bought.order.status, bought.order.filled_average_price) == (OrderStatus.FILLED, Decimal("100.1"))
+    bought = there(stage.venue.submit(intent(limit="101")).order)
+    assert (bought.status, bought.filled_average_price) == (OrderStatus.FILLED, Decimal("100.1"))
     (fill,) = stage.venue.fills(None)
-    assert fill.fee is not None
-    assert fill.fee.amount == Decimal("0.5005")
+    assert there(fill.fee).amount == Decimal("0.5005")
     assert stage.venue.account().cash == CASH - Decimal("1001.5005")
-    near = stage.venue.submit(intent("near", limit="100.05"))
-    assert near.order is not None
-    assert near.order.filled_average_price == Decimal("100.05")
-    sold = stage.venue.submit(intent("out", Side.SELL, "20", Purpose.CLOSE))
-    assert sold.order is not None
-    assert sold.order.filled_average_price == Decimal("99.88")
-    assert stage.held() == 0
+    near = there(stage.venue.submit(intent("near", limit="100.05")).order)
+    assert near.filled_average_price == Decimal("100.05")
+    sold = there(stage.venue.submit(intent("out", Side.SELL, "20", Purpose.CLOSE)).order)
+    assert (sold.filled_average_price, stage.held()) == (Decimal("99.88"), Decimal(0))
 
 
 def test_limit_away_from_the_quote_rests_until_trades_go_past_it(stage: SimulatedMarket) -> None:
-    reply = stage.venue.submit(intent(limit="99"))
-    assert reply.order is not None
-    assert reply.order.status is OrderStatus.NEW
+    assert there(stage.venue.submit(intent(limit="99")).order).status is OrderStatus.NEW
     stage.passes(2, (100, 100, 99), (100, 100, 99.5))
     assert stage.held() == 0
     stage.passes(1, (99.5, 99.6, 98.9))
@@ -134,9 +127,7 @@ def test_limit_away_from_the_quote_rests_until_trades_go_past_it(stage: Simulate
     assert (fill.price, fill.at, stage.held()) == (Decimal(99), NOW + timedelta(minutes=2), Decimal(10))
 
 
-def test_stop_fills_at_its_price_or_beyond_it_and_counts_before_a_target_of_the_same_minute(
-    stage: SimulatedMarket,
-) -> None:
+def test_stop_fills_at_its_price_or_beyond_and_counts_before_a_target_of_its_minute(stage: SimulatedMarket) -> None:
     stage.venue.submit(intent())
     stage.venue.submit(intent("stop", stop="98", **PROTECT))  # type: ignore[arg-type]
     stage.venue.submit(intent("target", limit="104", **PROTECT))  # type: ignore[arg-type]
@@ -153,12 +144,10 @@ def test_stop_fills_at_its_price_or_beyond_it_and_counts_before_a_target_of_the_
 
 def test_what_only_reduces_never_opens_and_is_cut_to_what_is_held(stage: SimulatedMarket) -> None:
     stage.venue.submit(intent(quantity="4"))
-    out = stage.venue.submit(intent("out", Side.SELL, "10", Purpose.CLOSE))
-    assert out.order is not None
-    assert (out.order.filled_quantity, stage.held()) == (Decimal(4), Decimal(0))
-    nothing = stage.venue.submit(intent("again", Side.SELL, "10", Purpose.CLOSE))
-    assert nothing.order is not None
-    assert (nothing.order.status, stage.held()) == (OrderStatus.CANCELED, Decimal(0))
+    out = there(stage.venue.submit(intent("out", Side.SELL, "10", Purpose.CLOSE)).order)
+    assert (out.filled_quantity, stage.held()) == (Decimal(4), Decimal(0))
+    nothing = there(stage.venue.submit(intent("again", Side.SELL, "10", Purpose.CLOSE)).order)
+    assert (nothing.status, stage.held()) == (OrderStatus.CANCELED, Decimal(0))
 
 
 def test_same_id_makes_no_second_order_and_what_it_cannot_simulate_is_refused(stage: SimulatedMarket) -> None:
@@ -193,10 +182,8 @@ def test_day_order_expires_and_one_until_canceled_goes_on(stage: SimulatedMarket
     stage.passes(1)
     stage.next_day()
     stage.venue.look()
-    day, stop = stage.venue.order("day"), stage.venue.order("stop")
-    assert day is not None
-    assert stop is not None
-    assert (day.status, stop.status) == (OrderStatus.EXPIRED, OrderStatus.NEW)
+    found = [there(stage.venue.order(name)).status for name in ("day", "stop")]
+    assert found == [OrderStatus.EXPIRED, OrderStatus.NEW]
     assert stage.venue.account().last_equity == CASH - 10 * Decimal("0.01")
 
 
@@ -241,13 +228,10 @@ def test_minute_that_was_not_over_at_one_look_is_followed_at_the_next(stage: Sim
     assert (stage.venue.fills(None)[-1].at, stage.held()) == (NOW + timedelta(minutes=1), Decimal(0))
 
 
-def test_minutes_that_come_late_count_once_they_are_there_but_not_for_a_price_asked_since(
-    stage: SimulatedMarket,
-) -> None:
+def test_minutes_that_come_late_count_once_there_but_not_for_a_price_asked_since(stage: SimulatedMarket) -> None:
     stage.minutes.delay = timedelta(minutes=15)
     stage.venue.submit(intent())
-    stop = stage.venue.submit(intent("stop", stop="98", **PROTECT)).order  # type: ignore[arg-type]
-    assert stop is not None
+    stop = there(stage.venue.submit(intent("stop", stop="98", **PROTECT)).order)  # type: ignore[arg-type]
     stage.passes(5, (100, 100, 98.5), (100, 100, 99))
     raised = replace(intent("raise", stop="99"), operation=Operation.REPLACE, target_venue_id=stop.venue_id)
     stage.venue.replace(raised)

@@ -25,27 +25,13 @@ OPEN = NOW - timedelta(hours=5)
 SESSION = Session(OPEN.date(), OPEN, OPEN + timedelta(hours=6.5))
 ENTRIES = CycleRecord("one", Job.TRADE_ONCE, SESSION.date, "open+2m", NOW, "sandbox")
 WELL = Judgment("books", HealthState.OK, "comparison", 1, "books and broker agree")
-SEEN = SessionRecords(
-    session=SESSION,
-    is_first=False,
-    since=OPEN - timedelta(hours=17),
-    so_far=False,
-    as_of=NOW,
-    passes=(ENTRIES,),
-    before=(),
-    ends=(0, {}),
-    opened=(),
-    closed=(),
-    holdings=(),
-    money=None,
-    slots=646,
-    missed=(),
-    judgments=(WELL,),
-    notes=(),
-    states=(),
-    accepted=(),
-    restarts=(),
+EMPTY: Any = dict.fromkeys(
+    ("before", "opened", "closed", "holdings", "missed", "notes", "states", "accepted", "restarts"), ()
 )
+TIMES: Any = {"session": SESSION, "since": OPEN - timedelta(hours=17), "as_of": NOW, "is_first": False, "so_far": False}
+DONE: Any = {"passes": (ENTRIES,), "ends": (0, {}), "money": None, "slots": 646, "judgments": (WELL,)}
+SEEN = SessionRecords(**TIMES, **DONE, **EMPTY)
+NOT_DUE = replace(ENTRIES, waiting=(WaitingStrategy("flow", None),))
 FALLEN = Decision(Gate.MAX_DRAWDOWN, Verdict.FAIL, Reason.DRAWDOWN_STAYS, Decimal("0.1234"), Decimal("0.1"))
 SHUT = replace(ENTRIES, closed=(FALLEN,))
 CLOSED = (
@@ -97,10 +83,7 @@ def refused(reason: Reason) -> Decision:
         ({"passes": ()}, "No pass looked for entries."),
         ({"passes": (), "so_far": True}, "No pass has looked for entries yet."),
         ({"passes": (), "recorded": False}, ""),
-        (
-            {"passes": (replace(ENTRIES, waiting=(WaitingStrategy("flow", None),)),)},
-            "It sent no order: flow was not due, in 1 pass.",
-        ),
+        ({"passes": (NOT_DUE,)}, "It sent no order: flow was not due, in 1 pass."),
         ({}, "It sent no order: no strategy wanted any, in 1 pass."),
         (
             {"passes": (SHUT,), "ends": (30, {Reason.SCORE_BELOW_MIN: 30})},
@@ -149,17 +132,18 @@ def test_what_needs_a_person_comes_first_in_words_and_is_counted() -> None:
     ill = Judgment(
         "strategies", HealthState.FAILED, "strategies", 1, "flow is BROKEN (VENUE_UNREACHABLE) for 7,200 s", "do x"
     )
-    blind = [
-        Judgment(name, HealthState.UNKNOWN, "x", 0, "there is nothing to examine", "y") for name in ("flow", "broker")
-    ]
-    data = summary(replace(SEEN, judgments=(WELL, ill, *blind)))
+    unknown, idle, well = HealthState.UNKNOWN, HealthState.NOT_DUE, HealthState.OK
+    others = {"flow": unknown, "broker": unknown, "backup": idle, "permission": well}
+    rest = [Judgment(name, state, "x", 1, "nothing", "y" * state.is_finding) for name, state in others.items()]
+    data = summary(replace(SEEN, judgments=(WELL, ill, *rest)))
     assert data.needs[0].what == (
         "Strategies: flow is broken (the broker or its data service didn't answer) for 2.0 h."
     )
     assert data.sections[0].title == "What needs you"
     assert data.headline.startswith(f"{SESSION.date:%A} {SESSION.date}: 2 things need you")
     assert data.needs[1:] == (PersonNeed("There is no evidence of flow and broker.", "tradebot health"),)
-    assert told(data, "Health") == "1 of 4 parts of the bot are well; strategies, flow and broker are not."
+    # What isn't due is well, and the permission is no part.
+    assert told(data, "Health") == "2 of 5 parts of the bot are well; strategies, flow and broker are not."
     assert told(summary(SEEN), "What needs you") == "Nothing."
 
 
@@ -177,13 +161,6 @@ def test_entries_that_wait_for_a_yes_need_a_person_first() -> None:
         f"2 entries wait for your approval until {until:%Y-%m-%d %H:%M} UTC: buy 3 SPY, sell 3 QQQ."
     ]
     assert "waits for your approval" in one.short
-
-
-def test_parts_that_are_not_due_are_well_and_the_permission_is_no_part() -> None:
-    states = {"flow": HealthState.FAILED, "backup": HealthState.NOT_DUE, "permission": HealthState.OK}
-    judgments = [Judgment(name, state, "x", 1, "y", "z" * state.is_finding) for name, state in states.items()]
-    data = summary(replace(SEEN, judgments=(WELL, *judgments)))
-    assert told(data, "Health") == "2 of 3 parts of the bot are well; flow is not."
 
 
 def test_missed_slots_are_told_by_reason_with_their_jobs() -> None:

@@ -13,27 +13,13 @@ from tradebot.views.trades.days import EVER, DateRange, MarketTime
 MONDAY, TUESDAY = date(2026, 11, 16), date(2026, 11, 17)
 
 
-@pytest.mark.parametrize(
-    ("at", "inside"),
-    [
-        (datetime(2026, 11, 16, 4, 59, tzinfo=UTC), False),
-        (datetime(2026, 11, 16, 5, 0, tzinfo=UTC), True),
-        (datetime(2026, 11, 18, 4, 59, tzinfo=UTC), True),
-        (datetime(2026, 11, 18, 5, 0, tzinfo=UTC), False),
-    ],
-)
-def test_a_day_begins_at_midnight_in_new_york(at: datetime, inside: bool) -> None:
-    assert DateRange(MONDAY, TUESDAY).has(at, VENUE_DAY) is inside
-    assert EVER.has(at, VENUE_DAY)
-
-
-def test_days_without_first_or_last_are_open_ended() -> None:
+def test_a_day_begins_at_midnight_in_new_york_and_spans_may_be_open_ended() -> None:
+    moments = [(16, 4, 59), (16, 5, 0), (18, 4, 59), (18, 5, 0)]
+    inside = [DateRange(MONDAY, TUESDAY).has(datetime(2026, 11, *at, tzinfo=UTC), VENUE_DAY) for at in moments]
+    assert inside == [False, True, True, False]
     at = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
-    assert (
-        DateRange(MONDAY).has(at, VENUE_DAY),
-        DateRange(TUESDAY).has(at, VENUE_DAY),
-        DateRange(None, MONDAY).has(at, VENUE_DAY),
-    ) == (True, False, True)
+    spans = (EVER, DateRange(MONDAY), DateRange(TUESDAY), DateRange(None, MONDAY))
+    assert [days.has(at, VENUE_DAY) for days in spans] == [True, True, False, True]
     assert (DateRange(None, MONDAY).is_after(TUESDAY), DateRange(None, MONDAY).is_after(MONDAY)) == (True, False)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,10 +49,7 @@ def end(day: int, marks: Mapping[str, str], equity: str | None = None) -> Sessio
 
 
 def history(
-    *fills: OwnedFill,
-    cash: tuple[CashMovement, ...] = (),
-    ends: tuple[SessionEnd, ...] = (),
-    **changes: object,
+    *fills: OwnedFill, cash: tuple[CashMovement, ...] = (), ends: tuple[SessionEnd, ...] = (), **changes: object
 ) -> History:
     in_turn = tuple(sorted(fills, key=lambda owned: owned.fill.at))
     whole = History("0001", "sandbox", VENUE_DAY, NOW, CASH, fills=in_turn, cash=cash, ends=ends)
@@ -63,32 +59,15 @@ def history(
 @st.composite
 def pasts(draw: st.DrawFn) -> History:
     """Return days of fills, of ours and of others, of cash, and of marks, of which some are missing."""
+    owners = st.sampled_from(["flow", "momentum", FOREIGN])
     fill_rows = st.tuples(
-        st.integers(0, 9),
-        st.integers(0, 5),
-        st.sampled_from(SYMBOLS),
-        st.sampled_from(Side),
-        st.integers(1, 20),
-        st.integers(1, 40_000),
-        st.sampled_from(["flow", "momentum", FOREIGN]),
-        FEES,
+        *(st.integers(0, 9), st.integers(0, 5), st.sampled_from(SYMBOLS), st.sampled_from(Side)),
+        *(st.integers(1, 20), st.integers(1, 40_000), owners, FEES),
     )
-    fills = [
-        fill(
-            n,
-            symbol,
-            side,
-            str(quantity),
-            str(D(cents) / 100),
-            strategy=strategy,
-            at=on(day, hour),
-            multiplier=MULTIPLIERS[symbol],
-            fee=fee,
-        )
-        for n, (day, hour, symbol, side, quantity, cents, strategy, fee) in enumerate(
-            draw(st.lists(fill_rows, max_size=16))
-        )
-    ]
+    fills = []
+    for n, (day, hour, name, side, quantity, cents, owner, fee) in enumerate(draw(st.lists(fill_rows, max_size=16))):
+        terms = {"strategy": owner, "at": on(day, hour), "multiplier": MULTIPLIERS[name], "fee": fee}
+        fills.append(fill(n, name, side, str(quantity), str(D(cents) / 100), **terms))
     moved = st.tuples(st.integers(0, 9), st.integers(-9999, 9999), st.sampled_from(KINDS), st.sampled_from(SYMBOLS))
     cash = [
         paid(str(D(c) / 100), kind, on(d), s if kind in ("DIV", "FUNDING") else "")
@@ -117,9 +96,7 @@ def worth(past: History, last: date) -> Decimal:
 
 @LAW
 @given(pasts(), st.sampled_from(ProfitGrouping), st.integers(0, 5), st.integers(0, 9))
-def test_rows_of_every_cut_sum_to_the_change_of_the_account(
-    past: History, by: ProfitGrouping, lo: int, hi: int
-) -> None:
+def test_rows_of_every_cut_sum_to_the_accounts_change(past: History, by: ProfitGrouping, lo: int, hi: int) -> None:
     known = break_down_profit(past)
     every_cut_is_the_same_whole(known)
     for days in (DateRange(), DateRange(on(lo).date(), on(lo + hi).date())):
@@ -198,20 +175,12 @@ def test_realized_profit_is_dated_by_exit_and_open_profit_by_gain() -> None:
     assert (found.total.total_usd, found.first, found.last) == (D("159.96"), date(2026, 11, 16), date(2026, 11, 17))
 
 
-@pytest.mark.parametrize(
-    ("by", "rows"),
-    [
-        (ProfitGrouping.WEEK, {"2026-W47": (160, 0, -0.04, 1)}),
-        (ProfitGrouping.MONTH, {"2026-11": (160, 0, -0.04, 1)}),
-        (ProfitGrouping.STRATEGY, {"flow": (160, 0, -0.04, 1)}),
-        (ProfitGrouping.SYMBOL, {"AAPL": (160, 0, -0.04, 1)}),
-        (ProfitGrouping.HOUR, {"11:00": (120, 0, 0, 1), "15:00": (40, 0, -0.04, 0)}),
-        (ProfitGrouping.REASON, {"unknown": (160, 0, -0.04, 1)}),
-        (ProfitGrouping.COMPONENT, {"sweeps": (160, 0, -0.04, 1)}),
-    ],
-)
-def test_every_cut_shows_the_same_profit(by: ProfitGrouping, rows: dict[str, tuple[float, float, float, int]]) -> None:
-    assert lines(pnl(break_down_profit(one_day()), by)) == rows
+def test_every_cut_shows_the_same_profit() -> None:
+    whole, hours = (160, 0, -0.04, 1), {"11:00": (120, 0, 0, 1), "15:00": (40, 0, -0.04, 0)}
+    names = {"WEEK": "2026-W47", "MONTH": "2026-11", "STRATEGY": "flow", "SYMBOL": "AAPL", "REASON": "unknown"}
+    rows = {by: {name: whole} for by, name in names.items()} | {"HOUR": hours, "COMPONENT": {"sweeps": whole}}
+    known = break_down_profit(one_day())
+    assert {by: lines(pnl(known, ProfitGrouping[by])) for by in rows} == rows
 
 
 def test_gain_without_a_price_moves_to_the_next_priced_day() -> None:
@@ -259,17 +228,13 @@ def test_day_fee_is_shared_with_sales_of_others() -> None:
     assert trade.fees_usd == D("-0.03")
 
 
-def test_chosen_part_has_no_change_of_the_account() -> None:
+def test_chosen_part_has_no_change_of_the_account_and_unknown_days_no_rows() -> None:
     known = break_down_profit(one_day())
     found = pnl(known, ProfitGrouping.DAY, Choice(symbol="MSFT"))
-    assert found.rows == ()
-    assert found.total.total_usd == 0
+    assert (found.rows, found.total.total_usd) == ((), D(0))
     assert (found.before_usd, found.after_usd, found.compared) == (None, None, None)
     assert pnl(known, ProfitGrouping.DAY, Choice(strategy="flow")).total.total_usd == D("159.96")
-
-
-def test_unknown_days_have_no_rows_and_no_value() -> None:
-    found = pnl(break_down_profit(one_day()), ProfitGrouping.DAY, Choice(DateRange(date(2027, 1, 1))))
+    found = pnl(known, ProfitGrouping.DAY, Choice(DateRange(date(2027, 1, 1))))
     assert (found.rows, found.first, found.before_usd, found.after_usd, found.compared) == ((), None, None, None, None)
 
 
@@ -281,22 +246,13 @@ def test_books_are_compared_with_the_brokers_last_equity() -> None:
     assert (found.at, found.books_usd, found.difference_usd) == (on(0, 5), D(100_050), D("0.25"))
 
 
-@pytest.mark.parametrize(
-    ("values", "side", "name"),
-    [
-        ((0.2, 0.9), Side.BUY, "b"),
-        ((0.2, -0.9), Side.BUY, "a"),
-        ((0.2, -0.9), Side.SELL, "b"),
-        ((-0.2, -0.9), Side.BUY, "none agreed"),
-        ((None, None), Side.BUY, "not known"),
-        ((), Side.BUY, "not known"),
-    ],
-)
-def test_component_with_the_largest_vote_for_the_entry_is_named(
-    values: tuple[float | None, ...], side: Side, name: str
-) -> None:
-    components = tuple(Component(one, value, 0.5, "") for one, value in zip("ab", values, strict=False))
-    assert entry_component(EntryTerms(components=components), side) == name
+def test_component_with_the_largest_vote_for_the_entry_is_named() -> None:
+    def named(*values: float | None, side: Side = Side.BUY) -> str:
+        components = tuple(Component(one, value, 0.5, "") for one, value in zip("ab", values, strict=False))
+        return entry_component(EntryTerms(components=components), side)
+
+    assert (named(0.2, 0.9), named(0.2, -0.9), named(0.2, -0.9, side=Side.SELL)) == ("b", "a", "b")
+    assert (named(-0.2, -0.9), named(None, None), named()) == ("none agreed", "not known", "not known")
 
 
 def test_funding_is_a_kind_of_its_own_and_belongs_to_who_held_the_contract() -> None:
@@ -312,13 +268,8 @@ def test_funding_is_a_kind_of_its_own_and_belongs_to_who_held_the_contract() -> 
 
 
 def test_fees_that_are_unknown_or_in_another_currency_are_counted_and_in_no_amount() -> None:
-    fills = [
-        fill(1, fee=Fee(None)),
-        fill(2, "MSFT", fee=Fee(None)),
-        fill(3, fee=Fee(D("0.0002"), "BTC")),
-        fill(4, fee=Fee(D("0.0003"), "BTC")),
-        fill(5, fee=Fee(D("1.25"))),
-    ]
+    fees = (Fee(None), Fee(D("0.0002"), "BTC"), Fee(D("0.0003"), "BTC"), Fee(D("1.25")))
+    fills = [fill(2, "MSFT", fee=Fee(None)), *(fill(n, fee=fee) for n, fee in zip((1, 3, 4, 5), fees, strict=True))]
     found = pnl(break_down_profit(history(*fills)), ProfitGrouping.SYMBOL)
     assert (found.unknown_fees, found.other_fees, found.total.fees_usd) == (2, {"BTC": D("0.0005")}, D("-1.25"))
     assert list(fees_not_counted(found.unknown_fees, found.other_fees)) == [
@@ -330,7 +281,5 @@ def test_fees_that_are_unknown_or_in_another_currency_are_counted_and_in_no_amou
     later = cash_movement(on(3), D("-2.50"), "FEE", Origin.ACTIVITY, fee_id("fill-2"), "", "MSFT")
     known = break_down_profit(history(*fills, cash=(later,)))
     assert pnl(known, ProfitGrouping.SYMBOL, only).unknown_fees == 0
-    assert {row.name: row.fees_usd for row in pnl(known, ProfitGrouping.SYMBOL).rows} == {
-        "AAPL": D("-1.25"),
-        "MSFT": D("-2.50"),
-    }
+    charged = {row.name: row.fees_usd for row in pnl(known, ProfitGrouping.SYMBOL).rows}
+    assert charged == {"AAPL": D("-1.25"), "MSFT": D("-2.50")}

@@ -1,7 +1,12 @@
-"""Round trips: each has its exits, fees, risk and slippage, and together they are what the account realized."""
+"""Round trips: each has its exits, fees, risk and slippage, and together they are what the account realized.
 
-from collections.abc import Iterable
-from datetime import timedelta
+Lots: the pieces of positions, which add up to the trades, whatever was split or renamed meanwhile.
+What a trade risked at first, and how far it went.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,23 +15,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.rows import make_intent, make_order
-from tests.kit.values import CASH, NOW, SESSION, VENUE_DAY, ago, cash_movement, fill
+from tests.kit.values import CASH, NOW, SESSION, VENUE_DAY, ago, cash_movement, fill, trade
 from tests.model.test_position import histories
 from tests.model.test_trade import mirrored, sold
-from tests.reconciliation.test_activity_booking import activity, happens, holding
+from tests.reconciliation.test_activity_booking import activity, buy, happens, holding
 from tests.views.trades.test_fees import fee
 from tradebot.lab.performance.reporting import report_trades
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.intent import Intent
-from tradebot.model.order import Fee, fee_id
+from tradebot.model.order import Fee, Fill, fee_id
 from tradebot.model.position import ADOPTED, FOREIGN, EntryTerms, Origin, OwnedFill
 from tradebot.model.struct_tools import replace
-from tradebot.model.trade import FilledOrder, OrderRequested, OrderSent, RestedStop, TradeNote
+from tradebot.model.totals import Totals
+from tradebot.model.trade import FilledOrder, OrderRequested, OrderSent, RestedStop, Trade, TradeNote
 from tradebot.reconciliation.catch_up import reassign
 from tradebot.views.slippage import total_slippage
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.history import NOT_OURS, History
-from tradebot.views.trades.lots import trades
+from tradebot.views.trades.lots import ClosedLot, OpenLot, lots_of, trades
 from tradebot.views.trades.pieces import break_down_profit
 from tradebot.views.trades.pnl import ProfitGrouping, pnl
 from tradebot.views.trades.trade_row import (
@@ -39,7 +45,7 @@ from tradebot.views.trades.trade_row import (
     select_rows,
     totals_of,
 )
-from tradebot.views.trades.trades import LETTERS, rows_of
+from tradebot.views.trades.trades import LETTERS, Risk, Stops, excursion, in_risks, initial_risk, rows_of
 
 D = Decimal
 MARKET = MarketTime([SESSION])
@@ -174,17 +180,14 @@ def sent(venue_id: str, **changes: Any) -> dict[str, OrderSent]:
     return {venue_id: OrderSent(order, (intent,))}
 
 
-def test_slippage_is_of_both_ends_and_counts_what_is_known() -> None:
+def test_slippage_is_of_both_ends_and_counts_what_is_known_and_none_of_a_resting_exit() -> None:
     orders = sent("venue-0", decision_mid=D(99)) | sent("venue-2", decision_mid=None, why="trail_stop(-1%)")
     row = row_of([BOUGHT, SOLD], sent=orders)
     decision, send, arrival = row.slippage
     assert (decision.total and decision.total.usd, decision.known, decision.of) == (D(10), 1, 2)
     assert (send.total, arrival.total and arrival.total.usd) == (None, D(-30))
     assert (row.reasons, row.source) == (("trail_stop(-1%)",), EntrySource.BOT)
-
-
-def test_resting_exit_has_no_slippage() -> None:
-    orders = sent("venue-0", decision_mid=D(99)) | sent("venue-2", decision_mid=D(104), purpose=Purpose.PROTECT)
+    orders |= sent("venue-2", decision_mid=D(104), purpose=Purpose.PROTECT)
     decision = row_of([BOUGHT, SOLD], sent=orders).slippage[0]
     assert (decision.total and decision.total.usd, decision.known, decision.of) == (D(10), 1, 1)
 
@@ -257,7 +260,7 @@ SAME = ("id", "side", "closed_at", "entry_price", "exit_price", "gross_usd", "fe
 
 
 @given(histories(), st.sampled_from([None, "flow"]), st.sampled_from([None, "AAPL"]))
-def test_report_has_the_rows_and_slippage_of_the_trades_verb(
+def test_report_has_the_rows_of_the_trades_verb(
     fills: list[OwnedFill], strategy: str | None, symbol: str | None
 ) -> None:
     sent = {
@@ -276,9 +279,8 @@ def test_report_has_the_rows_and_slippage_of_the_trades_verb(
         select_rows(rows_of(history, MARKET).trades, choice, VENUE_DAY),
         report_trades(history, choice),
     )
-    assert [[getattr(row, name) for name in SAME] for row in found] == [
-        [getattr(row, name) for name in SAME] for row in rows
-    ]
+    for shown, row in zip(found, rows, strict=True):
+        assert [getattr(shown, name) for name in SAME] == [getattr(row, name) for name in SAME]
     assert slippage == tuple(
         total_slippage(list(column)) for column in zip(*(row.slippage for row in rows), strict=True)
     )
@@ -287,3 +289,195 @@ def test_report_has_the_rows_and_slippage_of_the_trades_verb(
 def test_report_leaves_out_trades_of_others() -> None:
     theirs = [OwnedFill(FOREIGN, fill(n, side=side).fill) for n, side in enumerate((Side.BUY, Side.SELL))]
     assert report_trades(past(theirs), Choice()) == ((), ())
+
+
+@st.composite
+def hurried(draw: st.DrawFn) -> list[OwnedFill]:
+    """Return fills of which many share their instant, as those of one order do."""
+    fills, minute = draw(histories()), 0
+    made = []
+    for owned in fills:
+        minute += draw(st.booleans())
+        made.append(replace(owned, fill=replace(owned.fill, at=NOW + timedelta(minutes=minute))))
+    return made
+
+
+def either(closed: Sequence[ClosedLot], held: Sequence[OpenLot]) -> list[OpenLot]:
+    return [*closed, *held]
+
+
+def adds_up(fills: Sequence[OwnedFill], within: str = "0") -> None:
+    """Assert that the pieces of each position are its trade, and what is held of it."""
+    closed, held, trips, _ = lots_of(fills)
+    for made, gone, left in trips:
+        lots = either(gone, left)
+        assert ({lot.trade for lot in lots}, {lot.side for lot in lots}) == ({made.key}, {made.side})
+        assert abs(sum((lot.gross_usd for lot in gone), D(0)) - made.realized_before_fees_usd) <= D(within)
+        assert sum((lot.quantity for lot in left), D(0)) * made.side.sign == made.open_quantity
+        assert tuple(dict.fromkeys(lot.exit_order for lot in gone if lot.exit_order)) == made.exit_orders
+    assert trades(fills) == tuple(trip.trade for trip in trips)
+    assert Counter(map(id, closed)) == Counter(id(lot) for trip in trips for lot in trip.closed)
+    assert Counter(map(id, held)) == Counter(id(lot) for trip in trips for lot in trip.held)
+
+
+@given(fills=st.one_of(histories(), hurried()))
+def test_lots_add_up_to_their_trade(fills: list[OwnedFill]) -> None:
+    adds_up(fills)
+    realized = sum((position.realized_pnl for position in Totals.of(fills).positions.values()), D(0))
+    assert sum((lot.gross_usd for lot in lots_of(fills).closed), D(0)) == realized
+    assert all(lot.quantity > 0 for lot in either(*lots_of(fills)[:2]))
+
+
+@given(fills=hurried())
+def test_every_traded_share_is_in_exactly_one_lot(fills: list[OwnedFill]) -> None:
+    used = defaultdict[str, Decimal](Decimal)
+    for lot in lots_of(fills).closed:
+        used[lot.entry_fill] += lot.quantity
+        used[lot.exit_fill] += lot.quantity
+    for piece in lots_of(fills).held:
+        used[piece.entry_fill] += piece.quantity
+    assert used == {owned.fill.activity_id: owned.fill.quantity for owned in fills}
+
+
+def test_lots_close_first_in_first_out() -> None:
+    fills = [
+        fill(1, quantity="10", price="100"),
+        fill(2, quantity="5", price="103"),
+        fill(3, side=Side.SELL, quantity="12", price="110"),
+        replace(fill(4), strategy=FOREIGN),
+    ]
+    first, second = lots_of(fills).closed
+    assert (first.quantity, first.entry_price, first.entry_fill, first.gross_usd) == (D(10), D(100), "fill-1", D(100))
+    assert (second.quantity, second.entry_price, second.entry_order) == (D(2), D(103), "venue-2")
+    assert (second.opened_at, second.closed_at) == (fills[1].fill.at, fills[2].fill.at)
+    assert (second.exit_price, second.exit_fill, second.exit_order) == (D(110), "fill-3", "venue-3")
+    assert (second.origin, second.sold_usd, second.sold_at) == (Origin.VENUE, D(220), fills[2].fill.at)
+    (left,) = lots_of(fills).held
+    assert (left.quantity, left.entry_fill, left.cost_usd, left.trade) == (D(3), "fill-2", D(309), first.trade)
+
+
+def test_fill_that_changes_sides_closes_one_trade_and_opens_the_next() -> None:
+    fills = [fill(1, side=Side.SELL), fill(2, quantity="15", price="90")]
+    (short,), (long,), (first, second), _ = lots_of(fills)
+    assert (first[1:], second[1:]) == (([short], ()), ([], [long]))
+    assert (short.side, short.gross_usd) == (Side.SELL, D(100))
+    assert (short.sold_usd, short.sold_at) == (D(1000), fills[0].fill.at)
+    assert (long.side, long.quantity, long.opened_at) == (Side.BUY, D(5), fills[1].fill.at)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_split_restates_each_lot_and_realizes_nothing(side: int) -> None:
+    scene = holding(str(10 * side))
+    buy(scene, 2, str(5 * side), "103")
+    sold(scene, "4", "110")
+    assert happens(scene, activity("SPLIT", quantity=str(11 * side)), averages={"AAPL": "50.68"}).findings == ()
+    fills = scene.ledger.fills()
+    adds_up(fills, within="1e-9")
+    assert [(lot.quantity, lot.exit_order) for lot in lots_of(fills).closed] == [(D(4), "venue-out")]
+    found = [(lot.quantity, lot.entry_price, lot.entry_fill, lot.opened_at) for lot in lots_of(fills).held]
+    assert found == [(D(12), D(50), "fill-1", ago(300)), (D(10), D("51.5"), "fill-2", ago(300))]
+
+
+def test_split_with_fractions_keeps_lots_apart() -> None:
+    scene = holding("10")
+    buy(scene, 2, "5", "103")
+    assert happens(scene, activity("SPLIT", quantity="-10"), averages={"AAPL": "303"}).findings == ()
+    found = [(lot.quantity, lot.entry_fill) for lot in lots_of(scene.ledger.fills()).held]
+    assert found == [(D("3.333333333"), "fill-1"), (D("1.666666667"), "fill-2")]
+
+
+def test_fraction_left_by_a_split_is_a_lot_closed_by_the_broker() -> None:
+    scene = holding("5")
+    rows = (activity("SPLIT", quantity="-3"), activity("SPLIT", net="95", number=2))
+    happens(scene, *rows, averages={"AAPL": "200"})
+    adds_up(scene.ledger.fills())
+    (lot,) = lots_of(scene.ledger.fills()).closed
+    assert (lot.quantity, lot.entry_price, lot.exit_price) == (D("0.5"), D(200), D(190))
+    assert (lot.opened_at, lot.entry_fill, lot.origin, lot.exit_order) == (ago(300), "fill-1", Origin.ACTIVITY, "")
+
+
+def test_renamed_lot_keeps_the_fill_that_bought_it() -> None:
+    scene = holding("10")
+    buy(scene, 2, "5", "103")
+    sold(scene, "6", "110")
+    happens(scene, activity("NC", quantity="-9", sub="SNC"), activity("NC", "PEAR", "9", sub="SNC", number=2))
+    fills = scene.ledger.fills()
+    adds_up(fills)
+    assert {lot.symbol for lot in either(*lots_of(fills)[:2])} == {"PEAR"}
+    assert [(lot.quantity, lot.entry_fill) for lot in lots_of(fills).held] == [(D(4), "fill-1"), (D(5), "fill-2")]
+
+
+OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
+
+
+def stop(price: str, seconds_ago: float = 590, symbol: str = "AAPL", side: Side = Side.SELL) -> RestedStop:
+    return RestedStop("flow", symbol, side, ago(seconds_ago), D(price))
+
+
+FIRST_FILL = fill(1, at=ago(600)).fill
+
+
+@pytest.mark.parametrize(("side", "price"), [(Side.BUY, "95"), (Side.SELL, "105")])
+def test_risk_is_the_distance_to_the_first_stop_for_all_shares(side: Side, price: str) -> None:
+    one = trade(side)
+    first = Stops([stop(price, side=OPPOSITE[side]), stop("99", 500, side=OPPOSITE[side])]).first_of(one, ["AAPL"])
+    assert initial_risk(one, [FIRST_FILL], first, D("0.5")) == Risk(D(50), RiskFrom.RESTING)
+
+
+HALVED, BOTH = trade(quantity="20", entry="50"), trade(quantity="20", entry="105")
+MORE = fill(2, price="110", at=ago(100)).fill
+
+
+SPLIT, ENTERED = ago(300), [FIRST_FILL]
+
+
+@pytest.mark.parametrize(
+    ("one", "fills", "first", "asked", "split", "risk"),
+    [
+        pytest.param(trade(), ENTERED, None, "0.02", None, Risk(D(20), RiskFrom.ENTRY), id="only the entry has a stop"),
+        pytest.param(trade(), ENTERED, None, None, None, None, id="no stop is known"),
+        pytest.param(trade(), ENTERED, stop("100"), "0.02", None, None, id="stop at the entry price"),
+        pytest.param(trade(), ENTERED, stop("103"), "0.02", None, None, id="stop on the winning side"),
+        pytest.param(
+            BOTH, [*ENTERED, MORE], stop("95"), None, None, Risk(D(105), RiskFrom.RESTING), id="average price"
+        ),
+        pytest.param(HALVED, ENTERED, stop("95"), None, SPLIT, Risk(D(50), RiskFrom.RESTING), id="before a split"),
+        pytest.param(HALVED, ENTERED, stop("45", 200), None, SPLIT, Risk(D(100), RiskFrom.RESTING), id="after a split"),
+    ],
+)
+def test_risk_is_that_of_the_first_stop_or_unknown(
+    one: Trade,
+    fills: list[Fill],
+    first: RestedStop | None,
+    asked: str | None,
+    split: datetime | None,
+    risk: Risk | None,
+) -> None:
+    assert initial_risk(one, fills, first, D(asked) if asked else None, split) == risk
+
+
+def test_stop_of_another_trade_is_ignored() -> None:
+    theirs = RestedStop("other", "AAPL", Side.SELL, ago(500), D(95))
+    others = [stop("95", 601), stop("95", -1), stop("95", symbol="MSFT"), stop("95", side=Side.BUY), theirs]
+    assert [Stops([other]).first_of(trade(), ["AAPL"]) for other in others] == [None] * 5
+
+
+def test_stop_is_found_under_a_former_symbol_of_an_open_trade() -> None:
+    earlier, later = stop("95", 590, "PEAR"), stop("97", 580)
+    assert Stops([earlier, later]).first_of(trade(), ["AAPL", "PEAR"]) == earlier
+    assert Stops([stop("95", -60)]).first_of(trade(closed_at=None), ["AAPL"]) is not None
+
+
+@pytest.mark.parametrize(("side", "fraction", "usd"), [(Side.BUY, "0.03", "30"), (Side.SELL, "-0.03", "-30")])
+def test_excursion_has_fraction_usd_and_r(side: Side, fraction: str, usd: str) -> None:
+    risk = Risk(D(20), RiskFrom.ENTRY)
+    assert excursion(trade(side), D(103), risk) == Excursion(D(103), D(fraction), D(usd), D(usd) / 20)
+    assert excursion(trade(side), D(103), None) == Excursion(D(103), D(fraction), D(usd), None)
+    assert excursion(trade(side), None, risk) is None
+
+
+def test_risk_of_an_average_price_has_limited_digits() -> None:
+    risk = initial_risk(trade(quantity="3", entry=str(D(301) / 3)), [FIRST_FILL], None, D("0.01"))
+    assert risk == Risk(D("3.01"), RiskFrom.ENTRY)
+    assert str(risk.usd) == "3.01"
+    assert in_risks(D(1), risk) == D("0.33")

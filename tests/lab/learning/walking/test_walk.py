@@ -128,9 +128,7 @@ def test_process_of_a_walk_collects_nothing_of_its_parent_and_how_it_ends_is_tol
 
 
 @pytest.mark.campaign
-def test_a_walk_goes_on_where_it_was_killed_and_ends_as_if_it_never_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_walk_goes_on_where_it_was_killed_and_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     play: Callable[..., None] = walking.run_task
 
@@ -162,10 +160,12 @@ def test_a_walk_goes_on_where_it_was_killed_and_ends_as_if_it_never_was(
     assert (run_tasks(of, 3, 1, player=one_by_one), len(made)) == (results, len(set(made)) + 1)
 
 
-def test_folder_of_another_walk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_of_another_walk_or_split_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of = walk_in(tmp_path)
     walking._begin(of)
     walking._begin(of)
+    with pytest.raises(OperatorError, match=r"another walk, with another .*splits"):
+        walking._begin(across_groups(tmp_path))
     with pytest.raises(OperatorError, match="another walk, with another configuration"):
         walking._begin(replace(of, job=replace(JOB, features=NAMES[:1])))
     monkeypatch.setattr(walking, "__version__", "9.9.9")
@@ -315,12 +315,6 @@ def test_model_of_a_split_has_learned_from_all_of_its_spans_and_is_judged_in_eac
     assert spans == [(one.first, one.last) for one in split.trained]
 
 
-def test_folder_of_a_walk_that_is_split_otherwise_is_refused(tmp_path: Path) -> None:
-    walking._begin(walk_in(tmp_path))
-    with pytest.raises(OperatorError, match=r"another walk, with another .*splits"):
-        walking._begin(across_groups(tmp_path))
-
-
 @given(first=st.dates(date(2020, 1, 1), date(2026, 1, 1)), many=st.integers(300, 700))
 def test_no_session_is_trained_on_in_or_after_those_that_judge(first: date, many: int) -> None:
     dates = [day for place in range(many) if (day := first + timedelta(days=place)).weekday() < 5]
@@ -375,9 +369,3 @@ def test_no_session_of_a_path_is_judged_by_a_model_that_has_seen_it_or_its_neigh
     assert sorted(use for way in ways for use in way) == [
         (place, part) for place, split in enumerate(splits) for part in range(len(split.judged))
     ]
-
-
-def test_shipped_settings_make_66_splits_and_11_paths() -> None:
-    dates = [date(2020, 1, 1) + timedelta(days=place) for place in range(250)]
-    splits = splits_of(plan(), dates, SplitMethod.CROSS_VALIDATION)
-    assert (len(splits), len(paths_of(splits))) == (66, 11)
