@@ -93,6 +93,7 @@ def names(text: str, *, half: bool = False) -> list[str]:
         ("open+5h, at close-1m", ["open+300m", "close-1m"], ["close-1m"]),
         ("every 1m from close-3m", ["open+387m", "open+388m", "open+389m"], ["open+207m", "open+208m", "open+209m"]),
         ("at open, every 3h from open until open+3h", ["open+0m"], ["open+0m"]),
+        ("at close-10m, at open+380m", ["close-10m"], ["close-10m"]),
     ],
 )  # fmt: skip
 def test_times_stand_at_their_offsets_on_whole_and_half_days(text: str, whole: list[str], half: list[str]) -> None:
