@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from exchange.tests.kit.app import World, open_world
-from exchange.tests.kit.pit import LATE, WHOLE, Pit, Story, buy, do, pair, sell
+from exchange.tests.kit.pit import LATE, WHOLE, Pit, Story, bracket, buy, do, pair, sell
 from papervenue.engine import unsolicited
 from papervenue.faults.apply_faults import account_at
 from papervenue.market.spec import PAPER
@@ -19,6 +19,25 @@ def sent(old: str, new: str, minute: str = "10") -> str:
 
 
 STORIES = {
+    "a leg that comes to the market while its replacement is in transit is replaced there": Story(
+        bracket(),
+        "10 new held, 11 entry fill 10@100.01, 11 profit new, 11 loss new, 11.5 loss replaced, 11.5 new new, "
+        "15 new fill 10@93.99, 15 profit canceled",
+        {14: (94, 10_000)},
+        (do.replace("loss", "new", stop=96), do.to(11), do.shows("loss", status="pending_replace")),
+        spec=LATE,
+    ),
+    "a second replacement waits until the first has arrived": Story(
+        bracket(limit=99),
+        "10 first held, 11.5 loss replaced",
+        {},
+        (
+            do.replace("loss", "first", stop=94),
+            do.refused("cannot replace order in pending_replace status", "replace", "loss", "second", stop=93),
+            do.refused("cannot replace order in pending_new status", "replace", "first", "second", stop=93),
+        ),
+        spec=LATE,
+    ),
     **{
         f"{name} that is being replaced refuses a cancel and goes on": Story(
             orders,

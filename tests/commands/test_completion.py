@@ -71,6 +71,7 @@ def offered(bot: Bot, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         ("tradebot why-no-orders A", ["AAPL", "AMZN"]),
         ("tradebot bars check M", ["MSFT"]),
         ("tradebot bars import x.csv --timeframe 1M", ["1Min"]),
+        ("tradebot bars import x.csv --stamp ", ["start", "end"]),
         ("tradebot bars import x.csv --zone America/New_Y", ["America/New_York"]),
         ("tradebot strategy test fl", ["flow"]),
         ("tradebot flatten ", []),
