@@ -82,7 +82,7 @@ def main() -> None:
     KrakenFutures.websocket_endpoints = [WebsocketEndpoint(f"wss://{ADDRESS}/ws/v1")]
     KrakenFutures.rest_endpoints = [RestEndpoint(f"http://{ADDRESS}", routes=Routes("/derivatives/api/v3/instruments"))]
     steps["symbols"] = sorted(KrakenFutures.symbols())
-    handler = FeedHandler()
+    handler = FeedHandler(config={"log": {"disabled": True}})
     feed = Feed(symbols=[COIN], channels=[*heard], callbacks={name: keep(name) for name in heard})
     handler.add_feed(feed)
     loop = asyncio.new_event_loop()
