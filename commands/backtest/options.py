@@ -18,6 +18,7 @@ from tradebot.adapters.state import state_folder
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app import sandbox
 from tradebot.app.loading import Options, user_file
+from tradebot.app.rules import without_sector
 from tradebot.app.settings import Loaded, Settings, load
 from tradebot.app.settings_schema import CostSettings
 from tradebot.app.wiring import open_app
@@ -54,11 +55,10 @@ class PlannedBacktest(Struct, frozen=True):
 
 def _tell_unknown_symbols(settings: "Settings") -> None:
     """Note which symbols have no sector, because they may be mistyped: a generated market makes prices for any name."""
-    for symbol in settings.universe:
-        if symbol not in settings.sectors:
-            meant = did_you_mean(symbol, list(settings.sectors))
-            without = f"{clean(symbol)} has no sector in the configuration, so the bot opens no position in it"
-            note(f"{without}; {meant}" if meant else without)
+    for symbol in without_sector(settings):
+        meant = did_you_mean(symbol, list(settings.sectors))
+        without = f"{clean(symbol)} has no sector in the configuration, so the bot opens no position in it"
+        note(f"{without}; {meant}" if meant else without)
 
 
 def plan_backtest(wish: BacktestOptions) -> PlannedBacktest:

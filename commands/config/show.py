@@ -28,7 +28,7 @@ from commands.shared.verb_options import Report
 from tradebot.adapters.plugins.plugin import require_installed
 from tradebot.app.baseline import differences
 from tradebot.app.flow_plan import slowed_kinds
-from tradebot.app.rules import rules_of
+from tradebot.app.rules import rules_of, without_sector
 from tradebot.app.settings_checks import find_ineffective
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.gates.permission import describe_difference
@@ -75,15 +75,15 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
     )
     require_installed(loaded.settings.strategies.installed_as())
     without_effect = tuple(find_ineffective(loaded.settings))
-    without_sector = tuple(symbol for symbol in loaded.settings.universe if symbol not in loaded.settings.sectors)
+    never_bought = without_sector(loaded.settings)
     differ = differences_of(folder, loaded)
     less = tuple(slowed_kinds(loaded.settings, rules_of(loaded.settings, loaded.settings.exits)))
     count, changes = sum(1 for _ in values(loaded)), changes_of(loaded)
     data = ConfigurationChecked(
-        file, count, changes, differ, without_effect, without_sector, loaded.left_out, less, loaded.warnings
+        file, count, changes, differ, without_effect, never_bought, loaded.left_out, less, loaded.warnings
     )
     report = report_of("config-check", data, folder, loaded, _render_check)
-    return replace(report, exit_code=ExitCode.FINDINGS) if without_sector else report
+    return replace(report, exit_code=ExitCode.FINDINGS) if never_bought else report
 
 
 def _unknown(key: str, every: list[ConfigurationValue]) -> OperatorError:

@@ -97,6 +97,16 @@ def symbol_finder(settings: Sections, discovered: Sequence[str]) -> Callable[[st
     return stands_for
 
 
+def without_sector(settings: Sections) -> tuple[str, ...]:
+    """Return the symbols of the universe that are never bought because they have no sector.
+
+    A root of futures is none of them: the contracts that the venue lists need no sector.
+    """
+    if driver_for(settings.venue).months is not None:
+        return ()
+    return tuple(symbol for symbol in settings.universe if symbol not in settings.sectors)
+
+
 def in_force(settings: Settings, accepted: Baseline | None, discovered: Sequence[str] = ()) -> Rules:
     """Return the rules, with the exit rules accepted last."""
     exits, own = settings.exits, settings.strategies.own_exits()

@@ -22,7 +22,7 @@ Steps = Annotated[
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=NUMBER", help="Change a setting of the agent.")]
 Without = Annotated[list[str] | None, typer.Option("--without", metavar="FEATURE", help="Leave a feature out.")]
 Symbol = Annotated[
-    str | None, typer.Option("--symbol", help="The futures root to train on; it must be in the universe.")
+    str | None, typer.Option("--symbol", help="The root of the futures to train on [the only one in the universe].")
 ]
 Strategy = Annotated[str, typer.Option("--strategy", help="The name of the policy in the configuration.")]
 Key = Annotated[Path, typer.Option("--key", metavar="FILE", help="The private key to sign models with.")]

@@ -349,6 +349,8 @@ def test_a_symbol_without_a_sector_is_told_with_the_nearest_that_has_one(capsys:
     assert "APPL has no sector in the configuration" in told
     assert "did you mean AAPL" in told
     assert "MSFT" not in told
+    plan_backtest(BacktestOptions(profile="futures", symbols="ES", sessions=1))
+    assert not capsys.readouterr().err
 
 
 def test_published_file_says_itself_what_its_shape_knows_and_is_asked_for_the_rest(tmp_path: Path) -> None:

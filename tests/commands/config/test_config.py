@@ -99,6 +99,8 @@ def test_config_check_finds_a_symbol_that_can_never_be_bought(bot: Bot, tmp_path
     )
     path.write_text("universe: screen.csv\nsectors: {XBI: healthcare}\n")
     assert bot.says("config", "check", str(path)).code == 0
+    path.write_text("venue: ibkr\nuniverse: [ES]\n")
+    assert "never be bought" not in bot.says("config", "check", str(path)).out
 
 
 LIMIT = "TRADEBOT_LIMITS__MAX_ORDER_NOTIONAL_USD"
