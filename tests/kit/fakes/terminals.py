@@ -1,5 +1,6 @@
 """The other end of a real terminal on which a program runs: what was drawn there, the keys, and its size."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -27,6 +28,8 @@ class Terminal:
         self.descriptor = descriptor
         self.program = program
         self.said = ""
+        # One read may end within a character, and one that is replaced there makes its line longer.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def until(self, text: str) -> None:
         """Wait until a text was written, and forget what came before."""
@@ -70,7 +73,7 @@ class Terminal:
     def _hear(self) -> None:
         if select.select([self.descriptor], [], [], 0.1)[0]:
             try:
-                self.said += os.read(self.descriptor, 65_536).decode(errors="replace")
+                self.said += self._decoder.decode(os.read(self.descriptor, 65_536))
             except OSError:
                 time.sleep(0.05)
 
