@@ -15,12 +15,14 @@ from exchange.tests.kit.app import SHARED, open_world
 from papervenue.creation import market_remarks, recorded_span
 from papervenue.market import minute_rows
 from papervenue.market.minute_rows import BadRowError
+from papervenue.market.recorded import held_in
 from papervenue.market.spec import MarketError, MarketSpec
 from papervenue.market_loader import open_market
 from papervenue.process import create
 from papervenue.state import read_market
 from papervenue.times import MINUTE, rfc3339
 
+Row = tuple[int, str, bool]
 DIGITS = st.integers(0, 10**7)
 NUMBERS = st.one_of(
     st.floats(),
@@ -195,6 +197,23 @@ def test_span_of_a_file_with_only_bad_rows_names_the_reasons(make: Make) -> None
     pattern = r"\(rows skipped: 2 bad symbol \(first in line 3\), 1 not a number \(first in line 2\)\)"
     with pytest.raises(MarketError, match=pattern):
         recorded_span("csv", Path(spec.path), "end")
+
+
+ROWS = st.lists(st.tuples(st.integers(0, 9), st.sampled_from("AB"), st.booleans()), min_size=1, max_size=8)
+
+
+@given(ROWS.filter(lambda rows: any(sound for _, _, sound in rows)))
+@example([(1, "A", True), (3, "A", True), (5, "A", False)])
+def test_range_of_a_file_is_that_of_its_sound_rows(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> None:
+    path = tmp_path_factory.mktemp("range") / "minutes.csv"
+    lines = (f"2026-11-16 09:3{minute},{name},1,{2 if sound else 0},1,1,5" for minute, name, sound in rows)
+    path.write_text("\n".join(["ts,symbol,open,high,low,close,volume", *lines, ""]), encoding="utf-8")
+    sound_rows = [(minute, name) for minute, name, sound in rows if sound]
+    span = held_in("csv", path, "start")
+    begin_us = minute_rows.exact_time("2026-11-16 09:30")
+    minutes = [(us - begin_us) // MINUTE for us in (span.first_us, span.last_us)]
+    assert minutes == [min(sound_rows)[0], max(sound_rows)[0]]
+    assert span.symbols == {name for _, name in sound_rows}
 
 
 def test_create_from_parquet_names_the_data_extra_when_it_is_missing(

@@ -60,17 +60,29 @@ def bar_of(fields: Sequence[object], shift_us: int, grid_of: Callable[[str], Gri
 
     `grid_of` returns a symbol's price grid, or None if it isn't a valid symbol.
     """
+    symbol, start_us, grid = minute_of(fields, shift_us, grid_of)
+    return symbol, priced_bar(fields, start_us, grid)
+
+
+def minute_of(fields: Sequence[object], shift_us: int, grid_of: Callable[[str], Grid | None]) -> tuple[str, int, Grid]:
+    """Parse a row's symbol and the start of its minute, without its prices; raise BadRowError if they aren't valid."""
     if len(fields) != len(COLUMNS):
         raise BadRowError("too many fields" if len(fields) > len(COLUMNS) else "too few fields")
-    ts, symbol, *prices, volume = fields
+    symbol = fields[1]
     grid = grid_of(symbol) if isinstance(symbol, str) else None
     if grid is None or not isinstance(symbol, str):
         raise BadRowError("bad symbol")
-    start_us = time_of(ts) - shift_us
+    start_us = time_of(fields[0]) - shift_us
     if start_us not in _READABLE_TIMES:
         raise BadRowError("time out of range")
     if start_us % MINUTE:
         raise BadRowError("not on a minute")
+    return symbol, start_us, grid
+
+
+def priced_bar(fields: Sequence[object], start_us: int, grid: Grid) -> Bar:
+    """Parse the prices and the volume of a row whose minute is valid; raise BadRowError if they aren't valid."""
+    _, _, *prices, volume = fields
     opening, high, low, close = (units_of(price, grid.units) for price in prices)
     if high < low:
         raise BadRowError("high below low")
@@ -79,7 +91,7 @@ def bar_of(fields: Sequence[object], shift_us: int, grid_of: Callable[[str], Gri
     if grid.instrument.root and any(price % grid.tick(price) for price in (opening, high, low, close)):
         # Contracts only trade on ticks: these prices were adjusted, or they are another contract's.
         raise BadRowError("price between two ticks")
-    return symbol, Bar(start_us, opening, high, low, close, shares_of(volume))
+    return Bar(start_us, opening, high, low, close, shares_of(volume))
 
 
 def time_of(ts: object) -> int:
@@ -184,22 +196,22 @@ class ShareSessions:
         self._calendar, self._requested = calendar, frozenset(spec.symbols)
         self._index, self._first_us, self._last_us = 0, 0, -1
 
-    def index(self, symbol: str, bar: Bar) -> int:
-        """Return the index of a bar's session, or its bitwise complement for a bar outside regular hours."""
-        index = self._session(bar)
+    def index(self, symbol: str, start_us: int) -> int:
+        """Return the index of a minute's session, or its bitwise complement for a minute outside regular hours."""
+        index = self._session(start_us)
         if self._requested and symbol not in self._requested:
             raise BadRowError(NOT_REQUESTED)
         return index
 
-    def _session(self, bar: Bar) -> int:
-        if self._first_us <= bar.start_us <= self._last_us:
+    def _session(self, start_us: int) -> int:
+        if self._first_us <= start_us <= self._last_us:
             return self._index
-        index = self._calendar.last_reached(bar.start_us)
-        if index < 0 or bar.end_us > self._calendar.market[index].post_us:
+        index = self._calendar.last_reached(start_us)
+        if index < 0 or start_us + MINUTE > self._calendar.market[index].post_us:
             raise BadRowError(OUTSIDE)
         session = self._calendar.market[index]
         first_us, last_us = session.open_us, session.close_us - MINUTE
-        if not first_us <= bar.start_us <= last_us:
+        if not first_us <= start_us <= last_us:
             return ~index
         self._index, self._first_us, self._last_us = index, first_us, last_us
         return index
@@ -217,16 +229,16 @@ class ContractSessions:
         """Return a symbol's price grid; None if it isn't a valid symbol."""
         return self._grids.get(symbol) or share_or_contract(symbol)
 
-    def index(self, symbol: str, bar: Bar) -> int:
-        """Return the index of a bar's session; indexes before the market's first session are negative."""
+    def index(self, symbol: str, start_us: int) -> int:
+        """Return the index of a minute's session; indexes before the market's first session are negative."""
         if symbol not in self._grids:
             raise BadRowError(NOT_REQUESTED)
         calendar, last_us = self._calendars[symbol], self._grids[symbol].last_us
-        index = bisect_right(self._opens[calendar], bar.start_us) - 1
-        if index < 0 or bar.start_us >= calendar.last_close_us:
+        index = bisect_right(self._opens[calendar], start_us) - 1
+        if index < 0 or start_us >= calendar.last_close_us:
             raise BadRowError(OUTSIDE)
-        if bar.end_us > calendar.played[index].close_us:
+        if start_us + MINUTE > calendar.played[index].close_us:
             raise BadRowError("between two sessions of its contract")
-        if last_us is not None and bar.start_us >= last_us:
+        if last_us is not None and start_us >= last_us:
             raise BadRowError("after its contract's last trading")
         return index - calendar.first

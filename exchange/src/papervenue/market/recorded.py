@@ -22,11 +22,13 @@ from papervenue.market.minute_rows import (
     BadRowError,
     ContractSessions,
     ShareSessions,
-    bar_of,
+    minute_of,
+    priced_bar,
     share_or_contract,
 )
 from papervenue.market.sessions import Calendar
 from papervenue.market.spec import AS_FOUND, NEW_EXCHANGE, MarketError, MarketSpec, Reading, Source
+from papervenue.market.venue import Grid
 from papervenue.private_files import open_own
 from papervenue.times import MINUTE
 
@@ -135,20 +137,39 @@ class RecordedRange(NamedTuple):
 def held_in(source: Source, path: Path, bar_stamp: str | None, reading: Reading = AS_FOUND) -> RecordedRange:
     """Return the range and symbols of a file of shares or contracts; raise MarketError if it has no readable bar."""
     shift_us = MINUTE if bar_stamp == "end" else 0
+    ranges = (_range_of(source, path, shift_us, reading, parses_all=each) for each in (False, True))
+    return next(filter(None, ranges))
+
+
+def _range_of(source: Source, path: Path, shift_us: int, reading: Reading, *, parses_all: bool) -> RecordedRange | None:
+    """Return the range of a file; None if not all prices were parsed and those of its last bar turn out unreadable.
+
+    Only the prices of bars that can extend the range matter, and of those after the first bar, only the last one's.
+    """
     first = last = None
     skipped, symbols = Skipped(source), set[str]()
+    newest: tuple[Sequence[object], int, Grid] | None = None
     for number, fields in _minutes_in(path, reading):
         try:
-            symbol, bar = bar_of(fields, shift_us, share_or_contract)
+            symbol, start_us, grid = minute_of(fields, shift_us, share_or_contract)
+            if not parses_all and symbol in symbols and first is not None and first <= start_us:
+                if newest is None or start_us > newest[1]:
+                    newest = fields, start_us, grid
+                continue
+            priced_bar(fields, start_us, grid)
         except BadRowError as reason:
             skipped.add(reason, number)
             continue
-        start_us = bar.start_us
         symbols.add(symbol)
         first = start_us if first is None else min(first, start_us)
         last = start_us if last is None else max(last, start_us)
     if first is None or last is None:
         raise MarketError(f"{path}: no readable bar{skipped.describe()}", EXPECTED)
+    if newest and newest[1] > last:
+        try:
+            last = priced_bar(*newest).start_us
+        except BadRowError:
+            return None
     return RecordedRange(first, last, frozenset(symbols))
 
 
@@ -173,15 +194,16 @@ def _sorted_out(
     shift_us = MINUTE if spec.bar_stamp == "end" else 0
     for number, fields in rows:
         try:
-            symbol, bar = bar_of(fields, shift_us, places.grid)
-            index = places.index(symbol, bar)
-            minutes = by_session[symbol, index]
-            if bar.start_us in minutes:
+            symbol, start_us, grid = minute_of(fields, shift_us, places.grid)
+            # Most rows of a long file are outside a short market, so their prices aren't parsed.
+            minutes = by_session[symbol, places.index(symbol, start_us)]
+            bar = priced_bar(fields, start_us, grid)
+            if start_us in minutes:
                 raise BadRowError("duplicate")
         except BadRowError as reason:
             skipped.add(reason, number)
             continue
-        minutes[bar.start_us] = bar
+        minutes[start_us] = bar
     bars = {key: [minutes[us] for us in sorted(minutes)] for key, minutes in by_session.items() if minutes}
     return bars, skipped
 
