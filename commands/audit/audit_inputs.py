@@ -221,7 +221,7 @@ def _terms_of_positions(
         for terms_now in booking.restated
     }
     keys = {(position.strategy, position.symbol, position.opened_at) for position in positions}
-    all_terms = ledger.kept(keys | before.keys())
+    all_terms = ledger.entry_terms(keys | before.keys())
     by_position = {
         (strategy, symbol): all_terms[strategy, symbol, at] for strategy, symbol, at in keys & all_terms.keys()
     }

@@ -95,7 +95,9 @@ def load_holdings(
     """Return every open position, foreign ones last, with the prices and gaps recorded by the last passes."""
     ledger = app.ledger_view
     own, foreign = totals.own_positions(), totals.foreign_quantities(ledger.acknowledged())
-    terms = {(strategy, symbol): stored for (strategy, symbol, _), stored in ledger.kept([p.key for p in own]).items()}
+    terms = {
+        (strategy, symbol): stored for (strategy, symbol, _), stored in ledger.entry_terms([p.key for p in own]).items()
+    }
     at_venue = app.rules.exits.protection is not Protection.BOT
     exits_of, work = app.rules.exits_of, _work(app, now)
     gaps = [gap for cycle in passes for gap in cycle.gaps or ()]
@@ -165,7 +167,7 @@ def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
     lots = {p.key: p.quantity for p in totals.own_positions()}
     if not lots:
         return ()
-    since, terms = min(opened_at for _, _, opened_at in lots), ledger.kept(lots)
+    since, terms = min(opened_at for _, _, opened_at in lots), ledger.entry_terms(lots)
     # Earlier trades are cut off there, so only trades whose quantity fits a position count.
     keyed = {(trade.strategy, trade.symbol, trade.opened_at): trade for trade in trades(ledger.fills_since(since))}
     open_rows = {key: row for key, row in keyed.items() if row.closed_at is None and row.open_quantity == lots.get(key)}

@@ -322,7 +322,7 @@ def test_books_of_a_margined_account_say_so(tmp_path: Path) -> None:
     prepare(tmp_path)
     made_books(tmp_path, load(None, {}).settings, "init", venue_clock(), figures)
     with closing(SqliteLedger.open(tmp_path)) as books:
-        assert books.standing().settlement is Settlement.MARGINED
+        assert books.account_state().settlement is Settlement.MARGINED
 
 
 def test_the_profile_of_futures_begins_with_roots_and_narrow_limits(place: Bot) -> None:

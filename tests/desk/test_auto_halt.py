@@ -343,7 +343,7 @@ def seen(*readings: Reading, ledger: MemoryLedger | None = None) -> MemoryLedger
         ledger = MemoryLedger(ACCOUNT)
         ledger.open_books(CASH, NOW)
     for equity, total in readings:
-        remember(ledger, ledger.standing(), Decimal(equity), AccountValue(Decimal(total), Decimal(0)))
+        remember(ledger, ledger.account_state(), Decimal(equity), AccountValue(Decimal(total), Decimal(0)))
     return ledger
 
 

@@ -321,7 +321,7 @@ def holding(side: Side = Side.BUY, *symbols: str) -> Scene:
 def marks(scene: Scene) -> Marks:
     world = scene.world()
     (held,) = watch_positions(world, take_desk(world, for_entries=False)).values()
-    stored = scene.ledger.kept([held.position.key])[held.position.key]
+    stored = scene.ledger.entry_terms([held.position.key])[held.position.key]
     assert (stored.best, stored.worst) == (held.best, held.kept.worst)
     return Marks(held.best, held.kept.worst)
 

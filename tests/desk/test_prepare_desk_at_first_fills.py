@@ -15,7 +15,7 @@ from tradebot.model.struct_tools import replace
 def kept(scene: Scene) -> EntryTerms:
     ledger = scene.world().ledger
     (position,) = ledger.totals().own_positions()
-    return ledger.kept([position.key])[position.key]
+    return ledger.entry_terms([position.key])[position.key]
 
 
 def look(scene: Scene) -> None:

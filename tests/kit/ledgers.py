@@ -199,8 +199,8 @@ def money(ledger: Ledger) -> dict[str, object]:
         "since": ledger.acknowledged_since(),
         "intents": ledger.intents(),
         "orders": ledger.orders(),
-        "kept": ledger.kept([*HELD, *opened]),
-        "standing": ledger.standing(),
+        "kept": ledger.entry_terms([*HELD, *opened]),
+        "standing": ledger.account_state(),
         "sessions": ledger.sessions(date.min, date.max),
     }
 

@@ -295,7 +295,7 @@ def books(*fills: OwnedFill, **changes: object) -> Books:
 
 def best_price(ledger: Ledger, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
     held = (strategy, symbol, opened_at)
-    return ledger.kept([held]).get(held, EntryTerms()).best
+    return ledger.entry_terms([held]).get(held, EntryTerms()).best
 
 
 def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> Desk:

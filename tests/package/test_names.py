@@ -41,7 +41,6 @@ RECORDED = {
     "closed",
     "ended",
     "filtered",
-    "kept",
     "promised",
     "stored",
     "unfinished",
@@ -76,7 +75,7 @@ SAYS_NOTHING_OF_A_CLASS = {
     *("whose", "why", "within"),
 }
 """Words that are no public class's whole name, in lower case."""
-STAYING = {*("connection_made", "standing", "put_asked", "asked_spans"), "tradebot/lab/backtest/venue.py:_turn"}
+STAYING = {*("connection_made", "put_asked", "asked_spans"), "tradebot/lab/backtest/venue.py:_turn"}
 """Names by which asyncio and passes on record call, and what another change has at the moment."""
 
 SAY_NOTHING = frozenset({"found", "known", "one", "told", "whose"})

@@ -180,7 +180,7 @@ def test_profit_funding_and_fees_alone_change_an_account(settlement: Settlement,
     lived = live(settlement, days)
     change = lived.broker.view().account.equity - CASH - lived.transfers
     totals, adjustments = lived.ledger.totals(), lived.ledger.cash_adjustments()
-    seen = profit(CASH, totals, MARKS, adjustments, lived.ledger.standing().settlement)
+    seen = profit(CASH, totals, MARKS, adjustments, lived.ledger.account_state().settlement)
     told_with_fills = totals.fees
     assert seen.realized + seen.unrealized + lived.funding - lived.fees == pytest.approx(change, abs=Decimal("1e-15"))
     assert seen.equity == CASH + seen.total + adjustments
@@ -202,7 +202,7 @@ def test_reports_divide_an_accounts_change_without_a_rest(settlement: Settlement
 
 def values(lived: Lived) -> Iterator[Decimal]:
     """Yield the change of the account without transfers, by the books and by the broker."""
-    settlement, totals = lived.ledger.standing().settlement, lived.ledger.totals()
+    settlement, totals = lived.ledger.account_state().settlement, lived.ledger.totals()
     yield profit(CASH, totals, MARKS, lived.ledger.cash_adjustments(), settlement).equity - CASH - lived.transfers
     yield lived.broker.view().account.equity - CASH - lived.transfers
 

@@ -88,7 +88,7 @@ def note_first_fills(world: World, desk: Desk) -> Desk:
             world.ledger.record_outcome(order.client_order_id, Reply(WriteOutcome.ACCEPTED, order), desk.now)
     if not filled:
         return desk
-    entry_terms = world.ledger.kept([position.key for position in desk.positions])
+    entry_terms = world.ledger.entry_terms([position.key for position in desk.positions])
     return replace(desk, books=replace(desk.books, kept={**desk.books.kept, **entry_terms}))
 
 

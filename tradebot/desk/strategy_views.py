@@ -232,7 +232,7 @@ class ViewBuilder:
 
     def _stable_terms(self, lots: Mapping[str, Position]) -> dict[str, EntryTerms]:
         """Return the stored terms of positions, without best and worst prices, which change with every quote."""
-        stored_terms = self.world.ledger.kept([position.key for position in lots.values()]) if lots else {}
+        stored_terms = self.world.ledger.entry_terms([position.key for position in lots.values()]) if lots else {}
         terms_by_symbol = {
             symbol: complete(stored_terms.get(position.key), position) for symbol, position in lots.items()
         }
@@ -259,7 +259,7 @@ class ViewBuilder:
         listing = self.listings.get(symbol)
         if listing or position is None:
             return listing
-        opened = self.world.ledger.kept([position.key]).get(position.key)
+        opened = self.world.ledger.entry_terms([position.key]).get(position.key)
         return of_order(opened.instrument, self._now) if opened and opened.instrument else None
 
     @cached_property

@@ -107,7 +107,7 @@ class Money(Protocol):
     def books_opened_at(self) -> datetime | None:
         """Return when the opening balance was written, or None before the first reconcile."""
 
-    def standing(self) -> AccountState:
+    def account_state(self) -> AccountState:
         """Return the account's state: opening, accepted cash movements, last reconcile and highest equity."""
 
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
@@ -158,7 +158,7 @@ class Money(Protocol):
     def booked(self, activity_ids: Collection[str] | None = None) -> Mapping[str, Entry]:
         """Return the booked activities, all or those with these ids, by id."""
 
-    def kept(self, held: Collection[Key]) -> Mapping[Key, EntryTerms]:
+    def entry_terms(self, held: Collection[Key]) -> Mapping[Key, EntryTerms]:
         """Return what is stored about these open positions besides their fills: entry terms and best and worst price.
 
         Positions with nothing stored are left out. A position's entry terms are read from the intent behind the fill

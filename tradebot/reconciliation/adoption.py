@@ -88,7 +88,7 @@ def _put_back(ledger: Money, foreign_part: ForeignPart, quantity: Decimal, why: 
 
     In a margin account, none.
     """
-    if ledger.standing().settlement is Settlement.PAID:
+    if ledger.account_state().settlement is Settlement.PAID:
         amount = notional(quantity, foreign_part.average_price, foreign_part.multiplier)
         ledger.adjust_cash(amount, why, at, origin=Origin.ADOPTION, about=foreign_part.symbol)
 

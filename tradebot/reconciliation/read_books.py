@@ -150,7 +150,7 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
     return Books(
         at=now,
         account_number=ledger.account_number,
-        standing=ledger.standing(),
+        standing=ledger.account_state(),
         state=ledger.trading_state(),
         day=day,
         calendar=own,
@@ -163,7 +163,7 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
         intents_by_id=recorded,
         filled=ledger.filled_quantities(every),
         intents=tuple(ledger.recent_intents(min(_first_session(orders, recorded, now), *_of_today(day, now)))),
-        kept=ledger.kept([(p.strategy, p.symbol, p.opened_at) for p in totals.own_positions()]),
+        kept=ledger.entry_terms([(p.strategy, p.symbol, p.opened_at) for p in totals.own_positions()]),
         sent_by_another_copy=frozenset(o.venue_id for o in unknown if _is_of_another_copy(ledger, o, now, day)),
         noted_too_early=frozenset(_noted_too_early(ledger) if unknown else ()),
     )
@@ -215,7 +215,7 @@ def _is_of_another_copy(ledger: Ledger, order: Order, now: datetime, day: VenueD
     claims = (claim for claim in ledger.slot_claims(session.date) if not claim.missed_reason)
     looks = [claim.at for claim in claims if session.contains(claim.at)]
     looks += [record.intent.at for record in ledger.intents(session=session.date)]
-    mark = ledger.standing().reconciled
+    mark = ledger.account_state().reconciled
     looks += [mark.at] if mark and session.contains(mark.at) else []
     looks += [now] if session.contains(now) else []
     return any(look < sent for look in looks) and any(look >= sent for look in looks)

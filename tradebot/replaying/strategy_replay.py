@@ -264,7 +264,7 @@ class _Then:
         """Return the recorded totals of fills."""
         return self._desk.books.totals
 
-    def kept(self, keys: Collection[Key]) -> Mapping[Key, EntryTerms]:
+    def entry_terms(self, keys: Collection[Key]) -> Mapping[Key, EntryTerms]:
         """Return the recorded terms of these positions."""
         return {key: entry_terms for key, entry_terms in self._desk.books.kept.items() if key in keys}
 

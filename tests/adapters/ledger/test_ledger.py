@@ -380,7 +380,14 @@ def test_failed_write_leaves_the_ledger_unchanged(folder: Path, books: SqliteLed
 
 
 WHOLE = ("intents", "last_acknowledged", "orders", "fills", "opening_cash", "cash_adjustments", "booked", "totals")
-LAST = ("last_reconcile", "standing", "foreign_and_moved_fills", "equity_peak", "acknowledged_since", "acknowledged")
+LAST = (
+    "last_reconcile",
+    "account_state",
+    "foreign_and_moved_fills",
+    "equity_peak",
+    "acknowledged_since",
+    "acknowledged",
+)
 READS: tuple[Callable[[SqliteLedger], object], ...] = (
     *(methodcaller(name) for name in (*WHOLE, *LAST, "halts")),
     *(methodcaller(name, DAY) for name in ("recent_intents", "unsettled_intents", "slot_claims")),
@@ -388,7 +395,7 @@ READS: tuple[Callable[[SqliteLedger], object], ...] = (
     methodcaller("intent", "any"),
     methodcaller("recent_orders", NOW),
     methodcaller("sessions", DAY, DAY),
-    methodcaller("kept", [("flow", "AAPL", NOW)]),
+    methodcaller("entry_terms", [("flow", "AAPL", NOW)]),
     lambda books: books.tallies.counts(),
     lambda books: books.file.check(),
 )

@@ -52,9 +52,9 @@ def test_books_open_once_and_say_when(ledger: Ledger) -> None:
 
 
 def test_books_say_how_their_account_settles(ledger: Ledger) -> None:
-    assert ledger.standing().settlement is Settlement.PAID
+    assert ledger.account_state().settlement is Settlement.PAID
     ledger.open_books(Decimal(5_000), NOW, Settlement.MARGINED)
-    assert ledger.standing() == AccountState(NOW, Decimal(5_000), Decimal(0), None, None, Settlement.MARGINED)
+    assert ledger.account_state() == AccountState(NOW, Decimal(5_000), Decimal(0), None, None, Settlement.MARGINED)
 
 
 def test_fee_is_awaited_until_a_fill_comes_with_it(ledger: Ledger) -> None:
@@ -459,7 +459,7 @@ def test_best_and_worst_price_are_stored_and_restated_together(ledger: Ledger) -
     apple, cola = ("flow", "AAPL", NOW), ("flow", "KO", NOW)
     ledger.put_marks({apple: Marks(Decimal(190), None), cola: Marks(Decimal(60), Decimal(55))})
     ledger.put_marks({apple: Marks(Decimal(190), Decimal("180.5"))})
-    kept = ledger.kept([apple, cola])
+    kept = ledger.entry_terms([apple, cola])
     assert kept == {
         apple: EntryTerms(best=Decimal(190), worst=Decimal("180.5")),
         cola: EntryTerms(best=Decimal(60), worst=Decimal(55)),
@@ -467,7 +467,7 @@ def test_best_and_worst_price_are_stored_and_restated_together(ledger: Ledger) -
     split = RestatedPosition("flow", "AAPL", NOW, "AAPL", Decimal(2))
     assert ledger.book(Booking((Entry("2026::7", "SPLIT", Decimal(0), "SPLIT AAPL"),), restated=(split,)), NOW)
     halves = EntryTerms(best=Decimal(95), worst=Decimal("90.25"))
-    assert ledger.kept([apple, cola]) == {**kept, apple: halves}
+    assert ledger.entry_terms([apple, cola]) == {**kept, apple: halves}
 
 
 def test_acknowledged_positions_count_from_their_first_note_until_they_are_forgotten(ledger: Ledger) -> None:
@@ -534,9 +534,9 @@ def test_exit_of_a_position_is_the_one_asked_for_by_its_first_fill(ledger: Ledge
     later = replace(make_order("v2"), client_order_id=again.client_order_id)
     ledger.record_outcome(again.client_order_id, Reply(WriteOutcome.ACCEPTED, later), NOW)
     ledger.apply_fills([replace(make_fill("a2", minutes(1)), fill=replace(make_fill().fill, activity_id="a2"))], NOW)
-    assert ledger.kept([HELD]) == {HELD: ASKED}
+    assert ledger.entry_terms([HELD]) == {HELD: ASKED}
     ledger.put_marks({HELD: Marks(Decimal(190), None)})
-    assert ledger.kept([HELD]) == {HELD: replace(ASKED, best=Decimal(190))}
+    assert ledger.entry_terms([HELD]) == {HELD: replace(ASKED, best=Decimal(190))}
 
 
 def test_kept_answers_for_several_positions_as_it_does_for_each_alone(ledger: Ledger) -> None:
@@ -550,14 +550,16 @@ def test_kept_answers_for_several_positions_as_it_does_for_each_alone(ledger: Le
     ledger.put_marks({microsoft: Marks(Decimal(400), None)})
     asked = EntryTerms(stop_loss_fraction=Decimal("0.5"), best=Decimal(400), instrument=instrument("MSFT"))
     expected = {HELD: ASKED, microsoft: asked}
-    assert ledger.kept([unknown, HELD, microsoft]) == expected
-    assert {key: kept for one in (HELD, microsoft, unknown) for key, kept in ledger.kept([one]).items()} == expected
+    assert ledger.entry_terms([unknown, HELD, microsoft]) == expected
+    assert {
+        key: kept for one in (HELD, microsoft, unknown) for key, kept in ledger.entry_terms([one]).items()
+    } == expected
 
 
 def test_exit_is_not_shared_with_another_strategy_symbol_or_time(ledger: Ledger) -> None:
     bought_with_own_exits(ledger)
     others = [("other", "AAPL", NOW), ("flow", "MSFT", NOW), ("flow", "AAPL", minutes(1)), ("adopted", "AAPL", NOW)]
-    assert ledger.kept(others) == {}
+    assert ledger.entry_terms(others) == {}
 
 
 def test_position_that_a_closing_order_opened_has_turned_and_asked_for_no_exit(ledger: Ledger) -> None:
@@ -566,7 +568,7 @@ def test_position_that_a_closing_order_opened_has_turned_and_asked_for_no_exit(l
     order = replace(make_order("v1"), client_order_id=intent.client_order_id)
     ledger.record_outcome(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)
     ledger.apply_fills([make_fill()], NOW)
-    assert ledger.kept([HELD]) == {HELD: EntryTerms(turned=True)}
+    assert ledger.entry_terms([HELD]) == {HELD: EntryTerms(turned=True)}
 
 
 @pytest.mark.parametrize("purpose", [Purpose.PROTECT, Purpose.OPEN])
@@ -579,12 +581,12 @@ def test_position_has_turned_if_the_stop_of_a_pair_or_an_entry_opened_it_unless_
     leg = replace(make_order("v2"), client_order_id="of the venue", parent="v1")
     ledger.record_outcome(pair.client_order_id, Reply(WriteOutcome.ACCEPTED, limit, legs=(leg,)), NOW)
     ledger.apply_fills([replace(make_fill(), fill=replace(make_fill().fill, venue_order_id="v2"))], NOW)
-    assert ledger.kept([HELD]) == {HELD: EntryTerms(turned=True)}
+    assert ledger.entry_terms([HELD]) == {HELD: EntryTerms(turned=True)}
     entry = make_intent("open+10m")
     ledger.record_intent(entry, ())
     ledger.apply_orders([replace(make_order("v3"), client_order_id=entry.client_order_id)], NOW)
     ledger.apply_fills([replace(make_fill("a3"), fill=replace(make_fill("a3").fill, venue_order_id="v3"))], NOW)
-    assert ledger.kept([HELD]) == {}
+    assert ledger.entry_terms([HELD]) == {}
 
 
 def renamed(old: str, new: str, number: int) -> Booking:
@@ -604,8 +606,8 @@ def test_renamed_position_keeps_the_exit_of_its_entry(ledger: Ledger) -> None:
     ledger.put_marks({HELD: Marks(Decimal(190), None)})
     ledger.book(renamed("AAPL", "PEAR", 1), minutes(9))
     pear = ("flow", "PEAR", NOW)
-    assert ledger.kept([pear]) == {pear: replace(ASKED, best=Decimal(190))}
+    assert ledger.entry_terms([pear]) == {pear: replace(ASKED, best=Decimal(190))}
     ledger.apply_fills([replace(make_fill("a9"), fill=replace(make_fill("a9").fill, symbol="MSFT"))], minutes(9))
     ledger.book(renamed("PEAR", "PLUM", 2), minutes(10))
     plum = ("flow", "PLUM", NOW)
-    assert ledger.kept([plum, ("flow", "MSFT", NOW)])[plum] == replace(ASKED, best=Decimal(190))
+    assert ledger.entry_terms([plum, ("flow", "MSFT", NOW)])[plum] == replace(ASKED, best=Decimal(190))

@@ -176,7 +176,7 @@ def test_rebuild_restores_the_exit_that_a_position_asked_for(folder: StateFolder
     with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
         held = ("flow", "MSFT", NOW)
         kept = EntryTerms(None, Decimal("0.01"), instrument=intent.instrument, first_gain=Decimal("0.03"))
-        assert books.kept([held]) == {held: kept}
+        assert books.entry_terms([held]) == {held: kept}
 
 
 def test_rebuild_takes_an_answer_from_the_ledger_that_the_journal_lost(folder: StateFolder) -> None:
@@ -351,14 +351,14 @@ def test_rebuild_from_the_journal_knows_how_the_account_settles(tmp_path: Path, 
     prepare(tmp_path)
     with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
         books.open_books(Decimal(5), NOW, settlement)
-        standing = books.standing()
+        standing = books.account_state()
     made = create(tmp_path, "sandbox", ACCOUNT, "user", NOW)
     (opening,) = [line for line in (tmp_path / "journal.jsonl").read_text().splitlines() if '"opening"' in line]
     assert ("settlement" in opening) == (settlement is Settlement.MARGINED)
     (tmp_path / "ledger.db").unlink()
     rebuild.rebuild(made, "lost", NOW)
     with closing(SqliteLedger.open(tmp_path, read_only=True)) as books:
-        assert books.standing() == standing
+        assert books.account_state() == standing
 
 
 def test_rebuild_ignores_the_ledger_of_another_bot(folder: StateFolder, tmp_path: Path) -> None:

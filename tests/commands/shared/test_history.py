@@ -76,7 +76,7 @@ def test_history_has_trades_with_their_orders(shared_trader: Bot) -> None:
             assert None not in (sent.intents[0].send_mid, sent.intents[0].send_mid_at)
     assert set(past.sent) == {owned.fill.venue_order_id for owned in past.fills}
     with open_bot(str(bot.folder), None) as app:
-        whole = app.ledger_view.kept(list(past.kept))
+        whole = app.ledger_view.entry_terms(list(past.kept))
         assert past.kept == {
             key: replace(one, instrument=None, first_gain=None, worst_price=None) for key, one in whole.items()
         }, "nobody asks its tick, what its gates used, or where its price was when it filled"

@@ -257,8 +257,8 @@ def played(drawn: Drawn, *, every_pass: bool) -> tuple[Played, Driver]:
     ends, booked, kept = list[SessionEnd](), list[Decimal](), list[dict[Key, EntryTerms]]()
     for end in map(plays.play, made.sessions):
         ends.append(end)
-        booked.append(ledger.standing().cash_adjustments)
-        kept.append(dict(ledger.kept([position.key for position in ledger.totals().own_positions()])))
+        booked.append(ledger.account_state().cash_adjustments)
+        kept.append(dict(ledger.entry_terms([position.key for position in ledger.totals().own_positions()])))
     mark = ledger.last_reconcile()
     plays.reconcile()
     return Played(

@@ -390,7 +390,7 @@ def test_passes_of_a_flat_account_are_left_out_and_change_nothing() -> None:
     assert others.orders() == books.orders()
     assert others.intents() == books.intents()
     assert others.cash_movements() == books.cash_movements()
-    assert others.standing().peak == books.standing().peak
+    assert others.account_state().peak == books.account_state().peak
     assert quick.ends == whole.ends
     cycles = [of.made.facts.cycles(job=Job.TRADE_ONCE) for of in (whole, quick)]
     decided = [[one for one in of if one.candidates] for of in cycles]

@@ -167,7 +167,7 @@ def test_halts_and_the_best_and_worst_prices_of_positions_are_saved_and_not_over
     saved(tmp_path / "run", ledger)
     with closing(SqliteLedger.open(tmp_path / "run", ACCOUNT, read_only=True)) as file:
         assert (file.trading_state(), file.halts(), file.armed()) == (ledger.trading_state(), ledger.halts(), False)
-        kept = file.kept([position])[position]
+        kept = file.entry_terms([position])[position]
         assert (kept.best, kept.worst) == (marks.best, marks.worst)
     with pytest.raises(OperatorError, match="already"):
         saved(tmp_path / "run", books())
@@ -256,7 +256,7 @@ def new(drawn: Drawn = PLAYED_DAYS) -> tuple[BacktestSetup, Driver]:
 
 def outcome(made: BacktestSetup, plays: Driver, ends: list[SessionEnd]) -> object:
     ledger, account = made.ledger, made.engine.main
-    books = ledger.intents(), ledger.orders(), ledger.fills(), ledger.standing(), ledger.trading_state()
+    books = ledger.intents(), ledger.orders(), ledger.fills(), ledger.account_state(), ledger.trading_state()
     passes = [list(made.facts.cycles(job=job)) for job in Job]
     return books, passes, account.cash, list(account.orders), made.events.emitted, ends, plays.count
 

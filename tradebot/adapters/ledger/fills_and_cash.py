@@ -95,7 +95,7 @@ class SqliteMoney(ForeignPositions):
         opening = self.tables.book.get()
         return opening.at if opening else None
 
-    def standing(self) -> AccountState:
+    def account_state(self) -> AccountState:
         tables = self.tables
         with tables.books.reading():
             cash, opened_at, settlement = tables.book.get() or (None, None, Settlement.PAID)
@@ -199,7 +199,7 @@ class SqliteMoney(ForeignPositions):
         with self.tables.books.write():
             self.tables.peak.put(peak)
 
-    def kept(self, keys: Collection[Key]) -> Mapping[Key, EntryTerms]:
+    def entry_terms(self, keys: Collection[Key]) -> Mapping[Key, EntryTerms]:
         terms = {}
         with self.tables.books.reading():
             opened_for = self._read_opened_for([key for key in keys if key not in self._opened_for])
@@ -219,7 +219,7 @@ class SqliteMoney(ForeignPositions):
 
     def _restate(self, restated: RestatedPosition) -> None:
         key = (restated.strategy, restated.symbol, restated.opened_at)
-        entry_terms = restated.of(self.kept([key]).get(key, NOTHING))
+        entry_terms = restated.of(self.entry_terms([key]).get(key, NOTHING))
         if entry_terms.best is not None:
             marks = Marks(entry_terms.best, entry_terms.worst)
             self.tables.marks.put(MarksRow((restated.strategy, restated.to_symbol, restated.opened_at), marks))

@@ -75,7 +75,7 @@ def save(path: Path, run: FinishedRun, settings: Settings, configuration: str, b
 def _write_books(books: SqliteLedger, ledger: MemoryLedger, ended_at: datetime) -> None:
     opened_at, mark, peak = ledger.books_opened_at(), ledger.last_reconcile(), ledger.equity_peak()
     if opened_at is not None:
-        books.open_books(ledger.opening_cash(), opened_at, ledger.standing().settlement)
+        books.open_books(ledger.opening_cash(), opened_at, ledger.account_state().settlement)
     # Each kind of row is numbered in the order of writing, even where its times are not in order.
     tables, claimed_from = ledger.tables, ended_at - CLAIMS_KEPT
     kinds: tuple[Iterable[Write], ...] = (

@@ -554,7 +554,7 @@ class DriverPasses:
     def book_interest(self, now: datetime) -> bool:
         """Book new interest as a comparison would; return True if our cash then equals the venue's."""
         reader, ledger = self._world.reader, self._world.ledger
-        before = ledger.standing()
+        before = ledger.account_state()
         assert before.reconciled is not None, "books and venue were never compared"
         for booking in book_all(
             BooksBefore((), {}), {}, reader.activities(before.reconciled.at), reader.capabilities.day

@@ -102,8 +102,8 @@ class IdlePeriods:
         quotes = self._quotes(positions)
         if marking and not self._store_marks(positions, quotes):
             return IdlePeriod(now)
-        remember(ledger, ledger.standing(), view.account.equity, account_value(view, quotes))
-        peak = ledger.standing().peak
+        remember(ledger, ledger.account_state(), view.account.equity, account_value(view, quotes))
+        peak = ledger.account_state().peak
         if peak is None or peak.seen_once:
             return IdlePeriod(now, nothing_pending=False)
         return self._idle_until(view, positions, quotes, now, session, until)
@@ -140,7 +140,7 @@ class IdlePeriods:
 
     def _store_marks(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> bool:
         """Store the marks that changed; return False instead if a resting order has to follow one of them."""
-        terms_by_key = self._world.ledger.kept([position.key for position in positions])
+        terms_by_key = self._world.ledger.entry_terms([position.key for position in positions])
         resting = self._world.rules.exits.protection is not Protection.BOT
         moved = {}
         for position in positions:
@@ -180,7 +180,7 @@ class IdlePeriods:
     def _is_settled(self, view: BrokerView, positions: Sequence[Position]) -> bool:
         """Return True if books and venue agree, and every request to the venue has its answer."""
         ledger = self._world.ledger
-        account_state, state = ledger.standing(), ledger.trading_state()
+        account_state, state = ledger.account_state(), ledger.trading_state()
         if account_state.opening_cash is None or account_state.peak is None or account_state.peak.seen_once:
             return False
         if view.unreadable or not view.steady or (state.state is TradingState.FLATTEN and positions):
@@ -195,7 +195,7 @@ class IdlePeriods:
 
     def _is_booked(self, view: BrokerView) -> bool:
         ledger = self._world.ledger
-        moved = ledger.totals().cash(ledger.opening_cash(), ledger.standing().settlement)
+        moved = ledger.totals().cash(ledger.opening_cash(), ledger.account_state().settlement)
         return moved + ledger.cash_adjustments() == view.account.cash
 
     def _watched_with_marks(
@@ -204,7 +204,7 @@ class IdlePeriods:
         """Return our positions with their marks; None if one has no mark or quote yet, or the market shows another
         price.
         """
-        terms_by_key = self._world.ledger.kept([position.key for position in positions]) if positions else {}
+        terms_by_key = self._world.ledger.entry_terms([position.key for position in positions]) if positions else {}
         watched = list[WatchedPosition]()
         for position in positions:
             marks, quote = terms_by_key.get(position.key, EntryTerms()), quotes.get(position.symbol)
@@ -267,7 +267,7 @@ class IdlePeriods:
 
         Monitors only halt a bot that is active.
         """
-        peak, state = self._world.ledger.standing().peak, self._world.ledger.trading_state()
+        peak, state = self._world.ledger.account_state().peak, self._world.ledger.trading_state()
         assert peak is not None, "no pass has read the equity"
         priced = view.positions if self._ahead.equity_moves else ()
         shares = {position.symbol: int(position.value_at(ONE) * SHARES) for position in priced}
