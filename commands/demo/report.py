@@ -146,7 +146,9 @@ def _data(app: "App", played: "Sequence[PlayedSession]", elapsed_s: float, confi
     session = played[0].session
     totals = app.ledger.totals()
     positions = totals.own_positions()
-    marks = {symbol: quote.last for symbol, quote in app.reader.quotes([p.symbol for p in positions]).items()}
+    quotes = app.reader.quotes([p.symbol for p in positions])
+    # A venue with marks values positions at them.
+    marks = {symbol: quote.mark or quote.last for symbol, quote in quotes.items()}
     profit, differences = check(app, marks)
     sandbox = app.settings.sandbox
     reads_flow = bool(app.needed_facts)

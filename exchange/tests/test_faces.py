@@ -15,6 +15,7 @@ from papervenue import process
 from papervenue.chance import random_stream
 from papervenue.exchange import open_exchange
 from papervenue.faces.face import GROUPS
+from papervenue.margined.accounts import mark_of
 from papervenue.market.spec import MarketError, MarketSpec
 from papervenue.market.venue import Grid, Rules, Venue
 from papervenue.process import create
@@ -141,9 +142,9 @@ def test_stale_account_shows_a_margined_position_as_it_was(lean: World) -> None:
     lean.arm({"stale_account": "150s"}, request="account")
     then = lean.get("/v1/account")
     assert then["positions"] == {"PF_XBTUSD": "0.2"}
-    # It has cost what its fill did, and it is shown at the price of now.
+    # It has cost what its fill did, and it is shown at the mark of now.
     entry = D(lean.logged("fill")[0]["price"])
-    assert D(then["unrealized"]) == D("0.2") * (PERPETUAL_GRID.usd(lean.engine.price("PF_XBTUSD")) - entry)
+    assert D(then["unrealized"]) == D("0.2") * (PERPETUAL_GRID.usd(mark_of(lean.engine, "PF_XBTUSD")) - entry)
     lean.clear_rules()
     assert lean.get("/v1/account")["positions"] == {"PF_XBTUSD": "0.5"}
 

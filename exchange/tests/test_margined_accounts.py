@@ -194,6 +194,31 @@ def test_position_is_liquidated_at_the_first_tick_at_which_its_margin_is_gone(
     assert ring.event_lines("liquidation")[0] == "21 liquidation"
 
 
+def basis(symbol: str, at_us: int) -> float:
+    """Return how far the mark is above the trades: 1 % in the first twenty minutes, and later it is 2 % below them."""
+    return 0.01 if at_us < START + 20 * MINUTE else -0.02
+
+
+def test_equity_and_liquidation_follow_the_mark_and_fills_the_trades() -> None:
+    ring = Ring({0: "30000"}, cash="5000", to=1, basis=basis)
+    ring.order("buy", "8")
+    assert (ring.now.unrealized, ring.now.maintenance) == (D(8 * 300), D(8 * 303))
+    ring.to(19)
+    assert not ring.event_lines("liquidation")
+    ring.to(20)
+    assert ring.event_lines("liquidation")[0] == "20 liquidation"
+    assert {ring.grids["PF_XBTUSD"].usd(one.price) for one in ring.fills} == {30_000}
+
+
+@pytest.mark.parametrize(("trigger", "fills"), [("mark", [30_000, 30_000]), ("last", [30_000])])
+def test_stop_on_the_mark_is_triggered_by_it_and_fills_where_trades_are(trigger: str, fills: list[int]) -> None:
+    ring = Ring({0: "30000"}, cash="50000", to=1, basis=basis)
+    ring.order("buy", "1")
+    ring.order("sell", "1", stop="29997.5", trigger=trigger, reduce_only=True)
+    ring.to(30)
+    assert [ring.grids["PF_XBTUSD"].usd(one.price) for one in ring.fills] == fills
+
+
 def test_liquidation_closes_parts_at_the_mark_for_a_fee_until_the_margin_holds() -> None:
     ring = Ring({0: "30000", 10: "26900"}, rules=RULES, cash="5000", to=1)
     ring.order("buy", "1.5")

@@ -11,7 +11,7 @@ import pytest
 
 from papervenue.creation import build, perpetual_span
 from papervenue.engine.engine import Engine
-from papervenue.engine.orders import USUAL, OrderRequest
+from papervenue.engine.orders import USUAL, Fill, OrderRequest
 from papervenue.exchange import open_exchange
 from papervenue.faces.kraken.read_routes import Charts
 from papervenue.margined.accounts import mark_of
@@ -19,6 +19,7 @@ from papervenue.market.bars import Bar
 from papervenue.market.coins import kraken_venue
 from papervenue.market.perpetual_files import as_minutes, perpetual_of
 from papervenue.market.spec import CLOSE, MarketError, MarketSpec, Reading
+from papervenue.state import read_market, write_market
 from papervenue.times import DAY, HOUR, MINUTE, SECOND, at_zone, rfc3339
 
 COIN, START = "PF_XBTUSD", date(2026, 11, 10)
@@ -135,6 +136,29 @@ def test_mark_and_spot_are_prices_of_their_own_and_a_missing_kind_follows_anothe
     assert last == {"trade": Decimal(trades[-1][4]), "mark": Decimal(marks[-1][4]), "spot": Decimal(spots[-1][4])}
     grid = engine.market.grids[COIN]
     assert (grid.usd(mark_of(engine, COIN)), grid.usd(engine.last_price(COIN) or 0)) == (last["mark"], last["trade"])
+
+
+@pytest.mark.parametrize(("edition", "status"), [(2, "new"), (3, "filled")])
+def test_stop_follows_a_recorded_mark_since_the_third_edition(tmp_path: Path, edition: int, status: str) -> None:
+    files, folder = tmp_path / "files", tmp_path / "exchange"
+    files.mkdir()
+    starts, flat = [START_US // SECOND + 60 * minute for minute in range(60)], "60000"
+    (files / "PF_XBTUSD_1.csv").write_text(kraken([(start, flat, flat, flat, flat, "9") for start in starts]))
+    lows = ["59980" if minute == 30 else flat for minute in range(60)]
+    marks = [(start, flat, flat, low, flat, "0") for start, low in zip(starts, lows, strict=True)]
+    (files / "mark_PF_XBTUSD_1.csv").write_text(kraken(marks))
+    engine_of(folder, files)
+    write_market(folder, read_market(folder)._replace(edition=edition))
+    engine = open_exchange(folder).engine
+    engine.advance(START_US + MINUTE)
+    bought = OrderRequest(COIN, 1, "market", "gtc", Decimal(1), None, None)
+    engine.settle(engine.submit(engine.main, bought))
+    stop = bought._replace(side=-1, type="stop", stop=59_990 * engine.market.grids[COIN].units, trigger="mark")
+    order = engine.submit(engine.main, stop)
+    engine.settle(order)
+    engine.advance(START_US + 50 * MINUTE)
+    grid, fills = engine.market.grids[COIN], [one for one in engine.main.activities if isinstance(one, Fill)]
+    assert (order.status, {abs(grid.usd(one.price) - 60_000) <= 6 for one in fills}) == (status, {True})
 
 
 def test_funding_of_a_file_is_paid_to_the_cent(tmp_path: Path) -> None:

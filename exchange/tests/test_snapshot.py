@@ -430,7 +430,7 @@ FROM_THE_BEGINNING = {
     "faults.book": {"_calendar", "_note", "_now_s", "_noted_s", "_owed"},
     "faults.halts": {"_book", "_engine"},
     "market": {
-        *("calendar", "actions", "_source", "day", "extended", "_steps", "_splits", "_changes", "_stands"),
+        *("calendar", "actions", "_source", "day", "extended", "_steps", "_splits", "_changes", "_stands", "_basis"),
         *("past_minutes", "past_days", "grids", "calendars", "all_calendars", "_series", "funding_rates"),
     },
     "market.actions": set[str](),

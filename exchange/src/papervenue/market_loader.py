@@ -17,6 +17,7 @@ from papervenue.market.action_sources import generated_actions, read_actions
 from papervenue.market.actions import Action
 from papervenue.market.alternate_future import AlternateBars, OtherFuture
 from papervenue.market.bars import Bar, BarSource, Market
+from papervenue.market.coins import basis_at
 from papervenue.market.daily import DailyBars, kept_days
 from papervenue.market.generator import GeneratedBars, Months
 from papervenue.market.perpetual_files import HeldPerpetuals, read_market
@@ -33,7 +34,7 @@ def dialect_of(venue_spec: Venue, edition: int = EDITION) -> tuple[Dialect, tupl
     if venue_spec.dialect == "alpaca":
         return ALPACA, (*actions.ENTRIES, *venue.ENTRIES)
     staff = (*venue.PLAIN_ENTRIES, *(venue.CORRECTIONS if venue_spec.rules.corrections else ()))
-    return PlainDialect(venue_spec.rules, every_type=edition > 1), staff
+    return PlainDialect(venue_spec.rules, every_type=edition > 1, by_mark=edition > 2), staff
 
 
 def open_market(state_dir: Path, stored: StoredMarket) -> Market:
@@ -44,7 +45,10 @@ def open_market(state_dir: Path, stored: StoredMarket) -> Market:
     calendars = _calendars(stored, names)
     source = _source(state_dir, stored, calendar, grids, calendars)
     stands = spec.source == "daily"
-    market = Market(source, calendar, stored.symbols, stands=stands, grids=grids, calendars=calendars)
+    basis = None
+    if spec.source == "generated" and spec.venue.of_perpetuals and stored.edition > 2:
+        basis = partial(basis_at, spec.seed, calendar.start_us)
+    market = Market(source, calendar, stored.symbols, stands=stands, grids=grids, calendars=calendars, basis=basis)
     market.announce(*_actions(state_dir, stored, source, calendar))
     return market
 

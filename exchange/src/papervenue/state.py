@@ -28,8 +28,11 @@ SERVER_LOG_FILE = "server.log"
 _RESTORE = "restore it, or " + NEW_EXCHANGE
 
 
-EDITION = 2
-"""The edition of the venues' rules in force. Since the second one, margined venues take every type of order.
+EDITION = 3
+"""The edition of the venues' rules in force.
+
+Since the second one, margined venues take every type of order. Since the third, generated perpetuals have marks that
+differ from their last prices, and stops follow recorded marks.
 
 A market keeps the edition that it was created with, because a replay has to refuse what was refused.
 """

@@ -2,7 +2,7 @@
 
 import shutil
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -128,12 +128,13 @@ class Ring:
         spec: FillSpec = AT_ONCE,
         calendar: Calendar = CALENDAR,
         to: float = 0,
+        basis: Callable[[str, int], float] | None = None,
     ) -> None:
         self.events: list[Event] = []
         self.grids = {one.symbol: Grid(one) for one in instruments}
         prices: Any = written if set(written) == set(self.grids) else {instruments[0].symbol: written}
         source = Prices(self.grids, prices, calendar)
-        self.market = Market(source, calendar, tuple(self.grids), grids=self.grids)
+        self.market = Market(source, calendar, tuple(self.grids), grids=self.grids, basis=basis)
         self.engine = Engine(self.market, START, self.events.append, spec, "ring", dialect=PlainDialect(rules))
         self.account: Account = self.engine.open_account("main", "key", "secret", D(cash))
         self.symbol = instruments[0].symbol

@@ -1,13 +1,17 @@
 """What the face tells of the market: listings, tickers, books, candles and funding rates."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from exchange.tests.kit.app import folders_of
 from exchange.tests.kit.kraken import PEPE, START, V3, XBT, KrakenExchange, spec
+from papervenue.state import read_market, write_market
 from papervenue.times import DAY, MINUTE, SECOND
 
 CHARTS = "/api/charts/v1"
@@ -57,7 +61,9 @@ def test_a_contract_that_has_ended_is_neither_tradeable_nor_quoted_and_its_posit
 def test_ticker_tells_the_price_and_what_it_was_a_day_ago(desk: KrakenExchange) -> None:
     desk.world.tick(seconds=12 * 3600)
     xbt = next(row for row in desk.v3("tickers")["tickers"] if row["symbol"] == XBT)
-    assert xbt["bid"] < xbt["last"] == xbt["markPrice"] < xbt["ask"]
+    assert xbt["bid"] < xbt["last"] < xbt["ask"]
+    assert 0 < abs(xbt["markPrice"] / xbt["last"] - 1) < 0.0011
+    assert xbt["markPrice"] == float(candles(desk, "mark", "1m", BEGAN)[-1]["close"])
     day = candles(desk, "trade", "1m", BEGAN + 13 * 3600 - 86_400)
     assert len(day) == 24 * 60
     assert (xbt["open24h"], xbt["vol24h"]) == (float(day[0]["open"]), sum(int(one["volume"]) for one in day))
@@ -156,13 +162,31 @@ def test_index_of_an_hour_is_made_of_its_minutes_if_the_funding_changes_within_i
     assert (Decimal(hour["low"]), Decimal(hour["high"])) == (min(lows), max(highs))
 
 
-def test_mark_has_no_wicks_and_the_index_is_below_it_by_the_premium(desk: KrakenExchange) -> None:
+def test_mark_has_no_wicks_and_trades_have_a_premium_over_the_index(desk: KrakenExchange) -> None:
     trade, mark, spot = (candles(desk, kind, "1m", BEGAN, BEGAN + 3599) for kind in ("trade", "mark", "spot"))
-    assert [(one["open"], one["close"]) for one in mark] == [(one["open"], one["close"]) for one in trade]
     assert all(float(one["high"]) == max(float(one["open"]), float(one["close"])) for one in mark)
     assert any(float(other["low"]) < float(one["low"]) for one, other in zip(mark, trade, strict=True))
     rate = desk.engine.market.grids[XBT].instrument.funding
-    assert Decimal(spot[0]["open"]) == (Decimal(mark[0]["open"]) - 24 * rate).normalize()
+    assert Decimal(spot[0]["open"]) == (Decimal(trade[0]["open"]) - 24 * rate).normalize()
+
+
+def test_mark_strays_a_few_basis_points_from_the_trades_on_both_sides_without_a_jump(desk: KrakenExchange) -> None:
+    desk.world.tick(seconds=23 * 3600)
+    trade, mark = (candles(desk, kind, "1m", BEGAN, BEGAN + 86_399) for kind in ("trade", "mark"))
+    away = [float(one["close"]) / float(other["close"]) - 1 for one, other in zip(mark, trade, strict=True)]
+    assert (min(away) < -0.0001, max(away) > 0.0001, max(map(abs, away)) < 0.0011) == (True, True, True)
+    assert max(abs(after - before) for before, after in pairwise([0.0, *away])) < 0.00004
+
+
+def test_market_of_the_second_edition_marks_at_the_last_price(fresh: Callable[[], Path]) -> None:
+    folder = fresh()
+    write_market(folder, read_market(folder)._replace(edition=2))
+    desk = KrakenExchange(folder)
+    desk.world.tick(seconds=12 * 3600)
+    ticker = desk.v3(f"tickers/{XBT}")["ticker"]
+    assert ticker["markPrice"] == ticker["last"]
+    trade, mark = (candles(desk, kind, "1m", BEGAN, BEGAN + 3599) for kind in ("trade", "mark"))
+    assert [(one["open"], one["close"]) for one in mark] == [(one["open"], one["close"]) for one in trade]
 
 
 def test_no_candle_shows_what_has_not_happened_yet(desk: KrakenExchange) -> None:

@@ -13,7 +13,7 @@ from papervenue.faces.face import Face, Parts, Serving
 from papervenue.faces.guard import account_of, command_of
 from papervenue.faces.web import MADE_AT, Call, Handler, Reply, ok, route
 from papervenue.jsontext import encode, plain, to_decimal
-from papervenue.margined.accounts import NetPosition, equity_and_margins, net_positions
+from papervenue.margined.accounts import NetPosition, equity_and_margins, mark_of, net_positions
 from papervenue.margined.admission import refuse
 from papervenue.market.bars import Bar
 from papervenue.market.venue import Grid
@@ -213,7 +213,7 @@ class Api:
         return ok(self._position(found[0]))
 
     def _position(self, held: NetPosition) -> dict[str, Any]:
-        grid, mark = self._engine.market.grids[held.symbol], self._engine.price(held.symbol)
+        grid, mark = self._engine.market.grids[held.symbol], mark_of(self._engine, held.symbol)
         return {
             "symbol": held.symbol,
             "qty": plain(held.qty),

@@ -262,25 +262,27 @@ def buy_stop_collar(stop: int) -> int:
     return stop * over // under // step * step
 
 
-def stop_price(order: Order, bar: Bar, model: FillModel) -> int | None:
-    """Return the price at which a bar fills a stop order, after triggering it or moving its trailing stop as the bar's
-    prices require; None if the bar doesn't fill it.
+def stop_price(order: Order, bar: Bar, model: FillModel, signal: Bar | None = None) -> int | None:
+    """Return the price at which a bar fills a stop order, after triggering it or moving its trailing stop as the prices
+    of `signal`, by default the bar, require; None if the bar doesn't fill it.
     """
+    signal = signal or bar
     if order.elected:
         return model.bar_fill_price(order, bar)
     assert order.stop is not None
     rises = rises_to_stop(order)
-    touched = bar.high >= order.stop if rises else bar.low <= order.stop
+    touched = signal.high >= order.stop if rises else signal.low <= order.stop
     if not touched:
         if order.hwm is not None:
-            _trail(order, bar, model.step(order.hwm, order.request.symbol))
+            _trail(order, signal, model.step(order.hwm, order.request.symbol))
         return None
     order.elected = True
     if model.collars and order.side > 0 and order.request.type == "stop":
         order.request = order.request._replace(type="stop_limit", limit=buy_stop_collar(order.stop))
     # A bar that opens beyond the stop elects it there; otherwise the market passed through the stop itself.
-    at = max(order.stop, bar.open) if rises else min(order.stop, bar.open)
-    return model.quote_fill_price(order, at)
+    at = max(order.stop, signal.open) if rises else min(order.stop, signal.open)
+    # Trades fill it, which at the end of this minute were that far from the signal.
+    return model.quote_fill_price(order, min(max(bar.low, at + bar.close - signal.close), bar.high))
 
 
 def rises_to_stop(order: Order) -> bool:

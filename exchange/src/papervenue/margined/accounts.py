@@ -227,10 +227,8 @@ def _recorded_rates(floor: EngineState) -> Iterator[tuple[str, Decimal]]:
 
 
 def mark_of(floor: EngineState, symbol: str) -> int:
-    """Return the mark of a symbol with a price, in units: its own recorded price, or the last trade."""
-    name = floor.market.series_name(symbol, "mark")
-    own = None if name == symbol else floor.market.price(name, floor.now_us)
-    return floor.price(symbol) if own is None else own
+    """Return the mark of a symbol with a price, in units."""
+    return floor.market.mark(symbol, floor.price(symbol), floor.now_us)
 
 
 def note_next(floor: EngineState) -> None:

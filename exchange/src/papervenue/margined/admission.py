@@ -3,8 +3,8 @@
 Each API translates the codes of refusals.
 
 Below its initial margin an account keeps only orders that reduce its positions. At or below its maintenance margin, its
-position with the largest requirement is closed at the mark, part by part, until the margin suffices or no position is
-left.
+position with the largest requirement is closed at the last price, part by part, until the margin suffices or no
+position is left.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def _requirement(floor: EngineState, net_position: NetPosition) -> Decimal:
 
 
 def close_out(floor: EngineState, account: Account, net_position: NetPosition, qty: Decimal, kind: str) -> None:
-    """Close a quantity of a position at the mark with an order that the venue places."""
+    """Close a quantity of a position at the last price with an order that the venue places."""
     side = -1 if net_position.qty > 0 else 1
     request = OrderRequest(net_position.symbol, side, kind, "fok", qty, None, None, reduce_only=True)
     order = order_lifecycle.create_order(floor, account, request, "sell_to_close" if side < 0 else "buy_to_close", 0)

@@ -14,6 +14,7 @@ from papervenue.engine.orders import (
     LAST,
     LIQUIDATION,
     MAKER,
+    MARK,
     SETTLEMENT,
     TAKER,
     Fill,
@@ -26,7 +27,7 @@ from papervenue.engine.orders import (
 from papervenue.engine.venue_rules import AccountFigures, Admission, Mark, Marks
 from papervenue.margined import accounts, admission
 from papervenue.margined.accounts import equity_and_margins, margins, net_position, trade
-from papervenue.market.bars import Bar, Market
+from papervenue.market.bars import Bar, Market, without_wicks
 from papervenue.market.sessions import Session
 from papervenue.market.spec import FillSpec
 from papervenue.market.venue import CASH_UNIT, Rules
@@ -51,15 +52,18 @@ def _marks(session: Session) -> list[Mark]:
 
 
 class PlainDialect:
-    """The dialect of a plain venue with these rules, which takes every type of order or only the first four."""
+    """The dialect of a plain venue with these rules.
+
+    It takes every type of order or only the first four, and a stop `by_mark` is compared with recorded marks.
+    """
 
     auctions: frozenset[str] = frozenset()
     watches = legs_reduce = True
     marks: Marks = staticmethod(_marks)
 
-    def __init__(self, rules: Rules, *, every_type: bool = True) -> None:
+    def __init__(self, rules: Rules, *, every_type: bool = True, by_mark: bool = True) -> None:
         self._rules = rules
-        self.every_type = every_type
+        self.every_type, self._by_mark = every_type, by_mark
         self.deeds: Mapping[str, Deed] = MappingProxyType(
             {
                 "book_fee": _book_fee,
@@ -145,9 +149,11 @@ class PlainDialect:
             price = floor.model.bar_fill_price(order, bar)
             # It rests at its limit, and the opposite side trades against it.
             return order.request.limit if price is not None and order.request.post_only else price
-        if order.request.trigger != LAST and not order.elected:
-            bar = bar._replace(high=max(bar.open, bar.close), low=min(bar.open, bar.close))
-        return stop_price(order, bar, floor.model)
+        signal, trigger = bar, LAST if order.elected else order.request.trigger
+        if trigger != LAST:
+            marked = trigger == MARK and self._by_mark
+            signal = floor.market.mark_bar(order.symbol, bar) if marked else without_wicks(bar)
+        return stop_price(order, bar, floor.model, signal)
 
     def settle(self, floor: EngineState, account: Account, order: Order, qty: Decimal, price: int) -> FillEffect:
         """Book funding, change the net position, and move cash by the profit realized and by the fee if it is known."""

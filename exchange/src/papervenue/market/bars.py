@@ -254,7 +254,8 @@ class Market:
     as traded, so they jump where an action takes effect. `symbols` and `known` contain what is listed now. If the
     market `stands`, the last quote stays valid until the next bar or the close; sessions of just a few bars need this.
     `grids` has the grids of instruments other than shares, and `calendars` the calendars of symbols with different
-    sessions; a session index of such a symbol refers to its own calendar.
+    sessions; a session index of such a symbol refers to its own calendar. `basis` returns how far a symbol's mark is
+    above its last price at a moment, as a fraction; without it they are the same, unless marks were recorded.
     """
 
     def __init__(
@@ -266,8 +267,10 @@ class Market:
         stands: bool = False,
         grids: Mapping[str, Grid] = MappingProxyType({}),
         calendars: Mapping[str, Calendar] = MappingProxyType({}),
+        basis: Callable[[str, int], float] | None = None,
     ) -> None:
         self.calendar = calendar
+        self._basis = basis
         self.grids = BySymbolWithDefault(symbols, grids, SHARE)
         self.calendars = BySymbolWithDefault(symbols, calendars, calendar)
         self.all_calendars = (calendar, *dict.fromkeys(calendars.values()))
@@ -289,6 +292,19 @@ class Market:
         """Return the name of a symbol's prices of a kind, which is the symbol itself if there are none."""
         name = f"{symbol} {kind}"
         return name if name in self._series else symbol
+
+    def mark(self, symbol: str, last: int, at_us: int) -> int:
+        """Return a symbol's mark at a moment, in units: its recorded price, or its `last` price with the basis."""
+        if (name := self.series_name(symbol, "mark")) != symbol:
+            return self.price(name, at_us) or last
+        return max(1, round(last * (1 + self._basis(symbol, at_us)))) if self._basis else last
+
+    def mark_bar(self, symbol: str, bar: Bar) -> Bar:
+        """Return the bar of a symbol's mark over the time of a bar of its trades."""
+        if (name := self.series_name(symbol, "mark")) != symbol:
+            return self.last_bar(name, bar.end_us) or bar
+        opening, close = self.mark(symbol, bar.open, bar.start_us), self.mark(symbol, bar.close, bar.end_us)
+        return Bar(bar.start_us, opening, max(opening, close), min(opening, close), close, bar.volume)
 
     def liquid(self, symbol: str) -> bool:
         """Return True if a symbol can be sold short and traded in fractions."""

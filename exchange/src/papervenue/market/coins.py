@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from papervenue.chance import draw_bell, random_stream
 from papervenue.market.hours import AROUND_THE_CLOCK
 from papervenue.market.venue import Instrument, MarginLevel, Rules, TickStep, Venue
+from papervenue.times import HOUR
 
 FACE = "kraken"
 RULES = Rules(
@@ -49,6 +51,8 @@ _CLASSES = {
 _USUAL_FUNDING, _FUNDING_SPREAD = 0.000006, 0.000012
 """The average funding that a long position pays per dollar and hour, and how far coins deviate from it."""
 _DIGITS = 6
+_BASIS = 0.0003
+"""How far a mark usually is from the last price, as a fraction of it."""
 
 
 class _Coin(NamedTuple):
@@ -92,6 +96,22 @@ def kraken_venue(seed: int, symbols: Collection[str] = SYMBOLS, *, recorded: boo
     if recorded:
         listed = tuple(replace(coin, funding=Decimal(0)) for coin in listed)
     return Venue(dialect="plain", calendar=AROUND_THE_CLOCK, instruments=listed, rules=RULES, faces=(FACE,))
+
+
+def basis_at(seed: int, start_us: int, symbol: str, at_us: int) -> float:
+    """Return how far a mark is above the last price, as a fraction of it.
+
+    The seed determines it for the end of each hour, independently of all prices and hours, and between two of them it
+    moves in a straight line. It is 0 until the market begins.
+    """
+    hour, elapsed_us = divmod(at_us - start_us, HOUR)
+    begin, end = _basis_after(seed, symbol, hour), _basis_after(seed, symbol, hour + 1)
+    return begin + (end - begin) * elapsed_us / HOUR
+
+
+@lru_cache(maxsize=4096)
+def _basis_after(seed: int, symbol: str, hours: int) -> float:
+    return _BASIS * draw_bell(random_stream(seed, symbol, "basis", hours)) if hours > 0 else 0.0
 
 
 def _list_coin(coin: _Coin, seed: int) -> Instrument:

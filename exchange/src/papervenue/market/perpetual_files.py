@@ -493,7 +493,7 @@ def missing_kinds(spec: MarketSpec, symbols: Sequence[str]) -> list[str]:
     for kind, assumed in (
         (TRADE, "orders fill at the mark, or else at the coin's own price"),
         (MARK, "the mark is the last trade"),
-        (SPOT, "the coin's own price follows the mark"),
+        (SPOT, "the coin's own price follows the trades"),
     ):
         without = [symbol for symbol in symbols if (symbol, kind) not in there]
         if without:

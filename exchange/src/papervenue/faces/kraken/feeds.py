@@ -202,7 +202,7 @@ class Feeds:
             "balance": number(position.qty),
             "entry_price": average(position.average),
             "mark_price": price(grid, mark),
-            "index_price": self._reads.index(position.symbol, mark),
+            "index_price": self._reads.index(position.symbol, self._engine.price(position.symbol)),
             "pnl": number(grid.notional(position.qty, mark) - position.cost),
             "unrealized_funding": number(-funding_due(self._engine, position)),
             "pnl_currency": "USD",

@@ -270,12 +270,9 @@ class HistoryReads:
         }
 
     def mark(self, symbol: str, at_us: int) -> int | None:
-        """Return a symbol's mark price at a moment: from its own series, otherwise the last trade of a complete minute;
-        None before the first.
-        """
-        market = self._engine.market
-        own = market.price(market.series_name(symbol, "mark"), at_us)
-        return self._engine.dialect.price(market, symbol, at_us) if own is None else own
+        """Return a symbol's mark price at a moment, or None before it has a price."""
+        last = self._engine.market.price(symbol, at_us)
+        return None if last is None else self._engine.market.mark(symbol, last, at_us)
 
 
 def _order_event(order: Event, reason: str) -> Event:

@@ -25,13 +25,13 @@ from papervenue.faces.web import Call, Reply
 from papervenue.jsontext import plain
 from papervenue.margined import accounts
 from papervenue.margined.accounts import NetPosition, equity_and_margins, net_positions
-from papervenue.market.bars import Bar, without_wicks
+from papervenue.market.bars import Bar
 from papervenue.market.sessions import Calendar, full_calendar
 from papervenue.times import DAY, HOUR, MINUTE, SECOND, parse_time
 
 FUNDING_COEFFICIENT = 24
 
-"""The premium of the mark over the index that corresponds to an hourly funding rate, both as rates."""
+"""The premium of the last price over the index that corresponds to an hourly funding rate, both as rates."""
 
 _HIGHEST_FUNDING = Decimal("0.0025")
 
@@ -61,13 +61,13 @@ def _resting(lot: Decimal, volume: int) -> Decimal:
     return max(volume * _SHOWN // lot, Decimal(100)) * lot
 
 
-def index_of(mark: Decimal, rate: Decimal) -> Decimal:
-    """Return a coin's own price in USD (the index), given the perpetual's mark price and funding rate."""
-    return (mark - rate * FUNDING_COEFFICIENT).quantize(_PRICE)
+def index_of(last: Decimal, rate: Decimal) -> Decimal:
+    """Return a coin's own price in USD (the index), given the perpetual's last price and funding rate."""
+    return (last - rate * FUNDING_COEFFICIENT).quantize(_PRICE)
 
 
-def _index_in_usd(usd: Callable[[int], Decimal], rate: Decimal, mark: int) -> Decimal:
-    return index_of(usd(mark), rate)
+def _index_in_usd(usd: Callable[[int], Decimal], rate: Decimal, last: int) -> Decimal:
+    return index_of(usd(last), rate)
 
 
 def base_of(symbol: str) -> str:
@@ -153,7 +153,7 @@ class KrakenReads:
             "pair": f"{base}:{grid.instrument.currency}",
             "symbol": symbol,
             "markPrice": price(grid, mark),
-            "indexPrice": self.index(symbol, mark),
+            "indexPrice": self.index(symbol, last),
             "bid": price(grid, bid),
             "bidSize": size,
             "ask": price(grid, ask),
@@ -174,12 +174,12 @@ class KrakenReads:
             "fundingRatePrediction": rate,
         }
 
-    def index(self, symbol: str, mark: int) -> Decimal:
-        """Return the coin's own price (the index): the mark price minus the premium implied by the funding rate."""
+    def index(self, symbol: str, last: int) -> Decimal:
+        """Return the coin's own price (the index): the last price minus the premium implied by the funding rate."""
         name = self._engine.market.series_name(symbol, SPOT)
         if name != symbol and (own := self._engine.market.price(name, self._engine.now_us)) is not None:
             return number(self._engine.market.grids[symbol].usd(own))
-        return number(index_of(self._engine.market.grids[symbol].usd(mark), accounts.rate_of(self._engine, symbol)))
+        return number(index_of(self._engine.market.grids[symbol].usd(last), accounts.rate_of(self._engine, symbol)))
 
     def _day(self, symbol: str) -> tuple[int | None, int, int]:
         """Return the price a day ago, and volume and turnover since then, from this session and the one before."""
@@ -477,7 +477,7 @@ class Charts:
                 every, complete = day_bars.bars, day_bars.complete(now_us)
                 # Most requests are for the newest few of a day's minutes.
                 bars = every[bisect_left(every, first_us, 0, complete, key=_START) : complete]
-                parts: Iterable[Bar] = bars if wicks else map(without_wicks, bars)
+                parts: Iterable[Bar] = bars if wicks else map(partial(market.mark_bar, symbol), bars)
             elif wicks and span_us >= DAY and (day := market.history_day(symbol, -index)) is not None:
                 yield day
                 continue
