@@ -357,10 +357,11 @@ class VenueAccount:
         """Return a small quantity."""
         return 10 * self.listing.minimum
 
-    def price(self, factor: str = "1") -> Decimal:
-        """Return a price on a tick, so many times the last one."""
-        last = self.reader.quotes([self.symbol])[self.symbol].last
-        return self.listing.on_tick(last * Decimal(factor), ROUND_HALF_UP)
+    def price(self, factor: str = "1", symbol: str = "") -> Decimal:
+        """Return a price on a tick, so many times the last one, by default of the first symbol."""
+        symbol = symbol or self.symbol
+        last = self.reader.quotes([symbol])[symbol].last
+        return self.reader.listings([symbol])[symbol].on_tick(last * Decimal(factor), ROUND_HALF_UP)
 
     def sessions(self) -> list[Session]:
         """Return the sessions around now."""
@@ -374,7 +375,7 @@ class VenueAccount:
         usual = {"quantity": self.size, "time_in_force": self.can.resting_life, "at": self.now, **changes}
         made = new_intent(key, self.listing.instrument, **usual)
         priced = made.limit_price is not None or made.order_type is not OrderType.LIMIT
-        return made if priced else replace(made, limit_price=self.price("0.8"))
+        return made if priced else replace(made, limit_price=self.price("0.8", made.instrument.symbol))
 
     def at_market(self, side: Side = Side.BUY, **changes: Any) -> Intent:
         """Return an order at the market."""

@@ -17,7 +17,7 @@ from papervenue.market.action_sources import generated_actions, read_actions
 from papervenue.market.actions import Action
 from papervenue.market.alternate_future import AlternateBars, OtherFuture
 from papervenue.market.bars import Bar, BarSource, Market
-from papervenue.market.coins import basis_at
+from papervenue.market.coins import COLLAR, FACE, basis_at
 from papervenue.market.daily import DailyBars, kept_days
 from papervenue.market.generator import GeneratedBars, Months
 from papervenue.market.perpetual_files import HeldPerpetuals, read_market
@@ -34,7 +34,10 @@ def dialect_of(venue_spec: Venue, edition: int = EDITION) -> tuple[Dialect, tupl
     if venue_spec.dialect == "alpaca":
         return ALPACA, (*actions.ENTRIES, *venue.ENTRIES)
     staff = (*venue.PLAIN_ENTRIES, *(venue.CORRECTIONS if venue_spec.rules.corrections else ()))
-    return PlainDialect(venue_spec.rules, every_type=edition > 1, by_mark=edition > 2), staff
+    rules = venue_spec.rules
+    if edition > 2 and FACE in venue_spec.faces:
+        rules = replace(rules, collar=rules.collar or COLLAR)
+    return PlainDialect(rules, every_type=edition > 1, by_mark=edition > 2), staff
 
 
 def open_market(state_dir: Path, stored: StoredMarket) -> Market:

@@ -1,7 +1,9 @@
 """What became of an order is in its status: each word of acceptance and refusal, and errors inside HTTP 200."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from exchange.tests.kit.kraken import PEPE, V3, XBT, KrakenExchange, spec
 from exchange.tests.kit.ring import PERPETUAL, Ring
 from papervenue.market.venue import Grid
 from papervenue.refusal import Refusal
+from papervenue.state import read_market, write_market
 from papervenue.times import to_datetime
 
 PERPETUAL_GRID = Grid(PERPETUAL)
@@ -88,12 +91,32 @@ def test_page_shows_orders_that_were_refused_and_why(desk: KrakenExchange) -> No
     assert (second["side"], second["reason"]) == ("sell", "invalidArgument: symbol")
 
 
-def test_order_far_from_the_price_is_outside_the_collar_where_there_is_one(
-    tmp_path_factory: pytest.TempPathFactory,
+@pytest.mark.parametrize(("collar", "beyond"), [(None, "0.5"), (Decimal("0.1"), "0.1")])
+def test_limit_across_the_spread_is_refused_outside_the_collar_around_the_mark(
+    collar: Decimal | None, beyond: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    desk = KrakenExchange(folders_of(spec((XBT,), collar=Decimal("0.1")), tmp_path_factory)())
-    assert desk.send("lmt", limitPrice=50_000)["status"] == "outsidePriceCollar"
-    assert desk.send("lmt", limitPrice=90_000)["status"] == "placed"
+    folder = folders_of(spec((XBT,), cash=10_000_000, collar=collar), tmp_path_factory)()
+    desk = KrakenExchange(folder)
+    desk.world.tick(seconds=3600)
+    mark, away = Decimal(str(desk.v3(f"tickers/{XBT}")["ticker"]["markPrice"])), Decimal(beyond)
+    highest, lowest = int(mark * (1 + away)), int(mark * (1 - away)) + 1
+    for side, limit, status in (
+        ("buy", highest + 1, "outsidePriceCollar"),
+        ("buy", highest, "placed"),
+        ("sell", lowest - 1, "outsidePriceCollar"),
+        ("sell", lowest, "placed"),
+        ("buy", 9_200, "placed"),
+        ("sell", 920_000, "placed"),
+    ):
+        assert desk.send("lmt", side, limitPrice=limit)["status"] == status
+    stop = desk.send("stp", "sell", "0.1", stopPrice=80_000, limitPrice=10_000, reduceOnly="false")
+    assert stop["status"] == "placed", "it doesn't cross the spread yet"
+
+
+def test_market_of_the_second_edition_has_a_collar_only_if_it_is_set(fresh: Callable[[], Path]) -> None:
+    folder = fresh()
+    write_market(folder, read_market(folder)._replace(edition=2))
+    assert KrakenExchange(folder).send("lmt", size="0.01", limitPrice=920_000)["status"] == "placed"
 
 
 def test_position_has_a_size_that_it_may_not_exceed(tmp_path_factory: pytest.TempPathFactory) -> None:

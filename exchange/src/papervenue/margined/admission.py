@@ -26,6 +26,7 @@ from papervenue.margined.accounts import (
     increasing_orders,
     initial_margin,
     margins,
+    mark_of,
     net_positions,
 )
 from papervenue.market.venue import Grid, Rules
@@ -54,18 +55,27 @@ def refuse(code: str, message: str, **extra: Any) -> Refusal:
 
 
 def admit(
-    rules: Rules, floor: EngineState, account: Account, request: OrderRequest, changed: Order | None = None
+    rules: Rules,
+    floor: EngineState,
+    account: Account,
+    request: OrderRequest,
+    changed: Order | None = None,
+    *,
+    by_mark: bool = True,
 ) -> Admission:
     """Check every rule; return the admission or raise the Refusal of the first rule that isn't met.
 
-    `changed` is the open order that this request would change in place, if any.
+    `changed` is the open order that this request would change in place, if any. A collar is around the mark and for
+    orders that would fill at once, or, unless `by_mark`, around the last price and for all limits.
     """
     grid = _instrument(floor, request.symbol)
     _check_kind(rules, request)
     if changed is None:
         _check_client_id(rules, account, request.client_order_id)
     _check_size(grid, request)
-    _check_prices(rules, floor, grid, request)
+    _check_prices(floor, grid, request)
+    if rules.collar is not None and request.limit is not None:
+        _check_collar(rules.collar, floor, request, by_mark=by_mark)
     if request.post_only and fills_at_once(floor, request):
         raise refuse("would_take", "a post-only order would take an offer")
     side = "buy" if request.side > 0 else "sell"
@@ -132,15 +142,24 @@ def _check_size(grid: Grid, request: OrderRequest) -> None:
         raise refuse("minimum_size", f"an order is for at least {plain(grid.instrument.minimum)}")
 
 
-def _check_prices(rules: Rules, floor: EngineState, grid: Grid, request: OrderRequest) -> None:
+def _check_prices(floor: EngineState, grid: Grid, request: OrderRequest) -> None:
     for price in (request.limit, request.stop, request.stop_loss.stop if request.stop_loss else None):
         if price is not None and (price <= 0 or price % grid.tick(price)):
             raise refuse("tick_size", f"{plain(grid.usd(price))} isn't on a tick")
-    last = floor.last_price(request.symbol)
-    if last is None:
+    if floor.last_price(request.symbol) is None:
         raise refuse("no_price", f"{request.symbol} has no price yet")
-    if rules.collar is not None and request.limit is not None and abs(request.limit - last) > last * rules.collar:
-        raise refuse("price_collar", f"a limit is at most {plain(rules.collar)} of the last price away from it")
+
+
+def _check_collar(collar: Decimal, floor: EngineState, request: OrderRequest, *, by_mark: bool) -> None:
+    middle = mark_of(floor, request.symbol) if by_mark else floor.price(request.symbol)
+    if abs((request.limit or 0) - middle) <= middle * collar:
+        return
+    if not by_mark:
+        raise refuse("price_collar", f"a limit is at most {plain(collar)} of the last price away from it")
+    if request.stop is None and fills_at_once(floor, request):
+        raise refuse(
+            "price_collar", f"a limit that crosses the spread is at most {plain(collar)} of the mark beyond it"
+        )
 
 
 def fills_at_once(floor: EngineState, request: OrderRequest) -> bool:

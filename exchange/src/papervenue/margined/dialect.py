@@ -54,7 +54,8 @@ def _marks(session: Session) -> list[Mark]:
 class PlainDialect:
     """The dialect of a plain venue with these rules.
 
-    It takes every type of order or only the first four, and a stop `by_mark` is compared with recorded marks.
+    It takes every type of order or only the first four. `by_mark`, stops are compared with recorded marks, and a collar
+    is around the mark and for limits that cross the spread.
     """
 
     auctions: frozenset[str] = frozenset()
@@ -124,7 +125,7 @@ class PlainDialect:
         """Check the venue's rules."""
         if request.type in admission.LATER_TYPES and not self.every_type:
             raise admission.unsupported_type()
-        return admission.admit(self._rules, floor, account, request, replaced)
+        return admission.admit(self._rules, floor, account, request, replaced, by_mark=self._by_mark)
 
     def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
         """Return the request of the order after an in-place change; raise a Refusal if the venue doesn't allow it."""

@@ -23,6 +23,12 @@ RULES = Rules(
     liquidation_part=Decimal("0.25"),
     edits=True,
 )
+COLLAR = Decimal("0.5")
+"""The collar of a market that doesn't set one.
+
+Kraken documents no figure: it refuses a limit that crosses the spread "an order of magnitude away from the mark price".
+Half of it refuses any price with a digit too many or too few.
+"""
 _TABLE = """
 XBT 92000 0 -4 900 18 1.0 1|ETH 3050 1 -3 600 26 1.5 1|SOL 138 2 -2 260 34 1.9 1|XRP 2.14 5 0 180 32 1.6 1
 DOGE 0.152 6 0 90 38 1.9 2|ADA 0.43 5 0 60 36 1.8 2|LTC 86.4 2 -2 45 31 1.4 2|BCH 548 1 -2 32 33 1.4 2
