@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -35,7 +36,7 @@ RULES = st.sampled_from(
     [
         Rules(maker_fee=D("0.0002"), taker_fee=D("0.0005"), liquidation_fee=D("0.01")),
         Rules(taker_fee=D("0.0007"), contract_fee=D("0.85"), fees_after_us=40 * SECOND, liquidation_part=D("0.4")),
-        Rules(),
+        Rules(liquidation_fee=D("0.01"), assigns=True),
     ]
 )
 FILLS = st.sampled_from(
@@ -256,17 +257,20 @@ def test_what_happens_does_not_depend_on_the_steps_in_which_time_passes(
 
 
 @settings(max_examples=settings().max_examples // 4)
-@given(seed=st.integers(0, 10**6), part=st.sampled_from(["0.1", "0.25", "1"]))
-def test_no_minute_ends_without_maintenance_margin_and_a_position(seed: int, part: str) -> None:
+@given(seed=st.integers(0, 10**6), part=st.sampled_from(["0.1", "0.25", "1"]), assigns=st.booleans())
+def test_no_minute_ends_without_maintenance_margin_and_a_position(seed: int, part: str, assigns: bool) -> None:
     """Hold as much as the margin carries while prices walk far, and look at every minute but those of funding."""
     written: Any = {PERPETUAL.symbol: walk(seed, "p", "0.5", 3_000, 400), FUTURE.symbol: {0: "20"}}
-    rules = Rules(taker_fee=D("0.0005"), liquidation_fee=D("0.01"), liquidation_part=D(part))
+    rules = Rules(taker_fee=D("0.0005"), liquidation_fee=D("0.01"), liquidation_part=D(part), assigns=assigns)
     ring = Ring(written, (PERPETUAL, FUTURE), rules, LITTLE, AT_ONCE, to=1)
     ring.order("buy" if seed % 2 else "sell", "10.5")
     for minute in range(2, 400):
         ring.to(minute)
         if ring.account.positions and minute % 60:
             assert ring.now.equity > ring.now.maintenance
+        assert not assigns or ring.account.positions or ring.account.cash >= 0
+    forced = Counter(one.at_us for one in ring.fills if one.settled and one.settled.role == "liquidation")
+    assert all(steps * D(part) <= 1 for steps in forced.values())
 
 
 def test_scripts_reach_liquidations_funding_settlement_and_late_fees() -> None:

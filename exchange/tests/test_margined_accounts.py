@@ -219,23 +219,47 @@ def test_stop_on_the_mark_is_triggered_by_it_and_fills_where_trades_are(trigger:
     assert [ring.grids["PF_XBTUSD"].usd(one.price) for one in ring.fills] == fills
 
 
-def test_liquidation_closes_parts_at_the_mark_for_a_fee_until_the_margin_holds() -> None:
+def test_liquidation_closes_parts_at_the_last_price_for_a_fee_until_the_margin_holds() -> None:
     ring = Ring({0: "30000", 10: "26900"}, rules=RULES, cash="5000", to=1)
     ring.order("buy", "1.5")
     ring.to(11)
     liquidations = [one for one in ring.fills if one.settled is not None and one.settled.role == "liquidation"]
-    assert [one.qty for one in liquidations] == [D("0.375"), D("0.2813")]
+    assert [one.qty for one in liquidations] == [D("0.375"), D("0.375")]
     for one in liquidations:
         assert one.settled is not None
         assert ring.grids["PF_XBTUSD"].usd(one.price) == 26_900
         assert one.settled.fee == one.qty * 26_900 * D("0.005")
         assert (one.order.request.type, one.order.status) == ("liquidation", "filled")
         assert one.order.intent == "sell_to_close"
-    assert ring.qty() == D("0.8437")
+    assert ring.qty() == D("0.75")
     assert ring.now.equity > ring.now.maintenance
     logged = next(one for one in ring.events if one.name == "liquidation").fields
     assert (logged["role"], logged["realized"], logged["fee"]) == ("liquidation", "-1162.5", "50.4375")
     assert logged["position"] == "1.125"
+
+
+@pytest.mark.parametrize(("edition", "steps"), [(2, 31), (3, 4)])
+def test_lost_account_is_closed_in_quarters_of_its_position_since_the_third_edition(edition: int, steps: int) -> None:
+    ring = Ring({0: "30000", 10: "20000"}, cash="5000", to=1, edition=edition)
+    ring.order("buy", "1.5")
+    ring.to(11)
+    assert (len(ring.fills) - 1, ring.account.cash) == (steps, D(5_000 - 15_000))
+
+
+@pytest.mark.parametrize(("side", "falls", "bankrupt"), [("buy", "20000", "26667"), ("sell", "40000", "33333")])
+def test_position_that_would_leave_a_debt_is_assigned_at_its_bankruptcy_price(
+    side: str, falls: str, bankrupt: str
+) -> None:
+    ring = Ring({0: "30000", 10: falls}, rules=Rules(liquidation_fee=D("0.005"), assigns=True), cash="5000", to=1)
+    ring.order(side, "1.5")
+    ring.to(11)
+    # The exact prices are 26,666.67 and 33,333.33, and a tick is half a dollar.
+    (_, assigned) = ring.fills
+    assert ring.grids["PF_XBTUSD"].usd(assigned.price) == D(bankrupt)
+    assert assigned.settled is not None
+    assert (assigned.settled.role, assigned.settled.fee) == ("assignment", D(0))
+    assert ring.event_lines("assignment") == ["11 assignment"]
+    assert 0 <= ring.account.cash < D("0.75")
 
 
 def test_part_is_at_least_a_lot_and_a_lost_account_ends_flat() -> None:

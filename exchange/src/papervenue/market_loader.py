@@ -36,8 +36,8 @@ def dialect_of(venue_spec: Venue, edition: int = EDITION) -> tuple[Dialect, tupl
     staff = (*venue.PLAIN_ENTRIES, *(venue.CORRECTIONS if venue_spec.rules.corrections else ()))
     rules = venue_spec.rules
     if edition > 2 and FACE in venue_spec.faces:
-        rules = replace(rules, collar=rules.collar or COLLAR)
-    return PlainDialect(rules, every_type=edition > 1, by_mark=edition > 2), staff
+        rules = replace(rules, collar=rules.collar or COLLAR, assigns=True)
+    return PlainDialect(rules, edition), staff
 
 
 def open_market(state_dir: Path, stored: StoredMarket) -> Market:

@@ -32,7 +32,8 @@ EDITION = 3
 """The edition of the venues' rules in force.
 
 Since the second one, margined venues take every type of order. Since the third, generated perpetuals have marks that
-differ from their last prices, and stops follow recorded marks.
+differ from their last prices, stops follow recorded marks, a collar is around the mark, and liquidation takes fewer
+steps.
 
 A market keeps the edition that it was created with, because a replay has to refuse what was refused.
 """

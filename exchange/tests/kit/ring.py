@@ -22,7 +22,7 @@ from papervenue.market.spec import CLOSE, FillSpec
 from papervenue.market.venue import Grid, Instrument, MarginLevel, Rules, TickStep
 from papervenue.snapshot.keeper import dump_state
 from papervenue.snapshot.state import Snapshot, identity_of, write_snapshot
-from papervenue.state import SNAPSHOT_FILE
+from papervenue.state import EDITION, SNAPSHOT_FILE
 from papervenue.times import MINUTE
 
 # Snapshots of exchanges under test: taken, kept, and compared with what the log alone leads to.
@@ -129,13 +129,14 @@ class Ring:
         calendar: Calendar = CALENDAR,
         to: float = 0,
         basis: Callable[[str, int], float] | None = None,
+        edition: int = EDITION,
     ) -> None:
         self.events: list[Event] = []
         self.grids = {one.symbol: Grid(one) for one in instruments}
         prices: Any = written if set(written) == set(self.grids) else {instruments[0].symbol: written}
         source = Prices(self.grids, prices, calendar)
         self.market = Market(source, calendar, tuple(self.grids), grids=self.grids, basis=basis)
-        self.engine = Engine(self.market, START, self.events.append, spec, "ring", dialect=PlainDialect(rules))
+        self.engine = Engine(self.market, START, self.events.append, spec, "ring", dialect=PlainDialect(rules, edition))
         self.account: Account = self.engine.open_account("main", "key", "secret", D(cash))
         self.symbol = instruments[0].symbol
         if to:

@@ -204,7 +204,8 @@ def test_rows_add_up_over_drawn_days_that_end_in_liquidation(
         desk.world.ask("POST", FUNDING, {"symbol": XBT, "rate": rate})
         desk.world.tick(seconds=chance.randint(60, 20_000))
         check_law(desk, began=Decimal(2_000))
-    assert [row for row in rows(desk, info="futures liquidation") if row["asset"] == "usd"]
+    forced = [row for kind in ("liquidation", "assignor") for row in rows(desk, info=f"futures {kind}")]
+    assert [row for row in forced if row["asset"] == "usd"]
 
 
 def check_law(desk: KrakenExchange, began: Decimal = Decimal(100_000)) -> None:

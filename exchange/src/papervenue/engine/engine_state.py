@@ -10,7 +10,7 @@ from typing import Any
 
 from papervenue.chance import uuid_of
 from papervenue.engine.account import Account, Activity, Balances
-from papervenue.engine.orders import LIQUIDATION, SETTLEMENT, Amendment, Execution, FillEffect, Order
+from papervenue.engine.orders import FORCED, Amendment, Execution, FillEffect, Order
 from papervenue.engine.venue_rules import AccountFigures, Dialect
 from papervenue.events import Emit, Event, Update
 from papervenue.jsontext import plain
@@ -220,7 +220,7 @@ def order_fields(order: Order, grids: Mapping[str, Grid]) -> dict[str, Any]:
 def _settled_fields(settled: FillEffect) -> tuple[str, dict[str, str | None]]:
     """Return the log's name for a fill on margin, and the additional fields of its line."""
     fee = None if settled.fee is None else plain(settled.fee)
-    name = settled.role if settled.role in (LIQUIDATION, SETTLEMENT) else "fill"
+    name = settled.role if settled.role in FORCED else "fill"
     return name, {"role": settled.role, "realized": plain(settled.realized), "fee": fee}
 
 

@@ -45,6 +45,9 @@ TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 WAITING = frozenset({"accepted", "pending_new", "held"})
 """Statuses of orders that haven't reached the book yet and can't fill."""
 MAKER, TAKER, LIQUIDATION, SETTLEMENT = "maker", "taker", "liquidation", "settlement"
+ASSIGNMENT = "assignment"
+FORCED = frozenset({LIQUIDATION, SETTLEMENT, ASSIGNMENT})
+"""The roles of fills that the venue makes by itself."""
 """The kinds of a fill on margin: it provided or took liquidity, or the venue closed a position."""
 ATTACHED = "attached"
 """The class of an order that becomes active once its parent has filled, and ends if the parent ends otherwise."""
@@ -236,7 +239,7 @@ Holding = tuple[Decimal, Decimal, Decimal]
 class FillEffect(NamedTuple):
     """The effect of a fill on a margin account: its realized profit, and its fee (None if the fee is charged later).
 
-    `role` is maker, taker, liquidation or settlement, `cost` the total cost of the position before it, and `value` its
+    `role` is maker, taker, or one of `FORCED`, `cost` the total cost of the position before it, and `value` its
     quantity times its price.
     """
 

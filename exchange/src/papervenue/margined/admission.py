@@ -4,25 +4,28 @@ Each API translates the codes of refusals.
 
 Below its initial margin an account keeps only orders that reduce its positions. At or below its maintenance margin, its
 position with the largest requirement is closed at the last price, part by part, until the margin suffices or no
-position is left.
+position is left. A venue may instead assign all positions to others, so that the account owes nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from papervenue.engine import matching, order_lifecycle
 from papervenue.engine.account import Account
 from papervenue.engine.engine_state import EngineState
-from papervenue.engine.orders import ATTACHED, LIQUIDATION, SETTLEMENT, TAKE_PROFIT, Order, OrderRequest
+from papervenue.engine.orders import ASSIGNMENT, ATTACHED, LIQUIDATION, SETTLEMENT, TAKE_PROFIT, Order, OrderRequest
 from papervenue.engine.venue_rules import Admission
 from papervenue.events import Event
 from papervenue.jsontext import plain
 from papervenue.margined.accounts import (
     Margins,
     NetPosition,
+    book,
     equity_and_margins,
+    funding_due,
     increasing_orders,
     initial_margin,
     margins,
@@ -208,16 +211,23 @@ def cancel_everything(floor: EngineState, number: str) -> None:
             order_lifecycle.cancel(floor, order)
 
 
-def review(floor: EngineState, part: Decimal) -> None:
-    """Compare every account with its margins, and liquidate the fraction `part` of a position at a time."""
+def review(floor: EngineState, rules: Rules, *, few_steps: bool = True) -> None:
+    """Compare every account with its margins, and liquidate a part of a position at a time.
+
+    With `few_steps`, it is a part of what the position was before the first one, otherwise of what is left of it.
+    """
     for account in floor.accounts.values():
         if not account.positions:
             continue
         now = margins(floor, account)
         if now.equity < now.initial:
             _withdraw(floor, account, now)
+        before: dict[str, Decimal] = {}
         while account.positions and now.equity <= now.maintenance:
-            _liquidate(floor, account, part)
+            if rules.assigns and _owes_once_closed(floor, account, rules.liquidation_fee):
+                _assign(floor, account)
+            else:
+                _liquidate(floor, account, rules.liquidation_part, before if few_steps else {})
             now = margins(floor, account)
 
 
@@ -241,25 +251,57 @@ def _only_reduces(account: Account, order: Order) -> bool:
     return reduces(account, order.symbol, order.side, order.remaining)
 
 
-def _liquidate(floor: EngineState, account: Account, part: Decimal) -> None:
-    net_position = max(net_positions(account), key=lambda position: (_requirement(floor, position), position.symbol))
-    lot = floor.market.grids[net_position.symbol].lot
-    lots = (abs(net_position.qty) * part / lot).to_integral_value(ROUND_CEILING)
-    close_out(floor, account, net_position, min(lots * lot, abs(net_position.qty)), LIQUIDATION)
+def _liquidate(floor: EngineState, account: Account, part: Decimal, before: MutableMapping[str, Decimal]) -> None:
+    net_position = _by_requirement(floor, account)[-1]
+    lot, qty = floor.market.grids[net_position.symbol].lot, abs(net_position.qty)
+    lots = (before.setdefault(net_position.symbol, qty) * part / lot).to_integral_value(ROUND_CEILING)
+    close_out(floor, account, net_position, min(lots * lot, qty), LIQUIDATION)
 
 
-def _requirement(floor: EngineState, net_position: NetPosition) -> Decimal:
-    grid, qty = floor.market.grids[net_position.symbol], abs(net_position.qty)
-    value = grid.notional(qty, floor.price(net_position.symbol))
-    return value * grid.level(qty, value).maintenance
+def _by_requirement(floor: EngineState, account: Account) -> list[NetPosition]:
+    """Return an account's positions, the one with the largest requirement last."""
+
+    def requirement(net_position: NetPosition) -> tuple[Decimal, str]:
+        grid, qty = floor.market.grids[net_position.symbol], abs(net_position.qty)
+        value = grid.notional(qty, floor.price(net_position.symbol))
+        return value * grid.level(qty, value).maintenance, net_position.symbol
+
+    return sorted(net_positions(account), key=requirement)
 
 
-def close_out(floor: EngineState, account: Account, net_position: NetPosition, qty: Decimal, kind: str) -> None:
-    """Close a quantity of a position at the last price with an order that the venue places."""
+def _owes_once_closed(floor: EngineState, account: Account, fee: Decimal) -> bool:
+    """Return True if closing all positions at the last prices, for a fee, would leave an account in debt."""
+    worth = account.cash
+    for position in net_positions(account):
+        value = floor.market.grids[position.symbol].notional(position.qty, floor.price(position.symbol))
+        worth += value - position.cost - abs(value) * fee - funding_due(floor, position)
+    return worth < 0
+
+
+def _assign(floor: EngineState, account: Account) -> None:
+    """Hand all positions over to others, the one with the largest requirement at its bankruptcy price.
+
+    That is the first price on a tick at which the account doesn't owe anything.
+    """
+    *others, largest = _by_requirement(floor, account)
+    for position in others:
+        close_out(floor, account, position, abs(position.qty), ASSIGNMENT)
+    book(floor, account, largest.symbol)
+    grid, side = floor.market.grids[largest.symbol], 1 if largest.qty > 0 else -1
+    bankrupt = grid.units * (largest.cost - account.cash) / (largest.qty * grid.multiplier)
+    step = grid.tick(int(bankrupt))
+    price = int((bankrupt * side / step).to_integral_value(ROUND_CEILING)) * step * side
+    close_out(floor, account, largest, abs(largest.qty), ASSIGNMENT, max(step, price))
+
+
+def close_out(
+    floor: EngineState, account: Account, net_position: NetPosition, qty: Decimal, kind: str, price: int | None = None
+) -> None:
+    """Close a quantity of a position with an order that the venue places, by default at the last price."""
     side = -1 if net_position.qty > 0 else 1
     request = OrderRequest(net_position.symbol, side, kind, "fok", qty, None, None, reduce_only=True)
     order = order_lifecycle.create_order(floor, account, request, "sell_to_close" if side < 0 else "buy_to_close", 0)
-    order_lifecycle.fill(floor, order, floor.price(net_position.symbol), matching.UNBOUNDED)
+    order_lifecycle.fill(floor, order, price or floor.price(net_position.symbol), matching.UNBOUNDED)
 
 
 def end_trading(floor: EngineState, symbol: str) -> None:

@@ -11,11 +11,11 @@ from papervenue.engine.account import Account, Activity, Balances
 from papervenue.engine.engine_state import Deed, EngineState, enter
 from papervenue.engine.matching import FillModel, LotModel, stop_price
 from papervenue.engine.orders import (
+    FORCED,
     LAST,
     LIQUIDATION,
     MAKER,
     MARK,
-    SETTLEMENT,
     TAKER,
     Fill,
     FillEffect,
@@ -31,6 +31,7 @@ from papervenue.market.bars import Bar, Market, without_wicks
 from papervenue.market.sessions import Session
 from papervenue.market.spec import FillSpec
 from papervenue.market.venue import CASH_UNIT, Rules
+from papervenue.state import EDITION
 from papervenue.times import MINUTE
 
 FEE = "FEE"
@@ -52,19 +53,15 @@ def _marks(session: Session) -> list[Mark]:
 
 
 class PlainDialect:
-    """The dialect of a plain venue with these rules.
-
-    It takes every type of order or only the first four. `by_mark`, stops are compared with recorded marks, and a collar
-    is around the mark and for limits that cross the spread.
-    """
+    """The dialect of a plain venue with these rules, as in an edition."""
 
     auctions: frozenset[str] = frozenset()
     watches = legs_reduce = True
     marks: Marks = staticmethod(_marks)
 
-    def __init__(self, rules: Rules, *, every_type: bool = True, by_mark: bool = True) -> None:
+    def __init__(self, rules: Rules, edition: int = EDITION) -> None:
         self._rules = rules
-        self.every_type, self._by_mark = every_type, by_mark
+        self.every_type, self._third = edition > 1, edition > 2
         self.deeds: Mapping[str, Deed] = MappingProxyType(
             {
                 "book_fee": _book_fee,
@@ -125,7 +122,7 @@ class PlainDialect:
         """Check the venue's rules."""
         if request.type in admission.LATER_TYPES and not self.every_type:
             raise admission.unsupported_type()
-        return admission.admit(self._rules, floor, account, request, replaced, by_mark=self._by_mark)
+        return admission.admit(self._rules, floor, account, request, replaced, by_mark=self._third)
 
     def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
         """Return the request of the order after an in-place change; raise a Refusal if the venue doesn't allow it."""
@@ -152,7 +149,7 @@ class PlainDialect:
             return order.request.limit if price is not None and order.request.post_only else price
         signal, trigger = bar, LAST if order.elected else order.request.trigger
         if trigger != LAST:
-            marked = trigger == MARK and self._by_mark
+            marked = trigger == MARK and self._third
             signal = floor.market.mark_bar(order.symbol, bar) if marked else without_wicks(bar)
         return stop_price(order, bar, floor.model, signal)
 
@@ -171,10 +168,10 @@ class PlainDialect:
 
     def _fee(self, floor: EngineState, symbol: str, qty: Decimal, price: int, role: str) -> Decimal:
         rules, notional = self._rules, floor.market.grids[symbol].notional(qty, price)
-        rates = {MAKER: rules.maker_fee, TAKER: rules.taker_fee, LIQUIDATION: rules.liquidation_fee, SETTLEMENT: _ZERO}
+        rates = {MAKER: rules.maker_fee, TAKER: rules.taker_fee, LIQUIDATION: rules.liquidation_fee}
         traded = qty if role in (MAKER, TAKER) else _ZERO
         own = floor.market.grids[symbol].instrument.contract_fee
-        return (notional * rates[role] + traded * (rules.contract_fee if own is None else own)).quantize(
+        return (notional * rates.get(role, _ZERO) + traded * (rules.contract_fee if own is None else own)).quantize(
             CASH_UNIT, ROUND_HALF_EVEN
         )
 
@@ -207,13 +204,13 @@ class PlainDialect:
 
     def review(self, floor: EngineState) -> None:
         """Compare accounts with their margins."""
-        admission.review(floor, self._rules.liquidation_part)
+        admission.review(floor, self._rules, few_steps=self._third)
 
 
 def _role(floor: EngineState, order: Order, price: int) -> str:
     """Return whether an order took or made liquidity: a limit order that waited and fills at its limit made it."""
     request = order.request
-    if request.type in (LIQUIDATION, SETTLEMENT):
+    if request.type in FORCED:
         return request.type
     return MAKER if request.type == "limit" and price == request.limit and floor.now_us > order.live_us else TAKER
 

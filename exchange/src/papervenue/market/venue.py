@@ -249,10 +249,11 @@ class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     that crosses the spread may be beyond the mark by at most the fraction `collar`. A fill pays the fraction
     `maker_fee` or `taker_fee` of its notional, and `contract_fee` for each unit of quantity; the fee is reported and
     booked `fees_after_us` microseconds later. A liquidation closes the fraction `liquidation_part` of a position at a
-    time, for the fraction `liquidation_fee` of its notional. With `brackets`, a stop can be attached to an order that
-    opens a position. With `attached`, any orders can be attached to another one and become active once it has filled.
-    With `edits`, the size and the prices of an open order can be changed in place. With `corrections`, the operator can
-    correct the price of an execution.
+    time, for the fraction `liquidation_fee` of its notional; a venue that `assigns` hands positions over to others, at
+    a price that leaves the account nothing, if the market's prices would leave it in debt. With `brackets`, a stop can
+    be attached to an order that opens a position. With `attached`, any orders can be attached to another one and become
+    active once it has filled. With `edits`, the size and the prices of an open order can be changed in place. With
+    `corrections`, the operator can correct the price of an execution.
     """
 
     client_ids: ClientIds = "while_open"
@@ -263,6 +264,7 @@ class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     fees_after_us: int = 0
     liquidation_fee: Decimal = _ZERO
     liquidation_part: Decimal = Decimal("0.25")
+    assigns: bool = False
     brackets: bool = False
     attached: bool = False
     edits: bool = False

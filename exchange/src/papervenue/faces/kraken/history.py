@@ -20,7 +20,7 @@ from papervenue.chance import uuid_of
 from papervenue.engine.account import Account, Activity
 from papervenue.engine.account_lists import PastUpdate
 from papervenue.engine.engine import Engine
-from papervenue.engine.orders import LIQUIDATION, MAKER, Fill, Order
+from papervenue.engine.orders import ASSIGNMENT, LIQUIDATION, MAKER, Fill, Order
 from papervenue.faces.kraken import wire_format
 from papervenue.faces.kraken.wire_format import SIGNALS, average, encoded, error, iso, milliseconds, number
 from papervenue.faces.web import MADE_AT, Call, Reply
@@ -296,7 +296,8 @@ def _text(grid: Grid, units: int | None) -> str:
 
 
 CASH = "usd"
-TRADE, LIQUIDATED, HOURLY, OTHER = "futures trade", "futures liquidation", "funding rate change", "transfer"
+TRADE, HOURLY, OTHER = "futures trade", "funding rate change", "transfer"
+_FORCED = {LIQUIDATION: "futures liquidation", ASSIGNMENT: "futures assignor"}
 MOST_ROWS = 100_000
 _ZERO = Decimal(0)
 
@@ -337,7 +338,7 @@ class Booked:
         fee, liquidated = settled.fee or _ZERO, settled.role == LIQUIDATION
         qty_before, before, _ = fill.before
         common = {
-            "info": LIQUIDATED if liquidated else TRADE,
+            "info": _FORCED.get(settled.role, TRADE),
             "contract": symbol.lower(),
             "trade_price": wire_format.price(grid, fill.price),
             "mark_price": wire_format.price(grid, self._reads.mark(symbol, fill.at_us) or fill.price),

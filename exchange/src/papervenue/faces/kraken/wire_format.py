@@ -12,6 +12,7 @@ import msgspec
 
 from papervenue.engine.matching import rises_to_stop
 from papervenue.engine.orders import (
+    ASSIGNMENT,
     INDEX,
     LAST,
     LIQUIDATION,
@@ -57,7 +58,9 @@ STATUSES: Mapping[str, str] = MappingProxyType(
 )
 """The status of an order that the dialect refuses, by the code of the refusal."""
 _EVENT_SIGNALS: Mapping[str, str] = MappingProxyType({MARK: "mark_price", LAST: "last_price", INDEX: "spot_price"})
-_FILL_TYPES: Mapping[str, str] = MappingProxyType({MAKER: "maker", TAKER: "taker", LIQUIDATION: "liquidation"})
+_FILL_TYPES: Mapping[str, str] = MappingProxyType(
+    {MAKER: "maker", TAKER: "taker", LIQUIDATION: "liquidation", ASSIGNMENT: "assignor"}
+)
 _AT_ONCE = {"ioc": "ioc", "fok": "fok"}
 _USUALLY_MOST = 100_000_000
 _AVERAGE = Decimal("1e-12")

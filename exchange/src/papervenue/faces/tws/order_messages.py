@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from papervenue.engine.account import Account, Activity
-from papervenue.engine.orders import LIQUIDATION, SETTLEMENT, Amendment, Execution, Fill, Order
+from papervenue.engine.orders import FORCED, Amendment, Execution, Fill, Order
 from papervenue.faces.tws.contracts import ZONE, Contracts, Fields
 from papervenue.faces.tws.orders import ids_of, perm_id
 from papervenue.faces.tws.wire import TwsMessage, laid_out
@@ -182,7 +182,7 @@ class OrderMessages:
         order, grid = fill.order, self._grids[fill.order.symbol]
         client, order_id = ids_of(order)
         settled = fill.fill.settled
-        forced = settled is not None and settled.role in (LIQUIDATION, SETTLEMENT)
+        forced = settled is not None and settled.role in FORCED
         return TwsMessage(
             EXECUTION,
             {
