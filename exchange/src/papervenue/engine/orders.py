@@ -44,11 +44,10 @@ TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 """Statuses of finished orders."""
 WAITING = frozenset({"accepted", "pending_new", "held"})
 """Statuses of orders that haven't reached the book yet and can't fill."""
-MAKER, TAKER, LIQUIDATION, SETTLEMENT = "maker", "taker", "liquidation", "settlement"
-ASSIGNMENT = "assignment"
-FORCED = frozenset({LIQUIDATION, SETTLEMENT, ASSIGNMENT})
-"""The roles of fills that the venue makes by itself."""
+MAKER, TAKER, LIQUIDATION, SETTLEMENT, ASSIGNMENT = "maker", "taker", "liquidation", "settlement", "assignment"
 """The kinds of a fill on margin: it provided or took liquidity, or the venue closed a position."""
+FORCED = frozenset({LIQUIDATION, SETTLEMENT, ASSIGNMENT})
+"""The kinds of fills that the venue makes by itself."""
 ATTACHED = "attached"
 """The class of an order that becomes active once its parent has filled, and ends if the parent ends otherwise."""
 LAST, MARK, INDEX = "last", "mark", "index"
