@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from exchange.tests.kit.tws import ES, NEXT, Client, TwsExchange, contract, order
+from papervenue.faces.tws.contracts import con_id
 
 FROM, UNTIL, PROFILE_AT = 157, 178, 42
 PRICES = ("open", "high", "low", "close")
@@ -66,6 +67,10 @@ REFUSED: list[tuple[tuple[Any, ...], str, str]] = [
     ((15, 1, 1), "-1", "327"),
     ((10, 5, 7, *contract(ES), 5, 0, ""), "7", "321"),
     ((97, 7, *contract(ES), "Last", 0, 0), "7", "321"),
+    ((86, 7, 1, "WM", "", "", 10, ""), "7", "200"),
+    ((86, 7, con_id(ES), "WM+BRFG", "", "", 10, ""), "7", "10276"),
+    ((86, 7, con_id(ES), "WM", "soon", "", 10, ""), "7", "320"),
+    ((86, 7, con_id(ES), "WM", "", "", 301, ""), "7", "320"),
 ]
 
 
@@ -204,3 +209,24 @@ def test_the_earliest_time_of_a_contract_is_that_of_its_first_bar(client: Client
     assert (text[:2], epoch[:2]) == (["88", "5"], ["88", "5"])
     assert int(first["at"]) - int(text[2][:8]) in (0, 1)
     assert int(epoch[2]) % 60 == 0
+
+
+def test_headlines_of_a_contract_are_those_of_a_period_newest_first(desk: TwsExchange, client: Client) -> None:
+    ((_, count, *provided),) = client.say(85)
+    codes = "+".join(provided[::2])
+    assert (count, codes) == ("3", "WM+TT+MN")
+    *every, end = client.say(86, 7, con_id(ES), codes, "", "", 300, "")
+    times = [row[2] for row in every]
+    assert end == ["87", "7", "0"]
+    assert len({row[4] for row in every}) == len(every) > 30
+    assert times == sorted(times, reverse=True)
+    assert not any(NEXT in row[5] for row in every)
+    # The start doesn't belong to the period, and its end does.
+    *some, more = client.say(86, 8, con_id(ES), codes, times[9], times[2], 5, "")
+    assert ([row[2] for row in some], more[2]) == (times[2:7], "1")
+    *few, more = client.say(86, 8, con_id(ES), "WM", times[9], times[2], 9, "")
+    assert [row[4:] for row in few] == [row[4:] for row in every[2:9] if row[3] == "WM"]
+    desk.tick(3600)
+    *later, _ = client.say(86, 9, con_id(ES), codes, times[0], "", 300, "")
+    assert later
+    assert all(row[2] > times[0] for row in later)

@@ -123,7 +123,8 @@ def _makers(flow: Flow) -> Mapping[str, Maker]:
 _A_DAY = 40
 _DAY_S = 86_400
 _SHARE_MAJOR = 0.2
-_SOURCES = ("Wire Monday", "Ticker Tape", "Market Notes")
+SOURCES = ("Wire Monday", "Ticker Tape", "Market Notes")
+"""The made-up publishers of headlines."""
 _SENTIMENTS = ("positive", "neutral", "negative")
 _COMPANY = {
     "earnings": ("{} reports quarterly results", "{} raises its guidance"),
@@ -141,20 +142,24 @@ _MARKET = {
 class Headlines(ComputedSeries):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the headlines of the last days, newest first; of one ticker, or only major ones, if requested."""
-        params, today = question.params, date.fromisoformat(new_york_date(now_us))
+        params = question.params
         ticker, words = params.text("ticker").upper(), params.text("search_term").lower()
         major = params.flag("major_only", default=False)
-        days = (today - timedelta(days=ago) for ago in range(3))
-        rows = [row for day in days for row in reversed(rows_known_at(self._of_day(day, self.market.symbols), now_us))]
         return FlowRows(
             [
                 row
-                for row in rows
+                for row in self.rows_until(now_us)
                 if (not ticker or ticker in row.fields["tickers"])
                 and words in row.fields["headline"].lower()
                 and (row.fields["is_major"] or not major)
             ]
         )
+
+    def rows_until(self, now_us: int) -> list[Row]:
+        """Return all headlines of the last three days, newest first."""
+        today = date.fromisoformat(new_york_date(now_us))
+        days = (today - timedelta(days=ago) for ago in range(3))
+        return [row for day in days for row in reversed(rows_known_at(self._of_day(day, self.market.symbols), now_us))]
 
     @cache_newest(RECENT)
     def _of_day(self, day: date, symbols: tuple[str, ...]) -> tuple[Row, ...]:
@@ -180,7 +185,7 @@ class Headlines(ComputedSeries):
             "is_major": rng.random() < _SHARE_MAJOR,
             "meta": {},
             "sentiment": one_of(_SENTIMENTS),
-            "source": one_of(_SOURCES),
+            "source": one_of(SOURCES),
             "tags": [topic],
             "tickers": [ticker] if ticker else [],
         }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from papervenue.faces.face import Face, Login, Parts, Serving
-from papervenue.faces.tws import contracts, orders
+from papervenue.faces.tws import contracts, news, orders
 from papervenue.faces.tws.contracts import CONTINUOUS, CONTRACT_FIELDS, FUTURE, contract_query
 from papervenue.faces.tws.gateway import SNAPSHOT_END, Gateway, GatewayConnection
 from papervenue.faces.tws.history import SHOWN, SIZES, UPDATE, HistoryError
@@ -241,6 +241,19 @@ def _latest(session: TwsSession, request: str, symbol: str, fields_by_name: Mapp
         yield TwsMessage(UPDATE, {"reqId": request, **{name: row[name] for name in order}})
 
 
+def news_providers(session: TwsSession, fields: Fields) -> Answer:
+    return (news.providers(),)
+
+
+def headlines(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
+    """Return the past headlines of a contract, which a client names by its number."""
+    month = session.gateway.contracts.by_id(fields[2])
+    if month is None:
+        yield error(fields[1], _NO_CONTRACT, _NO_DEFINITION)
+        return
+    yield from news.historical(session.gateway.headlines, fields, month, session.gateway.engine.now_us)
+
+
 def unfollow(session: TwsSession, fields: Fields) -> Answer:
     session.followed.pop(fields[2], None)
     return _NOTHING
@@ -255,8 +268,8 @@ def refuse_request(number: int, id_at: int) -> Request:
     return Request(f"GET {ROOT}/unsupported", refuse, id_at + 1, id_at)
 
 
-_ID_FIRST = (22, 78, 79, 83, 84, 86, 88, 96, 97, 100, 102, 104)
-"""The messages that aren't served here and begin with their id: scanners, options, news, histograms, ticks, ..."""
+_ID_FIRST = (22, 78, 79, 83, 84, 88, 96, 97, 100, 102, 104)
+"""The messages that aren't served here and begin with their id: scanners, options, articles, histograms, ticks, ..."""
 _ID_SECOND = (10, 21, 52, 54, 55, 67, 68, 74)
 """Those whose id follows a version: market depth, exercises, fundamentals, implied volatility, display groups, ..."""
 _ORDERS, _ACCOUNT = f"GET {ROOT}/orders", f"GET {ROOT}/account"
@@ -289,6 +302,8 @@ REQUESTS: Mapping[int, Request] = MappingProxyType(
         76: Request(_ACCOUNT, account_multi, 5, 2),
         77: Request(f"GET {ROOT}/end", TwsSession.nothing),
         81: Request(f"GET {ROOT}/contracts", samples, 3, 1),
+        85: Request(f"GET {ROOT}/news", news_providers),
+        86: Request(f"GET {ROOT}/news", headlines, 7, 1),
         87: Request(f"GET {ROOT}/bars", first_time, 2 + CONTRACT_FIELDS + 4, 1),
         90: Request(f"GET {ROOT}/end", TwsSession.nothing),
         91: Request(f"GET {ROOT}/rules", rule, 2),

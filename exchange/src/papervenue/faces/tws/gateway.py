@@ -22,6 +22,7 @@ from papervenue.faces.tws.order_messages import error
 from papervenue.faces.tws.orders import ids_of
 from papervenue.faces.tws.wire import TwsMessage
 from papervenue.faults.streaming import TRADE_UPDATES, Recipient, StreamFaults
+from papervenue.flow.derived import Headlines
 from papervenue.times import SECOND
 
 PRICE, SIZE, TEXT, LIVE_BAR, SNAPSHOT_END, TYPE, PARAMETERS = 1, 2, 46, 50, 57, 58, 81
@@ -166,6 +167,7 @@ class Gateway:
         self.reads = TwsReads(exchange.engine, self.contracts)
         self.history = TwsHistory(exchange.engine, self.contracts)
         self.prices = Prices(exchange.engine, self.contracts)
+        self.headlines = Headlines(exchange.market, exchange.stored.spec.seed)
         self.clients: dict[int, Client] = {}
         self._delivery = delivery
         self._lost: tuple[int, int] | None = None
