@@ -21,6 +21,7 @@ from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.sentences import pluralize
 from tradebot.model.trading import Mode
 from tradebot.reconciliation.read_books import require_account
+from tradebot.signals.headlines import WINDOW
 from tradebot.timetable.sessions import last_session
 from tradebot.venues.door import Connection, VenueCheck
 
@@ -47,6 +48,8 @@ def venue_checks(app: "App", *, with_keys: bool) -> Iterator[Judgment]:
         else:
             yield attempt(name, partial(look, app))
     yield attempt("flow", lambda: flow(app))
+    if app.rules.news_apart:
+        yield attempt("news", lambda: news(app))
 
 
 def broker(app: "App") -> CheckResult:
@@ -212,22 +215,30 @@ BROKER_CHECKS: Mapping[str, Callable[["App"], CheckResult]] = {
 
 def flow(app: "App") -> CheckResult:
     """Call each endpoint that a strategy needs once, and find out how much of the plan's daily quota is left."""
-    if not app.needed_facts:
+    needed = [(kind, symbols) for kind, symbols in app.needed_facts.items() if not app.rules.is_apart(kind)]
+    if not needed:
         return skip("no strategy in use reads options flow")
     if app.mode is not Mode.SANDBOX and not app.secrets.uw_key:
         return skip("options flow is NOT CONFIGURED")
     source = app.flow
     now = datetime.now(UTC) if app.mode is not Mode.SANDBOX else app.now()
     session = last_session(app.ledger_view, now, app.day)
-    (first, symbol), *others = [
-        (kind, None if kind.market_wide else symbols[0]) for kind, symbols in app.needed_facts.items()
-    ]
+    (first, symbol), *others = [(kind, None if kind.market_wide else symbols[0]) for kind, symbols in needed]
     # If the source can't be reached at all, this first request raises, and the others aren't made.
     pages = [source.fetch(first, symbol, session)]
     answers = [_fetch_or_error(source, kind, symbol, session) for kind, symbol in others]
     refused = [answer.message for answer in answers if isinstance(answer, TradebotError)]
     pages += [answer for answer in answers if not isinstance(answer, TradebotError)]
     return _flow_row(app, pages, refused)
+
+
+def news(app: "App") -> CheckResult:
+    """Request the headlines of the last hour from a source that isn't the flow's, if a strategy counts them."""
+    if not any(map(app.rules.is_apart, app.needed_facts)):
+        return skip("no strategy in use reads news")
+    now = datetime.now(UTC) if app.mode is not Mode.SANDBOX else app.now()
+    headlines = pluralize(len(app.headlines.headlines(now - WINDOW, now)), "headline")
+    return ok(f"{app.settings.news.source} answers: {headlines} in the last hour", "source")
 
 
 def _fetch_or_error(

@@ -278,6 +278,7 @@ SCENARIOS = [
     ),
     ("mode: paper\nunusual_whales: {daily_calls: 700}", "the 20 symbols of universe are too many for a flow source"),
     ("mode: paper\nunusual_whales: {daily_calls: 1000, reserve_fraction: 0.3}", "17 symbols would fit"),
+    ("news: {source: ibkr}", "news.source: there is no source of news 'ibkr'"),
     ("universe: [AAPL, AAPL]", "universe lists AAPL twice: it"),
     ("strategies: {flow: {universe: [AAPL, AAPL]}}", "strategies.flow.universe lists AAPL twice"),
     ("strategies: {mine: {universe: [AAPL, ZZZZ]}}", "strategies.mine.universe has ZZZZ, and universe doesn't"),

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.wire.allowed_hosts import is_loopback
-from tradebot.model.flow import FLOW_ALERTS, Allowance
+from tradebot.app.news import is_news_apart
+from tradebot.model.flow import FLOW_ALERTS, NEWS, Allowance
 from tradebot.model.record import Job
 from tradebot.model.sentences import span
 from tradebot.model.trading import Mode
@@ -63,6 +64,9 @@ def slowed_kinds(settings: Sections, rules: Rules) -> Iterator[str]:
 
 
 def plan_of(settings: Sections, needed: Mapping[AnyKind, Sequence[str]], allowance: Allowance | None) -> FetchPlan:
-    """Return the fetch plan of a full session for the needed kinds of facts, each with its symbols."""
-    needs = needs_of(needed, settings.unusual_whales.poll_s, settings.tightest_limits.max_flow_age_s)
+    """Return the plan of a full session for the needed kinds of facts that come from the flow source, each with its
+    symbols.
+    """
+    of_flow = {kind: keys for kind, keys in needed.items() if not (is_news_apart(settings) and kind.name == NEWS)}
+    needs = needs_of(of_flow, settings.unusual_whales.poll_s, settings.tightest_limits.max_flow_age_s)
     return FetchPlan.of(needs, settings.timetable[Job.FETCH_FLOW], whole_day(settings.day), allowance)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tradebot import __version__
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.flow_plan import allowance_of
+from tradebot.app.news import is_news_apart
 from tradebot.app.settings import Settings
 from tradebot.app.settings_schema import Sections
 from tradebot.app.venues import driver_for
@@ -62,6 +63,7 @@ def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discove
         funds=frozenset(settings.funds),
         streamed=settings.unusual_whales.stream,
         costs=settings.costs_of(),
+        news_apart=is_news_apart(settings),
         standing=frozenset(map(stands_for, settings.universe)) - frozenset(settings.universe),
     )
 

@@ -12,6 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tradebot.app.flow_plan import allowance_of, flow_problems
+from tradebot.app.news import news_problems
 from tradebot.app.venues import driver_for
 from tradebot.exits.kinds.signals import SignalDecay
 from tradebot.exits.kinds.stops import LiquidationDistance
@@ -287,6 +288,7 @@ def _fits_the_timetable(settings: Sections, flow_must_fit: bool) -> Iterator[str
     yield from _looks_at_exits(settings)
     yield from _ends_of_day(settings)
     yield from _own_times(settings)
+    yield from news_problems(settings)
     if flow_must_fit:
         yield from flow_problems(settings, allowance_of(settings))
 

@@ -103,6 +103,12 @@ class UnusualWhalesSettings(Frozen):
     keep_raw_sessions: Annotated[int, Field(ge=0, le=250), Tighter.ALWAYS]
 
 
+class NewsSettings(Frozen):
+    """The source of headlines: `unusual_whales`, as part of the flow, or the venue's own name."""
+
+    source: Annotated[str, Tighter.SAME]
+
+
 class ServeSettings(Frozen):
     """Settings of `serve`: how late a slot may still run, and limits of the process itself."""
 
@@ -290,6 +296,7 @@ class Sections(Frozen):
     shadow: Annotated[bool, Tighter.HIGHER]
     alpaca: AlpacaSettings
     unusual_whales: UnusualWhalesSettings
+    news: NewsSettings
     universe: Annotated[list[Symbol], Field(min_length=1, max_length=5000), Tighter.FEWER]
     sectors: Annotated[dict[Symbol, str], Tighter.SAME]
     themes: Annotated[dict[Symbol, str | None], Tighter.SAME]

@@ -98,6 +98,7 @@ FIXED = frozenset({"mode", "venue", "shadow"})
 
 BEFORE: Mapping[str, str] = {
     "unusual_whales": "which flow was fetched, and when, was decided before the pass",
+    "news": "which headlines were fetched, and when, was decided before the pass",
     "timetable": "when passes run was decided before the pass",
     "registry": "the tier and health of each coin were computed before the pass",
     "plugins": "plug-ins had answered before the pass decided",

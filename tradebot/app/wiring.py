@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from tradebot.adapters.flow.headlines import FlowWithHeadlines
 from tradebot.adapters.recovery import integrity_check
 from tradebot.adapters.state import evidence, state_folder
 from tradebot.adapters.state.send_lock import FolderSendLock
@@ -19,6 +20,7 @@ from tradebot.adapters.time.machine_clock import stopwatch
 from tradebot.app import calendar
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for, permission_inputs_of
+from tradebot.app.news import open_headlines
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.venue_connection import (
@@ -35,6 +37,7 @@ from tradebot.app.venue_connection import (
 from tradebot.app.venues import driver_for
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
+from tradebot.model.flow import NEWS
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Baseline, Mode, Permission, RungReached, mode_name
 from tradebot.venues.door import Access, Connection, VenueDriver
@@ -60,7 +63,7 @@ if TYPE_CHECKING:
     from tradebot.ports.broker import OrderPort
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
-    from tradebot.ports.world import Progress, Rules, World
+    from tradebot.ports.world import FlowSource, HeadlineSource, Progress, Rules, World
     from tradebot.replaying.strategy_replay import PastStores
     from tradebot.venues.door import Reader
 
@@ -352,6 +355,21 @@ class App(BotStores):
         return flow_source_of(self.settings, url, self.secrets.uw_key, self.folder.path, talk)
 
     @cached_property
+    def headlines(self) -> HeadlineSource:
+        """Return the source of headlines, if it isn't the flow's; raise OperatorError if it can't be used."""
+        return open_headlines(self.settings, self.connection)
+
+    def _flow_for(self, kinds: Collection[AnyKind], without: FlowSource) -> FlowSource:
+        """Return the source of some kinds of facts; the flow's key is needed only if some come from the flow."""
+        flow = self.flow if self.rules.flow_kinds(frozenset(kind.name for kind in kinds)) else without
+        if not self.rules.news_apart:
+            return flow
+        simulated = self.mode is Mode.SANDBOX
+        now = self.now if simulated else lambda: datetime.now(UTC)
+        last = partial(self.facts.last_fetch, NEWS, None)
+        return FlowWithHeadlines(flow, lambda: self.headlines, now, last, simulated=simulated)
+
+    @cached_property
     def engine(self) -> LockStepClock:
         """Return the embedded exchange's clock; raise OperatorError at a real venue."""
         from tradebot.adapters.time.clock import LockStepClock
@@ -446,7 +464,7 @@ class App(BotStores):
             bars=self._seen_bars if proposing or asking else NoBars(),
             orders=None if silent else self.orders if permission.open else ShutOrders(),
             send_lock=FolderSendLock(self.folder.path),
-            flow=self.flow if needed_facts else NoFlow(),
+            flow=self._flow_for(needed_facts, NoFlow()),
             ledger=self.books if asking else self.ledger,
             facts=self.facts,
             events=self.events,

@@ -13,11 +13,13 @@ from tradebot.errors import AllowanceSpentError, NotInPlanError, NotServedError,
 from tradebot.model.bar import ClockReading, Session
 from tradebot.model.event import EventKind
 from tradebot.model.fact_kind import AnyKind, Phase, ReplyScope
-from tradebot.model.flow import FLOW_ALERTS, Intake, Quota
+from tradebot.model.flow import FLOW_ALERTS, NEWS, Intake, Quota
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.venue_day import VenueDay
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Call, Rules, World
 from tradebot.signals.fields import SOURCE_SECTORS
+from tradebot.signals.headlines import headlines_kind
 from tradebot.signals.kinds import in_order, kind_names
 from tradebot.signals.normalize import normalize
 from tradebot.timetable.fetch_plan import ONCE_S, FetchPlan, fetch_priority, needs_of
@@ -148,18 +150,33 @@ class _Look(Struct, frozen=True, dict=True):
     def _intervals_s(self) -> Mapping[str, int]:
         """Return the interval of each kind that is fetched, in the order of fetching."""
         if self._plan is None:
-            kinds = sorted(self.world.needed_facts, key=lambda kind: not kind.core)
-            return {kind.name: kind.interval_s(self.world.rules.poll_s) for kind in kinds}
-        return self._plan.intervals_s
+            kinds = sorted(self._flow_facts, key=lambda kind: not kind.core)
+            return {kind.name: kind.interval_s(self.world.rules.poll_s) for kind in kinds} | self._headlines_s
+        return {**self._plan.intervals_s, **self._headlines_s}
+
+    @property
+    def _headlines_s(self) -> dict[str, int]:
+        """Return the interval of headlines that have a source, and so limits, of their own."""
+        rules = self.world.rules
+        if not any(map(rules.is_apart, self.world.needed_facts)):
+            return {}
+        if not rules.fetch_times or rules.news_allowance is None:
+            return {NEWS: headlines_kind().interval_s(rules.poll_s)}
+        return dict(headlines_plan(rules, self.world.venue.day).intervals_s)
+
+    @cached_property
+    def _flow_facts(self) -> Mapping[AnyKind, Sequence[str]]:
+        rules = self.world.rules
+        return {kind: keys for kind, keys in self.world.needed_facts.items() if not rules.is_apart(kind)}
 
     @cached_property
     def _plan(self) -> FetchPlan | None:
         """Return the plan of the session, or a plan for what is left of it if the day hasn't enough calls."""
         rules = self.world.rules
-        if not rules.fetch_times or rules.allowance is None or not self.world.needed_facts:
+        if not rules.fetch_times or rules.allowance is None or not self._flow_facts:
             return None
         times, session = parse(rules.fetch_times, self.world.venue.day), whole_day(self.world.venue.day)
-        needs = tuple(needs_of(self.world.needed_facts, rules.poll_s, rules.tightest.max_flow_age_s))
+        needs = tuple(needs_of(self._flow_facts, rules.poll_s, rules.tightest.max_flow_age_s))
         plan, remaining = FetchPlan.of(needs, times, session, rules.allowance), self.world.flow.calls_left()
         if remaining is None or not self._is_open or plan.calls_after(self._elapsed_s, self._requested_s) <= remaining:
             return plan
@@ -180,6 +197,12 @@ class _Look(Struct, frozen=True, dict=True):
             asked_s = -inf if last is None else (self._fetch_began(last) - opened).total_seconds()
             seconds[name] = min(seconds.get(name, inf), asked_s)
         return {name: asked_s for name, asked_s in seconds.items() if asked_s >= 0}
+
+
+def headlines_plan(rules: Rules, day: VenueDay) -> FetchPlan:
+    """Return the plan of a full session for headlines that have a source of their own."""
+    needs = tuple(needs_of({headlines_kind(): ()}, rules.poll_s, rules.tightest.max_flow_age_s))
+    return FetchPlan.of(needs, parse(rules.fetch_times, day), whole_day(day), rules.news_allowance)
 
 
 MAX_FAILURES = 3
@@ -248,14 +271,18 @@ def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKin
     """Return the kinds of facts that strategies and their exit rules need, in fetching order, with each call's subject.
 
     A subject is a symbol, or a sector in the source's words; a kind about the whole market takes one call. Alerts are
-    added to any other kind, because the gates of an entry use them to check whether flow is fresh.
+    added to any other kind of the flow, because the gates of an entry use them to check whether flow is fresh.
     """
     symbols: dict[str, dict[str, None]] = {}
     for strategy in strategies:
         facts = strategy.needs.facts | kinds_read(rules.exits_of(strategy.name))
-        for name in (facts and facts | {FLOW_ALERTS}) & frozenset(kind_names()):
+        for name in (facts | {FLOW_ALERTS} if rules.flow_kinds(facts) else facts) & frozenset(kind_names()):
             symbols.setdefault(name, {}).update(dict.fromkeys(rules.of(strategy.name).universe))
-    return {kind: keys_of(kind, tuple(symbols[kind.name]), rules) for kind in in_order(symbols, rules.poll_s)}
+    kinds = in_order(symbols, rules.poll_s)
+    return {
+        headlines_kind() if rules.is_apart(kind) else kind: keys_of(kind, tuple(symbols[kind.name]), rules)
+        for kind in kinds
+    }
 
 
 def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str]:
@@ -294,7 +321,8 @@ def fetch_flow(
             # A failing endpoint must not prevent calls to the others.
             skipped |= {kind.name} if answer.not_in_plan or in_a_row == MAX_FAILURES else set()
         else:
-            intake, quota = answer
+            intake, stated = answer
+            quota = quota if world.rules.is_apart(kind) else stated
             in_a_row, new = 0, new + (0 if world.dry_run else world.facts.store(intake))
             intakes.append(intake)
         world.progress(number, len(fetch_agenda.due))

@@ -119,7 +119,7 @@ def build_answer(
     if isinstance(result, Decision):
         return StrategyAnswer((), strategy_inputs.left_out, result)
     named, candidates, refused = (
-        _candidate_maker(strategy, now, slot),
+        _candidate_maker(strategy, rules, now, slot),
         list[Candidate](),
         list(strategy_inputs.left_out),
     )
@@ -157,9 +157,12 @@ def claim_strategy_slots(world: World, call: Call, proposed: Proposals, now: dat
     return replace(proposed, candidates=remaining, refused=(*proposed.refused, *refused), own=own)
 
 
-def _candidate_maker(strategy: Strategy, now: datetime, slot: StrategySlot | None) -> Callable[..., Candidate]:
+def _candidate_maker(
+    strategy: Strategy, rules: Rules, now: datetime, slot: StrategySlot | None
+) -> Callable[..., Candidate]:
     """Return a function that builds a strategy's candidate from the fields in which its wants differ."""
-    named = partial(Candidate, strategy=strategy.name, at=now, reads_flow=bool(strategy.needs.facts))
+    reads_flow = bool(rules.flow_kinds(strategy.needs.facts))
+    named = partial(Candidate, strategy=strategy.name, at=now, reads_flow=reads_flow)
     return partial(named, slot=slot.name, slot_session=slot.session) if slot else named
 
 

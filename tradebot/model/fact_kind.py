@@ -84,6 +84,10 @@ def _whole(fact: Any) -> Any:
     return fact
 
 
+def _whole_at(lean: Any, known_at: datetime) -> Any:
+    return lean
+
+
 F = TypeVar("F", bound=Fact)
 L = TypeVar("L")
 C = TypeVar("C")
@@ -104,10 +108,10 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
     `moment` is a fact's own time, or its New York trading date: usually its field `date`. A fact counts in the session
     of its date, and for `past_days` after it. Unless `changes` is True, the first version of a fact is used.
 
-    `lean` reduces a fact to what decisions read, and `condense` summarizes at least one such reduced fact, in any
-    order. `poll_s` is the age in seconds at which a reply is fetched again; the configuration may override it.
-    `max_age_s` is the age at which its content counts as absent, and `phase` when to fetch it. By default, a kind is
-    fetched once a day, before the open.
+    `lean` reduces a fact to what decisions read, which `at_arrival` may date by its arrival. `condense` summarizes at
+    least one such reduced fact, in any order. `poll_s` is the age in seconds at which a reply is fetched again; the
+    configuration may override it. `max_age_s` is the age at which its content counts as absent, and `phase` when to
+    fetch it. By default, a kind is fetched once a day, before the open.
     """
 
     name: str
@@ -121,6 +125,7 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
     params: Mapping[str, str | Callable[[date], str]] = field(default_factory=dict)
     moment: Callable[[F], datetime | date] = attrgetter("date")
     lean: Callable[[F], L] = _whole
+    at_arrival: Callable[[L, datetime], L] = _whole_at
     poll_s: int = 86_400
     scope: ReplyScope = ReplyScope.SYMBOL
     changes: bool = True

@@ -31,6 +31,10 @@ FLOW_ALERTS = "flow_alerts"
 """The kind of fact by which entries check whether flow is fresh. It is fetched wherever any kind is needed."""
 
 
+NEWS = "news"
+"""The kind of fact with headlines, which may come from another source than the flow."""
+
+
 class FlowAlert(SymbolFact, frozen=True, dict=True):
     """One rule-based alert on a run of option trades; premiums in USD, open interest and volume in contracts.
 

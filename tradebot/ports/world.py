@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from tradebot.exits.rules import Exits, account_rules, effective_rules
 from tradebot.model.costs import CostModel
 from tradebot.model.fact_kind import AnyKind
-from tradebot.model.flow import Allowance, FlowPage, FlowWindow, Intake, StreamRows
+from tradebot.model.flow import NEWS, Allowance, FlowPage, FlowWindow, Intake, StreamRows
 from tradebot.model.limits import (
     ApprovalRules,
     DisplacementRules,
@@ -55,6 +55,13 @@ class FlowSource(Protocol):
         """Return how many calls the timetable may still make today; None if there is no limit."""
 
 
+class HeadlineSource(Protocol):
+    """A source of headlines, besides the flow. Its methods raise TradebotError if there is no complete answer."""
+
+    def headlines(self, since: datetime, until: datetime) -> Sequence[object]:
+        """Return all headlines published in a period, unparsed, as rows with the fields of `signals.headlines`."""
+
+
 class AlertStream(Protocol):
     """Flow alerts of the whole market as they arrive. It reconnects automatically."""
 
@@ -80,6 +87,7 @@ class Rules(Struct, frozen=True, dict=True):
     both raise ValueError if unclear. `fetch_times` are the times of fetch-flow, and `allowance` the flow source's
     limits; None without limits. `standing` are the contracts chosen for roots: positions in earlier ones are rolled
     into them. `streamed` is True if alerts also come over a stream. `costs` are the assumed trading costs, or None.
+    `news_apart` is True if headlines have another source than the flow, and `news_allowance` has that source's limits.
     """
 
     mode: Mode
@@ -107,6 +115,16 @@ class Rules(Struct, frozen=True, dict=True):
     streamed: bool = False
     costs: CostModel | None = None
     standing: frozenset[str] = frozenset()
+    news_apart: bool = False
+    news_allowance: Allowance | None = None
+
+    def flow_kinds(self, kinds: frozenset[str]) -> frozenset[str]:
+        """Return those of some kinds of facts that come from the flow source."""
+        return kinds - {NEWS} if self.news_apart else kinds
+
+    def is_apart(self, kind: AnyKind) -> bool:
+        """Return True if a kind of facts has another source than the flow."""
+        return self.news_apart and kind.name == NEWS
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""

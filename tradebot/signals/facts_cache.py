@@ -39,7 +39,8 @@ class SessionFacts:
     def add(self, kind: AnyKind, symbol: str, identity: str, known_at: datetime, fact: Any) -> None:
         """Add a fact, or a new version of one, for a day that counts in this session."""
         versions = self._versions[symbol].setdefault(kind.name, {})
-        versions[identity] = FactVersion(known_at, kind.lean(fact), versions.get(identity))
+        lean = kind.at_arrival(kind.lean(fact), known_at)
+        versions[identity] = FactVersion(known_at, lean, versions.get(identity))
         self._newest[symbol] = max(known_at, self._newest.get(symbol, known_at))
         self._condensed.pop(symbol, None)
         self._values.pop((symbol, kind.name), None)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tradebot.model.registry import RegistryRules
     from tradebot.model.trading import Mode
     from tradebot.ports.broker import AccountSignal, BrokerReader, Market, OrderPort
+    from tradebot.ports.world import HeadlineSource
     from tradebot.venues.alpaca.settings import AlpacaSettings
 
     class Reader(BrokerReader, Market, Protocol):
@@ -154,6 +155,7 @@ class VenueDriver(Struct, frozen=True):
     `oddity` says why a bar can't belong to the symbol, given its prices, its day and today; without it, every bar is
     accepted. `statement` parses an account's executions from one of the venue's statements; it raises OperatorError. If
     `in_process` is set, the adapter sends its requests over `Access.connection`, so that a backtest needs no server.
+    `headlines` opens the venue's own source of headlines about some symbols; without it, the venue has none.
     With a `rehearsal`, a live bot can only be armed after a paper bot has met its conditions.
     """
 
@@ -173,6 +175,7 @@ class VenueDriver(Struct, frozen=True):
     months: Callable[[str, date, date], Sequence[ContractMonth]] | None = None
     oddity: Callable[[str, date, Sequence[float], date], str] | None = None
     statement: Callable[[bytes, str], Sequence[Executed]] | None = None
+    headlines: Callable[[Any, Sequence[str]], HeadlineSource] | None = None
     in_process: bool = False
     rehearsal: Rehearsal | None = None
 

@@ -357,6 +357,7 @@ ETF_FLOW_COMPONENT = ScoreComponent(
 
 
 _LONGEST_HEADLINE = 120
+_RECENT = timedelta(hours=1)
 _MOST = "100"
 
 
@@ -381,7 +382,11 @@ _PATTERNS = {category: re.compile(rf"\b({words})\b", re.IGNORECASE) for category
 
 
 class Headline(Fact, frozen=True):
-    """One headline: when it was published, and its category. Its id combines its time and its first words."""
+    """One headline: when it was published, and its category.
+
+    Its id is the source's, or combines its time and its first words. Only the first version of an id is stored, so a
+    time that the source corrects later changes nothing.
+    """
 
     at: datetime
     category: Category
@@ -393,11 +398,18 @@ def category_of(headline: str) -> Category:
 
 def _parse_news(row: Row, symbol: str, at: datetime) -> Headline:
     published, headline = fields.past_time(row, "created_at", at), fields.text(row, "headline")
-    return Headline(f"{published.isoformat()}/{headline[:_LONGEST_HEADLINE]}", published, category_of(headline))
+    made_id = f"{published.isoformat()}/{headline[:_LONGEST_HEADLINE]}"
+    return Headline(fields.text(row, "id") if "id" in row else made_id, published, category_of(headline))
+
+
+def _date_by_arrival(headline: tuple[datetime, Category], known_at: datetime) -> tuple[datetime, Category]:
+    """Return when a headline became news to us, which is when it arrived, unless it was over an hour old by then."""
+    published, category = headline
+    return known_at if known_at - published < _RECENT else published, category
 
 
 def _condense_news(headlines: Sequence[tuple[datetime, Category]]) -> Mapping[Category, tuple[datetime, ...]]:
-    """Return when headlines of each category were published, oldest first."""
+    """Return when headlines of each category became news to us, oldest first."""
     return {each: tuple(sorted(at for at, category in headlines if category is each)) for each in Category}
 
 
@@ -412,9 +424,10 @@ NEWS_KIND = Kind(
     parse=_parse_news,
     moment=attrgetter("at"),
     lean=attrgetter("at", "category"),
+    at_arrival=_date_by_arrival,
     condense=_condense_news,
     poll_s=int(timedelta(minutes=5).total_seconds()),
-    max_age_s=int(timedelta(minutes=30).total_seconds()),
+    max_age_s=int(_RECENT.total_seconds()),
     scope=ReplyScope.MARKET,
     phase=Phase.ALWAYS,
     changes=False,

@@ -15,6 +15,7 @@ from tradebot.venues.ibkr import reader as statement
 from tradebot.venues.ibkr.capabilities import CLIENT_ID, IBKR, KEYS, PORT
 from tradebot.venues.ibkr.contracts import months_of, oddity_of, root_of, symbol_of
 from tradebot.venues.ibkr.link import LOOPBACK, IbkrConnection, IbkrVenue, connection_address, shared_link
+from tradebot.venues.ibkr.news import IbkrNews
 from tradebot.venues.ibkr.orders import IbkrOrders
 from tradebot.venues.ibkr.prices import IbkrBars
 from tradebot.venues.ibkr.reader import IbkrReader
@@ -44,6 +45,7 @@ def door() -> VenueDriver:
         months=months_of,
         oddity=oddity_of,
         statement=statement.read,
+        headlines=IbkrNews,
     )
 
 

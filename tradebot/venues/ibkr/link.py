@@ -214,6 +214,18 @@ class IbkrConnection:
 
         return await self.ask_numbered(lambda number: self.client.reqExecutions(number, ExecutionFilter()))
 
+    async def news_providers(self) -> list[Any]:
+        """Return the news services that the account may use, with their codes and names."""
+        return await self.gather("news", self.client.reqNewsProviders)
+
+    async def past_headlines(self, number: int, codes: str, start: str, end: str, most: int) -> list[Any]:
+        """Return the newest headlines of a contract after `start` and up to `end`: time, service, id and text of each;
+        and last, whether there are more.
+        """
+        return await self.ask_numbered(
+            lambda request: self.client.reqHistoricalNews(request, number, codes, start, end, most, [])
+        )
+
     async def time(self) -> int:
         """Return the venue's time in seconds since 1970."""
         return int((await self.gather("time", self.client.reqCurrentTime))[0])

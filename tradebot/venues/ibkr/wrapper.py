@@ -296,6 +296,18 @@ class MessageReceiver:
     def _bars_over(self, request: int, *span: str) -> None:
         self._over(request)
 
+    def _providers(self, providers: list[Any]) -> None:
+        for provider in providers:
+            self._row("news", provider)
+        self._over("news")
+
+    def _headline(self, request: int, *headline: str) -> None:
+        self._row(request, headline)
+
+    def _headlines_over(self, request: int, has_more: bool) -> None:
+        self._row(request, has_more)
+        self._over(request)
+
     def _time(self, seconds: int) -> None:
         self._row("time", seconds)
         self._over("time")
@@ -338,6 +350,9 @@ _CALLED: Mapping[str, Callable[..., None]] = {
     "contractDetailsEnd": MessageReceiver._over,
     "historicalData": MessageReceiver._row,
     "historicalDataEnd": MessageReceiver._bars_over,
+    "newsProviders": MessageReceiver._providers,
+    "historicalNews": MessageReceiver._headline,
+    "historicalNewsEnd": MessageReceiver._headlines_over,
     "currentTime": MessageReceiver._time,
     "priceSizeTick": MessageReceiver._price,
     "tickGeneric": MessageReceiver._generic,
