@@ -20,7 +20,7 @@ from tradebot.adapters.state.user_files import read_env_file
 from tradebot.adapters.text.extras import ADDS, DISTRIBUTION, install, required_by
 from tradebot.adapters.wire.allowed_hosts import check_secret
 from tradebot.app.flow_plan import plan_of
-from tradebot.app.keys import FLOW_KEY
+from tradebot.app.keys import FLOW_KEY, NEWS_KEYS
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.judging.judgment import HealthState, Judgment
@@ -87,9 +87,13 @@ def keys_checks(app: "App", environ: Mapping[str, str]) -> Iterator[Judgment]:
     if app.mode == "sandbox":
         yield skip("not needed: the embedded exchange has its own keys").about("keys")
         yield skip("not needed: the embedded exchange serves its own flow").about("flow key")
+        if app.settings.news.source in NEWS_KEYS:
+            yield skip("not needed: the embedded exchange serves its own headlines").about("news key")
         return
     yield attempt("keys", lambda: keys(app, environ))
     yield attempt("flow key", lambda: flow_key(app, environ))
+    if app.settings.news.source in NEWS_KEYS:
+        yield attempt("news key", lambda: news_key(app, environ))
 
 
 def keys(app: "App", environ: Mapping[str, str]) -> CheckResult:
@@ -111,6 +115,16 @@ def flow_key(app: "App", environ: Mapping[str, str]) -> CheckResult:
         return bad(finding, fix, "places: the environment and .env", 2)
     check_secret(FLOW_KEY, app.secrets.uw_key)
     return ok(_source([FLOW_KEY], environ), "key")
+
+
+def news_key(app: "App", environ: Mapping[str, str]) -> CheckResult:
+    """Check that the key of the service with headlines is set and can be sent."""
+    name = NEWS_KEYS[app.settings.news.source]
+    if app.settings.news.source not in app.secrets.news:
+        fix = f"Set {name} in the environment or in .env; without it, features that count news are absent"
+        return warn(f"news is NOT CONFIGURED: {name} is not set", fix, "places: the environment and .env", 2)
+    check_secret(name, app.secrets.news[app.settings.news.source])
+    return ok(_source([name], environ), "key")
 
 
 def _source(names: Sequence[str], environ: Mapping[str, str]) -> str:

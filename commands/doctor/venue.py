@@ -9,6 +9,7 @@ from commands.doctor.machine import CheckResult, attempt, bad, calls_a_session, 
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.flow_plan import configured_allowance
+from tradebot.app.keys import NEWS_KEYS
 from tradebot.app.rules import symbols_on
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
@@ -236,6 +237,8 @@ def news(app: "App") -> CheckResult:
     """Request the headlines of the last hour from a source that isn't the flow's, if a strategy counts them."""
     if not any(map(app.rules.is_apart, app.needed_facts)):
         return skip("no strategy in use reads news")
+    if app.settings.news.source in NEWS_KEYS and app.settings.news.source not in app.secrets.news:
+        return skip("news is NOT CONFIGURED")
     now = datetime.now(UTC) if app.mode is not Mode.SANDBOX else app.now()
     headlines = pluralize(len(app.headlines.headlines(now - WINDOW, now)), "headline")
     return ok(f"{app.settings.news.source} answers: {headlines} in the last hour", "source")

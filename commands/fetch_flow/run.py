@@ -28,7 +28,7 @@ from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.state_locks import FETCH_LOCK, hold
 from tradebot.app.flow_plan import allowance_of, configured_allowance, flow_problems, plan_of
 from tradebot.app.wiring import App
-from tradebot.desk.fetching import Failure, FetchResult, WantedCalls, fetch_flow
+from tradebot.desk.fetching import Failure, FetchResult, WantedCalls, fetch_flow, headlines_plan
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.fact_kind import CheckedReply, Drift
 from tradebot.model.record import Job
@@ -303,11 +303,17 @@ def run_plan(app: "App") -> Report:
         first_s=plan.first_s,
         used_today=_used_today(app),
         fits=plan.fits,
-        kinds=tuple(map(_kind, plan.lines)),
+        kinds=tuple(map(_kind, (*plan.lines, *_headlines(app)))),
         problems=tuple(flow_problems(app.settings, allowance)),
     )
     code = ExitCode.DONE if data.fits else ExitCode.FINDINGS
     return Report("fetch-flow-plan", data, lambda out, _: _render_plan(out, data, plan), code, identity(app))
+
+
+def _headlines(app: "App") -> "Sequence[FetchPlanEntry]":
+    """Return the plan for headlines that have a source, and so limits, of their own."""
+    apart = any(map(app.rules.is_apart, app.needed_facts)) and app.rules.fetch_times
+    return headlines_plan(app.rules, app.day).lines if apart else ()
 
 
 def _used_today(app: "App") -> int | None:
@@ -361,7 +367,7 @@ def _render_plan(console: "Console", data: PlannedFetches, plan: "FetchPlan") ->
         calls = (f"{row.calls:,}", every, f"{row.calls_a_session:,}")
         table.row(name, row.asked_by, *calls, *ages, row.phase, _outcome(row))
     console.print(table)
-    for line in _totals(data):
+    for line in _totals(data) if plan.lines else ():
         console.print(line)
     for problem in data.problems:
         console.print(f"[red]It doesn't fit[/red]: {escape(problem)}")

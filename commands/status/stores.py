@@ -186,7 +186,12 @@ RETENTIONS = (
         "what serve did, for programs, if --log names this file",
         "serve.log_files of serve.log_mb each, and the current one",
     ),
-    Retention("quota", ("flow.quota",), "the remaining quota of the flow source", IN_PLACE),
+    Retention(
+        "quota",
+        ("flow.quota", "news.quota"),
+        "the remaining quotas of the flow and news sources",
+        IN_PLACE,
+    ),
     Retention(
         "venue",
         ("venue.nonce", "venue.day", "venue.account"),

@@ -569,11 +569,11 @@ def test_env_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 
 
 def test_repr_of_secrets_shows_no_value() -> None:
-    secrets = Secrets("xyz", {"alpaca_key": "abc"})
+    secrets = Secrets("xyz", {"alpaca_key": "abc"}, {"marketaux": "abc"})
     for text in (repr(secrets), str(secrets), f"{secrets}", repr([secrets])):
         assert "abc" not in text
         assert "xyz" not in text
-    assert repr(secrets) == "Secrets(set: alpaca_key, uw_key)"
+    assert repr(secrets) == "Secrets(set: alpaca_key, marketaux, uw_key)"
 
 
 def test_address_with_a_password_is_refused_without_repeating_it() -> None:

@@ -10,7 +10,7 @@ from tests.kit.core.scene import NAMES, Scene
 from tests.kit.values import DAY, NOW
 from tradebot.adapters.flow.headlines import FlowWithHeadlines
 from tradebot.desk.features import with_moment
-from tradebot.desk.fetching import needed_facts
+from tradebot.desk.fetching import headlines_plan, needed_facts
 from tradebot.errors import AllowanceSpentError, OperatorError, TradebotError
 from tradebot.model.flow import Allowance
 from tradebot.model.struct_tools import replace
@@ -111,3 +111,15 @@ def test_only_news_of_a_source_of_its_own_needs_no_alerts() -> None:
     assert sorted(both) == ["flow_alerts", "iv_rank", "news"]
     alone = needed_facts([Reader("one", "news")], replace(rules, news_apart=False))
     assert sorted(kind.name for kind in alone) == ["flow_alerts", "news"]
+
+
+def test_headlines_are_fetched_as_often_as_their_own_source_allows_whatever_the_flow_s_limits() -> None:
+    wire = Wire()
+    scene, world = following(wire, allowance=Allowance(30, 25))
+    rules = replace(world.rules, fetch_times="every 5m from open+2m until close", allowance=Allowance(1, 1))
+    (line,) = headlines_plan(rules, world.venue.day).lines
+    assert (line.interval_s, line.calls) == (1200, 20)
+    for minutes in range(0, 45, 5):
+        scene.venue.now = NOW + minutes * MINUTE
+        fetched(scene, replace(world, rules=rules))
+    assert [until // MINUTE for _, until in wire.asked] == [0, 20, 40]

@@ -169,13 +169,12 @@ def _only_tightens(path: Keys, was: Any, now: Any) -> bool:
     """Return True for a new restriction: a strategy's own limit where it had none can only tighten the account's.
 
     The same holds for approval rules, for promotion conditions, and for a chat that is off, which also closes nothing.
-    What the pages may do was the release's own default at first. An empty section is a leaf and has no content.
+    What the pages may do and where headlines come from was the release's own default at first. An empty section is a
+    leaf and has no content.
     """
     if path[:1] == ("chat",):
         return now in (_ABSENT, None, False)
-    if path[:1] == ("web",):
-        return was is _ABSENT
-    if path[:1] == ("promotion",):
+    if path[:1] in (("web",), ("promotion",), ("news",)):
         return was is _ABSENT
     if path[:1] == ("approval",) or (path[:1] == ("strategies",) and path[2:3] == ("approval",)):
         return was in (_ABSENT, None)

@@ -9,11 +9,14 @@ from msgspec import Struct
 
 from tradebot.adapters.state.user_files import read_env_file
 from tradebot.adapters.text.redaction import learn
+from tradebot.app.news import HTTP_SOURCES
 from tradebot.app.venues import driver_for, keys_of
 from tradebot.gates import permission
 
 FLOW_KEY = "UW_API_KEY"
 """The variable with the flow source's key."""
+NEWS_KEYS: Mapping[str, str] = {name: source.key for name, source in HTTP_SOURCES.items()}
+"""The variables with the keys of services with headlines, by the service's name."""
 _PARTS = re.compile(r"(?:^|(?<=[/:@?&=]))(?!localhost)(?![A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?:$|[/:?&]))[^/:@?&=]+")
 """The parts of an address that may be secret by themselves; host names and numbers aren't."""
 _OURS = re.compile(r"(?:NOTIFY|AWS)_.*")
@@ -27,14 +30,18 @@ CLOUD_PLACES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3", "AWS_
 
 
 class Secrets(Struct, frozen=True):
-    """The keys from the environment or .env, which are never printed; `venue` has the venue's keys by field."""
+    """The keys from the environment or .env, which are never printed.
+
+    `venue` has the venue's keys by field, and `news` the keys of services with headlines by the service's name.
+    """
 
     uw_key: str | None
     venue: Mapping[str, str]
+    news: Mapping[str, str] = {}
 
     def __repr__(self) -> str:
         """Show which keys are set, never their values."""
-        names = ", ".join((*self.venue, *(("uw_key",) if self.uw_key else ())))
+        names = ", ".join((*self.venue, *self.news, *(("uw_key",) if self.uw_key else ())))
         return f"Secrets(set: {names or 'none'})"
 
 
@@ -45,7 +52,7 @@ def load_secrets(environ: Mapping[str, str], env_file: Path | None, venue: str) 
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
     learn(*(text for key in keys_of(venue) if key.secret for text in _given_values(sources, key.names)))
-    learn(*_given_values(sources, [FLOW_KEY]))
+    learn(*_given_values(sources, [FLOW_KEY, *NEWS_KEYS.values()]))
     learn(*_given_values(sources, [CHAT_TOKEN]))
     learn(*(text for name in CLOUD for text in _given_values(sources, [name])))
     # Anyone with an address can write to its channel, so no verb shows one.
@@ -53,8 +60,11 @@ def load_secrets(environ: Mapping[str, str], env_file: Path | None, venue: str) 
         _given_values(sources, [name for source in sources for name in source if _CHANNEL.fullmatch(name)])
     )
     values = {key.field: next(_given_values(sources, key.names), "") for key in driver_for(venue).keys}
+    news = {source: next(_given_values(sources, [name]), "") for source, name in NEWS_KEYS.items()}
     return Secrets(
-        next(_given_values(sources, [FLOW_KEY]), None), {field: value for field, value in values.items() if value}
+        next(_given_values(sources, [FLOW_KEY]), None),
+        {field: value for field, value in values.items() if value},
+        {source: key for source, key in news.items() if key},
     )
 
 
@@ -104,7 +114,7 @@ def is_secret(name: str, venue: str) -> bool:
     one.
     """
     of_venues = {name for key in keys_of(venue) for name in key.names}
-    return name == FLOW_KEY or name in of_venues or bool(_OURS.fullmatch(name))
+    return name in (FLOW_KEY, *NEWS_KEYS.values()) or name in of_venues or bool(_OURS.fullmatch(name))
 
 
 def address_variable(channel: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tradebot import __version__
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.flow_plan import allowance_of
-from tradebot.app.news import is_news_apart
+from tradebot.app.news import is_news_apart, news_allowance
 from tradebot.app.settings import Settings
 from tradebot.app.settings_schema import Sections
 from tradebot.app.venues import driver_for
@@ -64,6 +64,7 @@ def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discove
         streamed=settings.unusual_whales.stream,
         costs=settings.costs_of(),
         news_apart=is_news_apart(settings),
+        news_allowance=news_allowance(settings),
         standing=frozenset(map(stands_for, settings.universe)) - frozenset(settings.universe),
     )
 
@@ -132,6 +133,10 @@ class CurrentRules:
             self._based_on, self._surroundings = (accepted, discovered), None
             self.last = in_force(self._settings, accepted, discovered)
         return self.last
+
+    def find_discovered(self, recorded: Callable[[], Facts | None]) -> tuple[str, ...]:
+        """Return the symbols discovered last, as `discovered_last` does."""
+        return discovered_last(self._settings, recorded)
 
     @property
     def surroundings(self) -> "RecordEnvironment":

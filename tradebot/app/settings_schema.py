@@ -104,9 +104,18 @@ class UnusualWhalesSettings(Frozen):
 
 
 class NewsSettings(Frozen):
-    """The source of headlines: `unusual_whales`, as part of the flow, or the venue's own name."""
+    """The source of headlines: `unusual_whales`, as part of the flow, a service, or the venue's own name.
 
-    source: Annotated[str, Tighter.SAME]
+    The other settings are a service's: its address, its plan's calls a day, and the symbols to ask it about. The
+    defaults are for records of earlier releases, which had no such section.
+    """
+
+    source: Annotated[str, Tighter.SAME] = "unusual_whales"
+    url: Annotated[Url | None, Tighter.SAME] = None
+    daily_calls: Annotated[Annotated[int, Field(ge=1, le=10_000_000)] | None, Tighter.LOWER] = None
+    symbols: Annotated[list[Annotated[str, StringConstraints(pattern=r"^[A-Z0-9.:-]{1,20}$")]], Tighter.SAME] = Field(
+        default_factory=list
+    )
 
 
 class ServeSettings(Frozen):
@@ -296,7 +305,7 @@ class Sections(Frozen):
     shadow: Annotated[bool, Tighter.HIGHER]
     alpaca: AlpacaSettings
     unusual_whales: UnusualWhalesSettings
-    news: NewsSettings
+    news: NewsSettings = NewsSettings()
     universe: Annotated[list[Symbol], Field(min_length=1, max_length=5000), Tighter.FEWER]
     sectors: Annotated[dict[Symbol, str], Tighter.SAME]
     themes: Annotated[dict[Symbol, str | None], Tighter.SAME]

@@ -20,7 +20,7 @@ from tradebot.adapters.time.machine_clock import stopwatch
 from tradebot.app import calendar
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for, permission_inputs_of
-from tradebot.app.news import open_headlines
+from tradebot.app.news import HTTP_SOURCES, open_headlines, open_service
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.venue_connection import (
@@ -249,11 +249,8 @@ class App(BotStores):
         """Return the rules that the core needs; exits follow the configuration that a person accepted last, whatever
         the file says now.
         """
-        from tradebot.app.rules import discovered_last
-
-        rules = self.in_force.rules(
-            self.accepted_configuration, discovered_last(self.settings, lambda: self.existing_facts)
-        )
+        discovered = self.in_force.find_discovered(lambda: self.existing_facts)
+        rules = self.in_force.rules(self.accepted_configuration, discovered)
         return rules.with_shares(self.reached_rungs)
 
     @cached_property
@@ -357,7 +354,11 @@ class App(BotStores):
     @cached_property
     def headlines(self) -> HeadlineSource:
         """Return the source of headlines, if it isn't the flow's; raise OperatorError if it can't be used."""
-        return open_headlines(self.settings, self.connection)
+        source = self.settings.news.source
+        if source not in HTTP_SOURCES:
+            return open_headlines(self.settings, self.connection)
+        key, file = self.secrets.news.get(source, ""), self.folder.path / state_folder.NEWS_QUOTA
+        return open_service(self.settings, key, file, lambda: datetime.now(UTC))
 
     def _flow_for(self, kinds: Collection[AnyKind], without: FlowSource) -> FlowSource:
         """Return the source of some kinds of facts; the flow's key is needed only if some come from the flow."""

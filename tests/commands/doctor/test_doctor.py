@@ -294,6 +294,18 @@ def test_missing_flow_key_fails_and_no_made_up_flow_replaces_it(paper: Bot, monk
     }
 
 
+def test_missing_key_of_a_news_service_is_said_and_a_present_one_named(paper: Bot, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("mode: paper\nnews: {source: marketaux}\n")
+    found = rows(paper, "--offline", "--config", str(mine))
+    assert found["news key"]["found"] == "news is NOT CONFIGURED: MARKETAUX_API_KEY is not set"
+    assert found["news key"]["next"].endswith("features that count news are absent")
+    Path(".env").write_text(f"MARKETAUX_API_KEY={SECRET}\n")
+    Path(".env").chmod(0o600)
+    found = rows(paper, "--offline", "--config", str(mine))
+    assert (found["news key"]["state"], found["news key"]["found"]) == ("OK", "MARKETAUX_API_KEY from .env")
+
+
 def test_env_file_fails_if_readable_by_others_and_works_if_private(paper: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UW_API_KEY")
     Path(".env").write_text(f"UW_API_KEY={FLOW_KEY}\n")

@@ -220,7 +220,7 @@ def test_unknown_file_counts_only_in_the_total(tmp_path: Path) -> None:
         ("events", ("system_events.jsonl", "system_events.jsonl.5")),
         ("latch", ("ARMED", "HALT")),
         ("marks", ("state.id", "state.id.copy", "books.checked", "sending", *state_folder.LOCKS)),
-        ("quota", (state_folder.FLOW_QUOTA,)),
+        ("quota", (state_folder.FLOW_QUOTA, state_folder.NEWS_QUOTA)),
         ("venue", (state_folder.VENUE_NONCE, state_folder.VENUE_DAY)),
         ("configuration", ("tradebot.yaml",)),
         ("backtests", ("backtests/trials.jsonl", "backtests/slow/ledger.db")),

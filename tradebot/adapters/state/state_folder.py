@@ -41,8 +41,10 @@ SENDING = "sending"
 """The order being sent; it only counts while the send lock is held."""
 SERVING, STARTS, STALL_TRACE = "serve.json", "serve.starts", "serve.trace"
 """The status of a running `serve`, its starts without a clean end, and the trace of its last stall."""
-FLOW_QUOTA, VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT = "flow.quota", "venue.nonce", "venue.day", "venue.account"
-"""The flow source's remaining quota, and data that a venue's adapter stores."""
+FLOW_QUOTA, NEWS_QUOTA = "flow.quota", "news.quota"
+"""The remaining quota of the flow source, and of a service with headlines."""
+VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT = "venue.nonce", "venue.day", "venue.account"
+"""Data that a venue's adapter stores."""
 SIMULATED, SHADOWS = "venue.json", "shadow"
 """A simulated venue's account, and the folder of the strategies in shadow, each of which is a state folder."""
 DEFAULT, MOST_NAMED = Path("state"), 10
@@ -52,8 +54,9 @@ OWN_FILES = (
     JOURNAL,
     *(CHECKED, MODELS, MCP_TOKEN, WEB_TOKEN),
     EVENTS,
-    *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA, "venue.lock", "venue-wanted.lock"),
-    *(VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT, EVIDENCE, DRY_RUN, SIMULATED, "tradebot.yaml", "demo.yaml", "demo.json"),
+    *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA, NEWS_QUOTA),
+    *("venue.lock", "venue-wanted.lock", VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT, EVIDENCE, DRY_RUN, SIMULATED),
+    *("tradebot.yaml", "demo.yaml", "demo.json"),
 )
 """The files in a state folder, besides its folders. Only demos are ever deleted, to make room for the next."""
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock", "notify.lock", "chat.lock")

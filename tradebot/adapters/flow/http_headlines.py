@@ -1,0 +1,181 @@
+"""Read headlines from services over HTTP, within their quotas."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+from tradebot.adapters.flow.headlines import NO_QUOTA
+from tradebot.adapters.flow.rate_quota import LONGEST_WAIT_S, KeptQuota, allowance_error, next_quota_day
+from tradebot.adapters.flow.unusual_whales import UnhurriedSession, header_count
+from tradebot.adapters.wire.allowed_hosts import check_secret, check_url
+from tradebot.adapters.wire.http import (
+    LATER,
+    NETWORK,
+    BodyError,
+    HttpReply,
+    RequestBounds,
+    RetryableError,
+    RetryPolicy,
+    WireError,
+    exchange,
+    printable,
+)
+from tradebot.errors import ExitCode, NotInPlanError, OperatorError, TemporaryError
+from tradebot.model.flow import Allowance, Quota
+from tradebot.model.sentences import pluralize
+from tradebot.ports.world import HeadlineSource
+
+
+class NewsService(Struct, frozen=True):
+    """How to reach a service: the name of its key, its known address and the one to use, the key, and its limits.
+
+    `now` returns trading time. `quota_file` shares the remaining quota with other processes.
+    """
+
+    key_name: str
+    home: str
+    url: str
+    key: str
+    allowance: Allowance | None
+    quota_file: Path | None
+    now: Callable[[], datetime]
+    bounds: RequestBounds = RequestBounds()
+    policy: RetryPolicy = RetryPolicy()
+    sleep: Callable[[float], object] = time.sleep
+
+
+class HeadlineClient:
+    """Sends a service's requests within its quota."""
+
+    def __init__(self, service: NewsService) -> None:
+        check_url("news.url", service.url, (service.home,))
+        check_secret(service.key_name, service.key)
+        self.service = service
+        self.quota = KeptQuota(service.quota_file, service.allowance, service.now, sleep=service.sleep)
+        self._session = UnhurriedSession(service.bounds)
+
+    def get(self, path: str, params: Mapping[str, str]) -> HttpReply:
+        """Return the reply to one request; raise TemporaryError without one, or if the quota is used up."""
+        return self.service.policy.run(lambda: self._ask(path, params))
+
+    def _ask(self, path: str, params: Mapping[str, str]) -> HttpReply:
+        self.quota.take()
+        try:
+            reply = exchange(self._session, self.service.bounds, "GET", self.service.url + path, params=params)
+        except WireError as error:
+            raise RetryableError(f"GET {path}: {error}", NETWORK) from error
+        if reply.status >= 500:
+            raise RetryableError(f"GET {path} answered {reply.status}: {reply.excerpt}", LATER)
+        return reply
+
+    def hold(self, wait_s: float) -> None:
+        """Send nothing for some seconds, in any process."""
+        self.quota.correct(NO_QUOTA, self.service.now(), wait_s)
+
+    def spend_day(self) -> TemporaryError:
+        """Send nothing for the rest of the day; return the error that says so."""
+        now = self.service.now()
+        day_ends = next_quota_day(now)
+        self.hold((day_ends - now).total_seconds())
+        return allowance_error("the day's allowance of the news source is used up", day_ends)
+
+    def key_error(self) -> OperatorError:
+        return OperatorError(
+            "the news source refused the key", f"Check {self.service.key_name}.", code=ExitCode.AUTHENTICATION
+        )
+
+
+def read_object(path: str, reply: HttpReply) -> Mapping[str, object]:
+    """Return the JSON object in a reply's body; raise TemporaryError for any other body."""
+    try:
+        body = reply.json()
+    except BodyError as error:
+        raise TemporaryError(f"GET {path}: {error}: {reply.excerpt}") from error
+    if not isinstance(body, dict):
+        raise TemporaryError(f"GET {path} did not return a JSON object")
+    return body
+
+
+def rows_in_our_fields(
+    rows: Sequence[object], names: Mapping[str, str], symbols_in: str, symbol: str
+) -> Iterator[object]:
+    """Yield rows with the fields of `signals.headlines`, given the service's names of them.
+
+    A field that is missing stays missing, so that the check of the rows reports it.
+    """
+    for row in rows:
+        if not isinstance(row, dict):
+            yield row
+            continue
+        ours: dict[str, object] = {name: row[theirs] for name, theirs in names.items() if theirs in row}
+        mentioned = row.get(symbols_in)
+        if isinstance(mentioned, list):
+            ours["tickers"] = [each.get(symbol) for each in mentioned if isinstance(each, dict)]
+        yield ours
+
+
+class MarketAux:
+    """The headlines about some symbols, from https://www.marketaux.com/documentation.
+
+    A page has as many headlines as the plan allows (3 on the free one), and each page is one call.
+    """
+
+    PATH, MOST_PAGES = "/v1/news/all", 20
+
+    def __init__(self, service: NewsService, symbols: Sequence[str]) -> None:
+        self._client, self._symbols = HeadlineClient(service), symbols
+
+    def headlines(self, since: datetime, until: datetime) -> Sequence[object]:
+        """Return the headlines published in a period, from all its pages."""
+        params = {
+            "api_token": self._client.service.key,
+            "symbols": ",".join(self._symbols),
+            "filter_entities": "true",
+            "language": "en",
+            "published_after": f"{since:%Y-%m-%dT%H:%M:%S}",
+            "published_before": f"{until:%Y-%m-%dT%H:%M:%S}",
+        }
+        rows = list[object]()
+        for page in range(1, self.MOST_PAGES + 1):
+            count, more = self._page({**params, "page": str(page)})
+            rows += more
+            if len(rows) >= count or not more:
+                break
+        if len(rows) < count:
+            raise TemporaryError(
+                f"GET {self.PATH}: {count:,} headlines since {since:%H:%M} UTC, but {len(rows):,} in "
+                f"{pluralize(page, 'page')}",
+                "Name fewer symbols in news.symbols, or take a plan with longer pages.",
+            )
+        names = {"id": "uuid", "created_at": "published_at", "headline": "title"}
+        return [*rows_in_our_fields(rows, names, "entities", "symbol")]
+
+    def _page(self, params: Mapping[str, str]) -> tuple[int, Sequence[object]]:
+        """Return how many headlines there are, and those of one page."""
+        reply = self._client.get(self.PATH, params)
+        limit, remaining = (header_count(reply.headers, f"x-usagelimit-{name}") for name in ("limit", "remaining"))
+        if limit is not None and remaining is not None:
+            quota = Quota(used_today=max(limit - remaining, 0), daily_limit=limit, left_this_minute=None)
+            self._client.quota.correct(quota, self._client.service.now(), None)
+        if reply.status == 401:
+            raise self._client.key_error()
+        if reply.status == 402:
+            raise self._client.spend_day()
+        if reply.status == 429:
+            self._client.hold(LONGEST_WAIT_S)
+        body = read_object(self.PATH, reply)
+        if reply.status != 200:
+            refusal = NotInPlanError if reply.status == 403 else TemporaryError
+            raise refusal(f"GET {self.PATH} answered {reply.status}: {printable(str(body.get('error')))}")
+        meta, rows = body.get("meta"), body.get("data")
+        count = meta.get("found") if isinstance(meta, dict) else None
+        if not isinstance(rows, list) or not isinstance(count, int):
+            raise TemporaryError(f"GET {self.PATH} answered without headlines or their number: {reply.excerpt}")
+        return count, rows
+
+
+CLIENTS: Mapping[str, Callable[[NewsService, Sequence[str]], HeadlineSource]] = {"marketaux": MarketAux}
+"""The client of each service, by its name."""
