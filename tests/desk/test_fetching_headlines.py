@@ -11,7 +11,7 @@ from tests.kit.values import DAY, NOW
 from tradebot.adapters.flow.headlines import FlowWithHeadlines
 from tradebot.desk.features import with_moment
 from tradebot.desk.fetching import headlines_plan, needed_facts
-from tradebot.errors import AllowanceSpentError, OperatorError, TradebotError
+from tradebot.errors import AllowanceSpentError, OperatorError, TradebotError, one_line
 from tradebot.model.flow import Allowance
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import FeatureNeed, FeatureRow
@@ -100,7 +100,7 @@ def test_source_without_an_answer_fails_its_own_call_alone_and_leaves_news_absen
     result = fetched(scene, world)
     assert [intake.endpoint for intake in result.intakes] == ["market_tide"]
     (failure,) = result.failures
-    assert (failure.endpoint, failure.lasting, failure.message) == ("news", False, f"{error.message}; {error.hint}")
+    assert (failure.endpoint, failure.lasting, failure.message) == ("news", False, one_line(error))
     assert news(scene, NOW) == {}
 
 

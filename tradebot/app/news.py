@@ -33,7 +33,10 @@ class HttpSource(NamedTuple):
 
 
 HTTP_SOURCES: Mapping[str, HttpSource] = MappingProxyType(
-    {"marketaux": HttpSource("MARKETAUX_API_KEY", "https://api.marketaux.com", 100)}
+    {
+        "marketaux": HttpSource("MARKETAUX_API_KEY", "https://api.marketaux.com", 100),
+        "alpha_vantage": HttpSource("ALPHA_VANTAGE_API_KEY", "https://www.alphavantage.co", 25),
+    }
 )
 CALLS_PER_MINUTE = 30
 

@@ -24,6 +24,13 @@ ARTICLE = {
 }  # fmt: skip
 
 
+FED = {
+    "title": "Fed cuts rates", "url": "https://e.x/1", "time_published": "20261120T150100", "authors": [],
+    "source": "e.x", "topics": [{"topic": "Economy", "relevance_score": "0.9"}], "overall_sentiment_score": 0.1,
+    "ticker_sentiment": [{"ticker": "AAPL", "relevance_score": "0.5"}, {"ticker": "FOREX:USD"}],
+}  # fmt: skip
+
+
 def headlines(wire: Wire, name: str, **changes: Any) -> Any:
     """Return what a service answers about the last hour."""
     service = NewsService("SOME_KEY", "https://known.example", wire.url, KEY, None, None, lambda: NOW)
@@ -38,6 +45,14 @@ def articles(numbers: range, found: int) -> Scripted:
 
 def refusal(status: int, code: str) -> Scripted:
     return Scripted(status, {"error": {"code": code, "message": "words"}})
+
+
+def feed(*rows: object) -> Scripted:
+    return Scripted(200, {"items": str(len(rows)), "feed": rows})
+
+
+def words(name: str) -> Scripted:
+    return Scripted(200, {name: f"We have detected your API key as {KEY} and our rate limit is 25 requests per day."})
 
 
 def intake(rows: Any) -> tuple[int, list[str], list[str]]:
@@ -62,6 +77,23 @@ def test_marketaux_is_asked_for_each_page_of_a_period(wire: Wire) -> None:
     )  # fmt: skip
 
 
+def test_alpha_vantage_is_asked_once_for_the_whole_market_since_a_time(wire: Wire) -> None:
+    wire.answer(feed(FED, {**FED, "url": "https://e.x/2", "time_published": 7}, {"url": "https://e.x/3"}))
+    rows = headlines(wire, "alpha_vantage")
+    assert rows[0] == {
+        "id": "https://e.x/1", "created_at": "20261120T150100Z", "headline": "Fed cuts rates",
+        "tickers": ["AAPL", "FOREX:USD"],
+    }  # fmt: skip
+    kept, rejected, findings = intake(rows)
+    assert (kept, len(rejected)) == (2, 1)
+    assert findings == ["gone created_at", "gone headline", "gone tickers", "retyped created_at"]
+    (asked,) = wire.asked
+    assert (asked.path, asked.query) == (
+        "/query",
+        {"function": "NEWS_SENTIMENT", "time_from": "20261120T1430", "sort": "LATEST", "limit": "1000", "apikey": KEY},
+    )
+
+
 WRONG: list[tuple[str, Scripted, type[Exception], str]] = [
     ("marketaux", refusal(400, "malformed_parameters"), TemporaryError, "answered 400: .*malformed_parameters.*words"),
     ("marketaux", refusal(401, "invalid_api_token"), OperatorError, "refused the key"),
@@ -78,6 +110,14 @@ WRONG: list[tuple[str, Scripted, type[Exception], str]] = [
     ("marketaux", articles(range(3), 999), TemporaryError, "999 headlines since 14:30 UTC, but 60 in 20 pages"),
     ("marketaux", articles(range(0), 4), TemporaryError, "4 headlines since 14:30 UTC, but 0 in 1 page"),
     ("marketaux", Scripted(200, b"{", fault="truncate"), TemporaryError, "cut short"),
+    ("alpha_vantage", words("Information"), AllowanceSpentError, "answered: We have detected your API key as SOME_KEY"),
+    ("alpha_vantage", words("Note"), AllowanceSpentError, "answered: We have detected"),
+    ("alpha_vantage", words("Error Message"), OperatorError, "refused the request: We have detected"),
+    ("alpha_vantage", Scripted(404, {}), TemporaryError, "answered 404 without headlines"),
+    ("alpha_vantage", Scripted(200, {"items": "0"}), TemporaryError, "answered 200 without headlines"),
+    ("alpha_vantage", Scripted(200, b"<html>"), TemporaryError, "not JSON"),
+    ("alpha_vantage", Scripted(503, b""), TemporaryError, "answered 503"),
+    ("alpha_vantage", feed(*[FED] * 1000), TemporaryError, "more than 1,000 headlines since 14:30 UTC"),
 ]
 
 
@@ -96,6 +136,8 @@ def test_reply_without_all_headlines_is_an_error_without_the_key(
     [
         ("marketaux", refusal(402, "usage_limit_reached"), 1),
         ("marketaux", refusal(401, "invalid_api_token"), 4),
+        ("alpha_vantage", words("Information"), 1),
+        ("alpha_vantage", feed(), 4),
         ("marketaux", Scripted(200, {"meta": {"found": 0}, "data": []}), 4),
         ("marketaux", Scripted(200, {"meta": {"found": 0}, "data": []}, {"X-UsageLimit-Limit": "100",
          "X-UsageLimit-Remaining": "0"}), 1),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from tradebot.errors import AllowanceSpentError, NotServedError, OperatorError
+from tradebot.errors import AllowanceSpentError, NotServedError, OperatorError, one_line
 from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import NEWS, FlowPage, Quota
 from tradebot.signals.headlines import period_start
@@ -45,7 +45,7 @@ class FlowWithHeadlines:
             now = self._now()
             rows = self._open_source().headlines(period_start(now, self._last()), now)
         except (OperatorError, AllowanceSpentError) as refused:
-            raise NotServedError(f"{refused.message}; {refused.hint}", refused.hint) from refused
+            raise NotServedError(one_line(refused), refused.hint) from refused
         return FlowPage(kind.name, symbol, tuple(rows), NO_QUOTA, now if self._simulated else None)
 
     def calls_left(self) -> int | None:

@@ -23,7 +23,7 @@ from tradebot.adapters.wire.http import (
     exchange,
     printable,
 )
-from tradebot.errors import ExitCode, NotInPlanError, OperatorError, TemporaryError
+from tradebot.errors import AllowanceSpentError, ExitCode, NotInPlanError, OperatorError, TemporaryError
 from tradebot.model.flow import Allowance, Quota
 from tradebot.model.sentences import pluralize
 from tradebot.ports.world import HeadlineSource
@@ -177,5 +177,61 @@ class MarketAux:
         return count, rows
 
 
-CLIENTS: Mapping[str, Callable[[NewsService, Sequence[str]], HeadlineSource]] = {"marketaux": MarketAux}
+class AlphaVantage:
+    """The headlines about the whole market, from https://www.alphavantage.co/documentation/#news-sentiment.
+
+    Its parameter `tickers` asks for articles that mention all of several symbols, so it can't ask about any of them.
+    Times have no zone, and are taken as UTC.
+    """
+
+    PATH, MOST, WAIT_S = "/query", 1000, 3600.0
+
+    def __init__(self, service: NewsService) -> None:
+        self._client = HeadlineClient(service)
+
+    def headlines(self, since: datetime, until: datetime) -> Sequence[object]:
+        """Return the headlines published since a time, in one call."""
+        reply = self._client.get(
+            self.PATH,
+            {
+                "function": "NEWS_SENTIMENT",
+                "time_from": f"{since:%Y%m%dT%H%M}",
+                "sort": "LATEST",
+                "limit": str(self.MOST),
+                "apikey": self._client.service.key,
+            },
+        )
+        rows = self._feed(reply)
+        if len(rows) >= self.MOST:
+            raise TemporaryError(
+                f"GET {self.PATH}: there are more than {self.MOST:,} headlines since {since:%H:%M} UTC"
+            )
+        names = {"id": "url", "created_at": "time_published", "headline": "title"}
+        return [*map(_with_zone, rows_in_our_fields(rows, names, "ticker_sentiment", "ticker"))]
+
+    def _feed(self, reply: HttpReply) -> Sequence[object]:
+        body, key_name = read_object(self.PATH, reply), self._client.service.key_name
+        words = next((body[name] for name in ("Information", "Note", "Error Message") if name in body), None)
+        text = printable(str(words).replace(self._client.service.key, key_name))
+        if words is not None and "Error Message" not in body:
+            # The service says the same of a spent day, too many calls at once and a wrong key, so try again later.
+            self._client.hold(self.WAIT_S)
+            raise AllowanceSpentError(f"the news source answered: {text}", f"Wait an hour, and check {key_name}.")
+        if words is not None:
+            raise OperatorError(f"the news source refused the request: {text}", f"Check {key_name}.")
+        rows = body.get("feed")
+        if reply.status != 200 or not isinstance(rows, list):
+            raise TemporaryError(f"GET {self.PATH} answered {reply.status} without headlines")
+        return rows
+
+
+def _with_zone(row: object) -> object:
+    published = row.get("created_at") if isinstance(row, dict) else None
+    return {**row, "created_at": f"{published}Z"} if isinstance(row, dict) and isinstance(published, str) else row
+
+
+CLIENTS: Mapping[str, Callable[[NewsService, Sequence[str]], HeadlineSource]] = {
+    "marketaux": MarketAux,
+    "alpha_vantage": lambda service, symbols: AlphaVantage(service),
+}
 """The client of each service, by its name."""
