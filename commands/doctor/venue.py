@@ -241,7 +241,7 @@ def news(app: "App") -> CheckResult:
         return skip("news is NOT CONFIGURED")
     now = datetime.now(UTC) if app.mode is not Mode.SANDBOX else app.now()
     headlines = pluralize(len(app.headlines.headlines(now - WINDOW, now)), "headline")
-    return ok(f"{app.settings.news.source} answers: {headlines} in the last hour", "source")
+    return ok(f"{app.settings.news.source} answers with {headlines}", "source")
 
 
 def _fetch_or_error(

@@ -239,5 +239,5 @@ class BarReasons:
     )
     FEATURE_ABSENT = unknown(
         "A feature that the strategy needs has no value for the last bar, so the symbol was skipped.",
-        "Wait if it is warming up. The features page (make docs builds it) says what each feature needs.",
+        "Wait if it is warming up. For news, run tradebot doctor. The features page (make docs) has the rest.",
     )

@@ -1,5 +1,6 @@
 """Services with headlines over HTTP: what is asked, and what each documented reply and error means."""
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ import pytest
 from tests.kit.adapters.alpaca import AT_ONCE, QUICK
 from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.adapters.flow.http_headlines import CLIENTS, NewsService
+from tradebot.adapters.flow.reply_archive import KeptReplies
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import AllowanceSpentError, NotInPlanError, OperatorError, TemporaryError
 from tradebot.model.flow import Allowance, FlowPage, Quota
 from tradebot.model.struct_tools import replace
 from tradebot.signals.headlines import headlines_kind
+from tradebot.signals.kinds import kind_of
 from tradebot.signals.normalize import normalize
 
 NOW, HOUR = datetime(2026, 11, 20, 15, 30, tzinfo=UTC), timedelta(hours=1)
@@ -75,6 +79,17 @@ def test_marketaux_is_asked_for_each_page_of_a_period(wire: Wire) -> None:
         {"symbols": "AAPL,SPY", "filter_entities": "true", "language": "en", "published_after": "2026-11-20T14:30:00",
          "published_before": "2026-11-20T15:30:00", "page": "1", "api_token": KEY},
     )  # fmt: skip
+
+
+def test_stored_reply_gives_the_same_facts_when_it_is_read_again(wire: Wire, tmp_path: Path) -> None:
+    wire.answer(articles(range(3), 3))
+    page = FlowPage("news", None, tuple(headlines(wire, "marketaux")), Quota(None, None, None))
+    with closing(KeptReplies(tmp_path, MemoryEvents(), 1)) as replies:
+        replies.keep(page, NOW.date(), NOW)
+        (reply,) = replies.replies({"news"}, (NOW.date(), NOW.date()), NOW)
+    again = normalize(kind_of("news"), reply.page(), reply.at)
+    assert again.facts == normalize(headlines_kind(), page, NOW).facts
+    assert len(again.facts) == 3
 
 
 def test_alpha_vantage_is_asked_once_for_the_whole_market_since_a_time(wire: Wire) -> None:
