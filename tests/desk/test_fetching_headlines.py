@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -11,10 +12,11 @@ from tests.kit.values import DAY, NOW
 from tradebot.adapters.flow.headlines import FlowWithHeadlines
 from tradebot.desk.features import with_moment
 from tradebot.desk.fetching import headlines_plan, needed_facts
+from tradebot.desk.proposals import propose
 from tradebot.errors import AllowanceSpentError, OperatorError, TradebotError, one_line
 from tradebot.model.flow import Allowance
 from tradebot.model.struct_tools import replace
-from tradebot.model.view import FeatureNeed, FeatureRow
+from tradebot.model.view import FeatureNeed, FeatureRow, StrategyView, Target, Want
 from tradebot.ports.world import World
 from tradebot.signals.headlines import headlines_kind
 from tradebot.signals.kinds import kind_of
@@ -75,7 +77,7 @@ def test_headlines_older_than_an_hour_on_arrival_only_show_how_far_back_the_sour
     assert news(scene, NOW + 59 * MINUTE)["news_macro"] == 1
     assert news(scene, NOW + 61 * MINUTE) == {}, "a source that hasn't answered for an hour"
     # A time that is corrected later moves nothing: neither the count, nor when the headline became known.
-    rows[1] = NOW - 50 * MINUTE
+    rows[1] = NOW - 5 * MINUTE
     world.flow._open_source().headlines = lambda since, until: [  # type: ignore[attr-defined]
         {"id": f"{NOW - 10 * MINUTE}", "created_at": f"{rows[1]}", "headline": "CPI rises", "tickers": []}
     ]
@@ -102,6 +104,29 @@ def test_source_without_an_answer_fails_its_own_call_alone_and_leaves_news_absen
     (failure,) = result.failures
     assert (failure.endpoint, failure.lasting, failure.message) == ("news", False, one_line(error))
     assert news(scene, NOW) == {}
+
+
+def test_calls_to_another_source_leave_the_flow_s_quota_as_stated() -> None:
+    scene, world = following(Wire(), "market_tide")
+    result = fetched(scene, world)
+    assert [intake.endpoint for intake in result.intakes] == ["market_tide", "news"]
+    assert result.quota is not None
+    assert result.quota.used_today == 1
+
+
+class Buyer(Reader):
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        return [Target("AAPL", quantity=Decimal(1))]
+
+
+@pytest.mark.parametrize(("kinds", "reads_flow"), [(("news",), False), (("news", "iv_rank"), True)])
+def test_entry_of_a_strategy_that_reads_only_such_news_does_not_depend_on_flow(
+    kinds: tuple[str, ...], reads_flow: bool
+) -> None:
+    _, world = following(Wire())
+    world = replace(world, strategies=[Buyer("flow", *kinds)])
+    (candidate,) = propose(world, NOW).candidates
+    assert candidate.reads_flow is reads_flow
 
 
 def test_only_news_of_a_source_of_its_own_needs_no_alerts() -> None:

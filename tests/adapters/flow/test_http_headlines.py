@@ -38,7 +38,8 @@ FED = {
 def headlines(wire: Wire, name: str, **changes: Any) -> Any:
     """Return what a service answers about the last hour."""
     service = NewsService("SOME_KEY", "https://known.example", wire.url, KEY, None, None, lambda: NOW)
-    service = replace(service, bounds=QUICK, policy=AT_ONCE, sleep=lambda seconds: None, **changes)
+    usual = {"bounds": QUICK, "policy": AT_ONCE, "sleep": lambda seconds: None}
+    service = replace(service, **{**usual, **changes})
     return CLIENTS[name](service, ["AAPL", "SPY"]).headlines(NOW - HOUR, NOW)
 
 
@@ -168,6 +169,15 @@ def test_processes_share_the_day_s_calls_and_stop_once_the_service_says_they_are
         except (AllowanceSpentError, OperatorError):
             continue
     assert len(wire.asked) == calls
+
+
+def test_call_after_too_many_in_a_minute_waits_for_the_next_one(wire: Wire, tmp_path: Path) -> None:
+    waits = list[float]()
+    wire.answer(refusal(429, "rate_limit_reached"), articles(range(1), 1))
+    with pytest.raises(TemporaryError):
+        headlines(wire, "marketaux", quota_file=tmp_path / "quota", sleep=waits.append)
+    assert len(headlines(wire, "marketaux", quota_file=tmp_path / "quota", sleep=waits.append)) == 1
+    assert waits == [60]
 
 
 def test_missing_or_unreadable_field_costs_its_own_row_and_is_reported(wire: Wire) -> None:
