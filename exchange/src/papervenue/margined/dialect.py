@@ -60,8 +60,8 @@ class PlainDialect:
     marks: Marks = staticmethod(_marks)
 
     def __init__(self, rules: Rules, edition: int = EDITION) -> None:
-        self._rules = rules
-        self.every_type, self._third = edition > 1, edition > 2
+        self._rules, self._edition = rules, edition
+        self.every_type = edition > 1
         self.deeds: Mapping[str, Deed] = MappingProxyType(
             {
                 "book_fee": _book_fee,
@@ -122,7 +122,7 @@ class PlainDialect:
         """Check the venue's rules."""
         if request.type in admission.LATER_TYPES and not self.every_type:
             raise admission.unsupported_type()
-        return admission.admit(self._rules, floor, account, request, replaced, by_mark=self._third)
+        return admission.admit(self._rules, floor, account, request, replaced, by_mark=self._edition > 2)
 
     def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
         """Return the request of the order after an in-place change; raise a Refusal if the venue doesn't allow it."""
@@ -149,7 +149,7 @@ class PlainDialect:
             return order.request.limit if price is not None and order.request.post_only else price
         signal, trigger = bar, LAST if order.elected else order.request.trigger
         if trigger != LAST:
-            marked = trigger == MARK and self._third
+            marked = trigger == MARK and self._edition > 2
             signal = floor.market.mark_bar(order.symbol, bar) if marked else without_wicks(bar)
         return stop_price(order, bar, floor.model, signal)
 
@@ -204,7 +204,7 @@ class PlainDialect:
 
     def review(self, floor: EngineState) -> None:
         """Compare accounts with their margins."""
-        admission.review(floor, self._rules, few_steps=self._third)
+        admission.review(floor, self._rules, few_steps=self._edition > 2)
 
 
 def _role(floor: EngineState, order: Order, price: int) -> str:
