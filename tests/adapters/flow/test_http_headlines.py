@@ -155,8 +155,6 @@ def test_reply_without_all_headlines_is_an_error_without_the_key(
         ("alpha_vantage", words("Information"), 1),
         ("alpha_vantage", feed(), 4),
         ("marketaux", Scripted(200, {"meta": {"found": 0}, "data": []}), 4),
-        ("marketaux", Scripted(200, {"meta": {"found": 0}, "data": []}, {"X-UsageLimit-Limit": "100",
-         "X-UsageLimit-Remaining": "0"}), 1),
     ],
 )  # fmt: skip
 def test_processes_share_the_day_s_calls_and_stop_once_the_service_says_they_are_spent(

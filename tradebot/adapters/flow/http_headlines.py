@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tradebot.adapters.flow.headlines import NO_QUOTA
 from tradebot.adapters.flow.rate_quota import LONGEST_WAIT_S, KeptQuota, allowance_error, next_quota_day
-from tradebot.adapters.flow.unusual_whales import UnhurriedSession, header_count
+from tradebot.adapters.flow.unusual_whales import UnhurriedSession
 from tradebot.adapters.wire.allowed_hosts import check_secret, check_url
 from tradebot.adapters.wire.http import (
     LATER,
@@ -23,8 +23,8 @@ from tradebot.adapters.wire.http import (
     exchange,
     printable,
 )
-from tradebot.errors import AllowanceSpentError, ExitCode, NotInPlanError, OperatorError, TemporaryError
-from tradebot.model.flow import Allowance, Quota
+from tradebot.errors import AllowanceSpentError, NotInPlanError, OperatorError, TemporaryError
+from tradebot.model.flow import Allowance
 from tradebot.model.sentences import pluralize
 from tradebot.ports.world import HeadlineSource
 
@@ -74,18 +74,6 @@ class HeadlineClient:
     def hold(self, wait_s: float) -> None:
         """Send nothing for some seconds, in any process."""
         self.quota.correct(NO_QUOTA, self.service.now(), wait_s)
-
-    def spend_day(self) -> TemporaryError:
-        """Send nothing for the rest of the day; return the error that says so."""
-        now = self.service.now()
-        day_ends = next_quota_day(now)
-        self.hold((day_ends - now).total_seconds())
-        return allowance_error("the day's allowance of the news source is used up", day_ends)
-
-    def key_error(self) -> OperatorError:
-        return OperatorError(
-            "the news source refused the key", f"Check {self.service.key_name}.", code=ExitCode.AUTHENTICATION
-        )
 
 
 def read_object(path: str, reply: HttpReply) -> Mapping[str, object]:
@@ -156,14 +144,13 @@ class MarketAux:
     def _page(self, params: Mapping[str, str]) -> tuple[int, Sequence[object]]:
         """Return how many headlines there are, and those of one page."""
         reply = self._client.get(self.PATH, params)
-        limit, remaining = (header_count(reply.headers, f"x-usagelimit-{name}") for name in ("limit", "remaining"))
-        if limit is not None and remaining is not None:
-            quota = Quota(used_today=max(limit - remaining, 0), daily_limit=limit, left_this_minute=None)
-            self._client.quota.correct(quota, self._client.service.now(), None)
         if reply.status == 401:
-            raise self._client.key_error()
+            raise OperatorError("the news source refused the key", f"Check {self._client.service.key_name}.")
         if reply.status == 402:
-            raise self._client.spend_day()
+            now = self._client.service.now()
+            day_ends = next_quota_day(now)
+            self._client.hold((day_ends - now).total_seconds())
+            raise allowance_error("the day's allowance of the news source is used up", day_ends)
         if reply.status == 429:
             self._client.hold(LONGEST_WAIT_S)
         body = read_object(self.PATH, reply)

@@ -151,7 +151,7 @@ def wait_of(answer: HttpReply, quota: Quota) -> float | None:
     if not (refused or few):
         return None
     asked_s = _retry_after_s(answer) if refused else None
-    reset_ms = header_count(answer.headers, "x-uw-req-per-minute-reset")
+    reset_ms = _count(answer.headers, "x-uw-req-per-minute-reset")
     if asked_s is None:
         asked_s = LONGEST_WAIT_S if reset_ms is None else min(reset_ms / 1000 + _CLOCKS_APART_S, LONGEST_WAIT_S)
     return min(asked_s, _LONGEST_HOLD_S)
@@ -233,13 +233,12 @@ def _error_message(answer: HttpReply) -> str:
 def quota_of(headers: Mapping[str, str]) -> Quota:
     """Return the quota figures in the reply's headers; None for each missing one."""
     return Quota(
-        used_today=header_count(headers, "x-uw-daily-req-count"),
-        daily_limit=header_count(headers, "x-uw-token-req-limit"),
-        left_this_minute=header_count(headers, "x-uw-req-per-minute-remaining"),
+        used_today=_count(headers, "x-uw-daily-req-count"),
+        daily_limit=_count(headers, "x-uw-token-req-limit"),
+        left_this_minute=_count(headers, "x-uw-req-per-minute-remaining"),
     )
 
 
-def header_count(headers: Mapping[str, str], name: str) -> int | None:
-    """Return a whole number in the reply's headers; None if it is missing or can't be read."""
+def _count(headers: Mapping[str, str], name: str) -> int | None:
     value = headers.get(name, "")
     return int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else None
