@@ -52,13 +52,18 @@ def shadow_reasons(app: App) -> Mapping[str, str]:
     """
     chosen = app.settings.strategies.in_shadow()
     strategies = dict.fromkeys(sorted(chosen), "shadow: true")
-    if app.settings.capabilities.settlement is Settlement.PAID:
+    if is_simulated(app):
         sections = app.settings.strategies.sections()
         climbed = {
             name: rung for name, rung in (app.reached_rungs or {}).items() if name in sections and not rung.share
         }
         strategies |= {name: rung.found for name, rung in climbed.items() if name not in chosen}
     return strategies
+
+
+def is_simulated(app: App) -> bool:
+    """Return True if fills at the bot's venue can be simulated: of what is paid in full, or of futures that expire."""
+    return app.settings.capabilities.settlement is Settlement.PAID or app.driver.months is not None
 
 
 def count_open_positions(app: App, name: str) -> int:
@@ -87,9 +92,9 @@ def values_of(app: App, name: str) -> dict[str, Any]:
 @contextmanager
 def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
     """Open a strategy's shadow bot, creating it if missing, with its configuration updated from the main bot's."""
-    if app.settings.capabilities.settlement is not Settlement.PAID:
+    if not is_simulated(app):
         raise OperatorError(
-            f"accounts at {app.settings.capabilities.title} use margin and funding, which shadow doesn't simulate",
+            f"positions at {app.settings.capabilities.title} pay funding, which shadow doesn't simulate",
             f"set strategies.{name}.shadow: false, or run the strategy in a bot of its own with shadow: true",
         )
     path, values = shadow_folder(app, name), values_of(app, name)

@@ -11,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kit.core.venue import FakeVenue
-from tests.kit.values import ACCOUNT, CASH, DAY, NOW, SESSION, following, instrument, quote, there
+from tests.kit.values import ACCOUNT, CASH, DAY, NOW, SESSION, following, instrument, listing, quote, there
 from tradebot.adapters.bars.store import DIVIDEND, SPLIT, CorporateAction
 from tradebot.errors import DamagedBooksError, TemporaryError
 from tradebot.model.candidate import Purpose, Side
+from tradebot.model.instrument import MarginLevel
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderClass, OrderStatus, OrderType, TimeInForce, WriteOutcome
 from tradebot.model.series import Series
 from tradebot.model.struct_tools import replace
-from tradebot.model.venue import End
+from tradebot.model.venue import End, Settlement
 from tradebot.model.view import BarNeed
 from tradebot.venues.simulated.account import SimulatedAccount, read_account, write_account
 from tradebot.venues.simulated.venue import Assumed, SimulatedVenue
@@ -287,3 +288,25 @@ def test_cash_and_holdings_always_are_what_the_fills_say(
     assert account.cash == CASH - paid
     assert stage.held() == sum((fill.signed_quantity for fill in fills), Decimal(0))
     assert len({fill.activity_id for fill in fills}) == len(fills)
+
+
+def test_futures_move_cash_by_what_they_realize_and_tie_up_the_margin_that_the_venue_asks_for(tmp_path: Path) -> None:
+    stage = SimulatedMarket(tmp_path, Assumed(Decimal(0), Decimal(5)))
+    stage.real.capabilities = replace(stage.real.capabilities, settlement=Settlement.MARGINED)
+    level = MarginLevel(Decimal(0), initial=Decimal("0.1"), maintenance=Decimal("0.08"))
+    stage.real.listed["AAPL"] = listing(margin_levels=(level,))
+    stage.real.prices["AAPL"] = quote(bid="100")
+    # A tenth of what it is worth is tied up, so an order may be larger than the account.
+    many = str(int(CASH / 100) * 5)
+    assert stage.venue.submit(intent(quantity=many)).outcome is WriteOutcome.ACCEPTED
+    account, worth = stage.venue.account(), Decimal(many) * 100
+    fee = worth * Decimal("0.0005")
+    assert (account.cash, account.equity) == (CASH - fee, CASH - fee)
+    assert (account.initial_margin, account.maintenance_margin) == (worth / 10, worth * Decimal("0.08"))
+    assert account.available == account.buying_power == account.equity - worth / 10
+    assert stage.venue.submit(intent("more", quantity=many)).outcome is WriteOutcome.REJECTED
+    stage.real.prices["AAPL"] = quote(bid="101", ask="101")
+    assert (stage.venue.account().cash, stage.venue.account().equity) == (CASH - fee, CASH - fee + Decimal(many))
+    stage.venue.submit(intent("out", Side.SELL, many, Purpose.CLOSE))
+    fees = fee + Decimal(many) * 101 * Decimal("0.0005")
+    assert stage.venue.account().cash == stage.venue.account().equity == CASH - fees + Decimal(many)

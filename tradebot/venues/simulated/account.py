@@ -67,6 +67,14 @@ class SimulatedAccount(Struct, frozen=True):
         """Return the orders that may still fill, oldest first."""
         return tuple(order for order in self.orders.values() if not order.status.terminal)
 
+    @property
+    def cost(self) -> Decimal:
+        """Return what the positions cost, in USD; a short position counts below zero."""
+        return sum(
+            (notional(position.quantity, position.average, position.multiplier) for position in self.holdings.values()),
+            ZERO,
+        )
+
     def worth(self, prices: Mapping[str, Decimal]) -> Decimal:
         """Return the equity at these prices; a position without a price counts at its average price."""
         values = (

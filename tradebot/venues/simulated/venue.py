@@ -21,6 +21,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.costs import BASIS_POINTS
 from tradebot.model.instrument import Listing, notional
 from tradebot.model.intent import Intent
+from tradebot.model.margin import Need, need_of
 from tradebot.model.order import (
     Fee,
     Fill,
@@ -35,7 +36,7 @@ from tradebot.model.order import (
 )
 from tradebot.model.series import Series
 from tradebot.model.struct_tools import replace
-from tradebot.model.venue import Capabilities, ClientIds, Edit, End, Pairs, Proof
+from tradebot.model.venue import Capabilities, ClientIds, Edit, End, Pairs, Proof, Settlement
 from tradebot.model.view import BarNeed
 from tradebot.ports.broker import BrokerReader, Ending, Market
 from tradebot.ports.stores import Bars
@@ -395,8 +396,8 @@ class SimulatedVenue:
         return self.prices.quotes([symbol]).get(symbol)
 
     def _cost(self, intent: Intent, quote: Quote) -> Decimal:
-        price = intent.limit_price or quote.ask
-        return abs(intent.instrument.notional(intent.quantity, price))
+        usd = intent.instrument.notional(intent.quantity, intent.limit_price or quote.ask)
+        return self._need(intent.instrument.symbol, intent.quantity, usd).initial
 
     # Reads.
 
@@ -404,23 +405,31 @@ class SimulatedVenue:
         return self.prices.clock()
 
     def account(self) -> Account:
-        """Return the account's figures; without borrowing, buying power is cash minus what open orders may spend."""
+        """Return the account's figures; buying power is the equity less what positions and open orders tie up."""
         own, middles = self._account, self._mark_to_market()
-        holdings, opening = (
-            own.holdings.items(),
-            (order for order in own.working if order.venue_id not in own.reducing),
-        )
-        tied = sum(
-            (
-                abs(notional(holding.quantity, middles.get(name, holding.average), holding.multiplier))
-                for name, holding in holdings
-            ),
-            ZERO,
-        )
+        needs = [
+            self._need(name, item.quantity, notional(item.quantity, middles.get(name, item.average), item.multiplier))
+            for name, item in own.holdings.items()
+        ]
+        opening = (order for order in own.working if order.venue_id not in own.reducing)
+        tied = sum((need.initial for need in needs), ZERO)
         tied += sum((order.open_quantity * (order.limit_price or ZERO) for order in opening), ZERO)
         equity = own.worth(middles)
-        settles = self.capabilities.settlement
-        return Account(own.number, "ACTIVE", own.cash, equity, own.last_equity, max(equity - tied, ZERO), (), settles)
+        available = max(equity - tied, ZERO)
+        if self.capabilities.settlement is Settlement.PAID:
+            return Account(own.number, "ACTIVE", own.cash, equity, own.last_equity, available, (), Settlement.PAID)
+        # Where cash moves by realized profit, what positions cost is still in it.
+        return Account(
+            own.number, "ACTIVE", own.cash + own.cost, equity, own.last_equity, available, (), Settlement.MARGINED,
+            initial_margin=tied, maintenance_margin=sum((need.maintenance for need in needs), ZERO),
+            available=available,
+        )  # fmt: skip
+
+    def _need(self, symbol: str, quantity: Decimal, usd: Decimal) -> Need:
+        """Return the margin of a position; all of its value where it is paid in full, or if its margin is unknown."""
+        is_paid = self.capabilities.settlement is Settlement.PAID
+        listing = None if is_paid else self.prices.listings([symbol]).get(symbol)
+        return need_of(listing.margin_levels if listing else (), quantity, abs(usd)) or Need(abs(usd), abs(usd))
 
     def view(self) -> BrokerView:
         """Return account, positions and open orders; always steady, because nothing changes in between."""
