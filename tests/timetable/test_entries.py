@@ -38,6 +38,10 @@ def test_a_text_is_enough_and_the_session_of_the_slot_can_stand_among_the_option
     assert again.command(date(2026, 11, 27)) == ("parity", "2026-11-27", "--utc")
     two = there(parse("check", {"verb": "bars check --json", "when": "close+30m"}, VENUE_DAY))
     assert (two.verb, two.options) == ("bars check", ("--json",))
+    walk = there(
+        parse("walk", {"verb": "learn policy walk --to {session}", "when": "last session of week close+1h"}, VENUE_DAY)
+    )
+    assert walk.command(date(2026, 11, 27)) == ("learn", "policy", "walk", "--to", "2026-11-27")
 
 
 def test_entries_may_need_the_flow_of_their_own_minute() -> None:

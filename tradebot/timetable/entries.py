@@ -22,9 +22,9 @@ from tradebot.timetable.sessions import FETCHING, Slot, slots
 
 CHORES = frozenset({
     "archive push", "audit", "backtest", "backup", "bars check", "bars fetch", "bars list", "compare", "config check",
-    "demote", "doctor", "events", "fetch-flow", "fills", "journal verify", "learn", "orders", "parity", "pnl",
-    "positions", "reconcile", "report", "schedule", "score", "shadow", "signals", "status", "strategy list", "summary",
-    "trades", "why-no-orders",
+    "demote", "doctor", "events", "fetch-flow", "fills", "journal verify", "learn", "learn policy walk", "orders",
+    "parity", "pnl", "positions", "reconcile", "report", "schedule", "score", "shadow", "signals", "status",
+    "strategy list", "summary", "trades", "why-no-orders",
 })  # fmt: skip
 """The verbs that a chore can run: they send no orders, and they start nothing that requires a person."""
 NEVER_ENDS, ITS_OWN_BOT = "never ends", "isn't available: a chore runs on the bot whose timetable it is in"
@@ -212,9 +212,9 @@ def _parts(job: str, value: object, parts: set[str]) -> dict[str, object]:
 
 
 def _words(value: object) -> list[str]:
-    """Return a verb, which may be two words, and its options."""
+    """Return a verb, which may be three words, and its options."""
     words = _text(value, "verb", "score --outcomes").split()
-    for length in (2, 1):
+    for length in (3, 2, 1):
         verb = " ".join(words[:length])
         if verb in CHORES:
             _require_usable(verb, words[length:])

@@ -112,7 +112,7 @@ def _walk(
     from commands.learn.policy.train import TrainingOptions, WalkOptions, run_walk
 
     options = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
-    finish(run_walk(options, WalkOptions(to, key, workers, by), wish), as_json)
+    finish(run_walk(options, WalkOptions(to, key.expanduser(), workers, by), wish), as_json)
 
 
 @verb(

@@ -60,12 +60,17 @@ def test_key_is_read_as_it_was_made_and_never_replaced(pair: tuple[Path, str]) -
     assert public_key_text(read_key(file)) == public
 
 
-def test_key_is_not_made_in_the_folder_of_a_bot(tmp_path: Path) -> None:
+def test_key_is_neither_made_nor_used_in_the_folder_of_a_bot(tmp_path: Path) -> None:
     (tmp_path / MARKER).write_text("{}")
     (tmp_path / "keys").mkdir()
     with pytest.raises(OperatorError, match="state folder"):
         make_key(tmp_path / "keys" / "private")
     assert [*(tmp_path / "keys").iterdir()] == []
+    (tmp_path / MARKER).unlink()
+    make_key(tmp_path / "keys" / "private")
+    (tmp_path / MARKER).write_text("{}")
+    with pytest.raises(OperatorError, match="a bot never needs the private key"):
+        read_key(tmp_path / "keys" / "private")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])

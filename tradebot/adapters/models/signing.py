@@ -63,11 +63,7 @@ def make_key(file: Path) -> str:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    if any((folder / MARKER).exists() for folder in file.resolve().parents):
-        raise OperatorError(
-            f"{file} is in a bot's state folder, but a bot never needs the private key",
-            "name a file elsewhere, best on another machine: tradebot model key FILE",
-        )
+    _refuse_in_bot(file, "name a file elsewhere, best on another machine: tradebot model key FILE")
     _make_folder_of(file)
     key = Ed25519PrivateKey.generate()
     written = key.private_bytes(
@@ -88,6 +84,11 @@ def make_key(file: Path) -> str:
     return _public(key)
 
 
+def _refuse_in_bot(file: Path, hint: str) -> None:
+    if any((folder / MARKER).exists() for folder in file.resolve().parents):
+        raise OperatorError(f"{file} is in a bot's state folder, but a bot never needs the private key", hint)
+
+
 def _make_folder_of(file: Path) -> None:
     try:
         if not file.parent.is_dir():
@@ -97,11 +98,14 @@ def _make_folder_of(file: Path) -> None:
 
 
 def read_key(file: Path) -> "Ed25519PrivateKey":
-    """Read a private key; raise OperatorError if it can't be read, or if others can read it."""
+    """Read a private key; raise OperatorError if it can't be read, if others can read it, or if it is in a bot's
+    folder.
+    """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+    _refuse_in_bot(file, f"move it to a folder that no backup of the bot copies: mv {quote(str(file))} ~/keys/")
     try:
         _require_own(file)
         key = load_pem_private_key(read_plain(file), None)
