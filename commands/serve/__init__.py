@@ -69,9 +69,9 @@ def _refuse_training(app: "App") -> None:
     from tradebot.learning.ensemble import PolicyMode
     from tradebot.strategies.settings import POLICY
 
-    sections = app.settings.strategies.in_use()
+    sections, waits = app.settings.strategies.in_use(), app.settings.strategies.in_shadow()
     for name, installed in app.settings.strategies.installed_as().items():
-        if installed == POLICY and sections[name].get("mode") == PolicyMode.TRAINING:
+        if installed == POLICY and name not in waits and sections[name].get("mode") == PolicyMode.TRAINING:
             raise OperatorError(
                 f"strategies.{name}.mode is training, and nothing is trained inside serve",
                 f"tradebot config set strategies.{name}.mode inference, or set strategies.{name} to null",

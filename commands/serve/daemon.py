@@ -26,6 +26,7 @@ from tradebot.adapters.state.serve_status import Supervisor
 from tradebot.adapters.state.subprocess_runner import OneShots
 from tradebot.adapters.time.clock import EngineTime, RealTime
 from tradebot.app.baseline import counts_at_start, values_of
+from tradebot.app.learned_settings import learned_at
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.wiring import App
 from tradebot.desk.auto_halt import halt_for
@@ -123,10 +124,14 @@ class Reloading(Struct):
     events: "Events"
     stamp_time: Callable[[], datetime] = lambda: datetime.now(UTC)
     taken: "Loaded | None" = None
+    learning: Callable[[], object] = lambda: None
+    """Return what learning puts over the settings, whose change reloads them too."""
+    learned: object = None
 
     def look(self) -> None:
         """Reload the configuration if a signal requested it; passes end before a valid one takes effect."""
-        if not self.stop.reload_asked or self.stop.ending:
+        before, self.learned = self.learned, self.learning()
+        if not (self.stop.reload_asked or before != self.learned) or self.stop.ending:
             return
         self.stop.reload_asked = False
         self.watch.reloading()
@@ -216,6 +221,8 @@ class Daemon:
         outside = (self._stop, Supervisor(os.environ), app.events, self._end_at_once)
         self._watch = Watch(app.folder.path, app.settings.serve, *outside, stamp_time=app.stamp_time)
         self._reloading = Reloading(load, app.loaded, self._stop, self._watch, app.events, app.stamp_time)
+        self._reloading.learning = partial(learned_at, app.folder.path)
+        self._reloading.learned = learned_at(app.folder.path)
         self._watch.on_look = self._reloading.look
 
     def run(self) -> ExitCode:

@@ -16,6 +16,7 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import ValidationError
 
+from tradebot.adapters.state.state_folder import LEARNED
 from tradebot.app.venues import EARLIER
 from tradebot.exits.rules import Exits, parse
 from tradebot.model.limits import Counts, ExitRules, Frozen, Tighter
@@ -28,6 +29,8 @@ VENUES = "venues"
 """The shipped configuration files, and the folder of those for venues."""
 UNSAID: Mapping[str, str] = {"venue": EARLIER}
 """The fixed behavior of releases before a setting existed, which accepting their configuration included."""
+LEARNED_KEYS = (("mode",), ("models",), ("evaluation",))
+"""What a walk sets of a policy in shadow."""
 _ABSENT = object()
 _AS_STORED = frozenset((str, int, bool, NoneType))
 """The types that JSON stores unchanged."""
@@ -151,9 +154,9 @@ def _differences(
             continue
         # Any change of a setting without a declared direction, such as a plug-in's, counts as looser.
         direction = tighter_direction(model, path) or Tighter.SAME
-        if direction is Tighter.ALWAYS:
-            continue
         name = ".".join(path)
+        if direction is Tighter.ALWAYS or _is_in_shadow(path, now, origins):
+            continue
         yield Difference(
             name,
             None if was is _ABSENT else was,
@@ -165,6 +168,17 @@ def _differences(
         )
 
 
+def _is_in_shadow(path: Keys, now: Mapping[Keys, Any], origins: Mapping[str, str]) -> bool:
+    """Return True for what learning set of a strategy whose entries are only simulated; it is accepted before they are
+    sent.
+    """
+    return (
+        path[2:] in LEARNED_KEYS
+        and origins.get(".".join(path)) == LEARNED
+        and now.get((*path[:2], "shadow"), False) is True
+    )
+
+
 def _only_tightens(path: Keys, was: Any, now: Any) -> bool:
     """Return True for a new restriction: a strategy's own limit where it had none can only tighten the account's.
 
@@ -174,8 +188,10 @@ def _only_tightens(path: Keys, was: Any, now: Any) -> bool:
     """
     if path[:1] == ("chat",):
         return now in (_ABSENT, None, False)
-    if path[:1] in (("web",), ("promotion",), ("news",)):
+    if path[:1] in (("web",), ("news",)):
         return was is _ABSENT
+    if path[:1] == ("promotion",):
+        return was is _ABSENT and (path[1:] != ("by_itself",) or now is None)
     if path[:1] == ("approval",) or (path[:1] == ("strategies",) and path[2:3] == ("approval",)):
         return was in (_ABSENT, None)
     own = path[:1] == ("strategies",) and path[2:3] == ("limits",)

@@ -14,6 +14,7 @@ from tradebot.adapters.state.user_files import describe_sources, read_env_file
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.baseline import differences
 from tradebot.app.keys import load_gates
+from tradebot.app.learned_settings import read_learned
 from tradebot.app.settings import PLANNING, Loaded, accepted_settings, configured_modes, load, mode_text
 from tradebot.app.venues import EARLIER_NAMES
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
@@ -124,7 +125,8 @@ def load_for(
     file = user_file(options, folder.path, environ)
     refuse_other_mode(folder, environ, None if values is not None else file)
     named = with_earlier_names(environ, folder.venue)
-    loaded = load(file, named, {"mode": folder.mode}, purpose, values=values, run=options_of_demo(folder))
+    demo, learned = options_of_demo(folder), read_learned(folder.path)
+    loaded = load(file, named, {"mode": folder.mode}, purpose, values=values, run=demo, learned=learned)
     _refuse_other_venue(folder, loaded)
     own = folder.path / USER_FILE
     file_values = values if values is not None and file == own else load_yaml(own) if own.exists() else {}

@@ -1,6 +1,7 @@
 """Load the configuration: merge its layers into one frozen object, and remember each value's source.
 
-Layers: base.yaml < the venue's file < the mode's file < the user's file < TRADEBOT_* in the environment < flags.
+Layers: base.yaml < the venue's file < the mode's file < the user's file < what learning wrote < TRADEBOT_* in the
+environment < flags.
 """
 
 import re
@@ -18,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from tradebot.adapters.state.state_folder import LEARNED
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import settings_checks
 from tradebot.app.baseline import VENUES, effective, section_of, with_earlier
@@ -109,12 +111,14 @@ def load(
     verb: str | None = None,
     values: Mapping[str, object] | None = None,
     run: tuple[str, Mapping[str, object]] | None = None,
+    learned: Mapping[str, object] | None = None,
 ) -> Loaded:
     """Merge all layers into settings.
 
     Raise OperatorError naming the value, its source and the nearest valid name. With the purpose PLANNING, flow that
     can't be fetched in time isn't an error. `verb` names the shipped file with that verb's own defaults. `values`
     replace values of the user's file. `run` has the options with which a folder was created, and their location.
+    `learned` has values for sections of strategies, which count only where the user's file has the strategy.
     """
     base = load_yaml(shipped_path("base.yaml"), shipped=True)
     user = dict(values) if values is not None else load_yaml(user_file) if user_file else {}
@@ -122,11 +126,13 @@ def load(
     over, variables = _from_environment(environ)
     mode = _mode(base, user, over, flag_values)
     of_venue = _of_venue(base, user, over, *(layer for _, layer in of_run), flag_values)
+    of_learning = [(LEARNED, _used_sections(learned, user))] if learned else []
     layers = [
         ("base.yaml", base),
         *of_venue,
         *((name, load_yaml(shipped_path(name), shipped=True)) for name in (f"{mode}.yaml", verb) if name),
         (str(user_file), user),
+        *of_learning,
         (ENVIRONMENT, over),
         *((source, dict(layer)) for source, layer in of_run),
         (FLAG, dict(flag_values)),
@@ -147,6 +153,11 @@ def load(
     settings = validate(merged, origins, purpose)
     warnings += pinned_outside(settings, origins)
     return Loaded(settings, origins, mode_text(user.get("mode")), left_out=left_out, warnings=warnings)
+
+
+def _used_sections(learned: Mapping[str, object], user: Mapping[str, object]) -> dict[str, object]:
+    used = user.get("strategies")
+    return {"strategies": {name: learned[name] for name in learned if isinstance(used, dict) and used.get(name)}}
 
 
 def validate(merged: Mapping[str, object], origins: Mapping[str, str], purpose: object = None) -> Settings:

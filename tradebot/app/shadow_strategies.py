@@ -82,7 +82,8 @@ def values_of(app: App, name: str) -> dict[str, Any]:
     values = {key: value for key, value in effective(app.settings).items() if key not in ("mode", "shadow")}
     own = {key: value for key, value in values["strategies"][name].items() if key not in ("shadow", "approval")}
     section = {**own, "allotment_fraction": str(app.settings.strategies.allotments()[name])}
-    strategies = {**dict.fromkeys(app.settings.strategies.sections()), name: section}
+    # Those that are off too: the file of a venue may have them.
+    strategies = {**dict.fromkeys(values["strategies"]), name: section}
     # Jobs that only a bot with a broker needs aren't due here; `tradebot shadow` runs the others.
     timetable = {line: when if line in JOBS else None for line, when in values["timetable"].items()}
     asks_nobody = {**values["approval"], "wait_s": None}

@@ -78,7 +78,12 @@ def _train(
     "learn policy walk",
     VerbPurpose.DEVELOP,
     50,
-    {"learn-policy-walk/2": ("commands.learn.policy.train:PolicyWalked",)},
+    {
+        "learn-policy-walk/2": (
+            "commands.learn.policy.train:PolicyWalked",
+            "commands.learn.policy.shadow:WalkPostponed",
+        )
+    },
     elsewhere=True,
     epilog="tradebot learn policy walk --agent logistic --key ~/keys/models.pem --profile policy --sessions 300\n"
     "tradebot learn policy walk --agent ppo --key ~/keys/models.pem --profile policy --bars mes.csv --bar-stamp end\n"
@@ -97,6 +102,9 @@ def _walk(
     to: Kept = Path("policies"),
     by: By = "walk-forward",
     workers: Workers = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="If it passes, train it on the newest sessions and put it into shadow.")
+    ] = False,
     *,
     wish: BacktestOptions,
     as_json: Json = False,
@@ -107,12 +115,14 @@ def _walk(
     evaluate it, signed, and played by the bot's own passes there: as it is, with costs doubled, and a bar later; so are
     the benchmarks. With --by cpcv, all sessions are cut into groups instead, and models trained on the others evaluate
     a few groups each: 66 splits, and 11 paths for each seed. The results are what tradebot promote requires of a
-    policy. The same command resumes a walk that was stopped. Exits with code 10 unless the policy passes.
+    policy. The same command resumes a walk that was stopped. Exits with code 10 unless the policy passes. With
+    --shadow, a policy that passes is trained on the newest sessions, and replaces the one that the strategy has in
+    shadow, unless that is still being judged; then nothing is trained.
     """
     from commands.learn.policy.train import TrainingOptions, WalkOptions, run_walk
 
     options = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
-    finish(run_walk(options, WalkOptions(to, key.expanduser(), workers, by), wish), as_json)
+    finish(run_walk(options, WalkOptions(to, key.expanduser(), workers, by, shadow), wish), as_json)
 
 
 @verb(
@@ -158,7 +168,12 @@ def _study(
 
     options = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
     finish(
-        run(options, StudyRequest(space, trials, name, on), WalkOptions(to, key, workers, "walk-forward"), wish),
+        run(
+            options,
+            StudyRequest(space, trials, name, on),
+            WalkOptions(to, key, workers, "walk-forward"),
+            wish,
+        ),
         as_json,
     )
 

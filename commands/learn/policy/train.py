@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from commands.backtest.options import PlannedBacktest, plan_backtest, settings_of
 from commands.backtest.run_options import BacktestOptions
+from commands.learn.policy.shadow import WalkPostponed, put_in_shadow, shadow_occupied
 from commands.promote.report import PoliciesJudged, judged_by
 from commands.promote.report import render_policies as render
 from commands.shared.error_boundary import TerminatedError
@@ -29,6 +30,7 @@ from tradebot.lab.learning.training.sb3_trainer import require_torch
 from tradebot.lab.learning.training.training import TrainingSummary, span_of, train
 from tradebot.lab.learning.walking.splits import WalkSplit, paths_of, splits_of
 from tradebot.lab.learning.walking.walk import RESULTS, Walk, folder_of, run_tasks
+from tradebot.lab.selection.policies import PolicyFigures
 from tradebot.lab.selection.splits import SplitMethod
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
@@ -270,6 +272,8 @@ class SplitRow(Struct, frozen=True):
 class PolicyWalked(Struct, frozen=True):
     """The result of a walk: its splits, the number of paths through them, the seeds, the file of results, and the
     evaluation.
+
+    `in_shadow` is the model that was trained on the newest sessions and put into shadow; empty if none was.
     """
 
     agent: str
@@ -279,15 +283,20 @@ class PolicyWalked(Struct, frozen=True):
     splits: tuple[SplitRow, ...]
     file: str
     judged: PoliciesJudged
+    in_shadow: str = ""
 
 
 class WalkOptions(Struct, frozen=True):
-    """The folder of a walk, the key that signs its models, its number of processes, and how it is split."""
+    """The folder of a walk, the key that signs its models, its number of processes, and how it is split.
+
+    With `shadow`, a policy that passes is put into shadow.
+    """
 
     to: Path
     key: Path
     workers: int | None
     by: str
+    shadow: bool = False
 
 
 class WalkInputs(Struct, frozen=True):
@@ -317,7 +326,12 @@ def ground_of(options: TrainingOptions, how: WalkOptions, wish: "BacktestOptions
 
 
 def run_walk(options: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> Report:
-    """Run a walk, or resume a stopped one; exit 10 unless the policy passes."""
+    """Run a walk, or resume a stopped one; exit 10 unless the policy passes.
+
+    With `shadow`, its newly trained model replaces the one that the policy has in shadow, unless that is being judged.
+    """
+    if how.shadow and (why := shadow_occupied(options.strategy, how.key, wish)):
+        return Report("learn-policy-walk", WalkPostponed(options.strategy, why), _render_postponed)
     ground = ground_of(options, how, wish)
     job, plan = ground.jobs[0], ground.planned.plan
     of = ground.walk(options, how, job, folder_of(how.to.absolute(), job))
@@ -328,9 +342,15 @@ def run_walk(options: TrainingOptions, how: WalkOptions, wish: "BacktestOptions"
     with progress_bar(f"{TITLES[how.by]}, {pluralize(len(of.splits), 'split')}") as progress:
         policy_results = run_tasks(of, trials, how.workers or len(os.sched_getaffinity(0)), progress)
     judged = judged_by(plan.settings.promotion, [(policy_results, trials, True)])
+    in_shadow = ""
+    if how.shadow and any(row.passes for row in judged.policies):
+        seed = PolicyFigures(policy_results, trials, plan.settings.promotion.splits).typical.seed
+        in_shadow = put_in_shadow(of, replace(job, seed=seed), trials, how.key, wish)
     rows = tuple(SplitRow(_rows(split.trained), _rows(split.judged)) for split in of.splits)
     paths = len(paths_of(of.splits))
-    data = PolicyWalked(job.agent, job.configuration, of.seeds, paths, rows, str(of.folder / RESULTS), judged)
+    data = PolicyWalked(
+        job.agent, job.configuration, of.seeds, paths, rows, str(of.folder / RESULTS), judged, in_shadow
+    )
     code = ExitCode.DONE if any(row.passes for row in judged.policies) else ExitCode.FINDINGS
     return Report("learn-policy-walk", data, _render_walk, code, Identity("sandbox", plan.settings.venue))
 
@@ -343,8 +363,17 @@ def _render_walk(out: "Console", data: PolicyWalked) -> None:
         out.print(f"  {row}", markup=False)
     render(out, data.judged)
     out.print(f"Kept: {data.file}", markup=False)
+    if data.in_shadow:
+        out.print(f"Model {data.in_shadow}, trained on the newest sessions, is in shadow from the next pass on.")
+        out.print("Next: tradebot promote shows what it lacks, in sessions that it wasn't trained on")
+        return
     out.print("To trade with it, make a bot: tradebot init --profile policy", markup=False)
     out.print(f"Next: tradebot promote --results {data.file}", markup=False)
+
+
+def _render_postponed(out: "Console", data: WalkPostponed) -> None:
+    out.print(f"Nothing is trained: {clean(data.why)}", markup=False)
+    out.print(f"Next: tradebot promote {data.strategy}", markup=False)
 
 
 def _split_texts(splits: Sequence[SplitRow], most: int = 6) -> list[str]:

@@ -75,6 +75,13 @@ def test_valid_reload_ends_the_passes_once_and_is_taken_once(desk: ReloadScene) 
     assert (desk.stop.reloading, desk.reloading.take()) == (False, None)
 
 
+def test_what_learning_wrote_reloads_the_settings_without_a_signal(desk: ReloadScene) -> None:
+    desk.reloading.learning = lambda: 5
+    desk.reloading.look()
+    desk.reloading.look()
+    assert desk.scene.types() == ["config_reloaded"]
+
+
 @pytest.mark.parametrize(
     "text", ["limits: {max_open_positions: many}", "limits: [", "nonsense: 1", "strategies: {nobodys: {speed: 1}}"]
 )

@@ -47,6 +47,8 @@ VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT = "venue.nonce", "venue.day", "venue.accou
 """Data that a venue's adapter stores."""
 SIMULATED, SHADOWS = "venue.json", "shadow"
 """A simulated venue's account, and the folder of the strategies in shadow, each of which is a state folder."""
+LEARNED = "policies.yaml"
+"""The settings that learning puts over the user's own."""
 DEFAULT, MOST_NAMED = Path("state"), 10
 OWN_FILES = (
     *(MARKER, MARKER_COPY, HOME, LEDGER, f"{LEDGER}-journal"),
@@ -56,6 +58,7 @@ OWN_FILES = (
     EVENTS,
     *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA, NEWS_QUOTA),
     *("venue.lock", "venue-wanted.lock", VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT, EVIDENCE, DRY_RUN, SIMULATED),
+    LEARNED,
     *("tradebot.yaml", "demo.yaml", "demo.json"),
 )
 """The files in a state folder, besides its folders. Only demos are ever deleted, to make room for the next."""

@@ -19,14 +19,16 @@ from commands.learn.policy.judge import require_embargo
 from commands.learn.policy.train import planned_for
 from tests.commands.shared.test_schema import said
 from tests.kit.backtest.playing import generated, lines_of, written
-from tests.kit.bot.folder import typed
+from tests.kit.bot.folder import Said, typed
+from tests.kit.bot.learning import LearningBot
 from tests.suite import tiers
 from tradebot.adapters.models.files import load_draft, read_model
 from tradebot.adapters.models.model_folder import FILES, LARGEST, SUMS
 from tradebot.adapters.models.signing import make_key
 from tradebot.adapters.state.evidence import SEAL
-from tradebot.errors import OperatorError
+from tradebot.errors import ExitCode, OperatorError
 from tradebot.lab.backtest.market import open_market_in_memory
+from tradebot.lab.learning.training.job import TrainingJob
 from tradebot.lab.learning.walking.walk import Walk
 
 KILLS = 4
@@ -108,6 +110,53 @@ def walked(place: Path, monkeypatch: pytest.MonkeyPatch, words: str) -> tuple[An
         make_key(key)
     line = f"learn policy walk --agent logistic --profile futures --symbol MES --key {key} {words}"
     return json.loads(said(f"{line} --state-dir {place / 'bot'} --results {place / 'kept'}")), asked
+
+
+def test_walk_that_passes_puts_a_model_of_the_newest_sessions_into_shadow_unless_another_is_being_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot, trained = LearningBot(tmp_path, capsys, date(2026, 9, 30)), list[Any]()
+    other = bot.write_model(date(2026, 4, 30))
+
+    def train_model(of: Walk, label: str, job: TrainingJob, spans: Any, trials: int, models: Path) -> str:
+        trained.append((job.seed, *((span.first, span.last) for span in spans), models))
+        return other
+
+    def walk(passes: bool) -> Said:
+        results = study(1, Study(sharpe=6.0 if passes else None, configurations=2))
+        monkeypatch.setattr("commands.learn.policy.train.run_tasks", lambda *_: results)
+        words = f"--profile policy --key {bot.signed.key} --by cpcv --from 2026-03-30 --to 2026-04-30 --shadow --json"
+        return bot.says(*f"learn policy walk --agent logistic {words} --results {tmp_path / 'kept'}".split())
+
+    monkeypatch.setattr("commands.learn.policy.shadow.train_model", train_model)
+    postponed = walk(passes=True)
+    assert (postponed.code, trained, bot.in_force()["models"]) == (0, [], [bot.model])
+    assert postponed.data["why"] == "the model of policy in shadow has 0 of 20 sessions that paper asks for."
+    bot.put(mode="training", models=[])
+    assert (walk(passes=False).code, trained, bot.in_force()["models"]) == (FINDINGS, [], [])
+    passed = walk(passes=True)
+    assert (passed.code, passed.data["in_shadow"]) == (0, other)
+    newest = (date(2026, 3, 30), date(2026, 4, 30))
+    assert (trained[0][1:], bot.in_force()["models"]) == ((newest, bot.signed.folder), [other])
+    assert bot.in_force()["blocked"] == []
+    # What trades keeps its models, and only the key whose signature the bot takes signs.
+    bot.put(shadow=False)
+    refused = [walk(passes=True)]
+    bot.put(shadow=True)
+    bot.signed.key.unlink()
+    make_key(bot.signed.key)
+    refused.append(walk(passes=True))
+    bot.signed.key.unlink()
+    refused.append(walk(passes=True))
+    assert [said.code for said in refused] == [ExitCode.USAGE] * 3
+    errors = [json.loads(said.out)["error"] for said in refused]
+    assert (
+        errors[0]["message"] == "policy isn't in shadow, and a walk never replaces the models that a policy trades with"
+    )
+    assert "tradebot promote policy --to shadow" in errors[0]["hint"]
+    assert "public_key isn't that of" in errors[1]["message"]
+    assert "can't be read" in errors[2]["message"]
+    assert (len(trained), bot.in_force()["models"]) == (1, [other])
 
 
 def test_groups_of_sessions_are_judged_along_eleven_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

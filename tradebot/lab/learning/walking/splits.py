@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct
 
 from tradebot.errors import OperatorError
+from tradebot.lab.learning.training.training_rows import SessionRange
 from tradebot.lab.selection.splits import Places, SplitMethod, across_groups, groups_of, rolling
 from tradebot.model.evidence import SessionSpan
 
@@ -47,6 +48,13 @@ def splits_of(
             "give a longer market, or set promotion.splits.train_months",
         )
     return splits
+
+
+def newest_sessions(rules: SplitRules, market: Sequence[date]) -> SessionRange:
+    """Return the last sessions of a market, of as many months as a split trains on; the last month counts as whole."""
+    months = [12 * day.year + day.month for day in market]
+    first = next(day for day, month in zip(market, months, strict=True) if month > months[-1] - rules.train_months)
+    return SessionRange(first, market[-1])
 
 
 def _across_groups(rules: SplitRules, market: Sequence[date]) -> tuple[WalkSplit, ...]:

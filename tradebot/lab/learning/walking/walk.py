@@ -309,11 +309,18 @@ def _each(of: Walk, wanted: WalkTask, each: Callable[[SessionRange], JudgedSessi
 def _train_and_sign(of: Walk, wanted: WalkTask, job: TrainingJob, trials: int) -> str:
     """Train a job in a split, sign the model, and return its name among the walk's models."""
     spans = [SessionRange(span.first, span.last) for span in of.splits[wanted.place].trained]
+    return train_model(of, f"{wanted.place}-{wanted.who}", job, spans, trials, of.folder / MODELS)
+
+
+def train_model(
+    of: Walk, label: str, job: TrainingJob, spans: Sequence[SessionRange], trials: int, models: Path
+) -> str:
+    """Train a job in some sessions, sign the model, put it into a folder of models, and return its name there."""
     span = span_of(of.plan, of.name, job.features, spans)
-    draft = of.folder / DRAFTS / f"{wanted.place}-{wanted.who}-{os.urandom(4).hex()}"
+    draft = of.folder / DRAFTS / f"{label}-{os.urandom(4).hex()}"
     model = load_draft(train(job, span, draft, TrainingSummary(of.seeds, trials)).place)
     parts = ModelParts(model.card, model.scaling, model.probe, model.graph)
-    return write_model(of.folder / MODELS, parts, read_key(of.key))
+    return write_model(models, parts, read_key(of.key))
 
 
 def _unit(of: Walk, wanted: WalkTask, trials: int) -> WalkModel | Diverged:

@@ -1,0 +1,80 @@
+"""Put the model of a walk into shadow, where a policy decides and none of its entries is sent."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from commands.promote.run import gather_evidence
+from commands.shared.verb_options import open_bot
+from tradebot.adapters.models.signing import public_key_text, read_key
+from tradebot.app.learned_settings import put_learned
+from tradebot.app.policy import model_storage
+from tradebot.errors import OperatorError, word
+from tradebot.lab.learning.walking.splits import newest_sessions
+from tradebot.lab.learning.walking.walk import RESULTS, train_model
+from tradebot.lab.selection.promotion import conditions
+from tradebot.model.promotion import Rung
+from tradebot.model.sentences import pluralize
+from tradebot.strategies.policy_settings import PolicySettings
+from tradebot.strategies.settings import POLICY
+
+if TYPE_CHECKING:
+    from commands.backtest.run_options import BacktestOptions
+    from tradebot.app.wiring import App
+    from tradebot.lab.learning.training.job import TrainingJob
+    from tradebot.lab.learning.walking.walk import Walk
+
+
+class WalkPostponed(Struct, frozen=True):
+    """A policy for which nothing is trained, because its model in shadow stays for now, and why it does."""
+
+    strategy: str
+    why: str
+
+
+def shadow_occupied(name: str, key: Path, wish: "BacktestOptions") -> str:
+    """Return why a policy keeps the model that it has in shadow; empty if another one may replace it.
+
+    A model stays for as many sessions as paper asks for, and as long as it meets every condition. Raise OperatorError,
+    before any training, if the strategy isn't a policy in shadow whose models this key signs.
+    """
+    with open_bot(wish.state_dir, wish.config) as bot:
+        if not _policy_in_shadow(bot, name, key).models:
+            return ""
+        evidence = gather_evidence(bot, name)
+        if evidence.last is not None and evidence.last.why:
+            return ""
+        rules, count = bot.settings.promotion, len(evidence.evidence.returns)
+        if count < (needed := rules.paper.sessions or 0):
+            return f"the model of {name} in shadow has {count} of {pluralize(needed, 'session')} that paper asks for."
+        is_ready = all(condition.met for condition in conditions(evidence.evidence, rules, Rung.PAPER))
+        return f"the model of {name} in shadow meets every condition for paper." if is_ready else ""
+
+
+def put_in_shadow(of: "Walk", job: "TrainingJob", trials: int, key: Path, wish: "BacktestOptions") -> str:
+    """Train a job on the newest sessions, sign the model, give it to the policy in shadow, and return its name."""
+    with open_bot(wish.state_dir, wish.config) as bot:
+        own = _policy_in_shadow(bot, of.name, key)
+        spans = [newest_sessions(of.plan.settings.promotion.splits, of.market)]
+        model = train_model(of, "newest", job, spans, trials, model_storage(own).folder)
+        put_learned(bot, of.name, {"mode": "inference", "models": [model], "evaluation": str(of.folder / RESULTS)})
+    return model
+
+
+def _policy_in_shadow(bot: "App", name: str, key: Path) -> PolicySettings:
+    section = bot.settings.strategies.sections().get(name)
+    if section is None or bot.settings.strategies.installed_as()[name] != POLICY:
+        raise OperatorError(f"this bot has no policy {word(name)} in use", "name one: --strategy NAME")
+    if not section.shadow:
+        raise OperatorError(
+            f"{name} isn't in shadow, and a walk never replaces the models that a policy trades with",
+            f"put it back: tradebot promote {name} --to shadow; or name another policy in shadow: --strategy NAME",
+        )
+    own, public = PolicySettings.model_validate(bot.settings.strategies.in_use()[name]), public_key_text(read_key(key))
+    if own.public_key != public:
+        raise OperatorError(
+            f"strategies.{name}.public_key isn't that of {key}, so the bot would refuse its models",
+            f"set strategies.{name}.public_key: {public}; then: tradebot config accept",
+        )
+    return own
