@@ -122,9 +122,10 @@ def retire(
 def demote(bot: "App") -> Report:
     """Demote strategies that earn less than expected.
 
-    Compares the sessions since each promotion to real money with the interval that it was based on. Entries of a
-    strategy that earned clearly less are refused from then on; its positions keep their stops and exits. Exits with
-    code 10 if a strategy was demoted. The timetable of a live bot runs it after each session.
+    Compares the sessions since each promotion to real money, or of a policy from shadow to paper, with the interval
+    that it was based on. Entries of a strategy that earned clearly less are refused from then on; its positions keep
+    their stops and exits. Exits with code 10 if a strategy was demoted. The timetable of a live bot runs it after each
+    session.
     """
     from commands.promote.run import review
 

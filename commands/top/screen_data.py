@@ -51,6 +51,7 @@ MAKE_OLD = ("serve", "exits", "broker", "prices", "facts")
 WATCHED = (
     state_folder.LEDGER, f"{state_folder.LEDGER}-journal", state_folder.EVENTS, state_folder.APPROVALS,
     state_folder.FACTS, f"{state_folder.FACTS}-wal", halt_switch.ARMED, halt_switch.HALT, "tradebot.yaml",
+    state_folder.LEARNED,
 )  # fmt: skip
 """The files of the state folder that the screens show."""
 

@@ -35,6 +35,7 @@ from commands.web.guard import error_answer
 from commands.web.html_rendering import Page, PagePart, Query, line, render_html
 from tradebot.adapters.bars.read_through import RestingBars, StoredBars
 from tradebot.adapters.bars.store import BarStore
+from tradebot.adapters.state.state_folder import LEARNED
 from tradebot.app.wiring import App
 from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.bar import Session
@@ -184,7 +185,7 @@ KEPT = 50
 """How many pages and charts are cached as they were last read."""
 ANYWAY_S = 30.0
 """Ages grow even if nothing is recorded, so a page this old is read again."""
-CONFIGURED_BY = ("tradebot.yaml",)
+CONFIGURED_BY = ("tradebot.yaml", LEARNED)
 
 
 class RenderedPart(NamedTuple):
