@@ -65,55 +65,32 @@ def promote(
     benchmarks and each condition before paper; exits with code 10 if none passes. With --by-itself, which a chore can
     run, promotes each policy that meets every condition from shadow to paper, if promotion.by_itself is paper.
     """
-    from commands.promote import report, run
+    from commands.promote.run import override, promote_by_itself, promote_strategy, put_down, row_of, run, rung_named
 
     if by_itself:
         if name is not None or to is not None or folder or without_evidence or results:
             raise OperatorError("--by-itself stands alone", "tradebot promote --by-itself")
-        return run.promote_by_itself(bot)
+        return promote_by_itself(bot)
     if results:
         if name is not None or to is not None or folder or without_evidence:
             raise OperatorError("--results judges files, and promotes nothing", "tradebot promote --results FILE")
-        return report.judge_policies(bot, results)
+        from commands.promote.report import judge_policies
+
+        return judge_policies(bot, results)
     if name is None:
         if to is not None or folder or without_evidence:
             raise OperatorError("name the strategy", "tradebot promote shows all of them")
-        return run.run(bot, None, None)
+        return run(bot, None, None)
     if to is None:
         if without_evidence:
             raise OperatorError("--without-evidence needs a rung", f"tradebot promote {name} --to live")
-        return run.run(bot, name, folder)
-    rung = run.rung_named(to)
+        return run(bot, name, folder)
+    rung = rung_named(to)
     if without_evidence:
-        return run.override(bot, name, rung)
-    if rung.step < run.row_of(bot, name).rung.step:
-        return run.put_down(bot, name, rung)
-    return run.promote_strategy(bot, name, rung, folder, confirmed)
-
-
-@on_bot(
-    "retire",
-    VerbPurpose.OPERATE,
-    105,
-    {"retire/1": ("commands.promote.report:Promotions",)},
-    epilog="tradebot retire policy\ntradebot retire policy --undo",
-)
-@changes_trading
-def retire(
-    bot: "App",
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The policy.", autocompletion=strategies)],
-    undo: Annotated[bool, typer.Option("--undo", help="Let its models act again, on the rung that they had.")] = False,
-    confirmed: AccountTail = None,
-) -> Report:
-    """Let a policy's rule act in its models' place.
-
-    The rule of the policy's section proposes its entries from the next pass on, also if the policy was demoted to
-    shadow. Its positions keep their stops and exits. The models stay where they are. With real money, entries of the
-    rule wait until it is promoted, like those of any strategy.
-    """
-    from commands.promote.run import retire_policy
-
-    return retire_policy(bot, name, confirmed, undo=undo)
+        return override(bot, name, rung)
+    if rung.step < row_of(bot, name).rung.step:
+        return put_down(bot, name, rung)
+    return promote_strategy(bot, name, rung, folder, confirmed)
 
 
 @on_bot(

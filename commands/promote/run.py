@@ -36,10 +36,9 @@ from tradebot.app.shadow_strategies import count_open_positions, shadow_reasons,
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.lab.performance.of_strategy import OwnResults, own_results, returns_after
 from tradebot.lab.performance.returns import sessions_per_year
-from tradebot.lab.promotion import LONG_AGO, fixed_since
+from tradebot.lab.promotion import fixed_since
 from tradebot.lab.selection.policies import NO_RESULTS, PolicyFigures, off_replay
 from tradebot.lab.selection.promotion import TrackRecord, conditions, interval, least_since
-from tradebot.learning.ensemble import PolicyMode
 from tradebot.learning.model_card import CONFIGURATION
 from tradebot.model.event import EventKind
 from tradebot.model.parity import DayParity
@@ -417,72 +416,19 @@ def review(app: "App") -> Report:
     return Report("demote", data, render, ExitCode.FINDINGS if sentences else ExitCode.DONE)
 
 
-def retire_policy(app: "App", name: str, confirmed: str | None, *, undo: bool) -> Report:
-    """Let a policy's rule act in its models' place once the account's tail is typed; with `undo`, its models again.
-
-    Raise OperatorError, exit 2, if the strategy is no policy with a rule, or if it acts so already.
-    """
-    digest, is_policy = require_digest(app, name), app.settings.strategies.installed_as()[name] == POLICY
-    own = PolicySettings.model_validate(app.settings.strategies.in_use()[name]) if is_policy else None
-    if own is None or own.rule is None:
-        raise OperatorError(f"{name} has no rule to act in its place", "tradebot halt stops all entries")
-    option = " --undo" if undo else ""
-    if undo != (own.mode is PolicyMode.RULE):
-        acts = "its models act" if undo else "its rule acts"
-        raise OperatorError(f"{acts} already", f"tradebot retire {name}{'' if undo else ' --undo'}")
-    who = "models" if undo else "rule"
-    confirm_for(app, confirmed, what=f"Letting the {who} of {name} act", command=f"tradebot retire {name}{option}")
-    with app.pass_lock("retire"):
-        if undo:
-            sentence = _act_again(app, name, digest)
-        else:
-            values = {"mode": PolicyMode.RULE.value, **({} if app.mode is Mode.LIVE else {"shadow": False})}
-            rule = digest_of(put_learned(app, name, values, who=caller()), name)
-            why = "retired by a person: its rule acts"
-            _record(app, Promotion(name, Rung.CANDIDATE, rule or "", caller(), app.stamp_time(), why=why))
-            sentence = f"The rule of {name} acts from the next pass on. Its positions keep their stops and exits."
-            if app.mode is Mode.LIVE:
-                sentence += f" With real money, its entries wait: tradebot promote {name} shows for what."
-    hint = "" if undo else f"tradebot retire {name} --undo lets its models act again"
-    return Report("retire", Promotions((), changed=(sentence,), hint=hint), render)
-
-
-def _act_again(app: "App", name: str, rule: str) -> str:
-    """Let the models of a retired policy act again, on the rung that they had; return what that means."""
-    rows, models = app.ledger.promotions.every(), "models" in read_learned(app.folder.path)[name]
-    accepted = (baseline.values["strategies"].get(name) for baseline in reversed(app.ledger.baselines.since(LONG_AGO)))
-    modes = (section.get("mode") for section in accepted if section)
-    mode = "inference" if models else next((mode for mode in modes if mode != PolicyMode.RULE), None)
-    section = {**effective(app.settings)["strategies"][name], "mode": mode}
-    section = {key: value for key, value in section.items() if (key, value) != ("mode", None)}
-    digest = digest_of(app.settings, name, {"strategies": {name: section}})
-    last = next((row for row in reversed(rows) if row.strategy == name and row.digest != rule), None)
-    former = last if last is not None and last.digest == digest and last.rung not in REAL_MONEY else None
-    trades = former is not None and former.rung is Rung.PAPER
-    put_learned(app, name, {"mode": mode, "shadow": not trades if models else None}, who=caller())
-    if former is None:
-        return f"The models of {name} act from the next pass on, as a candidate: tradebot promote {name}"
-    _record(app, replace(former, who=caller(), at=app.stamp_time()))
-    return f"The models of {name} act from the next pass on, and it is {former.rung.words} again."
-
-
 def _write_promotion(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Report:
     with app.pass_lock("promote"):
         if app.mode is not Mode.LIVE and name in read_learned(app.folder.path):
             # What learning put into shadow trades from paper on. A kill before the row leaves it to be promoted again.
             trades = to.step >= Rung.PAPER.step
             put_learned(app, name, {"shadow": not trades}, who=caller() if trades else "")
-        _record(app, Promotion(name, to, digest, caller(), app.stamp_time(), **fields))  # type: ignore[arg-type]
+        app.ledger.promotions.append(Promotion(name, to, digest, caller(), app.stamp_time(), **fields))  # type: ignore[arg-type]
+        last = app.ledger.promotions.every()[-1]
+    kind = EventKind.DEMOTED if last.why else EventKind.PROMOTED
+    details = {"strategy": name, "rung": to.value, "digest": digest, "by": last.who}
+    app.events.emit(kind.at(last.at, {**details, "sentence": last.sentence, "why": last.why}))
     row = row_of(app, name)
     return Report("promote", Promotions((row,), done=to, without_evidence=unproven_strategies(app)), render)
-
-
-def _record(app: "App", promotion: Promotion) -> None:
-    app.ledger.promotions.append(promotion)
-    last = app.ledger.promotions.every()[-1]
-    kind = EventKind.DEMOTED if last.why else EventKind.PROMOTED
-    details = {"strategy": last.strategy, "rung": last.rung.value, "digest": last.digest, "by": last.who}
-    app.events.emit(kind.at(last.at, {**details, "sentence": last.sentence, "why": last.why}))
 
 
 def _require_next(app: "App", shown: "StrategyEvidence", to: "Rung") -> None:

@@ -67,10 +67,6 @@ class PolicyReasons:
         "The policy is set to training, which never happens inside the bot, so it trades nothing.",
         "Set strategies.NAME.mode to inference, ensemble or meta, then run tradebot config accept.",
     )
-    MODEL_RETIRED = idle(
-        "A person has retired the policy's models, so its rule acts in their place.",
-        "Nothing to do. To let the models act again: tradebot retire NAME --undo",
-    )
     MODEL_ABSENT = broken(
         "The model isn't in the model folder.",
         f"{CHECK}Copy it into the model folder, or correct its name.",

@@ -111,27 +111,6 @@ def test_policy_on_paper_is_demoted_to_shadow_by_its_results(make: Make) -> None
     assert (bot.in_force()["shadow"], bot.rungs()) == (True, [Rung.PAPER, Rung.SHADOW])
 
 
-def test_retired_policy_acts_by_its_rule_and_with_undo_by_its_models_on_the_rung_that_they_had(make: Make) -> None:
-    bot = make(DAYS[0])
-    refuses(bot.says("retire", "policy", "--undo", "--confirm", "SBX1"), ExitCode.USAGE, "its models act already")
-    bot.does("promote policy --to shadow", "promote policy --to paper")
-    before = bot.in_force()
-    refuses(bot.says("retire", "policy"), ExitCode.USAGE, "Letting the rule of policy act")
-    retired = bot.says("retire", "policy", "--confirm", "SBX1")
-    assert "The rule of policy acts from the next pass on. Its positions keep their stops and exits." in retired.out
-    assert "Next: tradebot retire policy --undo" in retired.out
-    assert bot.in_force() == {**before, "mode": "rule"}
-    assert "retired by a person" in bot.says("promote").out
-    refuses(bot.says("retire", "policy", "--confirm", "SBX1"), ExitCode.USAGE, "its rule acts already", "--undo")
-    assert "it is paper again" in bot.says("retire", "policy", "--undo", "--confirm", "SBX1").out
-    assert (bot.in_force(), bot.rungs()[-1]) == (before, Rung.PAPER)
-    # Demoted by its results, it falls back in the same way, and returns to shadow.
-    bot.does("promote policy --to shadow", "retire policy --confirm SBX1")
-    assert bot.in_force() == {**before, "mode": "rule"}
-    bot.does("retire policy --undo --confirm SBX1")
-    assert (bot.in_force(), bot.rungs()[-1]) == ({**before, "shadow": True}, Rung.SHADOW)
-
-
 def test_kill_while_models_are_replaced_leaves_the_former_ones_in_use(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.kit.bot.folder import Bot
@@ -32,7 +33,7 @@ TIMETABLE = {"shadow": {"verb": "shadow", "when": "every 5m from open+3m until c
 class LearningBot(Bot):
     """A bot with a policy in shadow, whose model's training ended on a day; both kinds of books show what is set."""
 
-    def __init__(self, place: Path, capture: Any, trained: date, **rules: object) -> None:
+    def __init__(self, place: Path, capture: pytest.CaptureFixture[str], trained: date, **rules: object) -> None:
         super().__init__(place / "bot", capture)
         self.signed = Signed(place)
         self.model = self.write_model(trained)
