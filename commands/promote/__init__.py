@@ -52,9 +52,6 @@ def promote(
     to: To = None,
     without_evidence: WithoutEvidence = False,
     results: Results = None,
-    by_itself: Annotated[
-        bool, typer.Option("--by-itself", help="Promote policies from shadow to paper, if promotion.by_itself says so.")
-    ] = False,
     confirmed: AccountTail = None,
 ) -> Report:
     """Show what a strategy still has to prove, and promote it.
@@ -62,15 +59,10 @@ def promote(
     Strategies climb from candidate to shadow, paper, live small and live. Shows each condition of the next rung with
     its number, and by when it could be met; exits with code 10 if one isn't. With --to, promotes a strategy there if
     all are met, or demotes it without conditions. With --results, shows learned policies, in use or not: seeds,
-    benchmarks and each condition before paper; exits with code 10 if none passes. With --by-itself, which a chore can
-    run, promotes each policy that meets every condition from shadow to paper, if promotion.by_itself is paper.
+    benchmarks and each condition before paper; exits with code 10 if none passes.
     """
-    from commands.promote.run import override, promote_by_itself, promote_strategy, put_down, row_of, run, rung_named
+    from commands.promote.run import override, promote_strategy, put_down, row_of, run, rung_named
 
-    if by_itself:
-        if name is not None or to is not None or folder or without_evidence or results:
-            raise OperatorError("--by-itself stands alone", "tradebot promote --by-itself")
-        return promote_by_itself(bot)
     if results:
         if name is not None or to is not None or folder or without_evidence:
             raise OperatorError("--results judges files, and promotes nothing", "tradebot promote --results FILE")
@@ -99,10 +91,9 @@ def promote(
 def demote(bot: "App") -> Report:
     """Demote strategies that earn less than expected.
 
-    Compares the sessions since each promotion to real money, or of a policy from shadow to paper, with the interval
-    that it was based on. Entries of a strategy that earned clearly less are refused from then on; its positions keep
-    their stops and exits. Exits with code 10 if a strategy was demoted. The timetable of a live bot runs it after each
-    session.
+    Compares the sessions since each promotion to real money with the interval that it was based on. Entries of a
+    strategy that earned clearly less are refused from then on; its positions keep their stops and exits. Exits with
+    code 10 if a strategy was demoted. The timetable of a live bot runs it after each session.
     """
     from commands.promote.run import review
 

@@ -20,7 +20,6 @@ from tradebot.adapters.models.signing import require_extra
 from tradebot.adapters.state.evidence import BACKTEST, SHADOW, read_policy_results, read_trials
 from tradebot.adapters.state.state_folder import BACKTESTS, SHADOWS, has_marker
 from tradebot.app.baseline import effective
-from tradebot.app.learned_settings import put_learned, read_learned
 from tradebot.app.policy import model_storage
 from tradebot.app.promotion_status import (
     HIGHEST,
@@ -45,7 +44,6 @@ from tradebot.model.parity import DayParity
 from tradebot.model.promotion import REAL_MONEY, PaperRecord, Promotion, Rung
 from tradebot.model.sentences import LABEL_PATTERN, pluralize
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import Mode
 from tradebot.strategies.policy_settings import PolicySettings
 from tradebot.strategies.settings import POLICY
 from tradebot.views.parity import LATELY, over_time
@@ -352,34 +350,6 @@ def override(app: "App", name: str, to: "Rung") -> Report:
     return _write_promotion(app, name, to, digest, sentence=sentence)
 
 
-def promote_by_itself(app: "App") -> Report:
-    """Promote each policy that a walk put into shadow as far as paper, while it meets every condition of a rung.
-
-    One that was demoted waits for a person, or for other models. Raise OperatorError if no person has configured this,
-    or in a live bot.
-    """
-    highest = app.settings.promotion.by_itself
-    if highest is None or app.mode is Mode.LIVE:
-        why = "a live bot's strategies are promoted by a person" if highest else "promotion.by_itself is null"
-        raise OperatorError(
-            f"nothing is promoted by itself: {why}", "tradebot promote shows what a person may promote",
-            code=ExitCode.REFUSED,
-        )  # fmt: skip
-    done = list[str]()
-    for name in read_learned(app.folder.path).keys() & app.settings.strategies.in_shadow():
-        while (row := row_of(app, name)).rung.step < highest.step and not row.why:
-            evidence = gather_evidence(app, name)
-            following = row.rung.following
-            assert following is not None, "a rung below paper has a next one"
-            if not all(condition.met for condition in conditions(evidence.evidence, app.settings.promotion, following)):
-                break
-            promote_strategy(app, name, following, None, None)
-            done.append(f"{name} is now {following.words}")
-    rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
-    data = Promotions(rows, changed=tuple(done), without_evidence=unproven_strategies(app))
-    return Report("promote", data, render)
-
-
 def put_down(app: "App", name: str, to: "Rung") -> Report:
     """Put a strategy on a lower rung, which needs no evidence."""
     digest, last = require_digest(app, name, submitted=True), row_of(app, name)
@@ -389,16 +359,15 @@ def put_down(app: "App", name: str, to: "Rung") -> Report:
 
 
 def review(app: "App") -> Report:
-    """Demote each strategy that earned less since its promotion than the results behind it lead to expect: those with
-    real money, and policies that came to paper from shadow.
+    """Demote each strategy that earned less since its promotion than the results behind it lead to expect.
 
     A strategy promoted without evidence is skipped, because there is nothing to compare with. Exit 10 if one is
     demoted.
     """
-    sentences, learned = list[str](), read_learned(app.folder.path)
+    sentences = list[str]()
     for name in app.settings.strategies.sections():
         row = row_of(app, name)
-        if row.sentence or (row.rung not in REAL_MONEY and (row.rung is not Rung.PAPER or name not in learned)):
+        if row.rung not in REAL_MONEY or row.sentence:
             continue
         evidence = gather_evidence(app, name)
         assert evidence.last is not None, "a promoted strategy has a last promotion"
@@ -418,10 +387,6 @@ def review(app: "App") -> Report:
 
 def _write_promotion(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Report:
     with app.pass_lock("promote"):
-        if app.mode is not Mode.LIVE and name in read_learned(app.folder.path):
-            # What learning put into shadow trades from paper on. A kill before the row leaves it to be promoted again.
-            trades = to.step >= Rung.PAPER.step
-            put_learned(app, name, {"shadow": not trades}, who=caller() if trades else "")
         app.ledger.promotions.append(Promotion(name, to, digest, caller(), app.stamp_time(), **fields))  # type: ignore[arg-type]
         last = app.ledger.promotions.every()[-1]
     kind = EventKind.DEMOTED if last.why else EventKind.PROMOTED

@@ -60,7 +60,6 @@ def test_entries_may_need_the_flow_of_their_own_minute() -> None:
         ("nightly", {"verb": "doctor --order", "when": "close+5m"}, "it sends an order"),
         ("nightly", {"verb": "reconcile --apply plan-1a2b3c4d", "when": "close+5m"}, "which only a person may do"),
         ("nightly", {"verb": "reconcile --json --apply=plan", "when": "close+5m"}, "which only a person may do"),
-        ("nightly", {"verb": "promote flow --to paper", "when": "close+5m"}, "promote --by-itself follows"),
         ("nightly", {"verb": "schedule run nightly", "when": "close+5m"}, "only one runs at a time"),
         ("nightly", {"verb": "status --watch", "when": "close+5m"}, "it never ends"),
         ("nightly", {"verb": "events -fn 5", "when": "close+5m"}, "it never ends"),

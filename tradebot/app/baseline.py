@@ -188,10 +188,8 @@ def _only_tightens(path: Keys, was: Any, now: Any) -> bool:
     """
     if path[:1] == ("chat",):
         return now in (_ABSENT, None, False)
-    if path[:1] in (("web",), ("news",)):
+    if path[:1] in (("web",), ("promotion",), ("news",)):
         return was is _ABSENT
-    if path[:1] == ("promotion",):
-        return was is _ABSENT and (path[1:] != ("by_itself",) or now is None)
     if path[:1] == ("approval",) or (path[:1] == ("strategies",) and path[2:3] == ("approval",)):
         return was in (_ABSENT, None)
     own = path[:1] == ("strategies",) and path[2:3] == ("limits",)

@@ -1,8 +1,8 @@
-"""The settings that learning puts over the user's own: the models of policies in shadow, and what became of them.
+"""The settings that learning puts over the user's own: the models of policies in shadow.
 
 They are in one small file of the state folder, which is replaced as a whole. A walk writes a policy's models there
-while the policy is in shadow, where none of its entries is sent. Promotion, demotion and retirement write whether it
-trades.
+while the user's configuration has the policy in shadow, where none of its entries is sent. Once the user lets it trade,
+they block entries until a person has accepted them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ import yaml
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.state_folder import LEARNED, cannot_write, write_durably
 from tradebot.adapters.text.yaml_loader import load_yaml
-from tradebot.app.baseline import effective
+from tradebot.app.baseline import LEARNED_KEYS, effective
 from tradebot.app.settings import validate
-from tradebot.model.trading import Baseline
+from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tradebot.app.settings import Settings
     from tradebot.app.wiring import App
 
 LOCK = ".policies.lock"
@@ -31,9 +30,21 @@ HEAD = "# Written by tradebot, over the sections of these strategies; tradebot c
 
 
 def read_learned(folder: Path) -> Mapping[str, Any]:
-    """Return what learning puts over each strategy's section; empty without the file."""
+    """Return what learning puts over each strategy's section; empty without the file.
+
+    Raise OperatorError if the file has anything but what a walk writes: everything else is a person's to set.
+    """
     file = folder / LEARNED
-    return load_yaml(file) if os.path.lexists(file) else {}
+    learned = load_yaml(file) if os.path.lexists(file) else {}
+    for name, section in learned.items():
+        keys = section if isinstance(section, dict) else ("no section",)
+        others = {str(key) for key in keys if (key,) not in LEARNED_KEYS}
+        if others:
+            raise OperatorError(
+                f"{file}: strategies.{name} has {', '.join(sorted(others))}, which only your own configuration may set",
+                "set it there and remove it here; the next walk with --shadow writes this file again",
+            )
+    return learned
 
 
 def learned_at(folder: Path) -> int | None:
@@ -44,27 +55,16 @@ def learned_at(folder: Path) -> int | None:
         return None
 
 
-def put_learned(app: App, name: str, values: Mapping[str, Any], *, who: str = "") -> Settings:
-    """Put values over a strategy's section, those that are None as the user has them; return the settings in force.
-
-    With `who`, the section counts as accepted by that person: only so may it trade. Raise ConfigurationError, and
-    change nothing, if the values contradict the others.
-    """
+def put_learned(app: App, name: str, values: Mapping[str, Any]) -> None:
+    """Put values over a strategy's section; raise ConfigurationError, and change nothing, if they don't fit in."""
     with state_locks.hold(app.folder.path, "learning", name=LOCK):
         learned = dict(read_learned(app.folder.path))
-        own = {**learned.get(name, {}), **values}
-        learned[name] = {key: value for key, value in own.items() if value is not None}
+        learned[name] = {**learned.get(name, {}), **values}
         sections = effective(app.settings)["strategies"]
         section = {**sections[name], **learned[name]}
-        values_in_force = {**effective(app.settings), "strategies": {**sections, name: section}}
-        settings = validate(values_in_force, app.loaded.origins)
-        if who and (accepted := app.ledger.baselines.last()):
-            # Accepted first: until the file is replaced, the values in force are no looser than these.
-            parts = {**accepted.values["strategies"], name: effective(settings)["strategies"][name]}
-            app.ledger.baselines.approve(Baseline({**accepted.values, "strategies": parts}, who, app.stamp_time()))
+        validate({**effective(app.settings), "strategies": {**sections, name: section}}, app.loaded.origins)
         text = HEAD + yaml.safe_dump(learned, default_flow_style=None, width=120)
         try:
             write_durably(app.folder.path / LEARNED, text)
         except OSError as error:
             raise cannot_write(app.folder.path, error) from error
-    return settings

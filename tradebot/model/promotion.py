@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Struct
 from pydantic import Field
@@ -138,13 +138,11 @@ class PromotionRules(Frozen):
     its bound, however often it is checked. `small_fraction` is the part of its allotment that a strategy trades with on
     the rung `live_small`. `learned` are the installed strategies that act by a trained model; a rung's `policy` applies
     to these and to any other strategy with an `evaluation`. `splits` is how their sessions are split.
-    `by_itself` is the rung up to which tradebot promote --by-itself promotes a policy from shadow; None is off.
     """
 
     error: Annotated[Annotated[Decimal, Field(gt=0, le=Decimal("0.2"))], Tighter.LOWER]
     small_fraction: Annotated[Fraction, Tighter.LOWER]
     learned: Annotated[Annotated[list[str], Field(max_length=100)], Tighter.SAME]
-    by_itself: Annotated[Literal[Rung.PAPER] | None, Tighter.SAME]
     splits: SplitRules
     shadow: StepRules
     paper: StepRules

@@ -10,6 +10,7 @@ from commands.shared.verb_options import open_bot
 from tradebot.adapters.models.signing import public_key_text, read_key
 from tradebot.app.learned_settings import put_learned
 from tradebot.app.policy import model_storage
+from tradebot.app.shadow_strategies import count_open_positions
 from tradebot.errors import OperatorError, word
 from tradebot.lab.learning.walking.splits import newest_sessions
 from tradebot.lab.learning.walking.walk import RESULTS, train_model
@@ -53,11 +54,16 @@ def shadow_occupied(name: str, key: Path, wish: "BacktestOptions") -> str:
 
 
 def put_in_shadow(of: "Walk", job: "TrainingJob", trials: int, key: Path, wish: "BacktestOptions") -> str:
-    """Train a job on the newest sessions, sign the model, give it to the policy in shadow, and return its name."""
+    """Train a job on the newest sessions, sign the model, give it to the policy in shadow, and return its name.
+
+    A person may change the policy while it trains, so that is checked again before it gets the model.
+    """
     with open_bot(wish.state_dir, wish.config) as bot:
-        own = _policy_in_shadow(bot, of.name, key)
-        spans = [newest_sessions(of.plan.settings.promotion.splits, of.market)]
-        model = train_model(of, "newest", job, spans, trials, model_storage(own).folder)
+        models = model_storage(_policy_in_shadow(bot, of.name, key)).folder
+    spans = [newest_sessions(of.plan.settings.promotion.splits, of.market)]
+    model = train_model(of, "newest", job, spans, trials, models)
+    with open_bot(wish.state_dir, wish.config) as bot:
+        _policy_in_shadow(bot, of.name, key)
         put_learned(bot, of.name, {"mode": "inference", "models": [model], "evaluation": str(of.folder / RESULTS)})
     return model
 
@@ -69,7 +75,12 @@ def _policy_in_shadow(bot: "App", name: str, key: Path) -> PolicySettings:
     if not section.shadow:
         raise OperatorError(
             f"{name} isn't in shadow, and a walk never replaces the models that a policy trades with",
-            f"put it back: tradebot promote {name} --to shadow; or name another policy in shadow: --strategy NAME",
+            f"tradebot config set strategies.{name}.shadow true; or name another policy in shadow: --strategy NAME",
+        )
+    if positions := count_open_positions(bot, name):
+        raise OperatorError(
+            f"{name} still has {pluralize(positions, 'position')} at the broker, and another model would close them",
+            "walk again once they are closed: tradebot positions",
         )
     own, public = PolicySettings.model_validate(bot.settings.strategies.in_use()[name]), public_key_text(read_key(key))
     if own.public_key != public:

@@ -1,7 +1,6 @@
 """A policy that a walk put into shadow: what counts for it, who moves it on, and what puts it back or replaces it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -9,17 +8,12 @@ import pytest
 
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
-from tests.kit.bot.learning import AT, LearningBot
-from tests.kit.bot.state import accept
-from tests.kit.values import there
+from tests.kit.bot.learning import LearningBot
 from tradebot.adapters import failpoint
-from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import LEARNED
 from tradebot.errors import ExitCode
 from tradebot.lab.performance.of_strategy import OwnResults
 from tradebot.model.bar import Session
-from tradebot.model.promotion import MeanInterval, Promotion, Rung
-from tradebot.model.trading import Baseline
 
 DAYS = [date(2026, 9, 2) + timedelta(days=number) for number in range(60)]
 BETTER, WORSE = ({day: sign * (0.004 + 0.001 * (day.day % 5)) for day in DAYS} for sign in (1, -1))
@@ -59,56 +53,19 @@ def test_sessions_that_training_saw_never_count(make: Make) -> None:
     assert bot.says("promote", "policy", "--to", "shadow").code == ExitCode.REFUSED
 
 
-def test_policy_in_shadow_blocks_no_entry_and_trades_once_a_person_promotes_it_to_paper(make: Make) -> None:
-    bot = make(DAYS[0])
-    in_shadow = {"mode": "inference", "models": [bot.model], "shadow": True, "blocked": []}
-    assert bot.in_force() == in_shadow
-    bot.does("promote policy --to shadow")
-    assert bot.in_force() == in_shadow
-    bot.does("promote policy --to paper")
-    assert bot.in_force() == {**in_shadow, "shadow": False}
-    bot.does("promote policy --to shadow")
-    assert (bot.in_force(), bot.rungs()) == (in_shadow, [Rung.SHADOW, Rung.PAPER, Rung.SHADOW])
-
-
 def test_only_what_a_person_accepted_trades_if_the_file_is_edited(make: Make) -> None:
     bot = make(DAYS[0])
-    file = bot.folder / LEARNED
-    file.write_text(file.read_text() + "  shadow: false\n")
+    bot.configure("shadow: true", "shadow: false")
     names = [f"strategies.policy.{name}" for name in ("mode", "models", "shadow")]
     assert sorted(bot.in_force()["blocked"]) == names
 
 
-def test_policy_is_promoted_by_itself_only_where_that_is_configured_and_not_again_once_demoted(make: Make) -> None:
+@pytest.mark.parametrize("line", ["  shadow: false", "  allotment_fraction: 0.5", "  limits: {max_open_positions: 9}"])
+def test_only_what_a_walk_writes_may_be_in_its_file(make: Make, line: str) -> None:
     bot = make(DAYS[0])
-    refuses(bot.says("promote", "--by-itself"), ExitCode.REFUSED, "promotion.by_itself is null", "tradebot promote")
-    file = bot.folder / "tradebot.yaml"
-    file.write_text(file.read_text().replace("promotion:\n", "promotion:\n  by_itself: paper\n"))
-    assert bot.in_force()["blocked"] == ["promotion.by_itself"]
-    with closing(SqliteLedger.open(bot.folder)) as ledger:
-        accepted = there(ledger.baselines.last())
-        earlier = {name: value for name, value in accepted.values["promotion"].items() if name != "by_itself"}
-        ledger.baselines.approve(Baseline({**accepted.values, "promotion": earlier}, "test", AT))
-    assert bot.in_force()["blocked"] == ["promotion.by_itself"], "an earlier release hadn't that setting"
-    accept(bot.folder)
-    bot.follow()
-    assert "policy is now paper" in bot.says("promote", "--by-itself").out
-    assert (bot.in_force()["shadow"], bot.rungs()) == (False, [Rung.SHADOW, Rung.PAPER])
-    bot.does("promote policy --to shadow", "promote --by-itself")
-    assert bot.rungs() == [Rung.SHADOW, Rung.PAPER, Rung.SHADOW]
-
-
-def test_policy_on_paper_is_demoted_to_shadow_by_its_results(make: Make) -> None:
-    bot = make(DAYS[0], WORSE)
-    with closing(SqliteLedger.open(bot.folder)) as ledger:
-        bot.put(shadow=False)
-        accept(bot.folder, AT)
-        (row,) = bot.json("promote")["strategies"]
-        based_on = MeanInterval(0.003, 0.009, 300, 0.001)
-        promotion = {"strategy": "policy", "rung": Rung.PAPER, "digest": row["digest"], "who": "test", "at": AT}
-        ledger.promotions.append(Promotion(**promotion, based_on=based_on))
-    assert "policy is demoted to shadow: the mean of the" in bot.says("demote").out
-    assert (bot.in_force()["shadow"], bot.rungs()) == (True, [Rung.PAPER, Rung.SHADOW])
+    file = bot.folder / LEARNED
+    file.write_text(file.read_text() + line + "\n")
+    refuses(bot.says("promote"), ExitCode.USAGE, "which only your own configuration may set", "the next walk")
 
 
 def test_kill_while_models_are_replaced_leaves_the_former_ones_in_use(

@@ -170,7 +170,7 @@ def test_misspelling_suggests_none_acting(capsys: pytest.CaptureFixture[str], mo
     monkeypatch.setattr("sys.argv", ["tradebot"])
     acting = {verb for verb, command in leaves(program()) if getattr(command.callback, "acts", False)}
     assert acting == {
-        "serve", "trade-once", "approve", "evaluate-exits", "flatten", "cancel", "unhalt", "adopt", "promote", "retire",
+        "serve", "trade-once", "approve", "evaluate-exits", "flatten", "cancel", "unhalt", "adopt", "promote",
         "live arm", "live take-over", "config accept", "exchange reset", "chat pair", "chat listen",
     }  # fmt: skip
     assert acting.isdisjoint(CHORES)

@@ -57,6 +57,12 @@ class LearningBot(Bot):
         with open_app(Options(str(self.folder)), {}) as app:
             put_learned(app, "policy", values)
 
+    def configure(self, former: str, wanted: str) -> None:
+        """Replace words of the user's own configuration."""
+        file = self.folder / "tradebot.yaml"
+        assert former in file.read_text(), former
+        file.write_text(file.read_text().replace(former, wanted))
+
     def follow(self) -> None:
         """Let its shadow have the bot's present values, as `tradebot shadow` does."""
         path = self.folder / "shadow" / "policy"

@@ -140,22 +140,26 @@ def test_walk_that_passes_puts_a_model_of_the_newest_sessions_into_shadow_unless
     assert (trained[0][1:], bot.in_force()["models"]) == ((newest, bot.signed.folder), [other])
     assert bot.in_force()["blocked"] == []
     # What trades keeps its models, and only the key whose signature the bot takes signs.
-    bot.put(shadow=False)
+    bot.configure("shadow: true", "shadow: false")
     refused = [walk(passes=True)]
-    bot.put(shadow=True)
+    bot.configure("shadow: false", "shadow: true")
+    with monkeypatch.context() as patch:
+        patch.setattr("commands.learn.policy.shadow.count_open_positions", lambda *_: 1)
+        refused.append(walk(passes=True))
     bot.signed.key.unlink()
     make_key(bot.signed.key)
     refused.append(walk(passes=True))
     bot.signed.key.unlink()
     refused.append(walk(passes=True))
-    assert [said.code for said in refused] == [ExitCode.USAGE] * 3
+    assert [said.code for said in refused] == [ExitCode.USAGE] * 4
     errors = [json.loads(said.out)["error"] for said in refused]
     assert (
         errors[0]["message"] == "policy isn't in shadow, and a walk never replaces the models that a policy trades with"
     )
-    assert "tradebot promote policy --to shadow" in errors[0]["hint"]
-    assert "public_key isn't that of" in errors[1]["message"]
-    assert "can't be read" in errors[2]["message"]
+    assert "tradebot config set strategies.policy.shadow true" in errors[0]["hint"]
+    assert "policy still has 1 position at the broker" in errors[1]["message"]
+    assert "public_key isn't that of" in errors[2]["message"]
+    assert "can't be read" in errors[3]["message"]
     assert (len(trained), bot.in_force()["models"]) == (1, [other])
 
 
