@@ -18,7 +18,7 @@ from tradebot.adapters.state.state_folder import LEARNED, cannot_write, write_du
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.baseline import LEARNED_KEYS, effective
 from tradebot.app.settings import validate
-from tradebot.errors import OperatorError
+from tradebot.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ HEAD = "# Written by tradebot, over the sections of these strategies; tradebot c
 def read_learned(folder: Path) -> Mapping[str, Any]:
     """Return what learning puts over each strategy's section; empty without the file.
 
-    Raise OperatorError if the file has anything but what a walk writes: everything else is a person's to set.
+    Raise ConfigurationError if the file has anything but what a walk writes: everything else is a person's to set.
     """
     file = folder / LEARNED
     learned = load_yaml(file) if os.path.lexists(file) else {}
@@ -40,7 +40,7 @@ def read_learned(folder: Path) -> Mapping[str, Any]:
         keys = section if isinstance(section, dict) else ("no section",)
         others = {str(key) for key in keys if (key,) not in LEARNED_KEYS}
         if others:
-            raise OperatorError(
+            raise ConfigurationError(
                 f"{file}: strategies.{name} has {', '.join(sorted(others))}, which only your own configuration may set",
                 "set it there and remove it here; the next walk with --shadow writes this file again",
             )

@@ -11,6 +11,8 @@ from tests.kit.bot.folder import Bot
 from tests.kit.bot.learning import LearningBot
 from tradebot.adapters import failpoint
 from tradebot.adapters.state.state_folder import LEARNED
+from tradebot.app.loading import Options, load_to_leave
+from tradebot.app.wiring import open_app
 from tradebot.errors import ExitCode
 from tradebot.lab.performance.of_strategy import OwnResults
 from tradebot.model.bar import Session
@@ -66,6 +68,8 @@ def test_only_what_a_walk_writes_may_be_in_its_file(make: Make, line: str) -> No
     file = bot.folder / LEARNED
     file.write_text(file.read_text() + line + "\n")
     refuses(bot.says("promote"), ExitCode.USAGE, "which only your own configuration may set", "the next walk")
+    with open_app(Options(str(bot.folder)), {}, loads=load_to_leave) as app:
+        assert app.settings.strategies.in_use()["policy"]["models"] == [], "exits go on by what was accepted"
 
 
 def test_kill_while_models_are_replaced_leaves_the_former_ones_in_use(
