@@ -34,14 +34,14 @@ def test_each_alarm_is_raised_in_a_test_of_the_rules() -> None:
     assert raised == {rule["alert"] for rule in RULES}
 
 
-@pytest.mark.skipif(not TOOL, reason="promtool isn't here: it comes with Prometheus")
+@pytest.mark.skipif(not TOOL, reason="needs promtool, which comes with Prometheus")
 @pytest.mark.parametrize("words", [("check", "rules", "alerts.yaml"), ("test", "rules", "alerts.test.yaml")], ids=str)
 def test_the_tool_of_prometheus_accepts_the_rules_and_their_tests(words: tuple[str, ...]) -> None:
     done = subprocess.run([TOOL, *words], cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(not TOOL, reason="promtool isn't here: it comes with Prometheus")
+@pytest.mark.skipif(not TOOL, reason="needs promtool, which comes with Prometheus")
 def test_a_rule_that_asks_for_less_fails_its_test(tmp_path: Path) -> None:
     for file in FOLDER.iterdir():
         text = file.read_text().replace("tradebot_positions_without_stop > 0", "tradebot_positions_without_stop > 2")
