@@ -227,7 +227,12 @@ RETENTIONS = (
     Retention("evidence", ("evidence.json",), "a backtest's data besides its books", IN_PLACE),
     Retention("dry run", ("dry_run.json",), "the decisions of the last dry run of entries", IN_PLACE),
     Retention("models", ("models.json",), "which models of learned policies passed their test last", IN_PLACE),
-    Retention("configuration", ("tradebot.yaml",), "your settings", BY_HAND),
+    Retention(
+        "configuration",
+        ("tradebot.yaml", "policies.yaml"),
+        "your settings, and the models that a walk put into shadow",
+        BY_HAND,
+    ),
     Retention("demo", ("demo.yaml", "demo.json"), "the options of the last demo, and its result", IN_PLACE),
     Retention(
         "moved aside",

@@ -1,6 +1,6 @@
-"""A policy that a walk put into shadow: what counts for it, who moves it on, and what puts it back or replaces it."""
+"""A policy that a walk put into shadow: what counts for it, what a person has to accept, and what its file may hold."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tradebot.lab.performance.of_strategy import OwnResults
 from tradebot.model.bar import Session
 
 DAYS = [date(2026, 9, 2) + timedelta(days=number) for number in range(60)]
-BETTER, WORSE = ({day: sign * (0.004 + 0.001 * (day.day % 5)) for day in DAYS} for sign in (1, -1))
+RETURNS = {day: 0.004 + 0.001 * (day.day % 5) for day in DAYS}
 Make = Callable[..., LearningBot]
 
 
@@ -29,13 +29,13 @@ def make(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     def sessions(*_: object) -> Sequence[Session]:
         return [Session(day, opens := datetime(day.year, day.month, day.day, 14, tzinfo=UTC), opens) for day in DAYS]
 
-    def made(trained: date, returns: Mapping[date, float] = BETTER, **rules: object) -> LearningBot:
+    def made(trained: date) -> LearningBot:
         def results(history: object, known: object, of: str, since: datetime, share: object) -> OwnResults:
-            return OwnResults({day: each for day, each in returns.items() if day >= since.date()}, (), 0.0)
+            return OwnResults({day: each for day, each in RETURNS.items() if day >= since.date()}, (), 0.0)
 
         monkeypatch.setattr("commands.promote.run.own_results", results)
         monkeypatch.setattr("commands.promote.run.sessions_of", sessions)
-        return LearningBot(tmp_path, capsys, trained, **rules)
+        return LearningBot(tmp_path, capsys, trained)
 
     return made
 

@@ -20,7 +20,6 @@ from tradebot.app.loading import Options
 from tradebot.app.shadow_strategies import values_of
 from tradebot.app.wiring import open_app
 from tradebot.learning.model_card import DataSpan
-from tradebot.model.promotion import Rung
 
 AT = datetime(2026, 9, 1, 12, tzinfo=UTC)
 OFF = dict.fromkeys(("trades", "costs_times", "sharpe_gain", "drawdown_worse"))
@@ -33,7 +32,7 @@ TIMETABLE = {"shadow": {"verb": "shadow", "when": "every 5m from open+3m until c
 class LearningBot(Bot):
     """A bot with a policy in shadow, whose model's training ended on a day; both kinds of books show what is set."""
 
-    def __init__(self, place: Path, capture: pytest.CaptureFixture[str], trained: date, **rules: object) -> None:
+    def __init__(self, place: Path, capture: pytest.CaptureFixture[str], trained: date) -> None:
         super().__init__(place / "bot", capture)
         self.signed = Signed(place)
         self.model = self.write_model(trained)
@@ -42,7 +41,7 @@ class LearningBot(Bot):
         settings = {
             "universe": ["AAPL"],
             "strategies": {"flow": None, "policy": {**self.signed.settings(), **own}},
-            "promotion": {"shadow": step, "paper": {**step, "policy": NO_POLICY}, **rules},
+            "promotion": {"shadow": step, "paper": {**step, "policy": NO_POLICY}},
             "timetable": TIMETABLE,
         }
         make_state(self.folder, "SBX1", AT, yaml.safe_dump(settings))
@@ -81,7 +80,3 @@ class LearningBot(Bot):
             section = app.loaded.effective["strategies"]["policy"]
             blocked = [difference.name for difference in app.permission_inputs.differences or () if difference.looser]
         return {name: section[name] for name in ("mode", "models", "shadow")} | {"blocked": blocked}
-
-    def rungs(self) -> list[Rung]:
-        with closing(SqliteLedger.view(self.folder, "SBX1")) as ledger:
-            return [promotion.rung for promotion in ledger.promotions.every()]
