@@ -106,6 +106,11 @@ def run(app: "App", *, by: str, confirmed: str | None) -> Report:
         return _report(app, before, (), before)
     _show(console(err=True), before, changes)
     confirm_for(app, confirmed, what="Accepting this configuration", command="tradebot config accept")
+    return _report(app, before, changes, accept_now(app, changes, by=by))
+
+
+def accept_now(app: "App", changes: "tuple[Difference, ...]", *, by: str) -> Baseline:
+    """Write the settings in force into the books as accepted, with the event that names their changes."""
     with app.pass_lock("config accept"):
         app.ledger.baselines.approve(Baseline(effective(app.settings), by, app.stamp_time()))
         after = app.ledger.baselines.last()
@@ -113,7 +118,7 @@ def run(app: "App", *, by: str, confirmed: str | None) -> Report:
     looser = ", ".join(difference.name for difference in changes if difference.looser)
     details = {"by": after.who, "fingerprint": after.fingerprint, "differences": str(len(changes)), "looser": looser}
     app.events.emit(EventKind.CONFIG_ACCEPTED.at(after.at, details))
-    return _report(app, before, changes, after)
+    return after
 
 
 def _report(app: "App", before: "Baseline | None", differences: "tuple[Difference, ...]", after: "Baseline") -> Report:

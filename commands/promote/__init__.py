@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import strategies
-from commands.shared.declaration import VerbPurpose, changes_trading
-from commands.shared.verb_options import AccountTail, Report, on_bot
+from commands.shared.declaration import VerbPurpose, changes_trading, verb
+from commands.shared.verb_options import AccountTail, Config, Json, Report, StateDir, finish, on_bot
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ def promote(
     to: To = None,
     without_evidence: WithoutEvidence = False,
     results: Results = None,
+    by_itself: Annotated[
+        bool,
+        typer.Option("--by-itself", help="Promote what is in shadow until_promoted, if promotion.by_itself says so."),
+    ] = False,
     confirmed: AccountTail = None,
 ) -> Report:
     """Show what a strategy still has to prove, and promote it.
@@ -59,10 +63,16 @@ def promote(
     Strategies climb from candidate to shadow, paper, live small and live. Shows each condition of the next rung with
     its number, and by when it could be met; exits with code 10 if one isn't. With --to, promotes a strategy there if
     all are met, or demotes it without conditions. With --results, shows learned policies, in use or not: seeds,
-    benchmarks and each condition before paper; exits with code 10 if none passes.
+    benchmarks and each condition before paper; exits with code 10 if none passes. With --by-itself, which a chore can
+    run, promotes each strategy with `shadow: until_promoted` that meets every condition, if promotion.by_itself is
+    paper.
     """
-    from commands.promote.run import override, promote_strategy, put_down, row_of, run, rung_named
+    from commands.promote.run import override, promote_by_itself, promote_strategy, put_down, row_of, run, rung_named
 
+    if by_itself:
+        if name is not None or to is not None or folder or without_evidence or results:
+            raise OperatorError("--by-itself stands alone", "tradebot promote --by-itself")
+        return promote_by_itself(bot)
     if results:
         if name is not None or to is not None or folder or without_evidence:
             raise OperatorError("--results judges files, and promotes nothing", "tradebot promote --results FILE")
@@ -98,3 +108,28 @@ def demote(bot: "App") -> Report:
     from commands.promote.run import review
 
     return review(bot)
+
+
+@verb(
+    "retire",
+    VerbPurpose.OPERATE,
+    110,
+    {"retire/1": ("commands.promote.retiring:Retired",)},
+    epilog="tradebot retire policy\ntradebot retire policy --confirm 4321  # the account's last four characters",
+)
+@changes_trading
+def retire(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The policy.", autocompletion=strategies)],
+    confirmed: AccountTail = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Let a policy's rule act in its models' place.
+
+    Writes strategies.NAME.mode: rule and shadow: false into your configuration, and accepts that and nothing else. Its
+    positions keep their stops, and the rule decides about them from the next pass on.
+    """
+    from commands.promote.retiring import retire_policy
+
+    finish(retire_policy(name, confirmed, state_dir, config), as_json)

@@ -125,8 +125,9 @@ class Promotions(Struct, frozen=True):
     """The strategies' rungs. If one strategy is shown, `next` has the conditions of its next rung; None if this bot has
     no higher one.
 
-    `done` is the strategy's new rung, and `demoted` are the strategies demoted for their results. `without_evidence`
-    are sentences on strategies that trade real money without supporting evidence.
+    `done` is the strategy's new rung, `demoted` are the strategies demoted for their results, and `promoted` those
+    promoted by themselves. `without_evidence` are sentences on strategies that trade real money without supporting
+    evidence.
     """
 
     strategies: tuple[StrategyRow, ...]
@@ -137,6 +138,7 @@ class Promotions(Struct, frozen=True):
     trials: int | None = None
     done: Rung | None = None
     demoted: tuple[str, ...] = ()
+    promoted: tuple[str, ...] = ()
     without_evidence: tuple[str, ...] = ()
     hint: str = ""
 
@@ -149,7 +151,7 @@ def render(out: "Console", data: Promotions) -> None:
         climbing = f"To reach {data.next.words}: {met} of {pluralize(len(data.conditions), 'condition')} met"
         out.print(f"{climbing}{f'; champion: {data.champion}' if data.champion else ''}", markup=False)
         show_conditions(out, data.conditions)
-    for line in (*data.demoted, *data.without_evidence):
+    for line in (*data.demoted, *data.promoted, *data.without_evidence):
         out.print(line, markup=False, style="yellow")
     if data.hint:
         out.print(f"Next: {data.hint}", markup=False)

@@ -33,6 +33,7 @@ from tradebot.app.promotion_status import (
 )
 from tradebot.app.shadow_strategies import count_open_positions, shadow_reasons, values_of
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
+from tradebot.gates.permission import configuration
 from tradebot.lab.performance.of_strategy import OwnResults, own_results, returns_after
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.lab.promotion import fixed_since
@@ -44,6 +45,7 @@ from tradebot.model.parity import DayParity
 from tradebot.model.promotion import REAL_MONEY, PaperRecord, Promotion, Rung
 from tradebot.model.sentences import LABEL_PATTERN, pluralize
 from tradebot.model.struct_tools import replace
+from tradebot.model.trading import Mode
 from tradebot.strategies.policy_settings import PolicySettings
 from tradebot.strategies.settings import POLICY
 from tradebot.views.parity import LATELY, over_time
@@ -213,7 +215,7 @@ def _source(app: "App", name: str, champion: str) -> EvidenceSource:
     evidence_source = EvidenceSource(clean(str(app.folder.path)), traded, promotions, trials=counted, listed=listed)
     since, why_not = fixed_since(app, name)
     if since is None:
-        is_in_shadow = name in app.settings.strategies.in_shadow()
+        is_in_shadow = name in app.settings.strategies.in_shadow() or name in app.unpromoted
         return evidence_source._replace(why_not="it is in shadow" if is_in_shadow else why_not)
     history = read_history(app)
     sessions = sessions_of(app, history)
@@ -318,6 +320,7 @@ def promote_strategy(app: "App", name: str, to: "Rung", folder: str | None, conf
     Raises OperatorError: exit 2 for a rung that isn't the next one or without a confirmation, 3 if a condition isn't
     met.
     """
+    before = _promotions_of(app, name)
     evidence = gather_evidence(app, name, folder)
     _require_next(app, evidence, to)
     judged = _judge_rung(app, evidence, folder)
@@ -330,7 +333,90 @@ def promote_strategy(app: "App", name: str, to: "Rung", folder: str | None, conf
         confirm_for(app, confirmed, what=f"Letting {name} trade real money", command=f"tradebot promote {name}")
     numbers = {row.name: row.number for row in judged.conditions if row.number is not None}
     mean_interval = interval(evidence.evidence, float(app.settings.promotion.error))
-    return _write_promotion(app, name, to, evidence.digest, numbers=numbers, based_on=mean_interval)
+    with app.pass_lock("promote"):
+        _require_unmoved(app, name, before)
+        row = _new_row(app, name, to, evidence.digest, numbers=numbers, based_on=mean_interval)
+        return _write_promotion(app, row)
+
+
+def promote_by_itself(app: "App") -> Report:
+    """Promote each strategy that is in shadow until it is promoted as far as paper, while it meets every condition.
+
+    One that was demoted, or whose models were, waits for a person. Raise OperatorError, exit 3, if no person has
+    configured and accepted this, in a live bot, and if anything that was judged has changed meanwhile.
+    """
+    highest = app.settings.promotion.by_itself
+    if highest is None or app.mode is Mode.LIVE:
+        why = "a live bot's strategies are promoted by a person" if highest else "promotion.by_itself is null"
+        raise OperatorError(
+            f"nothing is promoted by itself: {why}",
+            "tradebot promote shows what a person may promote",
+            code=ExitCode.REFUSED,
+        )
+    _require_accepted(app)
+    sentences = list[str]()
+    for name in sorted(app.settings.strategies.until_promoted()):
+        while (row := row_of(app, name)).rung.step < highest.step and not _was_demoted(app, name, row.digest):
+            before, following = _promotions_of(app, name), row.rung.following
+            assert following is not None, "a rung below paper has a next one"
+            evidence = gather_evidence(app, name)
+            judged = conditions(evidence.evidence, app.settings.promotion, following)
+            if not all(condition.met for condition in judged):
+                break
+            numbers = {each.name: each.number for each in judged if each.number is not None}
+            mean_interval = interval(evidence.evidence, float(app.settings.promotion.error))
+            with app.pass_lock("promote"):
+                _require_unmoved(app, name, before)
+                _require_as_judged(app, name, evidence.digest)
+                new = _new_row(app, name, following, evidence.digest, numbers=numbers, based_on=mean_interval)
+                _write_promotion(app, new)
+            sentences.append(f"{name} is promoted to {following.words}: it meets every condition")
+    rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
+    return Report("promote", Promotions(rows, promoted=tuple(sentences)), render)
+
+
+def _was_demoted(app: "App", name: str, digest: str) -> bool:
+    """Return True if a strategy was demoted with this code and these values, or with one of its present models."""
+    models = set(_models_of(app, name))
+    demotions = [row for row in _promotions_of(app, name) if row.why]
+    return any(row.digest == digest or models & set(row.models) for row in demotions)
+
+
+def _require_accepted(app: "App") -> None:
+    accepted = configuration(app.permission_inputs)
+    if not accepted.open:
+        raise OperatorError(
+            f"nothing is promoted by itself while entries are blocked: {accepted.found}",
+            "tradebot config diff",
+            code=ExitCode.REFUSED,
+        )
+
+
+def _require_as_judged(app: "App", name: str, digest: str) -> None:
+    """Raise OperatorError if the configuration isn't the one that a strategy was judged by any more."""
+    with open_bot(str(app.folder.path), None) as now:
+        _require_accepted(now)
+        is_same = digest_of(now.settings, name) == digest and now.settings.promotion == app.settings.promotion
+        if not is_same or name not in now.unpromoted:
+            raise _changed_meanwhile(name)
+
+
+def _require_unmoved(app: "App", name: str, before: Sequence[Promotion]) -> None:
+    """Raise OperatorError if a strategy was promoted or demoted while its evidence was judged."""
+    if _promotions_of(app, name) != before:
+        raise _changed_meanwhile(name)
+
+
+def _changed_meanwhile(name: str) -> OperatorError:
+    return OperatorError(
+        f"{name} or its rung has changed while it was judged, so nothing was done",
+        f"tradebot promote {name}",
+        code=ExitCode.REFUSED,
+    )
+
+
+def _promotions_of(app: "App", name: str) -> Sequence[Promotion]:
+    return [row for row in app.ledger_view.promotions.every() if row.strategy == name]
 
 
 def override(app: "App", name: str, to: "Rung") -> Report:
@@ -347,7 +433,8 @@ def override(app: "App", name: str, to: "Rung") -> Report:
         )
     sentence = f"{name} trades {to.words} without evidence"
     confirm(sentence, None, what=f"Letting {name} trade", command=f"tradebot promote {name}", by_hand=True)
-    return _write_promotion(app, name, to, digest, sentence=sentence)
+    with app.pass_lock("promote"):
+        return _write_promotion(app, _new_row(app, name, to, digest, sentence=sentence))
 
 
 def put_down(app: "App", name: str, to: "Rung") -> Report:
@@ -355,11 +442,13 @@ def put_down(app: "App", name: str, to: "Rung") -> Report:
     digest, last = require_digest(app, name, submitted=True), row_of(app, name)
     # With less real money, its earlier evidence, if any, still applies.
     sentence = last.sentence if to in REAL_MONEY else ""
-    return _write_promotion(app, name, to, digest, why="demoted by a person", sentence=sentence)
+    with app.pass_lock("promote"):
+        return _write_promotion(app, _new_row(app, name, to, digest, why="demoted by a person", sentence=sentence))
 
 
 def review(app: "App") -> Report:
-    """Demote each strategy that earned less since its promotion than the results behind it lead to expect.
+    """Demote each strategy that earned less since its promotion than the results behind it lead to expect: with real
+    money, or on paper if it was in shadow until it was promoted.
 
     A strategy promoted without evidence is skipped, because there is nothing to compare with. Exit 10 if one is
     demoted.
@@ -367,8 +456,10 @@ def review(app: "App") -> Report:
     sentences = list[str]()
     for name in app.settings.strategies.sections():
         row = row_of(app, name)
-        if row.rung not in REAL_MONEY or row.sentence:
+        trades_on_paper = row.rung is Rung.PAPER and name in app.settings.strategies.until_promoted()
+        if row.sentence or not (row.rung in REAL_MONEY or trades_on_paper):
             continue
+        before = _promotions_of(app, name)
         evidence = gather_evidence(app, name)
         assert evidence.last is not None, "a promoted strategy has a last promotion"
         since = returns_after(evidence.own, app.day.date_of(evidence.last.at))
@@ -378,22 +469,37 @@ def review(app: "App") -> Report:
             earned = f"the mean of the {pluralize(len(since), 'session')} since its promotion is {fmean(since):+.4%}"
             why = f"{earned}, below the {least:+.4%} that the results it was promoted on lead to expect"
             numbers = {"mean": fmean(since), "least": least, "sessions": float(len(since))}
-            _write_promotion(app, name, Rung.SHADOW, evidence.digest, numbers=numbers, why=why)
+            with app.pass_lock("demote"):
+                _require_unmoved(app, name, before)
+                demotion = _new_row(app, name, Rung.SHADOW, evidence.digest, numbers=numbers, why=why)
+                _write_promotion(app, demotion)
             sentences.append(f"{name} is demoted to shadow: {why}")
     rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
     data = Promotions(rows, demoted=tuple(sentences), without_evidence=unproven_strategies(app))
     return Report("demote", data, render, ExitCode.FINDINGS if sentences else ExitCode.DONE)
 
 
-def _write_promotion(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Report:
-    with app.pass_lock("promote"):
-        app.ledger.promotions.append(Promotion(name, to, digest, caller(), app.stamp_time(), **fields))  # type: ignore[arg-type]
-        last = app.ledger.promotions.every()[-1]
+def _new_row(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Promotion:
+    models = tuple(_models_of(app, name))
+    return Promotion(name, to, digest, caller(), app.stamp_time(), models=models, **fields)  # type: ignore[arg-type]
+
+
+def _models_of(app: "App", name: str) -> Sequence[str]:
+    """Return the models that a learned policy acts by; none of any other strategy."""
+    chosen = app.settings.strategies
+    if chosen.installed_as().get(name) != POLICY:
+        return ()
+    return PolicySettings.model_validate(chosen.in_use()[name]).models
+
+
+def _write_promotion(app: "App", row: Promotion) -> Report:
+    app.ledger.promotions.append(row)
+    last = app.ledger.promotions.every()[-1]
     kind = EventKind.DEMOTED if last.why else EventKind.PROMOTED
-    details = {"strategy": name, "rung": to.value, "digest": digest, "by": last.who}
+    details = {"strategy": last.strategy, "rung": last.rung.value, "digest": last.digest, "by": last.who}
     app.events.emit(kind.at(last.at, {**details, "sentence": last.sentence, "why": last.why}))
-    row = row_of(app, name)
-    return Report("promote", Promotions((row,), done=to, without_evidence=unproven_strategies(app)), render)
+    shown = (row_of(app, last.strategy),)
+    return Report("promote", Promotions(shown, done=last.rung, without_evidence=unproven_strategies(app)), render)
 
 
 def _require_next(app: "App", shown: "StrategyEvidence", to: "Rung") -> None:

@@ -69,8 +69,9 @@ def _refuse_training(app: "App") -> None:
     from tradebot.learning.ensemble import PolicyMode
     from tradebot.strategies.settings import POLICY
 
-    sections, waits = app.settings.strategies.in_use(), app.settings.strategies.in_shadow()
-    for name, installed in app.settings.strategies.installed_as().items():
+    chosen, sections = app.settings.strategies, app.settings.strategies.in_use()
+    waits = chosen.in_shadow() | chosen.until_promoted()
+    for name, installed in chosen.installed_as().items():
         if installed == POLICY and name not in waits and sections[name].get("mode") == PolicyMode.TRAINING:
             raise OperatorError(
                 f"strategies.{name}.mode is training, and nothing is trained inside serve",

@@ -8,6 +8,8 @@ import pytest
 
 from tests.kit.fakes.networks import Signed, constant
 from tests.learning.test_inference import view
+from tests.strategies.test_futures import FALLING
+from tests.strategies.test_futures import view as bars_of
 from tradebot.adapters.models import signing
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, close, code_in_force, strategies
 from tradebot.adapters.plugins.protocol import AnswerBounds
@@ -60,6 +62,17 @@ def test_policy_in_training_trades_nothing_and_starts_no_process(signed: Signed)
         assert isinstance(found, Decision)
         assert found.reason is Reason.MODEL_TRAINING
         assert policy._process is None
+
+
+def test_retired_models_are_not_even_read_and_the_rule_says_why_it_acts(signed: Signed) -> None:
+    with closing(PolicyStrategy(signed.settings("0" * 16, mode="rule"), SURROUNDINGS, "policy")) as policy:
+        assert (policy.needs.features, policy.times) == ((), "every 5m from open+5m until close")
+        targets = policy.propose(bars_of({"ESZ6": FALLING}))
+        assert not isinstance(targets, Decision)
+        assert [target.decisions[0].reason for target in targets] == [Reason.MODEL_RETIRED]
+        assert (policy._read, policy._process) == (None, None)
+    with pytest.raises(ValueError, match="mode rule needs a rule"):
+        PolicyStrategy(signed.settings("0" * 16, mode="rule", rule=None), SURROUNDINGS, "policy")
 
 
 def test_absent_model_leaves_the_rule_with_what_it_needs(signed: Signed) -> None:

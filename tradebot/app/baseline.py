@@ -22,6 +22,7 @@ from tradebot.exits.rules import Exits, parse
 from tradebot.model.limits import Counts, ExitRules, Frozen, Tighter
 from tradebot.model.record import Job
 from tradebot.model.trading import Baseline, Difference
+from tradebot.strategies.settings import UNTIL_PROMOTED
 
 Keys = tuple[str, ...]
 SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml", "backtest.yaml"})
@@ -175,7 +176,7 @@ def _is_in_shadow(path: Keys, now: Mapping[Keys, Any], origins: Mapping[str, str
     return (
         path[2:] in LEARNED_KEYS
         and origins.get(".".join(path)) == LEARNED
-        and now.get((*path[:2], "shadow"), False) is True
+        and now.get((*path[:2], "shadow"), False) in (True, UNTIL_PROMOTED)
     )
 
 
@@ -188,6 +189,8 @@ def _only_tightens(path: Keys, was: Any, now: Any) -> bool:
     """
     if path[:1] == ("chat",):
         return now in (_ABSENT, None, False)
+    if path == ("promotion", "by_itself"):
+        return now is None
     if path[:1] in (("web",), ("promotion",), ("news",)):
         return was is _ABSENT
     if path[:1] == ("approval",) or (path[:1] == ("strategies",) and path[2:3] == ("approval",)):
@@ -198,6 +201,9 @@ def _only_tightens(path: Keys, was: Any, now: Any) -> bool:
 
 def _looser(direction: Tighter, approved: Any, now: Any) -> bool:
     """Return True if a changed value allows more than the approved one, or if the two can't be compared."""
+    if direction is Tighter.HIGHER and (now is True or (approved is False and now is not _ABSENT)):
+        # Of a switch that has words besides, true is the tightest value and false the loosest.
+        return False
     if direction is Tighter.FEWER and isinstance(approved, list) and isinstance(now, list):
         return not set(now) <= set(approved)
     if direction not in (Tighter.LOWER, Tighter.HIGHER):

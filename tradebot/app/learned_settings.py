@@ -1,8 +1,9 @@
 """The settings that learning puts over the user's own: the models of policies in shadow.
 
 They are in one small file of the state folder, which is replaced as a whole. A walk writes a policy's models there
-while the user's configuration has the policy in shadow, where none of its entries is sent. Once the user lets it trade,
-they block entries until a person has accepted them.
+while the user's configuration has the policy in shadow, where none of its entries is sent. With `shadow:
+until_promoted`, it trades with them once these very models are promoted. With `shadow: false`, they block entries until
+a person has accepted them.
 """
 
 from __future__ import annotations
@@ -63,8 +64,19 @@ def put_learned(app: App, name: str, values: Mapping[str, Any]) -> None:
         sections = effective(app.settings)["strategies"]
         section = {**sections[name], **learned[name]}
         validate({**effective(app.settings), "strategies": {**sections, name: section}}, app.loaded.origins)
-        text = HEAD + yaml.safe_dump(learned, default_flow_style=None, width=120)
-        try:
-            write_durably(app.folder.path / LEARNED, text)
-        except OSError as error:
-            raise cannot_write(app.folder.path, error) from error
+        _write(app.folder.path, learned)
+
+
+def remove_learned(app: App, name: str) -> None:
+    """Let a strategy's own section count alone."""
+    with state_locks.hold(app.folder.path, "learning", name=LOCK):
+        learned = dict(read_learned(app.folder.path))
+        if learned.pop(name, None) is not None:
+            _write(app.folder.path, learned)
+
+
+def _write(folder: Path, learned: Mapping[str, Any]) -> None:
+    try:
+        write_durably(folder / LEARNED, HEAD + yaml.safe_dump(learned, default_flow_style=None, width=120))
+    except OSError as error:
+        raise cannot_write(folder, error) from error

@@ -11,6 +11,7 @@ from tradebot.adapters.models.signing import require_extra
 from tradebot.adapters.plugins.plugin import PluginEnvironment
 from tradebot.learning.ensemble import PolicyMode
 from tradebot.learning.inference import ModelSelection
+from tradebot.learning.model_card import Card
 from tradebot.learning.policy_decisions import refusal
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
@@ -42,20 +43,23 @@ class PolicyStrategy(ModelProcess):
     @property
     def needs(self) -> Needs:
         """Return the data that the models and the fallback rule need."""
-        models = self.models()
-        cards = [] if isinstance(models, Decision) else [model.card for model in models]
-        return needs_of(self._settings, cards, self._rule)
+        return needs_of(self._settings, self._cards(), self._rule)
 
     @property
     def times(self) -> str:
         """Return when the strategy runs: at the close of each of its models' bars, as in training."""
-        models = self.models()
-        return times_of(() if isinstance(models, Decision) else [model.card for model in models])
+        return times_of(self._cards())
+
+    def _cards(self) -> Sequence[Card]:
+        models = () if self._settings.mode is PolicyMode.RULE else self.models()
+        return () if isinstance(models, Decision) else [model.card for model in models]
 
     def propose(self, view: StrategyView) -> Sequence[Target] | Decision:
         """Return a target for each symbol: the models' target, or the fallback rule's with the reason."""
         if self._settings.mode is PolicyMode.TRAINING:
             return refusal(Reason.MODEL_TRAINING, "mode training")
+        if self._settings.mode is PolicyMode.RULE:
+            return fallback_targets(self._rule, view, refusal(Reason.MODEL_RETIRED, "mode rule"))
         targets = self.answer(view)
         return fallback_targets(self._rule, view, targets) if isinstance(targets, Decision) else targets
 

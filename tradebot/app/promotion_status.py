@@ -79,18 +79,26 @@ def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | 
 def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, RungReached]:
     """Return whether each strategy may enter with real money, and with which fraction of its allotment."""
     names = dict.fromkeys((*loaded.settings.strategies.sections(), *(promotion.strategy for promotion in promotions)))
-    return {name: _climb_of(loaded, promotions, name) for name in names}
+    return {name: _climb_of(loaded, promotions, name, Rung.LIVE_SMALL) for name in names}
 
 
-def _climb_of(loaded: Loaded, promotions: Sequence[Promotion], name: str) -> RungReached:
+def unpromoted(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, RungReached]:
+    """Return the strategies whose section says `shadow: until_promoted`, and that aren't promoted to paper yet."""
+    climbs = {
+        name: _climb_of(loaded, promotions, name, Rung.PAPER) for name in loaded.settings.strategies.until_promoted()
+    }
+    return {name: climb for name, climb in climbs.items() if climb.reason is not None}
+
+
+def _climb_of(loaded: Loaded, promotions: Sequence[Promotion], name: str, least: Rung) -> RungReached:
     own, settings = [promotion for promotion in promotions if promotion.strategy == name], loaded.settings
-    digest, needed = digest_of(settings, name, loaded.effective), Rung.LIVE_SMALL.words
+    digest, needed = digest_of(settings, name, loaded.effective), least.words
     last = last_promotion(own, name, digest)
     if last is None:
         if not own:
             return RungReached(ZERO, Rung.CANDIDATE.words, needed, Reason.NOT_PROMOTED)
         return RungReached(ZERO, f"hash {digest}", f"hash {own[-1].digest}", Reason.PROMOTION_LAPSED)
-    if last.rung in REAL_MONEY:
+    if last.rung.step >= least.step:
         small = last.rung is Rung.LIVE_SMALL
         return RungReached(settings.promotion.small_fraction if small else ALL, last.rung.words, needed)
     if last.why:

@@ -294,9 +294,10 @@ def _fits_the_timetable(settings: Sections, flow_must_fit: bool) -> Iterator[str
 
 
 def _in_shadow(settings: Sections) -> Iterator[str]:
-    named = sorted(settings.strategies.in_shadow())
+    named = sorted(settings.strategies.in_shadow() | settings.strategies.until_promoted())
     if named and not any(line.verb == "shadow" for line in settings.timetable.chores):
-        yield f"strategies.{named[0]}.shadow is true, but no line of the timetable runs `shadow`: {FOLLOWED}"
+        value = str(settings.strategies.sections()[named[0]].shadow).lower()
+        yield f"strategies.{named[0]}.shadow is {value}, but no line of the timetable runs `shadow`: {FOLLOWED}"
 
 
 def _ends_of_day(settings: Sections) -> Iterator[str]:

@@ -27,6 +27,7 @@ from tradebot.errors import OperatorError
 from tradebot.model.record import Job
 from tradebot.model.trading import Baseline, Permission, RungReached
 from tradebot.model.venue import Settlement
+from tradebot.strategies.settings import UNTIL_PROMOTED
 from tradebot.venues.simulated.account import ZERO, SimulatedAccount, write_account
 from tradebot.venues.simulated.venue import Assumed, SimulatedVenue
 
@@ -47,11 +48,10 @@ BY = "shadow"
 
 
 def shadow_reasons(app: App) -> Mapping[str, str]:
-    """Return why each strategy in shadow is there: because of its settings, or because it isn't promoted to real
-    money.
-    """
+    """Return why each strategy in shadow is there: because of its settings, or because it isn't promoted yet."""
     chosen = app.settings.strategies.in_shadow()
     strategies = dict.fromkeys(sorted(chosen), "shadow: true")
+    strategies |= {name: f"{UNTIL_PROMOTED}: {rung.found}" for name, rung in sorted(app.unpromoted.items())}
     if is_simulated(app):
         sections = app.settings.strategies.sections()
         climbed = {
@@ -164,6 +164,11 @@ class ShadowApp(App):
     def reached_rungs(self) -> Mapping[str, RungReached] | None:
         """Return None: no real money is at stake."""
         return None
+
+    @property
+    def unpromoted(self) -> Mapping[str, RungReached]:
+        """Return none: its own section has no `shadow`."""
+        return {}
 
     @cached_property
     def venue(self) -> SimulatedVenue:

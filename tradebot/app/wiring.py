@@ -230,7 +230,9 @@ class App(BotStores):
             unread = error.message
         inputs = permission_inputs_of(self.loaded, self.folder, self.environ, armed, accepted)
         in_shadow = self.settings.strategies.in_shadow()
-        return replace(inputs, books_unread=unread, climbed=self.reached_rungs, in_shadow=in_shadow)
+        return replace(
+            inputs, books_unread=unread, climbed=self.reached_rungs, in_shadow=in_shadow, unpromoted=self.unpromoted
+        )
 
     @property
     def reached_rungs(self) -> Mapping[str, RungReached] | None:
@@ -243,6 +245,19 @@ class App(BotStores):
         from tradebot.app.promotion_status import reached_rungs
 
         return reached_rungs(self.loaded, self._books_say(lambda ledger: ledger.promotions.every()) or ())
+
+    @property
+    def unpromoted(self) -> Mapping[str, RungReached]:
+        """Return the strategies that are in shadow until they are promoted; none with real money, where all are.
+
+        With unreadable books, none counts as promoted. In a backtest, nothing is in shadow.
+        """
+        chosen = self.settings.strategies.until_promoted()
+        if not chosen or self.mode is Mode.LIVE or self.settings.shadow:
+            return {}
+        from tradebot.app.promotion_status import unpromoted
+
+        return unpromoted(self.loaded, self._books_say(lambda ledger: ledger.promotions.every()) or ())
 
     @property
     def rules(self) -> Rules:

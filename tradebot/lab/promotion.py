@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.adapters.plugins.code_digest import StrategyCode
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.baseline import effective
-from tradebot.app.promotion_status import code_of, values_of
+from tradebot.app.promotion_status import code_of, digest_of, values_of
 from tradebot.lab.backtest.results import read_result
 
 if TYPE_CHECKING:
@@ -25,11 +26,18 @@ class UnchangedSince(NamedTuple):
 
 
 def fixed_since(app: App, name: str) -> UnchangedSince:
-    """Return when a strategy's code and settings last changed, by accepted configurations and recorded passes."""
+    """Return when a strategy's code and settings last changed, by accepted configurations and recorded passes.
+
+    What a walk sets of a strategy that is in shadow until it is promoted is never accepted; its promotion names it.
+    """
     now, code, since = values_of(effective(app.settings), name), code_of(app.settings, name), None
     for baseline in app.ledger_view.baselines.since(LONG_AGO):
         same = values_of(baseline.values, name) == now
         since = (since or baseline.at) if same else None
+    if since is None and name in app.settings.strategies.until_promoted():
+        rows = [row for row in app.ledger_view.promotions.every() if row.strategy == name]
+        digest = digest_of(app.settings, name)
+        since = min((row.at for row in takewhile(lambda row: row.digest == digest, reversed(rows))), default=None)
     if since is None:
         return UnchangedSince(None, "its values aren't the accepted ones: tradebot config accept")
     if app.folder.kind == BACKTEST:

@@ -144,13 +144,14 @@ APART = 0.7
 
 
 class PolicyMode(StrEnum):
-    """What a policy does: nothing (TRAINING), or act by one model, by several models together, or by a model chosen per
-    session.
+    """What a policy does: nothing (TRAINING), act by its rule (RULE), by one model, by several models together, or by a
+    model chosen per session.
 
     META chooses the acting model anew for each session.
     """
 
     TRAINING = "training"
+    RULE = "rule"
     INFERENCE = "inference"
     ENSEMBLE = "ensemble"
     META = "meta"

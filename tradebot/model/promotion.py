@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Struct
 from pydantic import Field
@@ -137,12 +137,15 @@ class PromotionRules(Frozen):
     `error` is the highest accepted probability that the mean return of a strategy without an edge is ever found above
     its bound, however often it is checked. `small_fraction` is the part of its allotment that a strategy trades with on
     the rung `live_small`. `learned` are the installed strategies that act by a trained model; a rung's `policy` applies
-    to these and to any other strategy with an `evaluation`. `splits` is how their sessions are split.
+    to these and to any other strategy with an `evaluation`. `splits` is how their sessions are split. `by_itself` is
+    the rung up to which tradebot promote --by-itself promotes a strategy that is in shadow until it is promoted; with
+    None, only a person does.
     """
 
     error: Annotated[Annotated[Decimal, Field(gt=0, le=Decimal("0.2"))], Tighter.LOWER]
     small_fraction: Annotated[Fraction, Tighter.LOWER]
     learned: Annotated[Annotated[list[str], Field(max_length=100)], Tighter.SAME]
+    by_itself: Annotated[Literal[Rung.PAPER] | None, Tighter.SAME]
     splits: SplitRules
     shadow: StepRules
     paper: StepRules
@@ -171,7 +174,8 @@ class Promotion(Struct, frozen=True):
     """A decision on a strategy's rung: who made it and when, with the hash of the strategy's code and settings.
 
     `based_on` is the interval of the evidence, and `numbers` are the figures behind its conditions, by name; without
-    evidence both are empty, and `sentence` is what a person typed instead. `why` is the reason for a demotion.
+    evidence both are empty, and `sentence` is what a person typed instead. `why` is the reason for a demotion. `models`
+    are those that a learned policy acted by.
     """
 
     strategy: str
@@ -183,3 +187,4 @@ class Promotion(Struct, frozen=True):
     numbers: Mapping[str, float] = {}
     sentence: str = ""
     why: str = ""
+    models: tuple[str, ...] = ()

@@ -38,12 +38,12 @@ class RealMoneyReasons:
         "Move the folder to a permanent disk or volume; then: tradebot live status --state-dir NEW",
     )
     NOT_PROMOTED = blocked(
-        "The strategy's record doesn't allow real money yet: its entries are blocked, exits continue.",
-        "Run tradebot promote NAME --from PAPER, with the folder of the paper bot: it shows what is missing.",
+        "The strategy isn't promoted yet: its entries are blocked, exits continue.",
+        "tradebot promote NAME shows what is missing; for real money, add --from with the paper bot's folder.",
     )
     PROMOTION_LAPSED = blocked(
         "The strategy was promoted with other code or settings: its entries are blocked, exits continue.",
-        "Set them back, or promote the strategy with the new ones: tradebot promote NAME --from PAPER.",
+        "Set them back, or promote the strategy with the new ones: tradebot promote NAME.",
     )
     DEMOTED = blocked(
         "The strategy was demoted: its entries are blocked, and its positions keep their stops and exits.",
@@ -66,6 +66,10 @@ class PolicyReasons:
     MODEL_TRAINING = idle(
         "The policy is set to training, which never happens inside the bot, so it trades nothing.",
         "Set strategies.NAME.mode to inference, ensemble or meta, then run tradebot config accept.",
+    )
+    MODEL_RETIRED = idle(
+        "The policy is set to act by its rule, so none of its models decides.",
+        "Nothing to do. To let models act again: tradebot config set strategies.NAME.mode inference",
     )
     MODEL_ABSENT = broken(
         "The model isn't in the model folder.",

@@ -18,9 +18,9 @@ class PolicySettings(Frozen):
     `folder` has the models, each in its own folder, and `public_key` is the signer's key, as tradebot model key shows
     it. In mode inference, one model acts; in mode ensemble, all of `models` act, combined as `combine` says; in mode
     meta, the model with the best results of the last `result_sessions` acts, chosen for each session; in mode training,
-    none acts, and none has to exist. `results` is a file with the models' results since they were trained. `answer_ms`
-    is the time limit of an answer. If the models can't decide, the `rule` does; without a rule, nothing is traded. The
-    health check reports models older than `max_age_days`.
+    none acts, and none has to exist; in mode rule, the `rule` acts in their place. `results` is a file with the models'
+    results since they were trained. `answer_ms` is the time limit of an answer. If the models can't decide, the `rule`
+    does; without a rule, nothing is traded. The health check reports models older than `max_age_days`.
     """
 
     mode: PolicyMode = PolicyMode.INFERENCE
@@ -38,7 +38,9 @@ class PolicySettings(Frozen):
     @model_validator(mode="after")
     def _fit_together(self) -> "PolicySettings":
         count = len(self.models)
-        if self.mode is PolicyMode.TRAINING:
+        if self.mode is PolicyMode.RULE and self.rule is None:
+            raise ValueError("mode rule needs a rule")
+        if self.mode in (PolicyMode.TRAINING, PolicyMode.RULE):
             return self
         if self.public_key is None:
             raise ValueError("public_key is missing: tradebot model key shows it")

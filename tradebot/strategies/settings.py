@@ -6,7 +6,7 @@ The costs and execution sections are here too: each applies to all strategies, a
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
@@ -91,6 +91,7 @@ BUILT_IN = frozenset({"flow", "futures", "rotation", "smart_money"})
 """The strategies that ship with the bot, and run in its process."""
 POLICY = "policy"
 """The strategy that ships with the bot and runs its models in a separate process, with their own time limit."""
+UNTIL_PROMOTED = "until_promoted"
 Symbol = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
@@ -102,8 +103,8 @@ class CoreSettings(Frozen):
     leave. Without exits, the account's are used; an empty list means none. Without `displacement`, `approval` or
     `costs`, the account's are used. `wants` is the maximum of its targets, which is checked against the limits before
     it runs, and against its answers. If `auction` is true, it takes part in the account's auction instead of
-    displacing. In `shadow`, its entries are refused, and simulated separately. `evaluation` is the file with the
-    results of a learned policy, which its promotion also needs.
+    displacing. In `shadow`, its entries are refused, and simulated separately; "until_promoted" ends that with its
+    promotion to paper. `evaluation` is the file with the results of a learned policy, which its promotion also needs.
     """
 
     strategy: Annotated[str | None, Tighter.SAME] = None
@@ -120,7 +121,7 @@ class CoreSettings(Frozen):
     approval: ApprovalRules | None = None
     wants: TargetBounds | None = None
     costs: AssumedCosts | None = None
-    shadow: Annotated[bool, Tighter.HIGHER] = False
+    shadow: Annotated[bool | Literal["until_promoted"], Tighter.HIGHER] = False
     evaluation: Annotated[str | None, Field(min_length=1, max_length=4096), Tighter.SAME] = None
 
 
@@ -189,8 +190,12 @@ class StrategySettings(Frozen):
         return {**parts, **fixed}
 
     def in_shadow(self) -> frozenset[str]:
-        """Return the strategies whose section sets `shadow`."""
-        return frozenset(name for name, section in self.sections().items() if section.shadow)
+        """Return the strategies that are in shadow whatever their rung, as their section says `shadow: true`."""
+        return frozenset(name for name, section in self.sections().items() if section.shadow is True)
+
+    def until_promoted(self) -> frozenset[str]:
+        """Return the strategies that are in shadow until they are promoted, which count as trading for allotments."""
+        return frozenset(name for name, section in self.sections().items() if section.shadow == UNTIL_PROMOTED)
 
     def own_exits(self) -> Mapping[str, Exits]:
         return {name: parse(section.exits) for name, section in self.sections().items() if section.exits is not None}
@@ -225,7 +230,7 @@ class StrategySettings(Frozen):
                 yield f"strategies.{name}.universe lists {symbol} twice: it would be scored and limited twice"
 
     def _shares(self) -> Iterator[str]:
-        sections = {name: section for name, section in self.sections().items() if not section.shadow}
+        sections = {name: section for name, section in self.sections().items() if section.shadow is not True}
         fractions = {name: section.allotment_fraction for name, section in sections.items()}
         total = sum((fraction for fraction in fractions.values() if fraction is not None), Decimal(0))
         shares = ", ".join(f"{name} {fraction:f}" for name, fraction in fractions.items() if fraction is not None)

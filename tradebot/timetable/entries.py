@@ -23,7 +23,7 @@ from tradebot.timetable.sessions import FETCHING, Slot, slots
 CHORES = frozenset({
     "archive push", "audit", "backtest", "backup", "bars check", "bars fetch", "bars list", "compare", "config check",
     "demote", "doctor", "events", "fetch-flow", "fills", "journal verify", "learn", "learn policy walk", "orders",
-    "parity", "pnl", "positions", "reconcile", "report", "schedule", "score", "shadow", "signals", "status",
+    "parity", "pnl", "positions", "promote", "reconcile", "report", "schedule", "score", "shadow", "signals", "status",
     "strategy list", "summary", "trades", "why-no-orders",
 })  # fmt: skip
 """The verbs that a chore can run: they send no orders, and they start nothing that requires a person."""
@@ -31,6 +31,8 @@ NEVER_ENDS, ITS_OWN_BOT = "never ends", "isn't available: a chore runs on the bo
 NOT_IN_CHORES: Mapping[tuple[str, str], str] = {
     ("doctor", "--order"): "sends an order",
     ("reconcile", "--apply"): "accepts a plan, which only a person may do",
+    ("promote", "--to"): "promotes, which only a person may do; promote --by-itself follows promotion.by_itself",
+    ("promote", "--without-evidence"): "promotes without evidence, which only a person may do",
     ("schedule", "run"): "runs a chore, and only one runs at a time",
     ("status", "--watch"): NEVER_ENDS,
     ("events", "--follow"): NEVER_ENDS,

@@ -41,6 +41,8 @@ def shadow_occupied(name: str, key: Path, wish: "BacktestOptions") -> str:
     before any training, if the strategy isn't a policy in shadow whose models this key signs.
     """
     with open_bot(wish.state_dir, wish.config) as bot:
+        if _is_promoted(bot, name):
+            return f"{name} was promoted, and trades with the model that it has."
         if not _policy_in_shadow(bot, name, key).models:
             return ""
         evidence = gather_evidence(bot, name)
@@ -62,17 +64,25 @@ def put_in_shadow(of: "Walk", job: "TrainingJob", trials: int, key: Path, wish: 
         models = model_storage(_policy_in_shadow(bot, of.name, key)).folder
     spans = [newest_sessions(of.plan.settings.promotion.splits, of.market)]
     model = train_model(of, "newest", job, spans, trials, models)
-    with open_bot(wish.state_dir, wish.config) as bot:
+    # Nobody promotes it, and no pass trades, between this check and its new model.
+    with open_bot(wish.state_dir, wish.config) as bot, bot.pass_lock("learn policy walk"):
         _policy_in_shadow(bot, of.name, key)
         put_learned(bot, of.name, {"mode": "inference", "models": [model], "evaluation": str(of.folder / RESULTS)})
     return model
+
+
+def _is_promoted(bot: "App", name: str) -> bool:
+    """Return True if a strategy that was in shadow until it was promoted trades now."""
+    if name not in bot.settings.strategies.until_promoted():
+        return False
+    return bool(bot.reached_rungs[name].share) if bot.reached_rungs else name not in bot.unpromoted
 
 
 def _policy_in_shadow(bot: "App", name: str, key: Path) -> PolicySettings:
     section = bot.settings.strategies.sections().get(name)
     if section is None or bot.settings.strategies.installed_as()[name] != POLICY:
         raise OperatorError(f"this bot has no policy {word(name)} in use", "name one: --strategy NAME")
-    if not section.shadow:
+    if not section.shadow or _is_promoted(bot, name):
         raise OperatorError(
             f"{name} isn't in shadow, and a walk never replaces the models that a policy trades with",
             f"tradebot config set strategies.{name}.shadow true; or name another policy in shadow: --strategy NAME",

@@ -1,24 +1,33 @@
 """A policy that a walk put into shadow: what counts for it, what a person has to accept, and what its file may hold."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from commands.promote.run import gather_evidence
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
-from tests.kit.bot.learning import LearningBot
+from tests.kit.bot.learning import AT, LearningBot
+from tests.kit.values import there
 from tradebot.adapters import failpoint
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import LEARNED
 from tradebot.app.loading import Options, load_to_leave
 from tradebot.app.wiring import open_app
 from tradebot.errors import ExitCode
 from tradebot.lab.performance.of_strategy import OwnResults
 from tradebot.model.bar import Session
+from tradebot.model.promotion import MeanInterval, Promotion, Rung
+from tradebot.model.trading import Baseline
 
 DAYS = [date(2026, 9, 2) + timedelta(days=number) for number in range(60)]
-RETURNS = {day: 0.004 + 0.001 * (day.day % 5) for day in DAYS}
+BETTER, WORSE = ({day: sign * (0.004 + 0.001 * (day.day % 5)) for day in DAYS} for sign in (1, -1))
+UNTIL: Mapping[str, Any] = {"shadow": "until_promoted"}
+BY_ITSELF: Mapping[str, Any] = {**UNTIL, "by_itself": "paper"}
 Make = Callable[..., LearningBot]
 
 
@@ -29,13 +38,13 @@ def make(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     def sessions(*_: object) -> Sequence[Session]:
         return [Session(day, opens := datetime(day.year, day.month, day.day, 14, tzinfo=UTC), opens) for day in DAYS]
 
-    def made(trained: date) -> LearningBot:
+    def made(trained: date, returns: Mapping[date, float] = BETTER, **rules: object) -> LearningBot:
         def results(history: object, known: object, of: str, since: datetime, share: object) -> OwnResults:
-            return OwnResults({day: each for day, each in RETURNS.items() if day >= since.date()}, (), 0.0)
+            return OwnResults({day: each for day, each in returns.items() if day >= since.date()}, (), 0.0)
 
         monkeypatch.setattr("commands.promote.run.own_results", results)
         monkeypatch.setattr("commands.promote.run.sessions_of", sessions)
-        return LearningBot(tmp_path, capsys, trained)
+        return LearningBot(tmp_path, capsys, trained, **rules)
 
     return made
 
@@ -89,3 +98,120 @@ def test_kill_while_models_are_replaced_leaves_the_former_ones_in_use(
     assert bot.in_force() == before
     bot.put(models=[other])
     assert bot.in_force() == {**before, "models": [other]}
+
+
+def test_policy_in_shadow_until_promoted_trades_with_no_other_models_than_those_that_were_promoted(make: Make) -> None:
+    bot = make(DAYS[0], **UNTIL)
+    first = {"mode": "inference", "models": [bot.model], **UNTIL}
+    assert bot.in_force() == {**first, "blocked": ["NOT_PROMOTED"]}
+    bot.does("promote policy --to shadow")
+    assert bot.in_force() == {**first, "blocked": ["NOT_PROMOTED"]}
+    bot.does("promote policy --to paper")
+    assert bot.in_force() == {**first, "blocked": []}
+    other = bot.write_model(DAYS[1])
+    bot.put(models=[other])
+    assert bot.in_force() == {**first, "models": [other], "blocked": ["PROMOTION_LAPSED"]}
+    bot.put(models=[bot.model])
+    bot.does("promote policy --to shadow")
+    assert bot.in_force() == {**first, "blocked": ["DEMOTED"]}
+    bot.configure("shadow: until_promoted", "shadow: true")
+    assert bot.in_force() == {**first, "shadow": True, "blocked": []}, "true is tighter"
+    bot.configure("shadow: true", "shadow: false")
+    assert "strategies.policy.shadow" in bot.in_force()["blocked"]
+
+
+def test_nothing_is_promoted_by_itself_without_the_word_of_a_person(make: Make) -> None:
+    bot = make(DAYS[0], **UNTIL)
+    refuses(bot.says("promote", "--by-itself"), ExitCode.REFUSED, "promotion.by_itself is null", "tradebot promote")
+    bot.configure("promotion:\n", "promotion:\n  by_itself: paper\n")
+    refuses(bot.says("promote", "--by-itself"), ExitCode.REFUSED, "promotion.by_itself", "tradebot config diff")
+    with closing(SqliteLedger.open(bot.folder)) as ledger:
+        accepted = there(ledger.baselines.last())
+        earlier = {name: value for name, value in accepted.values["promotion"].items() if name != "by_itself"}
+        ledger.baselines.approve(Baseline({**accepted.values, "promotion": earlier}, "test", AT))
+    assert "promotion.by_itself" in bot.in_force()["blocked"], "an earlier release hadn't that setting"
+    assert bot.rungs() == []
+
+
+def test_policy_is_promoted_by_itself_and_not_again_once_it_or_its_model_was_demoted(make: Make) -> None:
+    bot = make(DAYS[0], **BY_ITSELF)
+    assert "policy is promoted to paper" in bot.says("promote", "--by-itself").out
+    assert (bot.in_force()["blocked"], bot.rungs()) == ([], [Rung.SHADOW, Rung.PAPER])
+    bot.does("promote policy --to shadow", "promote --by-itself")
+    assert bot.rungs()[2:] == [Rung.SHADOW]
+    # The same model with another evaluation has another hash.
+    bot.put(evaluation=str(bot.folder / "later.json"))
+    bot.follow()
+    bot.does("promote --by-itself")
+    assert bot.rungs()[2:] == [Rung.SHADOW]
+    bot.put(models=[bot.write_model(DAYS[1])], evaluation=None)
+    bot.follow()
+    bot.does("promote --by-itself")
+    assert bot.rungs()[2:] == [Rung.SHADOW, Rung.SHADOW, Rung.PAPER]
+
+
+@pytest.mark.parametrize("meanwhile", ["a person's word", "other models", "shadow again", "no longer by itself"])
+def test_what_changes_while_it_is_judged_is_not_promoted_by_itself(
+    make: Make, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    bot = make(DAYS[0], **BY_ITSELF)
+    bot.does("promote policy --to shadow")
+    judged = gather_evidence
+
+    def changes(*arguments: Any) -> Any:
+        evidence = judged(*arguments)
+        monkeypatch.setattr("commands.promote.run.gather_evidence", judged)
+        if meanwhile == "a person's word":
+            bot.does("promote policy --to candidate")
+        elif meanwhile == "other models":
+            bot.put(models=[bot.write_model(DAYS[1])])
+        elif meanwhile == "shadow again":
+            bot.configure("shadow: until_promoted", "shadow: true")
+        else:
+            bot.configure("by_itself: paper", "by_itself: null")
+        return evidence
+
+    monkeypatch.setattr("commands.promote.run.gather_evidence", changes)
+    refuses(bot.says("promote", "--by-itself"), ExitCode.REFUSED, "has changed while it was judged", "tradebot promote")
+    assert Rung.PAPER not in bot.rungs()
+
+
+def test_policy_on_paper_is_demoted_to_shadow_by_its_results_although_nobody_accepted_its_models(make: Make) -> None:
+    bot = make(DAYS[0], WORSE, **UNTIL)
+    with closing(SqliteLedger.open(bot.folder)) as ledger:
+        (row,) = bot.json("promote")["strategies"]
+        based_on = MeanInterval(0.003, 0.009, 300, 0.001)
+        promotion = {"strategy": "policy", "rung": Rung.PAPER, "digest": row["digest"], "who": "test", "at": AT}
+        ledger.promotions.append(Promotion(**promotion, based_on=based_on))
+    assert bot.in_force()["blocked"] == []
+    assert "policy is demoted to shadow: the mean of the" in bot.says("demote").out
+    assert (bot.in_force()["blocked"], bot.rungs()) == (["DEMOTED"], [Rung.PAPER, Rung.SHADOW])
+
+
+def test_retired_policy_acts_by_its_rule_and_nothing_else_is_accepted_with_it(make: Make) -> None:
+    bot = make(DAYS[0], **UNTIL)
+    refuses(bot.says("retire", "policy"), ExitCode.USAGE, "Letting the rule of policy act", "--confirm")
+    bot.configure("allotment_fraction: 1", "allotment_fraction: 0.5")
+    before = bot.in_force()
+    refused = bot.says("retire", "policy", "--confirm", "SBX1")
+    refuses(refused, ExitCode.REFUSED, "strategies.policy.allotment_fraction would be accepted too", "config accept")
+    assert bot.in_force() == before
+    bot.configure("allotment_fraction: 0.5", "allotment_fraction: 1")
+    assert "The rule of policy acts from the next pass on." in bot.says("retire", "policy", "--confirm", "SBX1").out
+    assert bot.in_force() == {"mode": "rule", "models": [], "shadow": False, "blocked": []}
+    refuses(bot.says("retire", "policy", "--confirm", "SBX1"), ExitCode.USAGE, "acts already", "tradebot config show")
+
+
+def test_kill_while_a_policy_retires_leaves_entries_blocked(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    bot = make(DAYS[0], **UNTIL)
+
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for step in ("remove_learned", "accept_now"):
+        with monkeypatch.context() as killing:
+            killing.setattr(f"commands.promote.retiring.{step}", kill)
+            assert bot.says("retire", "policy", "--confirm", "SBX1").code != ExitCode.DONE
+        assert "strategies.policy.shadow" in bot.in_force()["blocked"]
+        bot.configure("mode: rule", "mode: training")
+        bot.configure("shadow: false", "shadow: until_promoted")

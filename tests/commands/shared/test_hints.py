@@ -18,7 +18,7 @@ from commands.shared.help import leaves
 from commands.shared.listed_verbs import VERBS
 from tests.kit.bot.folder import Bot, typed
 from tradebot.__main__ import main
-from tradebot.timetable.entries import CHORES
+from tradebot.timetable.entries import CHORES, NOT_IN_CHORES
 
 
 @pytest.mark.parametrize(
@@ -170,10 +170,12 @@ def test_misspelling_suggests_none_acting(capsys: pytest.CaptureFixture[str], mo
     monkeypatch.setattr("sys.argv", ["tradebot"])
     acting = {verb for verb, command in leaves(program()) if getattr(command.callback, "acts", False)}
     assert acting == {
-        "serve", "trade-once", "approve", "evaluate-exits", "flatten", "cancel", "unhalt", "adopt", "promote",
+        "serve", "trade-once", "approve", "evaluate-exits", "flatten", "cancel", "unhalt", "adopt", "promote", "retire",
         "live arm", "live take-over", "config accept", "exchange reset", "chat pair", "chat listen",
     }  # fmt: skip
-    assert acting.isdisjoint(CHORES)
+    # A chore may promote only by itself, as a setting allows.
+    assert acting & CHORES == {"promote"}
+    assert {option for verb, option in NOT_IN_CHORES if verb == "promote"} >= {"--to", "--without-evidence"}
     for verb in acting:
         *group, last = verb.split()
         for wrong in {last[:place] + last[place + 1 :] for place in range(len(last))}:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -28,6 +29,7 @@ from tests.commands.model.test_model import drafted
 from tests.kit.backtest.playing import FEW, bot, configured, traded_by
 from tests.kit.bot.folder import Bot, Said, made, order_by_hand, passes_in, second_session
 from tests.kit.bot.forked import start
+from tests.kit.bot.learning import LearningBot
 from tests.kit.bot.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
 from tests.kit.bot.state import configure
 from tests.kit.fakes.networks import Signed, constant
@@ -127,6 +129,10 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
     ):
         keep(kept, line, said(line))
     walks(kept, place)
+    (place / "learning").mkdir()
+    learning = LearningBot(place / "learning", None, date(2026, 8, 31))
+    line = f"retire policy --confirm SBX1 --state-dir {learning.folder}"
+    keep(kept, line, said(line))
     (place / "judged").mkdir()
     line = judging(place / "judged")
     keep(kept, line, said(line))

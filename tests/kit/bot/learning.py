@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.kit.bot.folder import Bot
@@ -20,6 +19,7 @@ from tradebot.app.loading import Options
 from tradebot.app.shadow_strategies import values_of
 from tradebot.app.wiring import open_app
 from tradebot.learning.model_card import DataSpan
+from tradebot.model.promotion import Rung
 
 AT = datetime(2026, 9, 1, 12, tzinfo=UTC)
 OFF = dict.fromkeys(("trades", "costs_times", "sharpe_gain", "drawdown_worse"))
@@ -32,16 +32,16 @@ TIMETABLE = {"shadow": {"verb": "shadow", "when": "every 5m from open+3m until c
 class LearningBot(Bot):
     """A bot with a policy in shadow, whose model's training ended on a day; both kinds of books show what is set."""
 
-    def __init__(self, place: Path, capture: pytest.CaptureFixture[str], trained: date) -> None:
+    def __init__(self, place: Path, capture: Any, trained: date, shadow: object = True, **rules: object) -> None:
         super().__init__(place / "bot", capture)
         self.signed = Signed(place)
         self.model = self.write_model(trained)
         step = {"sessions": 20, **OFF}
-        own = {"mode": "training", "shadow": True, "allotment_fraction": 1, "universe": ["AAPL"], "exits": []}
+        own = {"mode": "training", "shadow": shadow, "allotment_fraction": 1, "universe": ["AAPL"], "exits": []}
         settings = {
             "universe": ["AAPL"],
             "strategies": {"flow": None, "policy": {**self.signed.settings(), **own}},
-            "promotion": {"shadow": step, "paper": {**step, "policy": NO_POLICY}},
+            "promotion": {"shadow": step, "paper": {**step, "policy": NO_POLICY}, **rules},
             "timetable": TIMETABLE,
         }
         make_state(self.folder, "SBX1", AT, yaml.safe_dump(settings))
@@ -79,4 +79,11 @@ class LearningBot(Bot):
         with open_app(Options(str(self.folder)), {}) as app:
             section = app.loaded.effective["strategies"]["policy"]
             blocked = [difference.name for difference in app.permission_inputs.differences or () if difference.looser]
+            waits = app.permission.unpromoted.get("policy")
+        if waits is not None:
+            blocked.append(str(waits.reason))
         return {name: section[name] for name in ("mode", "models", "shadow")} | {"blocked": blocked}
+
+    def rungs(self) -> list[Rung]:
+        with closing(SqliteLedger.view(self.folder, "SBX1")) as ledger:
+            return [promotion.rung for promotion in ledger.promotions.every()]

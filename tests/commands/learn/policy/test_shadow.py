@@ -1,4 +1,4 @@
-"""The learning loop in a made-up market: the exchange's log says who sent what."""
+"""The learning loop as a drill: a market is made up whose edge ends, and the exchange's log says who sent what."""
 
 import random
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from tradebot.adapters.models.signing import make_key
 from tradebot.errors import ExitCode
 from tradebot.lab.learning.training.job import usual_features
 
-FIRST, START, LAST = (date(2026, *day) for day in ((9, 9), (10, 5), (11, 12)))
-"""When the market's bars begin, when the bot does, and the last session."""
+FIRST, START, ENDS, LAST = (date(2026, *day) for day in ((9, 9), (10, 5), (11, 3), (12, 4)))
+"""When the market's bars begin, when the bot does, when the edge ends, and the last session."""
 HALF, SESSION = 690, 1380
 """The minutes of half a session and of a whole one."""
 CONFIGURATION = """venue: ibkr
@@ -24,9 +24,11 @@ sectors: {{MES: indexes}}
 strategies:
   flow: null
   futures: null
-  policy: {{mode: training, shadow: true, folder: {models}, public_key: {public}, allotment_fraction: 1, exits: []}}
+  policy:
+    {{mode: training, shadow: until_promoted, folder: {models}, public_key: {public}, allotment_fraction: 1, exits: []}}
 limits: {{max_contracts: 3, max_order_contracts: 2}}
 promotion:
+  by_itself: paper
   splits: {{train_months: 1, test_months: 1}}
   shadow: {{sessions: 20, trades: 10, costs_times: null, drawdown_worse: null}}
   paper:
@@ -41,13 +43,13 @@ timetable:
 
 
 def made_up_minutes() -> Iterator[str]:
-    """Yield minutes of a market that rises in the first half of a session and falls in the second."""
+    """Yield minutes of a market that rises in the first half of a session and falls in the second; later reversed."""
     chance, price, day = random.Random(3), 24_000, FIRST  # noqa: S311 - prices in ticks, not secrets
     while day <= LAST:
         opens = datetime(day.year, day.month, day.day, 17, tzinfo=ZoneInfo("America/Chicago")) - timedelta(days=1)
         is_session = day.weekday() < 5 and day not in (date(2026, 11, 26), date(2026, 11, 27))
         for minute in range(SESSION if is_session else 0):
-            side = 1 if minute < HALF else -1
+            side = (1 if minute < HALF else -1) * (1 if day < ENDS else -1)
             after = price + side * (minute % 12 == 0) + chance.choice((-1, 0, 0, 0, 0, 1))
             low, high = min(price, after) - 1, max(price, after) + 1
             at = (opens + timedelta(minutes=minute)).isoformat()
@@ -67,16 +69,22 @@ class DrillBot(Bot):
         (row,) = self.json("promote")["strategies"]
         return str(row["rung"])
 
-    def plays(self, verb: str, sessions: int) -> None:
-        """Play sessions with a pass in each half."""
-        for _ in range(sessions):
+    def plays(self, verb: str, chore: str, most: int) -> int:
+        """Play sessions, with a pass in each half and a chore at its end, until the chore changes something."""
+        before = self.rung()
+        for played in range(1, most + 1):
             for hours in ("1h", "11h"):
                 self.does(f"exchange tick {hours}", "reconcile", verb)
+                self.does("exchange tick 2m", "reconcile")
             self.does("exchange tick next_open")
+            assert self.says(*chore.split()).code in (0, 10)
+            if self.rung() != before:
+                return played
+        raise AssertionError(f"{chore} changed nothing in {most} sessions")
 
 
 @pytest.mark.campaign
-def test_policy_of_a_walk_sends_nothing_in_shadow_and_trades_once_a_person_lets_it(
+def test_loop_promotes_a_policy_while_its_edge_lasts_and_falls_back_on_the_rule_once_it_ends(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bars, folder, key = tmp_path / "mes.csv", tmp_path / "bot", tmp_path / "key"
@@ -92,19 +100,22 @@ def test_policy_of_a_walk_sends_nothing_in_shadow_and_trades_once_a_person_lets_
         walked = bot.says(*walk)
         assert walked.code == 0, walked.out + walked.err
         bot.does("exchange tick next_open")
-        assert bot.says("promote", "policy", "--to", "shadow").code == ExitCode.REFUSED, "it has shown nothing yet"
-        bot.plays("shadow", 23)
-        assert bot.says(*walk).out.startswith("Nothing is trained"), "its model is ready for paper"
-        assert bot.orders_at_the_exchange() == 0
-        bot.does("promote policy --to shadow", "promote policy --to paper")
-        assert bot.rung() == "paper"
-        bot.does("config set strategies.policy.shadow false", "exchange tick 1h", "reconcile")
+        sessions = bot.plays("shadow", "promote --by-itself", 26)
+        assert (bot.rung(), sessions >= 20, bot.orders_at_the_exchange()) == ("paper", True, 0)
+        assert bot.says(*walk).out.startswith("Nothing is trained: policy was promoted")
+        sessions = bot.plays("trade-once --force-slot", "demote", 24)
+        assert (bot.rung(), sessions >= 20) == ("shadow", True)
+        sent = bot.orders_at_the_exchange()
+        assert sent > sessions, "a position is opened and closed in each"
+        bot.does("exchange tick 5h", "reconcile")
         refused = bot.says("trade-once", "--force-slot")
-        assert (refused.code, "CONFIG_LOOSENED" in refused.out) == (ExitCode.REFUSED, True)
-        assert bot.orders_at_the_exchange() == 0
-        bot.does(f"config accept --confirm {bot.tail()}", "trade-once --force-slot")
-        assert bot.orders_at_the_exchange() == 1
-        kept = bot.says(*walk)
-        assert (kept.code, "isn't in shadow" in kept.err) == (ExitCode.USAGE, True), "it trades with its models"
+        assert (refused.code, "DEMOTED" in refused.out) == (ExitCode.REFUSED, True)
+        assert bot.says(*walk).code == 0
+        bot.does("promote --by-itself")
+        assert (bot.rung(), bot.orders_at_the_exchange()) == ("candidate", sent), "its new model has shown nothing yet"
+        bot.does(f"retire policy --confirm {bot.tail()}", "exchange tick 1h", "reconcile", "trade-once --force-slot")
+        assert bot.orders_at_the_exchange() > sent
+        (told,) = [one for one in bot.json("status")["passes"] if one["job"] == "trade-once"]
+        assert "policy acts by its rule (MODEL_RETIRED)" in told["did"]
     finally:
         process.stop(folder / "exchange")
