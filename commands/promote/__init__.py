@@ -67,32 +67,30 @@ def promote(
     run, promotes each strategy with `shadow: until_promoted` that meets every condition, if promotion.by_itself is
     paper.
     """
-    from commands.promote.run import override, promote_by_itself, promote_strategy, put_down, row_of, run, rung_named
+    from commands.promote import report, run
 
     if by_itself:
         if name is not None or to is not None or folder or without_evidence or results:
             raise OperatorError("--by-itself stands alone", "tradebot promote --by-itself")
-        return promote_by_itself(bot)
+        return run.promote_by_itself(bot)
     if results:
         if name is not None or to is not None or folder or without_evidence:
             raise OperatorError("--results judges files, and promotes nothing", "tradebot promote --results FILE")
-        from commands.promote.report import judge_policies
-
-        return judge_policies(bot, results)
+        return report.judge_policies(bot, results)
     if name is None:
         if to is not None or folder or without_evidence:
             raise OperatorError("name the strategy", "tradebot promote shows all of them")
-        return run(bot, None, None)
+        return run.run(bot, None, None)
     if to is None:
         if without_evidence:
             raise OperatorError("--without-evidence needs a rung", f"tradebot promote {name} --to live")
-        return run(bot, name, folder)
-    rung = rung_named(to)
+        return run.run(bot, name, folder)
+    rung = run.rung_named(to)
     if without_evidence:
-        return override(bot, name, rung)
-    if rung.step < row_of(bot, name).rung.step:
-        return put_down(bot, name, rung)
-    return promote_strategy(bot, name, rung, folder, confirmed)
+        return run.override(bot, name, rung)
+    if rung.step < run.row_of(bot, name).rung.step:
+        return run.put_down(bot, name, rung)
+    return run.promote_strategy(bot, name, rung, folder, confirmed)
 
 
 @on_bot(

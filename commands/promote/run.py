@@ -215,7 +215,7 @@ def _source(app: "App", name: str, champion: str) -> EvidenceSource:
     evidence_source = EvidenceSource(clean(str(app.folder.path)), traded, promotions, trials=counted, listed=listed)
     since, why_not = fixed_since(app, name)
     if since is None:
-        is_in_shadow = name in app.settings.strategies.in_shadow() or name in app.unpromoted
+        is_in_shadow = name in app.settings.strategies.in_shadow() or name in app.awaiting_promotion
         return evidence_source._replace(why_not="it is in shadow" if is_in_shadow else why_not)
     history = read_history(app)
     sessions = sessions_of(app, history)
@@ -397,7 +397,7 @@ def _require_as_judged(app: "App", name: str, digest: str) -> None:
     with open_bot(str(app.folder.path), None) as now:
         _require_accepted(now)
         is_same = digest_of(now.settings, name) == digest and now.settings.promotion == app.settings.promotion
-        if not is_same or name not in now.unpromoted:
+        if not is_same or name not in now.awaiting_promotion:
             raise _changed_meanwhile(name)
 
 

@@ -77,17 +77,15 @@ def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | 
 
 
 def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, RungReached]:
-    """Return whether each strategy may enter with real money, and with which fraction of its allotment."""
-    names = dict.fromkeys((*loaded.settings.strategies.sections(), *(promotion.strategy for promotion in promotions)))
+    """Return whether each strategy may enter with real money, and with which fraction of its allotment.
+
+    On paper, whether each one that is in shadow until it is promoted may enter.
+    """
+    chosen = loaded.settings.strategies
+    if loaded.settings.mode is not Mode.LIVE:
+        return {name: _climb_of(loaded, promotions, name, Rung.PAPER) for name in chosen.until_promoted()}
+    names = dict.fromkeys((*chosen.sections(), *(promotion.strategy for promotion in promotions)))
     return {name: _climb_of(loaded, promotions, name, Rung.LIVE_SMALL) for name in names}
-
-
-def unpromoted(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, RungReached]:
-    """Return the strategies whose section says `shadow: until_promoted`, and that aren't promoted to paper yet."""
-    climbs = {
-        name: _climb_of(loaded, promotions, name, Rung.PAPER) for name in loaded.settings.strategies.until_promoted()
-    }
-    return {name: climb for name, climb in climbs.items() if climb.reason is not None}
 
 
 def _climb_of(loaded: Loaded, promotions: Sequence[Promotion], name: str, least: Rung) -> RungReached:

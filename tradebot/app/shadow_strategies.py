@@ -51,7 +51,7 @@ def shadow_reasons(app: App) -> Mapping[str, str]:
     """Return why each strategy in shadow is there: because of its settings, or because it isn't promoted yet."""
     chosen = app.settings.strategies.in_shadow()
     strategies = dict.fromkeys(sorted(chosen), "shadow: true")
-    strategies |= {name: f"{UNTIL_PROMOTED}: {rung.found}" for name, rung in sorted(app.unpromoted.items())}
+    strategies |= {name: f"{UNTIL_PROMOTED}: {rung.found}" for name, rung in sorted(app.awaiting_promotion.items())}
     if is_simulated(app):
         sections = app.settings.strategies.sections()
         climbed = {
@@ -166,7 +166,7 @@ class ShadowApp(App):
         return None
 
     @property
-    def unpromoted(self) -> Mapping[str, RungReached]:
+    def awaiting_promotion(self) -> Mapping[str, RungReached]:
         """Return none: its own section has no `shadow`."""
         return {}
 

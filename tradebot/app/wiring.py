@@ -230,8 +230,9 @@ class App(BotStores):
             unread = error.message
         inputs = permission_inputs_of(self.loaded, self.folder, self.environ, armed, accepted)
         in_shadow = self.settings.strategies.in_shadow()
+        waiting = self.awaiting_promotion
         return replace(
-            inputs, books_unread=unread, climbed=self.reached_rungs, in_shadow=in_shadow, unpromoted=self.unpromoted
+            inputs, books_unread=unread, climbed=self.reached_rungs, in_shadow=in_shadow, awaiting_promotion=waiting
         )
 
     @property
@@ -240,14 +241,10 @@ class App(BotStores):
 
         With unreadable books, no strategy counts as promoted.
         """
-        if self.mode is not Mode.LIVE or self.settings.shadow:
-            return None
-        from tradebot.app.promotion_status import reached_rungs
-
-        return reached_rungs(self.loaded, self._books_say(lambda ledger: ledger.promotions.every()) or ())
+        return self._rungs() if self.mode is Mode.LIVE and not self.settings.shadow else None
 
     @property
-    def unpromoted(self) -> Mapping[str, RungReached]:
+    def awaiting_promotion(self) -> Mapping[str, RungReached]:
         """Return the strategies that are in shadow until they are promoted; none with real money, where all are.
 
         With unreadable books, none counts as promoted. In a backtest, nothing is in shadow.
@@ -255,9 +252,12 @@ class App(BotStores):
         chosen = self.settings.strategies.until_promoted()
         if not chosen or self.mode is Mode.LIVE or self.settings.shadow:
             return {}
-        from tradebot.app.promotion_status import unpromoted
+        return {name: rung for name, rung in self._rungs().items() if rung.reason is not None}
 
-        return unpromoted(self.loaded, self._books_say(lambda ledger: ledger.promotions.every()) or ())
+    def _rungs(self) -> Mapping[str, RungReached]:
+        from tradebot.app.promotion_status import reached_rungs
+
+        return reached_rungs(self.loaded, self._books_say(lambda ledger: ledger.promotions.every()) or ())
 
     @property
     def rules(self) -> Rules:

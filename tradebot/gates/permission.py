@@ -67,7 +67,7 @@ class PermissionInputs(Struct, frozen=True):
     """The strategies whose entries are only simulated, as their sections say."""
     climbed: Mapping[str, RungReached] | None = None
     """Whether each strategy was promoted to real money; None if no real money is at stake."""
-    unpromoted: Mapping[str, RungReached] = {}
+    awaiting_promotion: Mapping[str, RungReached] = {}
     """The strategies in shadow until they are promoted, which they aren't yet; none with real money."""
     copied_from: str | None = None
     """The original of a copied state folder, if the same bot still exists there; None if this is no copy."""
@@ -93,7 +93,7 @@ def permission_of(inputs: PermissionInputs) -> Permission:
     armed = inputs.arming if inputs.mode is Mode.LIVE else None
     climbed = inputs.climbed if inputs.mode is Mode.LIVE else None
     until = armed.until if armed else None
-    return Permission(closed, until, to_entries, climbed, inputs.in_shadow, inputs.unpromoted)
+    return Permission(closed, until, to_entries, climbed, inputs.in_shadow, inputs.awaiting_promotion)
 
 
 def entry_conditions(inputs: PermissionInputs) -> tuple[PermissionCheck, ...]:

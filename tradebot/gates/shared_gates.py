@@ -67,8 +67,8 @@ def promotion(desk: Desk, strategy: str) -> Decision | None:
     """Refuse a strategy in shadow, and one that isn't promoted: to paper if it has to be, and to real money."""
     if strategy in desk.permission.in_shadow:
         return Decision(Gate.PROMOTION, Verdict.FAIL, Reason.IN_SHADOW, "shadow: true", "shadow: false")
-    if unpromoted := desk.permission.unpromoted.get(strategy):
-        return Decision(Gate.PROMOTION, Verdict.FAIL, unpromoted.reason, unpromoted.found, unpromoted.needed)
+    if rung := desk.permission.awaiting_promotion.get(strategy):
+        return Decision(Gate.PROMOTION, Verdict.FAIL, rung.reason, rung.found, rung.needed)
     if desk.permission.climbed is None:
         return None
     record = desk.permission.climbed.get(strategy)

@@ -100,8 +100,8 @@ class Permission(Struct, frozen=True):
 
     Only entries stop for a reason in `entries_closed`, and once `entries_until` has passed (None means no end). Exits,
     cancels and protection continue. `climbed` says for each strategy whether it was promoted to real money; None
-    without real money. The entries of strategies `in_shadow` are only simulated, and so are those of `unpromoted` ones,
-    which are in shadow until they are promoted to paper.
+    without real money. The entries of strategies `in_shadow` are only simulated, and so are those of strategies
+    `awaiting_promotion`, which are in shadow until they are promoted to paper.
     """
 
     closed: tuple[tuple[Reason, str], ...] = ()
@@ -109,7 +109,7 @@ class Permission(Struct, frozen=True):
     entries_closed: tuple[tuple[Reason, str], ...] = ()
     climbed: Mapping[str, RungReached] | None = None
     in_shadow: frozenset[str] = frozenset()
-    unpromoted: Mapping[str, RungReached] = {}
+    awaiting_promotion: Mapping[str, RungReached] = {}
 
     @property
     def open(self) -> bool:

@@ -75,7 +75,7 @@ def _is_promoted(bot: "App", name: str) -> bool:
     """Return True if a strategy that was in shadow until it was promoted trades now."""
     if name not in bot.settings.strategies.until_promoted():
         return False
-    return bool(bot.reached_rungs[name].share) if bot.reached_rungs else name not in bot.unpromoted
+    return bool(bot.reached_rungs[name].share) if bot.reached_rungs else name not in bot.awaiting_promotion
 
 
 def _policy_in_shadow(bot: "App", name: str, key: Path) -> PolicySettings:

@@ -79,7 +79,7 @@ class LearningBot(Bot):
         with open_app(Options(str(self.folder)), {}) as app:
             section = app.loaded.effective["strategies"]["policy"]
             blocked = [difference.name for difference in app.permission_inputs.differences or () if difference.looser]
-            waits = app.permission.unpromoted.get("policy")
+            waits = app.permission.awaiting_promotion.get("policy")
         if waits is not None:
             blocked.append(str(waits.reason))
         return {name: section[name] for name in ("mode", "models", "shadow")} | {"blocked": blocked}
