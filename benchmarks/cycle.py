@@ -20,8 +20,7 @@ from tests.kit.core.scene import trade_once
 from tests.kit.core.venue import FakeFlow, FakeReader, FakeVenue, NoBars
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.memory.recorder import MemoryEvents
-from tradebot.adapters.memory.send_lock import MemorySendLock
+from tradebot.adapters.memory.recorder import MemoryEvents, MemorySendLock
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import load as load_settings
 from tradebot.desk.proposals import propose

@@ -23,7 +23,7 @@ from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.sentences import pluralize
 from tradebot.model.strategy_reasons import CHECK
 from tradebot.model.struct_tools import replace
-from tradebot.strategies.policy_settings import PolicySettings
+from tradebot.strategies.policy import PolicySettings
 from tradebot.strategies.settings import POLICY
 
 if TYPE_CHECKING:

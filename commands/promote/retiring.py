@@ -14,7 +14,7 @@ from tradebot.app.learned_settings import remove_learned
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.learning.ensemble import PolicyMode
 from tradebot.model.trading import Mode
-from tradebot.strategies.policy_settings import PolicySettings
+from tradebot.strategies.policy import PolicySettings
 from tradebot.strategies.settings import POLICY
 
 if TYPE_CHECKING:

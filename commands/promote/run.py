@@ -46,7 +46,7 @@ from tradebot.model.promotion import REAL_MONEY, PaperRecord, Promotion, Rung
 from tradebot.model.sentences import LABEL_PATTERN, pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.strategies.policy_settings import PolicySettings
+from tradebot.strategies.policy import PolicySettings
 from tradebot.strategies.settings import POLICY
 from tradebot.views.parity import LATELY, over_time
 

@@ -11,7 +11,7 @@ from commands.shared.number_format import format_signed
 from commands.shared.times import venue_day
 from tradebot.errors import OperatorError
 from tradebot.lab.performance.report import AccountReport, CurvePoint
-from tradebot.views.downsampling import downsample
+from tradebot.model.series import downsample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

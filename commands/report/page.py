@@ -33,7 +33,7 @@ from tradebot.lab.performance.report import (
 )
 from tradebot.lab.performance.report import PerformanceReport as Data
 from tradebot.model.sentences import pluralize
-from tradebot.views.downsampling import downsample
+from tradebot.model.series import downsample
 from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.pnl import PARTS
 from tradebot.views.trades.trade_row import Choice

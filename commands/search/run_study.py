@@ -31,11 +31,10 @@ from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.lab.backtest.variants import harder_variants
 from tradebot.lab.backtest.variants import run_variant as play_variant
 from tradebot.lab.performance.returns import sessions_per_year
-from tradebot.lab.search.buy_and_hold import buy_and_hold_returns
 from tradebot.lab.search.cluster import hand_out
 from tradebot.lab.search.space import SpaceChecked, Spaced, TrialCounts, Values, check, read_space
 from tradebot.lab.search.study import Study
-from tradebot.lab.search.trial import Bench
+from tradebot.lab.search.trial import Bench, buy_and_hold_returns
 from tradebot.lab.search.workers import Pool, StudyLocation, fitting_workers
 from tradebot.lab.selection.verdict import (
     ComparedTrial,

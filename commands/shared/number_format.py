@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
 from tradebot.model.sentences import noun_for, plain, pluralize, price_text
-from tradebot.views.downsampling import downsample
+from tradebot.model.series import downsample
 
 if TYPE_CHECKING:
     from rich.console import Console

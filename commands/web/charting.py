@@ -34,9 +34,8 @@ from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.sentences import pluralize
-from tradebot.model.series import DAY, Series
+from tradebot.model.series import DAY, Series, downsample
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.views.downsampling import downsample
 from tradebot.views.trades.trade_row import Choice
 
 LOOKED_BACK = timedelta(days=2)

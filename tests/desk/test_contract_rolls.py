@@ -22,7 +22,7 @@ from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
-from tradebot.model.instrument import ListingRecord, Rolling
+from tradebot.model.instrument import Hours, ListingRecord, Rolling
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.limits import Protection
 from tradebot.model.order import Reply
@@ -32,7 +32,6 @@ from tradebot.model.series import DAY as DAILY
 from tradebot.model.series import Series
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.trading_hours import Hours
 from tradebot.model.venue import Edit, End, Pairs, Proof
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World

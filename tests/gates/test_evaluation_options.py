@@ -130,7 +130,7 @@ def costing(name: str, cost: str | None, *targets: str, stop: str | None = "0.02
 
 
 ASKED_LAST = ("max_slippage_fraction", "max_order_contracts", "max_decision_ms", "max_sending_ms")
-"""Limits that are asked only after all others, because that takes a request: tests/orders/test_depth_check.py."""
+"""Limits asked only after all others, because that takes a request: tests/orders/test_entry_orders_depth.py."""
 STREAK = ("max_loss_streak", "loss_streak_wait_s")
 DAY_S = 86_400
 REFUSALS: list[Row] = [

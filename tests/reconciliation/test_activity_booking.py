@@ -22,8 +22,7 @@ from tradebot.model.position import Marks, Origin, OwnedFill, Position
 from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.venue import Settlement
-from tradebot.reconciliation.activity_booking import book_all, ratio_of
-from tradebot.reconciliation.books_before import BooksBefore
+from tradebot.reconciliation.activity_booking import BooksBefore, book_all, ratio_of
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 

@@ -11,11 +11,10 @@ from tradebot.exits.rules import parse
 from tradebot.gates.evaluation import decide
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
-from tradebot.model.instrument import ListingRecord
+from tradebot.model.instrument import Hours, ListingRecord
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading_hours import Hours
 
 EARLY = replace(SESSION, close=SESSION.close - timedelta(hours=3))
 SHARES = instrument("AAPL").calendar

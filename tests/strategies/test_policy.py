@@ -15,8 +15,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
 from tradebot.model.view import FeatureNeed
 from tradebot.strategies.futures import FuturesStrategy
-from tradebot.strategies.policy import fallback_targets, needs_of, times_of
-from tradebot.strategies.policy_settings import PolicySettings
+from tradebot.strategies.policy import PolicySettings, fallback_targets, needs_of, times_of
 
 SETTINGS = PolicySettings.model_validate({"folder": "models", "public_key": "ab" * 32, "models": ["0" * 16]})
 RULE = FuturesStrategy({})

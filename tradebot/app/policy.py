@@ -18,8 +18,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import Needs, StrategyView, Target
 from tradebot.strategies.futures import FuturesStrategy
-from tradebot.strategies.policy import fallback_targets, needs_of, times_of
-from tradebot.strategies.policy_settings import PolicySettings
+from tradebot.strategies.policy import PolicySettings, fallback_targets, needs_of, times_of
 
 
 class PolicyStrategy(ModelProcess):

@@ -168,7 +168,7 @@ def _own_settings(settings: Sections) -> Iterator[str]:
         elif used == "futures":
             from tradebot.strategies.futures_settings import FuturesSettings as Known  # type: ignore[assignment]
         elif used == "policy":
-            from tradebot.strategies.policy_settings import PolicySettings as Known  # type: ignore[assignment]
+            from tradebot.strategies.policy import PolicySettings as Known  # type: ignore[assignment]
         else:
             continue
         from tradebot.strategies.section_validation import validate_section

@@ -14,7 +14,7 @@ from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books
 from tradebot.model.candidate import Side
 from tradebot.model.fact_kind import Drift
-from tradebot.model.instrument import Instrument, Listing, of_order
+from tradebot.model.instrument import Hours, Instrument, Listing, of_order
 from tradebot.model.margin import Margin
 from tradebot.model.order import Order
 from tradebot.model.position import ExitInputs, Key, Position, RoundTrip
@@ -23,7 +23,6 @@ from tradebot.model.registry import Registry, TierRules
 from tradebot.model.resting_orders import HoldingKey, Resting
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
-from tradebot.model.trading_hours import Hours
 
 TOGETHER = timedelta(seconds=60)
 """How close in time shocks of different symbols must be to count as one of the whole market."""

@@ -1,9 +1,10 @@
 """A series of closed bars of one symbol, as plain arrays; a pandas frame is built only on request."""
 
 from array import array
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from msgspec import Struct, field
 
@@ -106,3 +107,12 @@ class Series(Struct, frozen=True):
         index = pd.to_datetime(list(self.starts), unit="s", utc=True).rename("start")
         columns = {name: list(getattr(self, name)) for name in ("open", "high", "low", "close", "volume")}
         return pd.DataFrame(columns, index=index, dtype=float)
+
+
+Point = TypeVar("Point")
+
+
+def downsample(values: Sequence[Point], most: int) -> tuple[Point, ...]:
+    """Return at most `most` of the values, evenly spread, including the last one."""
+    buckets = min(most, len(values))
+    return tuple(values[(index + 1) * len(values) // buckets - 1] for index in range(buckets))

@@ -34,7 +34,6 @@ from tradebot.model.record import CandidateRecord
 from tradebot.model.resting_orders import HoldingKey
 from tradebot.model.struct_tools import replace
 from tradebot.orders.close_orders import Records
-from tradebot.orders.depth_check import too_thin
 from tradebot.orders.entry_orders import (
     ONCE_MORE,
     GateResult,
@@ -43,6 +42,7 @@ from tradebot.orders.entry_orders import (
     close_started,
     evaluate_entry,
     lost_close,
+    too_thin,
     trade_candidate,
     with_decisions,
 )

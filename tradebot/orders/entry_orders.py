@@ -20,6 +20,7 @@ from tradebot.desk.auto_halt import halt_if_tripped
 from tradebot.desk.contract_rolls import SOURCE as MOVED
 from tradebot.desk.contract_rolls import owed_roll_entries
 from tradebot.desk.proposals import Proposals, declined_record, is_declined, leave_target_unchanged, pending_changes
+from tradebot.errors import TradebotError
 from tradebot.exits.exit_reasons import ReasonPart
 from tradebot.exits.exit_rule import WatchedPosition
 from tradebot.exits.rules import ExitCall, rule_levels
@@ -29,6 +30,7 @@ from tradebot.gates.costs import plan_of
 from tradebot.gates.displacement import CAPACITY, choose_displaced, lacks_only_room
 from tradebot.gates.evaluation import decide
 from tradebot.gates.gate_declarations import OWN_GATES
+from tradebot.gates.prices import depth, slippage_of
 from tradebot.gates.shared_gates import position_of
 from tradebot.gates.sizing import Size, entry_price, entry_size, liquidity, stop_distance
 from tradebot.model.candidate import Candidate, Purpose, WantKind
@@ -46,7 +48,6 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Request
 from tradebot.model.venue import Pairs
 from tradebot.orders.close_orders import NEVER_FILLS, Records, account_after_close, close, close_as_wanted
-from tradebot.orders.depth_check import too_thin, with_depth
 from tradebot.orders.order_sender import closing_side, may_send_again, send, submit_intent, wanted_key
 from tradebot.orders.stop_protection import round_stop_to_tick
 from tradebot.ports.world import Call, World
@@ -409,3 +410,35 @@ def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) ->
         return entry
     stop = round_stop_to_tick(listing, exit_levels.stop, closing_side(position.quantity))
     return replace(entry, order_class=OrderClass.BRACKET, stop_price=stop, why=exit_levels.word)
+
+
+def with_depth(world: World, ask: Ask, decisions: Decisions) -> Decisions:
+    """Return the decisions with the depth decision inserted; without a depth limit, nothing is requested.
+
+    It takes a request, so it comes last: right before a person is asked, a position is closed to make room, or the
+    order is recorded and sent. An auction also checks its winners before anything is sent. Until then the pass may
+    yield to an exit: nothing of this entry has been recorded or sent, and the restarted pass checks again.
+    """
+    decision = _depth(world, ask)
+    if decision is None:
+        return decisions
+    return tuple(sorted((*decisions, decision), key=lambda decision: decision.gate.place))
+
+
+def too_thin(world: World, ask: Ask) -> Decision | None:
+    """Return why the order book can't fill an entry that only lacks room or approval; None if it can."""
+    decision = _depth(world, ask)
+    return None if decision is None or decision.passed else decision
+
+
+def _depth(world: World, ask: Ask) -> Decision | None:
+    slippage = slippage_of(ask.limits, ask.desk.tier_of(ask.candidate.symbol))
+    if slippage is None:
+        return None
+    assert ask.quote is not None, "an entry without a price was refused earlier"
+    assert ask.size is not None, "an entry with a price has a size"
+    try:
+        resting = world.market.depth(ask.candidate.symbol)
+    except TradebotError:
+        resting = None
+    return depth(ask.candidate.side, ask.quote, ask.size.quantity, resting, slippage)

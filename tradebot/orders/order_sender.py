@@ -17,7 +17,7 @@ from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Decisions, Gate, Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.instrument import Instrument
+from tradebot.model.instrument import Hours, Instrument
 from tradebot.model.intent import (
     ID_CONFLICT,
     NEVER_SENT,
@@ -32,7 +32,6 @@ from tradebot.model.order import Approach, Order, OrderStatus, OrderType, Reply,
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.trading_hours import Hours
 from tradebot.ports.broker import OrderPort
 from tradebot.ports.world import Call, World
 

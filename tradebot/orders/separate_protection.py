@@ -42,7 +42,6 @@ from tradebot.orders.protection_plan import (
     target_steps,
     total_shares,
 )
-from tradebot.orders.replaced_targets import may_place
 from tradebot.orders.stop_protection import (
     missing_targets,
     protectable,
@@ -51,7 +50,7 @@ from tradebot.orders.stop_protection import (
     send_to_rest,
     shares_being_closed,
 )
-from tradebot.orders.target_moves import at_due_price, due_prices, target_moves
+from tradebot.orders.target_moves import at_due_price, due_prices, may_place, target_moves
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.new_fills import seen_fills
 

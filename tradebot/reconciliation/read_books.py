@@ -19,8 +19,7 @@ from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Money
-from tradebot.reconciliation.activity_booking import BookingResult, book_all
-from tradebot.reconciliation.books_before import BooksBefore
+from tradebot.reconciliation.activity_booking import BookingResult, BooksBefore, book_all
 from tradebot.reconciliation.catch_up import omitted_orders
 from tradebot.reconciliation.new_fills import WATCHED, MissingFill, missing_fills
 from tradebot.timetable.sessions import CALENDAR_REACH, session_of

@@ -19,11 +19,11 @@ from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.record import CycleRecord, Job, SessionEnd
 from tradebot.model.sentences import pluralize
+from tradebot.model.series import downsample
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, Request, SlotClaim
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.downsampling import downsample
 from tradebot.views.holdings import AccountMargin, Holding
 from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.history import History

@@ -23,7 +23,7 @@ from tradebot.lab.learning.training.training_rows import EVERY
 from tradebot.lab.learning.walking.evaluation import Signed, judged_model
 from tradebot.lab.performance.statistics import total_return
 from tradebot.model.sentences import pluralize
-from tradebot.strategies.policy_settings import PolicySettings
+from tradebot.strategies.policy import PolicySettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

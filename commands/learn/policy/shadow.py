@@ -17,7 +17,7 @@ from tradebot.lab.learning.walking.walk import RESULTS, train_model
 from tradebot.lab.selection.promotion import conditions
 from tradebot.model.promotion import Rung
 from tradebot.model.sentences import pluralize
-from tradebot.strategies.policy_settings import PolicySettings
+from tradebot.strategies.policy import PolicySettings
 from tradebot.strategies.settings import POLICY
 
 if TYPE_CHECKING:

@@ -84,7 +84,7 @@ def models_of(app: "App") -> ModelsSeen:
     from tradebot.adapters.models.signing import require_extra
     from tradebot.app.policy import model_storage
     from tradebot.learning.ensemble import PolicyMode
-    from tradebot.strategies.policy_settings import PolicySettings
+    from tradebot.strategies.policy import PolicySettings
 
     require_extra("a policy")
     sections, models, in_training = app.settings.strategies.in_use(), list[ModelSeen](), list[str]()

@@ -15,10 +15,9 @@ from tests.kit.values import SESSION
 from tests.learning.test_inference import view
 from tradebot.adapters.models import process
 from tradebot.adapters.models.files import read_model
-from tradebot.adapters.models.model_folder import ModelParts
+from tradebot.adapters.models.model_folder import ModelParts, worker_settings
 from tradebot.adapters.models.onnx_format import node, number, part
 from tradebot.adapters.models.process import ModelLocation, ModelProcess, good_models, read_results
-from tradebot.adapters.models.worker_settings import worker_settings
 from tradebot.adapters.plugins.plugin import PluginEnvironment
 from tradebot.adapters.plugins.process import NoValidReplyError
 from tradebot.adapters.plugins.protocol import AnswerBounds

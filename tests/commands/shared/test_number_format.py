@@ -45,9 +45,9 @@ from tradebot.model.margin import Liquidation
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.sentences import counted_kind, pluralize
+from tradebot.model.series import downsample
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
-from tradebot.views.downsampling import downsample
 from tradebot.views.holdings import AccountMargin
 
 VALUES = st.lists(st.decimals(-1000, 1000, places=2), min_size=1, max_size=200)

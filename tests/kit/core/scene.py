@@ -11,8 +11,7 @@ from tests.kit.values import ACCOUNT, CASH, DAY, EXITS, HALTS, LIMITS, NOW, SECT
 from tradebot import cycle
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.memory.recorder import MemoryEvents
-from tradebot.adapters.memory.send_lock import MemorySendLock
+from tradebot.adapters.memory.recorder import MemoryEvents, MemorySendLock
 from tradebot.desk.prepare_desk import desk_for_entries, desk_for_exits
 from tradebot.desk.proposals import Proposals, propose
 from tradebot.model.candidate import Candidate, Side

@@ -7,6 +7,7 @@ report.
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import NamedTuple, TypeVar
 
 from tradebot.adapters.facts.history import MOST_SLOTS, SAME_PASS
 from tradebot.model.event import EventKind, SystemEvent
+from tradebot.model.intent import Intent
 from tradebot.model.reasons import Reason
 from tradebot.model.record import RESUMABLE, CycleRecord, Job, Scored, SessionEnd, session_end
 from tradebot.model.struct_tools import replace
@@ -342,3 +344,19 @@ class MemoryEvents:
     def emit(self, event: SystemEvent) -> None:
         if (event.subsystem, event.event_type) not in self._besides:
             self.emitted.append(event)
+
+
+class MemorySendLock:
+    """Verifies that orders are sent one at a time; no other process competes for the lock."""
+
+    def __init__(self) -> None:
+        self.held = False
+
+    @contextmanager
+    def hold(self, intent: Intent) -> Iterator[None]:
+        assert not self.held, "one order at a time"
+        self.held = True
+        try:
+            yield
+        finally:
+            self.held = False

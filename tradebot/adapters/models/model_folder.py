@@ -5,16 +5,17 @@ The error for an unusable model has a reason for the records and says what the u
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from shlex import quote
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError
-from tradebot.learning.model_card import Card, Probe, Scaling
+from tradebot.learning.inference import ModelSelection
+from tradebot.learning.model_card import Card, Model, Probe, Scaling
 from tradebot.learning.policy_decisions import refusal
 from tradebot.model.reasons import REASONS, Reason
 
@@ -117,3 +118,20 @@ def listed_in(sums: bytes) -> Mapping[str, ListedFile]:
 def id_of(sums: bytes) -> str:
     """Compute a model's name from its list of files."""
     return sha256(sums).hexdigest()[:CHARACTERS]
+
+
+ACTING, MODELS = "acting", "models"
+
+
+def worker_settings(models: Sequence[Model], acting: ModelSelection) -> Mapping[str, Any]:
+    """Return the settings with which a process starts these models."""
+    files = [
+        (model.id, dict(ModelParts(model.card, model.scaling, model.probe, model.graph).files())) for model in models
+    ]
+    return {MODELS: files, ACTING: json_text(encode(acting))}
+
+
+def parse_settings(settings: Mapping[str, Any]) -> tuple[Sequence[Model], ModelSelection]:
+    """Return the models in these settings, and how they are combined."""
+    models = [Model(name, *parts_of(files)) for name, files in settings[MODELS]]
+    return models, decode(ModelSelection, json.loads(settings[ACTING]))

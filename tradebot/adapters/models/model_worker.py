@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from tradebot.adapters.models.worker_settings import parse_settings
+from tradebot.adapters.models.model_folder import parse_settings
 from tradebot.learning.ensemble import outputs_of
 from tradebot.learning.inference import Member, Numbers, Policy
 from tradebot.learning.model_card import Card, Model

@@ -19,8 +19,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.adapters.models.files import read_model
-from tradebot.adapters.models.model_folder import RefusedModelError
-from tradebot.adapters.models.worker_settings import worker_settings
+from tradebot.adapters.models.model_folder import RefusedModelError, worker_settings
 from tradebot.adapters.plugins.code_digest import built_in_code
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy
 from tradebot.adapters.plugins.process import NoValidReplyError, PluginProcess

@@ -31,6 +31,7 @@ ON_RECORD: Mapping[str, str] = MappingProxyType({
     "c5f9586fcb33": "b46e759fc69f",
     "563f030dab94": "b46e759fc69f",
     "ee067627672f": "b46e759fc69f",
+    "837743afa5e6": "b46e759fc69f",
 })  # fmt: skip
 """The recorded digest by the code's current one.
 

@@ -15,7 +15,7 @@ from papervenue.times import DAY, SECOND, from_datetime, to_datetime
 from tradebot.adapters.bars.read_through import StoredBars
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.memory.send_lock import MemorySendLock
+from tradebot.adapters.memory.recorder import MemorySendLock
 from tradebot.app.null_ports import NoFlow
 from tradebot.app.rules import rules_of
 from tradebot.auditing.bar_findings import RawBar

@@ -28,8 +28,7 @@ from tradebot import cycle
 from tradebot.adapters.ledger.rows import IntentRow, MarksRow, StoredOrder
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.memory.recorder import MemoryEvents
-from tradebot.adapters.memory.send_lock import MemorySendLock
+from tradebot.adapters.memory.recorder import MemoryEvents, MemorySendLock
 from tradebot.adapters.plugins.plugin import begin_pass, code_in_force
 from tradebot.app.null_ports import NoFlow
 from tradebot.app.sandbox import translate_exchange_errors

@@ -27,8 +27,7 @@ from tradebot.model.record import AT_CLOSE, CandidateRecord, CycleRecord, ExitPr
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ReconcileMark
 from tradebot.ports.world import Call, World
-from tradebot.reconciliation.activity_booking import book_all
-from tradebot.reconciliation.books_before import BooksBefore
+from tradebot.reconciliation.activity_booking import BooksBefore, book_all
 from tradebot.reconciliation.protection import ProtectionWatch
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 from tradebot.timetable.job_times import JobTimes

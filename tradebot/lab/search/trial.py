@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 from msgspec import Struct
 
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.errors import ConfigurationError, ExitCode, TradebotError
+from tradebot.lab.backtest.bars import EngineBars
+from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.identity import trial_of
 from tradebot.lab.backtest.market import OpenedMarket
 from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
-from tradebot.lab.backtest.setup import loaded_strategies
+from tradebot.lab.backtest.setup import engine_of, loaded_strategies
 from tradebot.lab.performance import statistics
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.lab.search.space import Spaced, Values
@@ -24,7 +28,9 @@ from tradebot.lab.search.study import Result
 from tradebot.lab.selection.objectives import measure_objective
 from tradebot.lab.selection.splits import training_sessions
 from tradebot.model.sentences import pluralize
+from tradebot.model.series import DAY
 from tradebot.model.struct_tools import replace
+from tradebot.model.view import BarNeed
 from tradebot.views.trades.lots import trades
 
 BEST = 5
@@ -114,3 +120,19 @@ def trial_report(bench: Bench, result: Result) -> TrialReport:
         return TrialReport(result, values, f"fewer than {pluralize(space.min_trades, 'closed trade')}")
     without = [name for name, value in zip(space.objectives, values, strict=True) if value is None]
     return TrialReport(result, values, f"it has no {' and no '.join(without)}" if without else "")
+
+
+LATER = timedelta(hours=1)
+"""How long after its close a session's day is over."""
+
+
+def buy_and_hold_returns(market: OpenedMarket, universe: Sequence[str]) -> tuple[float, ...]:
+    """Return the returns of the market's sessions; empty if no symbol has bars in all of them."""
+    sessions = [*map(session_of, market.calendar.market)]
+    bars = EngineBars(engine_of(market, market.spec), market.days)
+    by_symbol = bars.closed(BarNeed(DAY, len(sessions)), universe, sessions[-1].close + LATER)
+    whole = [series for series in by_symbol.values() if len(series.close) == len(sessions)]
+    if not whole:
+        return ()
+    worth = (fmean(series.close[index] / series.open[0] for series in whole) for index in range(len(sessions)))
+    return tuple(after / before - 1 for before, after in pairwise([1.0, *worth]))

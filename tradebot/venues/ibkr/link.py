@@ -22,8 +22,8 @@ from tradebot.adapters.state.state_locks import VenueLease
 from tradebot.adapters.text.extras import install
 from tradebot.adapters.wire.http import RetryableError, RetryPolicy, printable
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.model.instrument import Hours
 from tradebot.model.trading import Mode
-from tradebot.model.trading_hours import Hours
 from tradebot.venues.ibkr.capabilities import CLIENT_ID, HOST, IBKR, PORT, TRADING_ID
 from tradebot.venues.ibkr.wrapper import (
     COUNTED,

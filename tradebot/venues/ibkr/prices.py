@@ -20,9 +20,8 @@ from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import SUSPENDED, Quote, Session
-from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep
+from tradebot.model.instrument import AssetClass, Hours, Instrument, Listing, MarginLevel, TickStep
 from tradebot.model.series import PriceKind, width_of
-from tradebot.model.trading_hours import Hours
 from tradebot.venues.ibkr.capabilities import HISTORY_ERROR, IBKR, NO_BARS, NO_CONTRACT, WITHOUT_BARS
 from tradebot.venues.ibkr.contracts import ROOTS, contract_mismatch, months_of, rolling_of, root_of
 from tradebot.venues.ibkr.link import IbkrConnection, IbkrVenue

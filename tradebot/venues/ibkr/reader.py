@@ -15,12 +15,11 @@ from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.account import Account, Activity, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.candidate import Purpose
-from tradebot.model.instrument import AssetClass, Listing, MarginLevel
+from tradebot.model.instrument import AssetClass, Hours, Listing, MarginLevel
 from tradebot.model.intent import Intent, Operation, is_our_order_id
 from tradebot.model.order import Executed, Fee, Fill, Order, OrdersReported, TimeInForce
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading_hours import Hours
 from tradebot.model.venue import End, Proof, Settlement
 from tradebot.venues.ibkr import prices
 from tradebot.venues.ibkr.capabilities import ARRIVES_WITHIN, IBKR

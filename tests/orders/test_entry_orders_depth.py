@@ -14,7 +14,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.registry import Registry, Tier
 from tradebot.model.struct_tools import replace
-from tradebot.orders.depth_check import too_thin
+from tradebot.orders.entry_orders import too_thin
 
 SLIPPED = limits(max_slippage_fraction="0.003", max_new_entries=5)
 
