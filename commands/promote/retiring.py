@@ -65,8 +65,8 @@ def _policy(bot: "App", name: str) -> PolicySettings:
         if policy.rule is not None:
             return policy
     raise OperatorError(
-        f"{name} has no rule to act in its place",
-        f"set strategies.{name}.rule; or stop its entries: tradebot config set strategies.{name}.shadow true",
+        f"{name} has no models and no rule that could act in their place",
+        f"stop its entries instead: tradebot config set strategies.{name}.shadow true",
     )
 
 
