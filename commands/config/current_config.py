@@ -21,7 +21,7 @@ from tradebot.adapters.state.marker_text import FIRST_VENUE
 from tradebot.app.baseline import differences, effective, origin_of
 from tradebot.app.loading import Options, load_for, options_of_demo, user_file
 from tradebot.app.settings import Loaded, load
-from tradebot.errors import TradebotError
+from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.event import EventKind
 from tradebot.model.sentences import format_yaml_scalar
 from tradebot.model.trading import Baseline, Difference, mode_name
@@ -106,13 +106,24 @@ def run(app: "App", *, by: str, confirmed: str | None) -> Report:
         return _report(app, before, (), before)
     _show(console(err=True), before, changes)
     confirm_for(app, confirmed, what="Accepting this configuration", command="tradebot config accept")
-    return _report(app, before, changes, accept_now(app, changes, by=by))
+    return _report(app, before, changes, store_accepted(app, effective(app.settings), before, changes, by=by))
 
 
-def accept_now(app: "App", changes: "tuple[Difference, ...]", *, by: str) -> Baseline:
-    """Write the settings in force into the books as accepted, with the event that names their changes."""
+def store_accepted(
+    app: "App", values: Mapping[str, Any], before: "Baseline | None", changes: "tuple[Difference, ...]", *, by: str
+) -> "Baseline":
+    """Write values into the books as accepted, with the event that names their changes.
+
+    Raise OperatorError, exit 3, if the accepted values aren't those of `before` any more.
+    """
     with app.pass_lock("config accept"):
-        app.ledger.baselines.approve(Baseline(effective(app.settings), by, app.stamp_time()))
+        if app.ledger.baselines.last() != before:
+            raise OperatorError(
+                "another configuration was accepted meanwhile, so nothing was accepted",
+                "tradebot config diff",
+                code=ExitCode.REFUSED,
+            )
+        app.ledger.baselines.approve(Baseline(values, by, app.stamp_time()))
         after = app.ledger.baselines.last()
     assert after is not None, "the approved configuration was just written"
     looser = ", ".join(difference.name for difference in changes if difference.looser)

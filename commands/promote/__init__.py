@@ -67,12 +67,12 @@ def promote(
     run, promotes each strategy with `shadow: until_promoted` that meets every condition, if promotion.by_itself is
     paper.
     """
-    from commands.promote import report, run
+    from commands.promote import by_results, report, run
 
     if by_itself:
         if name is not None or to is not None or folder or without_evidence or results:
             raise OperatorError("--by-itself stands alone", "tradebot promote --by-itself")
-        return run.promote_by_itself(bot)
+        return by_results.promote_by_itself(bot)
     if results:
         if name is not None or to is not None or folder or without_evidence:
             raise OperatorError("--results judges files, and promotes nothing", "tradebot promote --results FILE")
@@ -99,11 +99,12 @@ def promote(
 def demote(bot: "App") -> Report:
     """Demote strategies that earn less than expected.
 
-    Compares the sessions since each promotion to real money with the interval that it was based on. Entries of a
-    strategy that earned clearly less are refused from then on; its positions keep their stops and exits. Exits with
-    code 10 if a strategy was demoted. The timetable of a live bot runs it after each session.
+    Compares the sessions since each promotion to real money, or to paper from `shadow: until_promoted`, with the
+    interval that it was based on. Entries of a strategy that earned clearly less are refused from then on; its
+    positions keep their stops and exits. Exits with code 10 if a strategy was demoted or can't be judged. The timetable
+    of a live bot runs it after each session.
     """
-    from commands.promote.run import review
+    from commands.promote.by_results import review
 
     return review(bot)
 

@@ -126,8 +126,8 @@ class Promotions(Struct, frozen=True):
     no higher one.
 
     `done` is the strategy's new rung, `demoted` are the strategies demoted for their results, and `promoted` those
-    promoted by themselves. `without_evidence` are sentences on strategies that trade real money without supporting
-    evidence.
+    promoted by themselves; `problems` say which can't be judged, and why. `without_evidence` are sentences on
+    strategies that trade real money without supporting evidence.
     """
 
     strategies: tuple[StrategyRow, ...]
@@ -139,6 +139,7 @@ class Promotions(Struct, frozen=True):
     done: Rung | None = None
     demoted: tuple[str, ...] = ()
     promoted: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     without_evidence: tuple[str, ...] = ()
     hint: str = ""
 
@@ -151,7 +152,7 @@ def render(out: "Console", data: Promotions) -> None:
         climbing = f"To reach {data.next.words}: {met} of {pluralize(len(data.conditions), 'condition')} met"
         out.print(f"{climbing}{f'; champion: {data.champion}' if data.champion else ''}", markup=False)
         show_conditions(out, data.conditions)
-    for line in (*data.demoted, *data.promoted, *data.without_evidence):
+    for line in (*data.demoted, *data.promoted, *data.problems, *data.without_evidence):
         out.print(line, markup=False, style="yellow")
     if data.hint:
         out.print(f"Next: {data.hint}", markup=False)

@@ -1,16 +1,17 @@
 """Run `tradebot retire`: let a policy's rule act in its models' place."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commands.config.current_config import accept_now
+from commands.config.current_config import store_accepted
 from commands.config.set_value import run as set_values
 from commands.promote.run import require_digest
 from commands.shared.verb_options import Report, caller, confirm_for, identity, open_bot
 from tradebot.adapters.models.signing import require_extra
-from tradebot.app.baseline import differences
+from tradebot.app.baseline import differences, effective, origin_of
 from tradebot.app.learned_settings import remove_learned
+from tradebot.app.settings import ENVIRONMENT
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.learning.ensemble import PolicyMode
 from tradebot.model.trading import Mode
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.model.trading import Difference
+    from tradebot.model.trading import Baseline, Difference
+
+KEYS = ("mode", "models", "evaluation", "shadow")
+"""The settings of a policy that change when its rule takes over."""
 
 
 class Retired(Struct, frozen=True):
@@ -34,26 +38,20 @@ class Retired(Struct, frozen=True):
 def retire_policy(name: str, confirmed: str | None, state_dir: str | None, config: str | None) -> Report:
     """Let a policy's rule act once the account's tail is typed: write that into the configuration, and accept it.
 
-    A kill between the steps leaves entries blocked until a person accepts. Raise OperatorError: exit 2 if the strategy
-    is no policy with a rule or its rule acts already, 3 if anything else differs from the accepted configuration.
+    A kill between the steps leaves entries blocked, and the same command goes on. Raise OperatorError: exit 2 if the
+    strategy is no policy with a rule or its rule acts already, 3 if the environment decides or it was never accepted.
     """
     with open_bot(state_dir, config) as bot:
-        if _policy(bot, name).mode is PolicyMode.RULE:
+        if _policy(bot, name).mode is PolicyMode.RULE and not _changes(bot, name)[1]:
             raise OperatorError(f"the rule of {name} acts already", f"tradebot config show strategies.{name}")
-        _require_others_accepted(bot, name)
+        _require_own_file(bot, name)
         confirm_for(bot, confirmed, what=f"Letting the rule of {name} act", command=f"tradebot retire {name}")
         folder = str(bot.folder.path)
         set_values(folder, config, _values(name), dry_run=False)
         remove_learned(bot, name)
     with open_bot(folder, config) as bot:
-        section = bot.settings.strategies.sections()[name]
-        if _policy(bot, name).mode is not PolicyMode.RULE or section.shadow is not False:
-            raise OperatorError(
-                f"the environment sets strategies.{name}, and so its rule doesn't act",
-                f"tradebot config show strategies.{name} --origin",
-                code=ExitCode.REFUSED,
-            )
-        accept_now(bot, _require_others_accepted(bot, name), by=caller())
+        before, changes = _changes(bot, name)
+        store_accepted(bot, _with_section(bot, name, before), before, changes, by=caller())
         return Report("retire", Retired(name, bot.mode is Mode.LIVE), _render, bot_identity=identity(bot))
 
 
@@ -74,18 +72,37 @@ def _values(name: str) -> list[str]:
     return [f"strategies.{name}.mode", PolicyMode.RULE.value, f"strategies.{name}.shadow", "false"]
 
 
-def _require_others_accepted(bot: "App", name: str) -> "tuple[Difference, ...]":
-    """Return what differs from the accepted configuration; raise OperatorError if accepting it would loosen more than
-    this policy.
-    """
+def _require_own_file(bot: "App", name: str) -> None:
+    for key in ("mode", "shadow"):
+        origin = origin_of(bot.loaded.origins, f"strategies.{name}.{key}")
+        if origin.startswith(ENVIRONMENT):
+            raise OperatorError(
+                f"strategies.{name}.{key} comes from the {origin}, so nothing was changed",
+                f"unset it; then: tradebot retire {name}",
+                code=ExitCode.REFUSED,
+            )
+
+
+def _changes(bot: "App", name: str) -> "tuple[Baseline, tuple[Difference, ...]]":
+    """Return the accepted configuration, and what differs from it of those of a policy's settings that this changes."""
     accepted = bot.ledger_view.baselines.last()
-    own = {f"strategies.{name}.{key}" for key in ("mode", "models", "evaluation", "shadow")}
-    changes = differences(bot.settings, accepted, bot.loaded.origins) if accepted else None
-    others = None if changes is None else [row.name for row in changes if row.looser and row.name not in own]
-    if others is None or others:
-        also = "no configuration was accepted yet" if others is None else f"{', '.join(others)} would be accepted too"
-        raise OperatorError(f"nothing was changed: {also}", "tradebot config accept", code=ExitCode.REFUSED)
-    return changes or ()
+    if accepted is None or not accepted.values["strategies"].get(name):
+        raise OperatorError(
+            f"strategies.{name} was never accepted, so nothing was changed",
+            "tradebot config accept",
+            code=ExitCode.REFUSED,
+        )
+    own = {f"strategies.{name}.{key}" for key in KEYS}
+    changes = differences(bot.settings, accepted, bot.loaded.origins)
+    return accepted, tuple(row for row in changes if row.name in own)
+
+
+def _with_section(bot: "App", name: str, accepted: "Baseline") -> dict[str, Any]:
+    """Return the accepted values with the present ones of KEYS: whatever else differs stays to be accepted."""
+    strategies, now = accepted.values["strategies"], effective(bot.settings)["strategies"][name]
+    others = {key: value for key, value in strategies[name].items() if key not in KEYS}
+    section = {**others, **{key: now[key] for key in KEYS if key in now}}
+    return {**accepted.values, "strategies": {**strategies, name: section}}
 
 
 def _render(out: "Console", data: Retired) -> None:

@@ -7,7 +7,6 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from math import ceil
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from commands.promote.report import ConditionRow, Promotions, SourceRow, StrategyRow, render
@@ -33,19 +32,18 @@ from tradebot.app.promotion_status import (
 )
 from tradebot.app.shadow_strategies import count_open_positions, shadow_reasons, values_of
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
-from tradebot.gates.permission import configuration
-from tradebot.lab.performance.of_strategy import OwnResults, own_results, returns_after
+from tradebot.lab.performance.of_strategy import OwnResults, own_results
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.lab.promotion import fixed_since
 from tradebot.lab.selection.policies import NO_RESULTS, PolicyFigures, off_replay
-from tradebot.lab.selection.promotion import TrackRecord, conditions, interval, least_since
+from tradebot.lab.selection.promotion import TrackRecord, conditions, interval
+from tradebot.learning.ensemble import PolicyMode
 from tradebot.learning.model_card import CONFIGURATION
 from tradebot.model.event import EventKind
 from tradebot.model.parity import DayParity
 from tradebot.model.promotion import REAL_MONEY, PaperRecord, Promotion, Rung
-from tradebot.model.sentences import LABEL_PATTERN, pluralize
+from tradebot.model.sentences import LABEL_PATTERN
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import Mode
 from tradebot.strategies.policy import PolicySettings
 from tradebot.strategies.settings import POLICY
 from tradebot.views.parity import LATELY, over_time
@@ -124,6 +122,9 @@ def _of_policy(app: "App", name: str, evidence: TrackRecord, sources: Sequence[E
     section, rules = app.settings.strategies.sections()[name], app.settings.promotion
     if section.evaluation is None and app.settings.strategies.installed_as()[name] not in rules.learned:
         return evidence
+    if _acts_by_rule(app, name):
+        # No model acts, so what models have shown says nothing about it.
+        return evidence
     policy: PolicyFigures | str = NO_RESULTS
     if section.evaluation is not None:
         try:
@@ -161,7 +162,7 @@ def last_trained_session(app: "App", name: str) -> date | None:
     if name not in app.settings.strategies.sections() or app.settings.strategies.installed_as()[name] != POLICY:
         return None
     own = PolicySettings.model_validate(app.settings.strategies.in_use()[name])
-    if not own.models:
+    if not own.models or own.mode is PolicyMode.RULE:
         return None
     require_extra("promoting a policy")
     at = model_storage(own)
@@ -215,7 +216,7 @@ def _source(app: "App", name: str, champion: str) -> EvidenceSource:
     evidence_source = EvidenceSource(clean(str(app.folder.path)), traded, promotions, trials=counted, listed=listed)
     since, why_not = fixed_since(app, name)
     if since is None:
-        is_in_shadow = name in app.settings.strategies.in_shadow() or name in app.awaiting_promotion
+        is_in_shadow = name in app.settings.strategies.in_shadow()
         return evidence_source._replace(why_not="it is in shadow" if is_in_shadow else why_not)
     history = read_history(app)
     sessions = sessions_of(app, history)
@@ -320,7 +321,7 @@ def promote_strategy(app: "App", name: str, to: "Rung", folder: str | None, conf
     Raises OperatorError: exit 2 for a rung that isn't the next one or without a confirmation, 3 if a condition isn't
     met.
     """
-    before = _promotions_of(app, name)
+    before = promotions_of(app, name)
     evidence = gather_evidence(app, name, folder)
     _require_next(app, evidence, to)
     judged = _judge_rung(app, evidence, folder)
@@ -334,88 +335,28 @@ def promote_strategy(app: "App", name: str, to: "Rung", folder: str | None, conf
     numbers = {row.name: row.number for row in judged.conditions if row.number is not None}
     mean_interval = interval(evidence.evidence, float(app.settings.promotion.error))
     with app.pass_lock("promote"):
-        _require_unmoved(app, name, before)
-        row = _new_row(app, name, to, evidence.digest, numbers=numbers, based_on=mean_interval)
-        return _write_promotion(app, row)
+        require_unmoved(app, name, before)
+        row = new_row(app, name, to, evidence.digest, numbers=numbers, based_on=mean_interval)
+        return write_promotion(app, row)
 
 
-def promote_by_itself(app: "App") -> Report:
-    """Promote each strategy that is in shadow until it is promoted as far as paper, while it meets every condition.
-
-    One that was demoted, or whose models were, waits for a person. Raise OperatorError, exit 3, if no person has
-    configured and accepted this, in a live bot, and if anything that was judged has changed meanwhile.
-    """
-    highest = app.settings.promotion.by_itself
-    if highest is None or app.mode is Mode.LIVE:
-        why = "a live bot's strategies are promoted by a person" if highest else "promotion.by_itself is null"
-        raise OperatorError(
-            f"nothing is promoted by itself: {why}",
-            "tradebot promote shows what a person may promote",
-            code=ExitCode.REFUSED,
-        )
-    _require_accepted(app)
-    sentences = list[str]()
-    for name in sorted(app.settings.strategies.until_promoted()):
-        while (row := row_of(app, name)).rung.step < highest.step and not _was_demoted(app, name, row.digest):
-            before, following = _promotions_of(app, name), row.rung.following
-            assert following is not None, "a rung below paper has a next one"
-            evidence = gather_evidence(app, name)
-            judged = conditions(evidence.evidence, app.settings.promotion, following)
-            if not all(condition.met for condition in judged):
-                break
-            numbers = {each.name: each.number for each in judged if each.number is not None}
-            mean_interval = interval(evidence.evidence, float(app.settings.promotion.error))
-            with app.pass_lock("promote"):
-                _require_unmoved(app, name, before)
-                _require_as_judged(app, name, evidence.digest)
-                new = _new_row(app, name, following, evidence.digest, numbers=numbers, based_on=mean_interval)
-                _write_promotion(app, new)
-            sentences.append(f"{name} is promoted to {following.words}: it meets every condition")
-    rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
-    return Report("promote", Promotions(rows, promoted=tuple(sentences)), render)
-
-
-def _was_demoted(app: "App", name: str, digest: str) -> bool:
-    """Return True if a strategy was demoted with this code and these values, or with one of its present models."""
-    models = set(_models_of(app, name))
-    demotions = [row for row in _promotions_of(app, name) if row.why]
-    return any(row.digest == digest or models & set(row.models) for row in demotions)
-
-
-def _require_accepted(app: "App") -> None:
-    accepted = configuration(app.permission_inputs)
-    if not accepted.open:
-        raise OperatorError(
-            f"nothing is promoted by itself while entries are blocked: {accepted.found}",
-            "tradebot config diff",
-            code=ExitCode.REFUSED,
-        )
-
-
-def _require_as_judged(app: "App", name: str, digest: str) -> None:
-    """Raise OperatorError if the configuration isn't the one that a strategy was judged by any more."""
-    with open_bot(str(app.folder.path), None) as now:
-        _require_accepted(now)
-        is_same = digest_of(now.settings, name) == digest and now.settings.promotion == app.settings.promotion
-        if not is_same or name not in now.awaiting_promotion:
-            raise _changed_meanwhile(name)
-
-
-def _require_unmoved(app: "App", name: str, before: Sequence[Promotion]) -> None:
+def require_unmoved(app: "App", name: str, before: Sequence[Promotion]) -> None:
     """Raise OperatorError if a strategy was promoted or demoted while its evidence was judged."""
-    if _promotions_of(app, name) != before:
-        raise _changed_meanwhile(name)
+    if promotions_of(app, name) != before:
+        raise changed_meanwhile(name)
 
 
-def _changed_meanwhile(name: str) -> OperatorError:
+def changed_meanwhile(name: str) -> OperatorError:
+    """Return the error for a strategy that changed while it was judged."""
     return OperatorError(
-        f"{name} or its rung has changed while it was judged, so nothing was done",
+        f"{name} or its rung has changed while it was judged, so it stays where it is",
         f"tradebot promote {name}",
         code=ExitCode.REFUSED,
     )
 
 
-def _promotions_of(app: "App", name: str) -> Sequence[Promotion]:
+def promotions_of(app: "App", name: str) -> Sequence[Promotion]:
+    """Return the promotions and demotions of a strategy, oldest first."""
     return [row for row in app.ledger_view.promotions.every() if row.strategy == name]
 
 
@@ -434,7 +375,7 @@ def override(app: "App", name: str, to: "Rung") -> Report:
     sentence = f"{name} trades {to.words} without evidence"
     confirm(sentence, None, what=f"Letting {name} trade", command=f"tradebot promote {name}", by_hand=True)
     with app.pass_lock("promote"):
-        return _write_promotion(app, _new_row(app, name, to, digest, sentence=sentence))
+        return write_promotion(app, new_row(app, name, to, digest, sentence=sentence))
 
 
 def put_down(app: "App", name: str, to: "Rung") -> Report:
@@ -443,56 +384,30 @@ def put_down(app: "App", name: str, to: "Rung") -> Report:
     # With less real money, its earlier evidence, if any, still applies.
     sentence = last.sentence if to in REAL_MONEY else ""
     with app.pass_lock("promote"):
-        return _write_promotion(app, _new_row(app, name, to, digest, why="demoted by a person", sentence=sentence))
+        return write_promotion(app, new_row(app, name, to, digest, why="demoted by a person", sentence=sentence))
 
 
-def review(app: "App") -> Report:
-    """Demote each strategy that earned less since its promotion than the results behind it lead to expect: with real
-    money, or on paper if it was in shadow until it was promoted.
-
-    A strategy promoted without evidence is skipped, because there is nothing to compare with. Exit 10 if one is
-    demoted.
-    """
-    sentences = list[str]()
-    for name in app.settings.strategies.sections():
-        row = row_of(app, name)
-        trades_on_paper = row.rung is Rung.PAPER and name in app.settings.strategies.until_promoted()
-        if row.sentence or not (row.rung in REAL_MONEY or trades_on_paper):
-            continue
-        before = _promotions_of(app, name)
-        evidence = gather_evidence(app, name)
-        assert evidence.last is not None, "a promoted strategy has a last promotion"
-        since = returns_after(evidence.own, app.day.date_of(evidence.last.at))
-        based_on, error = evidence.last.based_on, float(app.settings.promotion.error)
-        least = least_since(based_on, since, error) if based_on else None
-        if least is not None and fmean(since) < least:
-            earned = f"the mean of the {pluralize(len(since), 'session')} since its promotion is {fmean(since):+.4%}"
-            why = f"{earned}, below the {least:+.4%} that the results it was promoted on lead to expect"
-            numbers = {"mean": fmean(since), "least": least, "sessions": float(len(since))}
-            with app.pass_lock("demote"):
-                _require_unmoved(app, name, before)
-                demotion = _new_row(app, name, Rung.SHADOW, evidence.digest, numbers=numbers, why=why)
-                _write_promotion(app, demotion)
-            sentences.append(f"{name} is demoted to shadow: {why}")
-    rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
-    data = Promotions(rows, demoted=tuple(sentences), without_evidence=unproven_strategies(app))
-    return Report("demote", data, render, ExitCode.FINDINGS if sentences else ExitCode.DONE)
-
-
-def _new_row(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Promotion:
-    models = tuple(_models_of(app, name))
+def new_row(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Promotion:
+    """Return a promotion of a strategy to a rung, by the present user and with the models that it acts by."""
+    models = tuple(models_of(app, name))
     return Promotion(name, to, digest, caller(), app.stamp_time(), models=models, **fields)  # type: ignore[arg-type]
 
 
-def _models_of(app: "App", name: str) -> Sequence[str]:
+def models_of(app: "App", name: str) -> Sequence[str]:
     """Return the models that a learned policy acts by; none of any other strategy."""
     chosen = app.settings.strategies
-    if chosen.installed_as().get(name) != POLICY:
+    if chosen.installed_as().get(name) != POLICY or _acts_by_rule(app, name):
         return ()
     return PolicySettings.model_validate(chosen.in_use()[name]).models
 
 
-def _write_promotion(app: "App", row: Promotion) -> Report:
+def _acts_by_rule(app: "App", name: str) -> bool:
+    section = app.settings.strategies.in_use()[name]
+    return app.settings.strategies.installed_as()[name] == POLICY and section.get("mode") == PolicyMode.RULE
+
+
+def write_promotion(app: "App", row: Promotion) -> Report:
+    """Write a promotion into the books with its event, and report it. The caller holds the pass lock."""
     app.ledger.promotions.append(row)
     last = app.ledger.promotions.every()[-1]
     kind = EventKind.DEMOTED if last.why else EventKind.PROMOTED

@@ -21,7 +21,7 @@ from tradebot.app.venues import EARLIER
 from tradebot.exits.rules import Exits, parse
 from tradebot.model.limits import Counts, ExitRules, Frozen, Tighter
 from tradebot.model.record import Job
-from tradebot.model.trading import Baseline, Difference
+from tradebot.model.trading import Baseline, Difference, Mode
 from tradebot.strategies.settings import UNTIL_PROMOTED
 
 Keys = tuple[str, ...]
@@ -173,11 +173,11 @@ def _is_in_shadow(path: Keys, now: Mapping[Keys, Any], origins: Mapping[str, str
     """Return True for what learning set of a strategy whose entries are only simulated; it is accepted before they are
     sent.
     """
-    return (
-        path[2:] in LEARNED_KEYS
-        and origins.get(".".join(path)) == LEARNED
-        and now.get((*path[:2], "shadow"), False) in (True, UNTIL_PROMOTED)
-    )
+    if path[2:] not in LEARNED_KEYS or origins.get(".".join(path)) != LEARNED:
+        return False
+    shadow = now.get((*path[:2], "shadow"), False)
+    # Real money needs both: that a person accepts the models, and that they are promoted.
+    return shadow is True or (shadow == UNTIL_PROMOTED and now[("mode",)] != Mode.LIVE)
 
 
 def _only_tightens(path: Keys, was: Any, now: Any) -> bool:
@@ -195,15 +195,14 @@ def _only_tightens(path: Keys, was: Any, now: Any) -> bool:
         return was is _ABSENT
     if path[:1] == ("approval",) or (path[:1] == ("strategies",) and path[2:3] == ("approval",)):
         return was in (_ABSENT, None)
+    if path[:1] == ("strategies",) and path[2:] == ("shadow",):
+        return now is not _ABSENT and (was in (_ABSENT, False) or now is True)
     own = path[:1] == ("strategies",) and path[2:3] == ("limits",)
     return own and (was is _ABSENT or len(path) == 3)
 
 
 def _looser(direction: Tighter, approved: Any, now: Any) -> bool:
     """Return True if a changed value allows more than the approved one, or if the two can't be compared."""
-    if direction is Tighter.HIGHER and (now is True or (approved is False and now is not _ABSENT)):
-        # Of a switch that has words besides, true is the tightest value and false the loosest.
-        return False
     if direction is Tighter.FEWER and isinstance(approved, list) and isinstance(now, list):
         return not set(now) <= set(approved)
     if direction not in (Tighter.LOWER, Tighter.HIGHER):

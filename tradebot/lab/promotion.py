@@ -11,6 +11,7 @@ from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.baseline import effective
 from tradebot.app.promotion_status import code_of, digest_of, values_of
 from tradebot.lab.backtest.results import read_result
+from tradebot.model.promotion import Rung
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -28,16 +29,20 @@ class UnchangedSince(NamedTuple):
 def fixed_since(app: App, name: str) -> UnchangedSince:
     """Return when a strategy's code and settings last changed, by accepted configurations and recorded passes.
 
-    What a walk sets of a strategy that is in shadow until it is promoted is never accepted; its promotion names it.
+    What a walk sets of a strategy that is in shadow until it is promoted is never accepted: its promotion to paper
+    names it, and before that, it traded nothing.
     """
     now, code, since = values_of(effective(app.settings), name), code_of(app.settings, name), None
     for baseline in app.ledger_view.baselines.since(LONG_AGO):
         same = values_of(baseline.values, name) == now
         since = (since or baseline.at) if same else None
-    if since is None and name in app.settings.strategies.until_promoted():
-        rows = [row for row in app.ledger_view.promotions.every() if row.strategy == name]
-        digest = digest_of(app.settings, name)
-        since = min((row.at for row in takewhile(lambda row: row.digest == digest, reversed(rows))), default=None)
+    if name in app.settings.strategies.until_promoted() and app.folder.kind != BACKTEST:
+        rows, digest = app.ledger_view.promotions.every(), digest_of(app.settings, name)
+        own = takewhile(lambda row: row.digest == digest, reversed([row for row in rows if row.strategy == name]))
+        traded = [row.at for row in own if row.rung.step >= Rung.PAPER.step]
+        if not traded:
+            return UnchangedSince(None, "it is in shadow")
+        since = max(min(traded), since) if since else min(traded)
     if since is None:
         return UnchangedSince(None, "its values aren't the accepted ones: tradebot config accept")
     if app.folder.kind == BACKTEST:

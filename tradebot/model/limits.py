@@ -116,7 +116,7 @@ class Frozen(BaseModel):
             model = model["schema"]
         for name, field in model["fields"].items():
             annotation = cls.model_fields[name].annotation
-            if bool not in (annotation, *get_args(annotation)):
+            if not any(each is bool or isinstance(each, bool) for each in (annotation, *get_args(annotation))):
                 # A missing value gets its default, so there is nothing to check.
                 checked = field["schema"] if field["schema"]["type"] == "default" else field
                 check = plain_numbers if of_numbers(annotation) else no_switch

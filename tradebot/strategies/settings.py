@@ -121,7 +121,7 @@ class CoreSettings(Frozen):
     approval: ApprovalRules | None = None
     wants: TargetBounds | None = None
     costs: AssumedCosts | None = None
-    shadow: Annotated[bool | Literal["until_promoted"], Tighter.HIGHER] = False
+    shadow: Annotated[Literal[True, False, "until_promoted"], Tighter.HIGHER] = False
     evaluation: Annotated[str | None, Field(min_length=1, max_length=4096), Tighter.SAME] = None
 
 

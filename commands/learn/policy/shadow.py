@@ -65,7 +65,11 @@ def put_in_shadow(of: "Walk", job: "TrainingJob", trials: int, key: Path, wish: 
     spans = [newest_sessions(of.plan.settings.promotion.splits, of.market)]
     model = train_model(of, "newest", job, spans, trials, models)
     # Nobody promotes it, and no pass trades, between this check and its new model.
-    with open_bot(wish.state_dir, wish.config) as bot, bot.pass_lock("learn policy walk"):
+    with (
+        open_bot(wish.state_dir, wish.config) as locking,
+        locking.pass_lock("learn policy walk"),
+        open_bot(wish.state_dir, wish.config) as bot,
+    ):
         _policy_in_shadow(bot, of.name, key)
         put_learned(bot, of.name, {"mode": "inference", "models": [model], "evaluation": str(of.folder / RESULTS)})
     return model
@@ -73,7 +77,7 @@ def put_in_shadow(of: "Walk", job: "TrainingJob", trials: int, key: Path, wish: 
 
 def _is_promoted(bot: "App", name: str) -> bool:
     """Return True if a strategy that was in shadow until it was promoted trades now."""
-    if name not in bot.settings.strategies.until_promoted():
+    if name not in bot.settings.strategies.until_promoted() or bot.settings.shadow:
         return False
     return bool(bot.reached_rungs[name].share) if bot.reached_rungs else name not in bot.awaiting_promotion
 

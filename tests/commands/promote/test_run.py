@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from commands.promote import by_results
 from commands.promote.run import gather_evidence
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
@@ -16,6 +17,7 @@ from tests.kit.values import there
 from tradebot.adapters import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import LEARNED
+from tradebot.app.baseline import _is_in_shadow
 from tradebot.app.loading import Options, load_to_leave
 from tradebot.app.wiring import open_app
 from tradebot.errors import ExitCode
@@ -160,7 +162,7 @@ def test_what_changes_while_it_is_judged_is_not_promoted_by_itself(
 
     def changes(*arguments: Any) -> Any:
         evidence = judged(*arguments)
-        monkeypatch.setattr("commands.promote.run.gather_evidence", judged)
+        monkeypatch.setattr("commands.promote.by_results.gather_evidence", judged)
         if meanwhile == "a person's word":
             bot.does("promote policy --to candidate")
         elif meanwhile == "other models":
@@ -171,8 +173,9 @@ def test_what_changes_while_it_is_judged_is_not_promoted_by_itself(
             bot.configure("by_itself: paper", "by_itself: null")
         return evidence
 
-    monkeypatch.setattr("commands.promote.run.gather_evidence", changes)
-    refuses(bot.says("promote", "--by-itself"), ExitCode.REFUSED, "has changed while it was judged", "tradebot promote")
+    monkeypatch.setattr("commands.promote.by_results.gather_evidence", changes)
+    said = bot.says("promote", "--by-itself")
+    assert (said.code, "policy: " in said.out) == (ExitCode.FINDINGS, True), said.out
     assert Rung.PAPER not in bot.rungs()
 
 
@@ -192,13 +195,12 @@ def test_retired_policy_acts_by_its_rule_and_nothing_else_is_accepted_with_it(ma
     bot = make(DAYS[0], **UNTIL)
     refuses(bot.says("retire", "policy"), ExitCode.USAGE, "Letting the rule of policy act", "--confirm")
     bot.configure("allotment_fraction: 1", "allotment_fraction: 0.5")
-    before = bot.in_force()
-    refused = bot.says("retire", "policy", "--confirm", "SBX1")
-    refuses(refused, ExitCode.REFUSED, "strategies.policy.allotment_fraction would be accepted too", "config accept")
-    assert bot.in_force() == before
-    bot.configure("allotment_fraction: 0.5", "allotment_fraction: 1")
+    bot.configure("timetable:", "limits: {max_new_entries: 1}\ntimetable:")
     assert "The rule of policy acts from the next pass on." in bot.says("retire", "policy", "--confirm", "SBX1").out
-    assert bot.in_force() == {"mode": "rule", "models": [], "shadow": False, "blocked": []}
+    blocked = ["strategies.policy.allotment_fraction"]
+    assert bot.in_force() == {"mode": "rule", "models": [], "shadow": False, "blocked": blocked}
+    bot.configure("limits: {max_new_entries: 1}\n", "")
+    assert bot.in_force()["blocked"] == blocked, "a tighter limit wasn't accepted either"
     refuses(bot.says("retire", "policy", "--confirm", "SBX1"), ExitCode.USAGE, "acts already", "tradebot config show")
 
 
@@ -208,10 +210,82 @@ def test_kill_while_a_policy_retires_leaves_entries_blocked(make: Make, monkeypa
     def kill(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    for step in ("remove_learned", "accept_now"):
+    for step in ("remove_learned", "store_accepted"):
         with monkeypatch.context() as killing:
             killing.setattr(f"commands.promote.retiring.{step}", kill)
             assert bot.says("retire", "policy", "--confirm", "SBX1").code != ExitCode.DONE
         assert "strategies.policy.shadow" in bot.in_force()["blocked"]
-        bot.configure("mode: rule", "mode: training")
-        bot.configure("shadow: false", "shadow: until_promoted")
+    bot.does("retire policy --confirm SBX1")
+    assert bot.in_force() == {"mode": "rule", "models": [], "shadow": False, "blocked": []}
+
+
+def test_environment_that_sets_a_policy_keeps_it_from_retiring(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    bot = make(DAYS[0], **UNTIL)
+    before = (bot.folder / "tradebot.yaml").read_text()
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__POLICY__MODE", "inference")
+    refused = bot.says("retire", "policy", "--confirm", "SBX1")
+    refuses(refused, ExitCode.REFUSED, "TRADEBOT_STRATEGIES__POLICY__MODE", "nothing was changed", "tradebot retire")
+    assert (bot.folder / "tradebot.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("accepted", "now", "looser"),
+    [
+        (False, "until_promoted", False),
+        (None, "until_promoted", False),
+        (True, "until_promoted", True),
+        ("until_promoted", True, False),
+        (None, True, False),
+        ("until_promoted", False, True),
+    ],
+)
+def test_shadow_until_promoted_is_tighter_than_none_and_looser_than_always(
+    make: Make, accepted: object, now: object, looser: bool
+) -> None:
+    bot = make(DAYS[0], shadow=now)
+    with closing(SqliteLedger.open(bot.folder)) as ledger:
+        values = there(ledger.baselines.last()).values
+        section = {**values["strategies"]["policy"], "shadow": accepted}
+        section = {key: value for key, value in section.items() if (key, value) != ("shadow", None)}
+        ledger.baselines.approve(Baseline({**values, "strategies": {"flow": None, "policy": section}}, "test", AT))
+    assert ("strategies.policy.shadow" in bot.in_force()["blocked"]) == looser
+
+
+def test_nothing_is_promoted_by_itself_while_anything_differs_from_what_was_accepted(make: Make) -> None:
+    bot = make(DAYS[0], shadow=False, by_itself="paper")
+    bot.configure("shadow: false", "shadow: until_promoted")
+    assert bot.in_force()["blocked"] == ["NOT_PROMOTED"], "nothing is looser"
+    refuses(bot.says("promote", "--by-itself"), ExitCode.REFUSED, "strategies.policy.shadow isn't as accepted")
+    assert bot.rungs() == []
+
+
+def test_demotion_right_before_a_policy_is_judged_counts(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    bot = make(DAYS[0], **BY_ITSELF)
+    bot.does("promote policy --to shadow")
+    asked = by_results._was_demoted
+
+    def demoted_after(*arguments: Any) -> bool:
+        answer = asked(*arguments)
+        monkeypatch.setattr(by_results, "_was_demoted", asked)
+        bot.does("promote policy --to candidate")
+        return answer
+
+    monkeypatch.setattr(by_results, "_was_demoted", demoted_after)
+    assert bot.says("promote", "--by-itself").code == ExitCode.FINDINGS
+    assert bot.rungs() == [Rung.SHADOW, Rung.CANDIDATE]
+
+
+def test_sessions_before_it_traded_do_not_count_as_its_own(make: Make) -> None:
+    bot = make(DAYS[0], **UNTIL)
+    for line in ("promote policy --to shadow", "promote policy"):
+        bot.says(*line.split())
+        (own,) = [row for row in bot.json("promote", "policy")["sources"] if row["traded"] == "sandbox"]
+        assert (own["sessions"], own["why_not"]) == (0, "it is in shadow")
+
+
+def test_real_money_needs_models_to_be_accepted_besides() -> None:
+    names = {"mode": "live", "strategies.policy.shadow": "until_promoted", "strategies.policy.models": "a"}
+    now = {tuple(name.split(".")): value for name, value in names.items()}
+    origins = {"strategies.policy.models": LEARNED}
+    assert not _is_in_shadow(("strategies", "policy", "models"), now, origins)
+    assert _is_in_shadow(("strategies", "policy", "models"), {**now, ("mode",): "paper"}, origins)

@@ -1,0 +1,163 @@
+"""Promote and demote strategies by their results alone, as a chore of the timetable does."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from commands.promote.report import Promotions, render
+from commands.promote.run import (
+    changed_meanwhile,
+    gather_evidence,
+    models_of,
+    new_row,
+    promotions_of,
+    require_unmoved,
+    row_of,
+    write_promotion,
+)
+from commands.shared.verb_options import Report, open_bot
+from tradebot.app.baseline import effective
+from tradebot.app.promotion_status import digest_of, unproven_strategies
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.gates.permission import NAMED, configuration
+from tradebot.lab.performance.of_strategy import returns_after
+from tradebot.lab.selection.promotion import conditions, interval, least_since
+from tradebot.model.promotion import REAL_MONEY, Promotion, Rung
+from tradebot.model.sentences import pluralize
+from tradebot.model.trading import Mode
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+
+
+def promote_by_itself(app: "App") -> Report:
+    """Promote each strategy that is in shadow until it is promoted as far as paper, while it meets every condition.
+
+    One that was demoted, or whose models were, waits for a person. Exit 10 if one can't be judged. Raise OperatorError,
+    exit 3, if no person has configured and accepted this, and in a live bot.
+    """
+    highest = app.settings.promotion.by_itself
+    if highest is None or app.mode is Mode.LIVE or app.settings.shadow:
+        why = "promotion.by_itself is null"
+        if highest is not None:
+            why = "the bot is in shadow" if app.settings.shadow else "a live bot's strategies are promoted by a person"
+        raise OperatorError(
+            f"nothing is promoted by itself: {why}",
+            "tradebot promote shows what a person may promote",
+            code=ExitCode.REFUSED,
+        )
+    _require_accepted(app)
+    with open_bot(str(app.folder.path), None) as own:
+        if effective(own.settings) != effective(app.settings):
+            raise OperatorError(
+                "nothing is promoted by itself by another configuration than the bot's own",
+                "tradebot promote --by-itself",
+            )
+    sentences, problems = list[str](), list[str]()
+    for name in sorted(app.settings.strategies.until_promoted()):
+        with _noting(problems, name):
+            while rung := _promote_if_ready(app, name, highest):
+                sentences.append(f"{name} is promoted to {rung.words}: it meets every condition")
+    rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
+    data = Promotions(rows, promoted=tuple(sentences), problems=tuple(problems))
+    return Report("promote", data, render, ExitCode.FINDINGS if problems else ExitCode.DONE)
+
+
+def _promote_if_ready(app: "App", name: str, highest: Rung) -> Rung | None:
+    """Promote a strategy by one rung if it meets every condition; return the rung, or None if nothing was done."""
+    # What happens from here on is noticed before anything is written.
+    before = promotions_of(app, name)
+    row = row_of(app, name)
+    following = row.rung.following
+    if following is None or following.step > highest.step or _was_demoted(app, before, name, row.digest):
+        return None
+    evidence = gather_evidence(app, name)
+    judged = conditions(evidence.evidence, app.settings.promotion, following)
+    if not all(condition.met for condition in judged):
+        return None
+    numbers = {each.name: each.number for each in judged if each.number is not None}
+    mean_interval = interval(evidence.evidence, float(app.settings.promotion.error))
+    with app.pass_lock("promote"):
+        require_unmoved(app, name, before)
+        _require_as_judged(app, name, evidence.digest)
+        new = new_row(app, name, following, evidence.digest, numbers=numbers, based_on=mean_interval)
+        write_promotion(app, new)
+    return following
+
+
+def _was_demoted(app: "App", rows: Sequence[Promotion], name: str, digest: str) -> bool:
+    """Return True if a strategy was demoted with this code and these values, or with one of its present models."""
+    models = set(models_of(app, name))
+    return any(row.why and (row.digest == digest or models & set(row.models)) for row in rows)
+
+
+def _require_accepted(app: "App") -> None:
+    inputs = app.permission_inputs
+    accepted, changed = configuration(inputs), [difference.name for difference in inputs.differences or ()]
+    if changed or not accepted.open:
+        why = f"{', '.join(changed[:NAMED])} isn't as accepted" if accepted.open else accepted.found
+        raise OperatorError(
+            f"nothing is promoted by itself: {why}",
+            "tradebot config diff; then: tradebot config accept",
+            code=ExitCode.REFUSED,
+        )
+
+
+def _require_as_judged(app: "App", name: str, digest: str) -> None:
+    """Raise OperatorError if the configuration isn't the one that a strategy was judged by any more."""
+    with open_bot(str(app.folder.path), None) as now:
+        _require_accepted(now)
+        is_same = digest_of(now.settings, name) == digest and now.settings.promotion == app.settings.promotion
+        if not is_same or name not in now.awaiting_promotion:
+            raise changed_meanwhile(name)
+
+
+def review(app: "App") -> Report:
+    """Demote each strategy that earned less since its promotion than the results behind it lead to expect: with real
+    money, or on paper if it was in shadow until it was promoted.
+
+    A strategy promoted without evidence is skipped, because there is nothing to compare with. Exit 10 if one is demoted
+    or can't be judged.
+    """
+    sentences, problems = list[str](), list[str]()
+    for name in app.settings.strategies.sections():
+        with _noting(problems, name):
+            if why := _demote_if_worse(app, name):
+                sentences.append(f"{name} is demoted to shadow: {why}")
+    rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
+    data = Promotions(
+        rows, demoted=tuple(sentences), problems=tuple(problems), without_evidence=unproven_strategies(app)
+    )
+    return Report("demote", data, render, ExitCode.FINDINGS if sentences or problems else ExitCode.DONE)
+
+
+def _demote_if_worse(app: "App", name: str) -> str:
+    """Demote a strategy whose results are clearly below those it was promoted on; return why, empty if they aren't."""
+    before, row = promotions_of(app, name), row_of(app, name)
+    trades_on_paper = row.rung is Rung.PAPER and name in app.settings.strategies.until_promoted()
+    if row.sentence or not (row.rung in REAL_MONEY or trades_on_paper):
+        return ""
+    evidence = gather_evidence(app, name)
+    assert evidence.last is not None, "a promoted strategy has a last promotion"
+    since = returns_after(evidence.own, app.day.date_of(evidence.last.at))
+    based_on, error = evidence.last.based_on, float(app.settings.promotion.error)
+    least = least_since(based_on, since, error) if based_on else None
+    if least is None or fmean(since) >= least:
+        return ""
+    earned = f"the mean of the {pluralize(len(since), 'session')} since its promotion is {fmean(since):+.4%}"
+    why = f"{earned}, below the {least:+.4%} that the results it was promoted on lead to expect"
+    numbers = {"mean": fmean(since), "least": least, "sessions": float(len(since))}
+    with app.pass_lock("demote"):
+        require_unmoved(app, name, before)
+        write_promotion(app, new_row(app, name, Rung.SHADOW, evidence.digest, numbers=numbers, why=why))
+    return why
+
+
+@contextmanager
+def _noting(problems: list[str], name: str) -> Iterator[None]:
+    """Note why a strategy can't be judged, so that the others still are."""
+    try:
+        yield
+    except OperatorError as error:
+        problems.append(f"{name}: {error.message.rstrip('.')}. Next: {error.hint}")
