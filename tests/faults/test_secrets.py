@@ -83,7 +83,7 @@ LOOKS = (
     *("export --to books.db --as main", "archive push market_data/ES journal.jsonl --to nowhere"),
     *("upgrade --check", "upgrade", "deploy verify"),
     *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),
-    *("promote flow", "demote", "shadow", "model check"),
+    *("promote flow", "demote", "retire flow", "shadow", "model check"),
 )
 """What is asked in the middle of a life, in turn; the sample asks every fifth of it."""
 PLUGIN = """
