@@ -56,6 +56,8 @@ def describe_validation_error(error: Mapping[str, object]) -> str:
         return PATTERNS.get(pattern, f"must match {pattern}")
     plain = EXPECTED.get(str(error["type"]))
     own = str(error["msg"]).removeprefix("Value error, ")
+    # As YAML writes them.
+    own = own.replace("True, False", "true, false")
     return plain or own.replace("Input should be", "must be").replace("Input should have", "must have")
 
 

@@ -69,7 +69,7 @@ class PolicyReasons:
     )
     MODEL_RETIRED = idle(
         "The policy is set to act by its rule, so none of its models decides.",
-        "Nothing to do. To let models act again: tradebot config set strategies.NAME.mode inference",
+        "Nothing to do. To let models act again, set mode, models and shadow; then: tradebot config accept",
     )
     MODEL_ABSENT = broken(
         "The model isn't in the model folder.",

@@ -251,6 +251,12 @@ def test_shadow_until_promoted_is_tighter_than_none_and_looser_than_always(
     assert ("strategies.policy.shadow" in bot.in_force()["blocked"]) == looser
 
 
+def test_other_words_for_shadow_are_refused_with_those_that_it_has(make: Make) -> None:
+    bot = make(DAYS[0], **UNTIL)
+    bot.configure("shadow: until_promoted", "shadow: maybe")
+    refuses(bot.says("config", "check"), ExitCode.USAGE, "must be true, false or 'until_promoted', not 'maybe'")
+
+
 def test_nothing_is_promoted_by_itself_while_anything_differs_from_what_was_accepted(make: Make) -> None:
     bot = make(DAYS[0], shadow=False, by_itself="paper")
     bot.configure("shadow: false", "shadow: until_promoted")
