@@ -59,7 +59,7 @@ class $title:
     def propose_many(self, views: Sequence[StrategyView]) -> Sequence[SlotWants]:
         """Return the same for all slots of a session, whatever is held by then. Only backtests ask; you may remove it.
 
-        Look at each view for its own answer alone: a backtest proves those that lead to orders, by `propose`.
+        Answer each view from that view alone: a backtest compares answers that lead to orders with `propose`.
         """
         return [self._wants(view) for view in views]
 

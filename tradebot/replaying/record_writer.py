@@ -291,7 +291,7 @@ class RecordParts:
 
 
 def encode_steps(value: object) -> bytes:
-    """Encode a value that the steps have converted."""
+    """Encode a value as JSON; its objects were converted to plain values before. Raise RecordError if that failed."""
     try:
         return _write(value)
     except (TypeError, OverflowError, ValueError, RecursionError) as error:

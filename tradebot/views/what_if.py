@@ -85,11 +85,12 @@ class WhatIfOutcome(Struct, frozen=True):
 
 
 class WhatIf(Struct, frozen=True):
-    """One pass with a change.
+    """What a recorded pass would have decided with changed settings.
 
-    `left_out` are settings that it can't change, or only in part, and `unasked` the strategies whose answer to their
-    changed settings can't be known. `about` are the outcomes of the selected symbol, `changed` all that differ, and
-    `same` how many don't. `otherwise` is True if this program decides the pass differently even without a change.
+    `left_out` are the changed settings that can't be applied to it, or only in part. `unasked` are strategies that
+    can't be run again with their changed settings. `about` are the outcomes of the selected symbol, `changed` are all
+    outcomes that differ, and `same` is how many don't. `otherwise` is True if this version of the program decides the
+    pass differently even without a change.
     """
 
     id: str

@@ -380,7 +380,7 @@ def _zone(file: BarFile, reading: Reading) -> ZoneInfo | None:
     try:
         return ZoneInfo(name) if name else None
     except (KeyError, OSError, ValueError) as error:
-        raise MarketError(f"there is no time zone {name!r}", "America/New_York and UTC are two") from error
+        raise MarketError(f"there is no time zone {name!r}", "name one such as America/New_York or UTC") from error
 
 
 def _with_times(file: BarFile) -> BarFile:
