@@ -21,7 +21,7 @@ from papervenue.engine.account import Activity
 from papervenue.engine.orders import Fill, Order, Policy
 from papervenue.margined import accounts
 from papervenue.margined.accounts import net_position
-from papervenue.margined.admission import reduces
+from papervenue.margined.admission import reduces, set_leverage
 from papervenue.market.spec import NEXT_BAR, PAPER, FillSpec
 from papervenue.market.venue import MarginLevel, Rules
 from papervenue.refusal import Refusal
@@ -107,8 +107,21 @@ class Margined(RuleBasedStateMachine):
         except Refusal:
             return
         if not reduces(ring.account, symbol, order.side, qty) and not order.request.reduce_only:
-            assert ring.now.ordered <= max(ring.now.equity, before.ordered)
+            assert ring.now.free >= min(before.free, Decimal(0))
         ring.engine.settle(order)
+
+    @rule(symbol=SYMBOLS, leverage=st.none() | st.sampled_from([D(1), D(3), D("8.5"), D(20)]))
+    def isolate(self, symbol: str, leverage: Decimal | None) -> None:
+        """Set a leverage or take it back; a refusal leaves everything as it was."""
+        ring, before = self.ring, (self.ring.account.leverages, self.ring.now)
+        try:
+            set_leverage(ring.engine, ring.account, symbol, leverage)
+        except Refusal:
+            assert (ring.account.leverages, ring.now) == before
+            return
+        assert ring.account.leverages.get(symbol) == leverage
+        assert ring.now.free >= min(before[1].free, Decimal(0))
+        assert (ring.now.cash, ring.now.equity) == (before[1].cash, before[1].equity)
 
     @rule(chosen=st.integers(0, 50))
     def cancel(self, chosen: int) -> None:
@@ -174,6 +187,14 @@ class Margined(RuleBasedStateMachine):
         return total
 
     @invariant()
+    def only_an_isolated_position_has_margin_set_apart(self) -> None:
+        account = self.ring.account
+        for each in accounts.net_positions(account):
+            assert bool(each.margin) <= (each.symbol in account.leverages)
+        parts = [accounts.margins(self.ring.engine, account, alone) for alone in ("", *account.leverages)]
+        assert sum(part.equity for part in parts) == self.ring.now.equity
+
+    @invariant()
     def position_is_what_the_fills_made_it(self) -> None:
         for symbol in self.ring.grids:
             fills = [one for one in self.ring.fills if one.order.symbol == symbol]
@@ -188,8 +209,11 @@ class Margined(RuleBasedStateMachine):
         if not account.positions or any(one.at_us >= looked_us for one in account.activities):
             return
         # Since then neither marks nor cash have changed.
-        assert ring.now.equity > ring.now.maintenance
-        if ring.now.equity < ring.now.initial:
+        for alone in ("", *account.leverages):
+            own = accounts.margins(ring.engine, account, alone)
+            assert own.equity > own.maintenance or not accounts.sharing(account, alone)
+        shared = accounts.margins(ring.engine, account)
+        if shared.equity < shared.initial:
             older = (one for one in account.open.values() if one.submitted_us < looked_us)
             assert not [one for one in older if self._adds_risk(one)]
 

@@ -67,7 +67,7 @@ class KrakenExchange:
     def ask(self, method: str, path: str, **params: object) -> Answer:
         """Send a signed request, with parameters in the query or, of a POST, in the form."""
         sent = urlencode(params)
-        target = f"{path}?{sent}" if method == "GET" and sent else path
+        target = f"{path}?{sent}" if method != "POST" and sent else path
         body = sent.encode() if method == "POST" else None
         return self.world.ask(method, target, body, self.headers(path, sent))
 

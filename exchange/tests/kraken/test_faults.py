@@ -31,6 +31,17 @@ def test_requests_are_of_the_kinds_that_scripts_know(desk: KrakenExchange, targe
     assert is_of_kind(target, "any change") == (kind in ("submit", "cancel", "cancel_all"))
 
 
+def test_leverage_is_a_change_that_no_other_word_names(desk: KrakenExchange) -> None:
+    target = f"PUT {V3}/leveragepreferences"
+    assert [word for word in ("submit", "cancel", "any change", "any") if is_of_kind(target, word)] == [
+        "any change",
+        "any",
+    ]
+    desk.world.arm({"status": 503}, request="any change")
+    assert desk.ask("PUT", f"{V3}/leveragepreferences", symbol=XBT, maxLeverage=5).status == 503
+    assert desk.engine.main.leverages == {}
+
+
 def test_order_is_lost_by_its_symbol_its_side_or_its_client_id(desk: KrakenExchange) -> None:
     desk.world.arm({"status": 503}, request="submit", symbol=PEPE)
     desk.world.arm({"status": 504}, request="submit", side="sell")

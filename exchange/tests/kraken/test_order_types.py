@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exchange.tests.kit.kraken import V3, XBT, KrakenExchange
+from exchange.tests.kit.kraken import XBT, KrakenExchange
 from papervenue.state import read_market, write_market
 
 LONG_S = 6 * 3600
@@ -83,13 +83,6 @@ def test_all_orders_end_unless_the_timer_is_set_again(desk: KrakenExchange) -> N
         desk.world.tick(seconds=seconds)
         assert len(desk.v3("openorders")["openOrders"]) == left
     assert desk.post("cancelallordersafter", timeout="soon")["result"] == "error"
-
-
-def test_positions_share_their_collateral_and_none_has_a_leverage_of_its_own(desk: KrakenExchange) -> None:
-    assert desk.v3("leveragepreferences")["leveragePreferences"] == []
-    path, sent = f"{V3}/leveragepreferences", f"symbol={XBT}&maxLeverage=5"
-    answer = desk.world.ask("PUT", f"{path}?{sent}", None, desk.headers(path, sent))
-    assert "isolated margin" in answer.json["error"]
 
 
 def test_a_market_of_an_earlier_edition_refuses_what_it_refused(fresh: Callable[[], Path]) -> None:

@@ -124,7 +124,8 @@ class Account:
     `orders` has every order by id, oldest first, and `open` the unfinished ones. `activities` is in order of time, and
     so are `updates`, which stay empty if only an engine runs. `closing` is the account's value at the last session's
     close. `reserved` is the buying power that open orders reserve. `version` counts changes of cash and positions.
-    `accrued` is the unposted interest by kind, in USD times 360.
+    `accrued` is the unposted interest by kind, in USD times 360. `leverages` are the highest leverages of symbols with
+    isolated margin.
     """
 
     number: str
@@ -145,6 +146,7 @@ class Account:
     reserved: Decimal = _ZERO
     version: int = 0
     accrued: dict[str, Decimal] = field(default_factory=dict)
+    leverages: dict[str, Decimal] = field(default_factory=dict)
     _working: dict[tuple[str, int], dict[str, Order]] = field(default_factory=dict)
     _claimed: dict[str, Decimal] = field(default_factory=dict)
     _valued: tuple[int, int] = (-1, -1)

@@ -7,6 +7,11 @@ Positions pay and earn funding, which accrues continuously and is booked on the 
 amount that a long position pays per unit, times the multiplier, and hour; a short position earns it. Amounts are booked
 in the smallest unit of cash, rounded toward zero, and the remainder is carried to the next booking.
 
+A symbol with a highest leverage has isolated margin: a part of the cash is set apart for its position and is all that
+the position can lose. It begins as the initial margin of what was paid; funding goes into it and comes out of it, and
+so do a liquidation's profit and fee. Reducing the position sets the same part of it free. The rest of the cash is the
+collateral that all other positions share.
+
 If the price of an execution is corrected later, the position's cost follows, or cash if it is closed.
 """
 
@@ -34,17 +39,19 @@ _ZERO = Decimal(0)
 class NetPosition(Position):
     """A net position and its total cost: quantity times price times multiplier, negative if it is short.
 
-    `owed` is the unbooked funding up to `since_us`, in currency times microseconds.
+    `owed` is the unbooked funding up to `since_us`, in currency times microseconds. `margin` is the cash that is set
+    apart for it if its margin is isolated.
     """
 
     cost: Decimal = _ZERO
     owed: Decimal = _ZERO
     since_us: int = 0
+    margin: Decimal = _ZERO
 
 
 @dataclass(slots=True)
 class Margins:
-    """The equity of a margin account at mark prices, and the margins of its positions, in its currency."""
+    """The equity behind positions at mark prices, and their margins, in the account's currency."""
 
     cash: Decimal
     unrealized: Decimal
@@ -58,14 +65,19 @@ class Margins:
 
 @dataclass(slots=True)
 class MarginState(Margins):
-    """Equity and margins. `ordered` is the initial margin if the open orders fill in the least favorable order."""
+    """Equity and margins of a whole account.
+
+    `ordered` is the initial margin if the open orders fill in the least favorable order. `free` is the shared equity
+    beyond the initial margin that it has to cover; negative if it doesn't.
+    """
 
     ordered: Decimal
+    free: Decimal
 
     @property
     def available(self) -> Decimal:
         """Return the equity that can serve as margin for further positions; never negative."""
-        return max(self.equity - self.ordered, _ZERO)
+        return max(self.free, _ZERO)
 
 
 def net_position(account: Account, symbol: str) -> NetPosition | None:
@@ -76,6 +88,19 @@ def net_position(account: Account, symbol: str) -> NetPosition | None:
 
 def net_positions(account: Account) -> list[NetPosition]:
     return [position for position in account.positions.values() if isinstance(position, NetPosition)]
+
+
+def sharing(account: Account, alone: str = "") -> list[NetPosition]:
+    """Return the positions that share their collateral, or only the isolated one in the symbol `alone`."""
+    return [
+        each for each in net_positions(account) if (each.symbol if each.symbol in account.leverages else "") == alone
+    ]
+
+
+def collateral(account: Account, alone: str = "") -> Decimal:
+    """Return the cash behind the positions that share it, or what is set apart for the isolated one in `alone`."""
+    set_apart = sum((each.margin for each in net_positions(account) if alone in ("", each.symbol)), _ZERO)
+    return set_apart if alone else account.cash - set_apart
 
 
 def trade(account: Account, grid: Grid, symbol: str, qty: Decimal, price: int, now_us: int) -> Decimal:
@@ -102,22 +127,52 @@ def _part(cost: Decimal, closed: Decimal, held_quantity: Decimal) -> Decimal:
     return (cost * abs(closed) / abs(held_quantity)).quantize(CASH_UNIT, ROUND_HALF_EVEN)
 
 
-def margins(floor: EngineState, account: Account) -> Margins:
+def isolate(account: Account, grid: Grid, qty: Decimal = _ZERO, cost: Decimal = _ZERO) -> None:
+    """Set margin apart for a symbol's position if it is isolated.
+
+    It had this signed quantity and cost before it changed.
+    """
+    position = net_position(account, grid.instrument.symbol)
+    if position is None or position.symbol not in account.leverages:
+        return
+    if position.qty * qty <= 0:
+        position.margin = _initial(account, grid, position.qty, position.cost)
+    elif abs(position.qty) < abs(qty):
+        position.margin = _part(position.margin, position.qty, qty)
+    else:
+        before = _initial(account, grid, qty, cost)
+        position.margin += _initial(account, grid, position.qty, position.cost) - before
+
+
+def _initial(account: Account, grid: Grid, qty: Decimal, value: Decimal) -> Decimal:
+    """Return the initial margin of a signed quantity and its value, as the margin levels and the leverage demand."""
+    size, leverage = abs(value), account.leverages.get(grid.instrument.symbol)
+    by_level = size * grid.level(abs(qty), size).initial
+    return by_level if leverage is None else max(by_level, (size / leverage).quantize(CASH_UNIT, ROUND_HALF_EVEN))
+
+
+def margins(floor: EngineState, account: Account, alone: str = "") -> Margins:
+    """Return the equity and margins of the positions that share collateral, or of the isolated one in `alone`."""
     unrealized = initial = maintenance = _ZERO
-    for position in net_positions(account):
+    for position in sharing(account, alone):
         grid, mark = floor.market.grids[position.symbol], mark_of(floor, position.symbol)
         value = grid.notional(position.qty, mark)
-        level = grid.level(abs(position.qty), abs(value))
         unrealized += value - position.cost
-        initial += abs(value) * level.initial
+        initial += _initial(account, grid, position.qty, value)
         maintenance += maintenance_margin(floor, position.symbol, position.qty)
-    return Margins(account.cash, unrealized, initial, maintenance)
+    return Margins(collateral(account, alone), unrealized, initial, maintenance)
 
 
 def equity_and_margins(floor: EngineState, account: Account) -> MarginState:
     now, symbols = margins(floor, account), {*account.positions, *(order.symbol for order in account.open.values())}
     ordered = sum((initial_margin(floor, account, symbol) for symbol in symbols), _ZERO)
-    return MarginState(now.cash, now.unrealized, now.initial, now.maintenance, ordered)
+    parts = [now, *(margins(floor, account, alone) for alone in account.leverages)]
+    # What isolated positions need is set apart already.
+    free = now.equity - ordered + sum((part.initial for part in parts[1:]), _ZERO)
+    cash, unrealized, initial, maintenance = (
+        sum((getattr(part, name) for part in parts), _ZERO) for name in ("cash", "unrealized", "initial", "maintenance")
+    )
+    return MarginState(cash, unrealized, initial, maintenance, ordered, free)
 
 
 def initial_margin(
@@ -133,8 +188,7 @@ def initial_margin(
     sold = sum((order.remaining for order in increasing_orders(account, symbol, -1)), max(-more, _ZERO))
     worst = max(abs(held_quantity + bought), abs(held_quantity - sold))
     grid = floor.market.grids[symbol]
-    value = grid.notional(worst, mark_of(floor, symbol))
-    return value * grid.level(worst, value).initial
+    return _initial(account, grid, worst, grid.notional(worst, mark_of(floor, symbol)))
 
 
 def maintenance_margin(floor: EngineState, symbol: str, qty: Decimal) -> Decimal:
@@ -193,6 +247,7 @@ def book(floor: EngineState, account: Account, symbol: str) -> None:
     amount = funding_due(floor, position)
     position.owed, position.since_us = _accrued_funding(floor, position) - amount * HOUR, floor.now_us
     if amount:
+        position.margin -= amount if symbol in account.leverages else 0
         enter(floor, account, Activity(FUNDING, None, symbol, "funding", net_amount=-amount))
 
 

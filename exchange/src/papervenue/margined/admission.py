@@ -4,7 +4,8 @@ Each API translates the codes of refusals.
 
 Below its initial margin an account keeps only orders that reduce its positions. At or below its maintenance margin, its
 position with the largest requirement is closed at the last price, part by part, until the margin suffices or no
-position is left. A venue may instead assign all positions to others, so that the account owes nothing.
+position is left. A venue may instead assign all positions to others, so that the account owes nothing. An isolated
+position is compared with what is set apart for it, and is always assigned if closing it would cost more than that.
 """
 
 from __future__ import annotations
@@ -20,17 +21,21 @@ from papervenue.engine.orders import ASSIGNMENT, ATTACHED, LIQUIDATION, SETTLEME
 from papervenue.engine.venue_rules import Admission
 from papervenue.events import Event
 from papervenue.jsontext import plain
+from papervenue.margined import accounts
 from papervenue.margined.accounts import (
     Margins,
     NetPosition,
     book,
+    collateral,
     equity_and_margins,
     funding_due,
     increasing_orders,
     initial_margin,
+    isolate,
     margins,
     mark_of,
     net_positions,
+    sharing,
 )
 from papervenue.market.venue import Grid, Rules
 from papervenue.refusal import Refusal
@@ -181,7 +186,7 @@ def _check_margin(floor: EngineState, account: Account, request: OrderRequest) -
         return
     now, before = equity_and_margins(floor, account), initial_margin(floor, account, symbol)
     more = initial_margin(floor, account, symbol, qty * request.side) - before
-    if more > 0 and more > now.equity - now.ordered:
+    if more > 0 and more > now.free:
         extra = {"required": plain(more), "available": plain(now.available)}
         raise refuse("insufficient_margin", "the order needs more margin than is available", **extra)
 
@@ -189,6 +194,34 @@ def _check_margin(floor: EngineState, account: Account, request: OrderRequest) -
 def no_replacement() -> Refusal:
     """Return the refusal of a replacement, which this venue doesn't support."""
     return refuse("unsupported_edit", "orders can't be replaced: cancel and send another")
+
+
+def set_leverage(floor: EngineState, account: Account, symbol: str, leverage: Decimal | None) -> None:
+    """Isolate the margin of a symbol with a highest leverage, or let it share the account's collateral again (None).
+
+    Raise a Refusal if the margin levels don't allow the leverage, or if too little margin would be left.
+    """
+    grid, position = _instrument(floor, symbol), accounts.net_position(account, symbol)
+    size, cost = (_ZERO, _ZERO) if position is None else (abs(position.qty), abs(position.cost))
+    if leverage is not None and (leverage < 1 or leverage * grid.level(size, cost).initial > 1):
+        raise refuse("wrong_leverage", "a leverage is at least 1, and at most what the margin levels allow")
+    leverages, margin = account.leverages, _ZERO if position is None else position.margin
+    before = equity_and_margins(floor, account).free
+    account.leverages = {name: most for name, most in {**leverages, symbol: leverage}.items() if most is not None}
+    if position is not None:
+        position.margin = _ZERO
+        isolate(account, grid)
+    parts = [margins(floor, account, alone) for alone in ("", symbol) if sharing(account, alone)]
+    liquidates = any(part.equity <= part.maintenance for part in parts)
+    if liquidates or equity_and_margins(floor, account).free < min(before, _ZERO):
+        account.leverages = leverages
+        if position is not None:
+            position.margin = margin
+        code = "would_liquidate" if liquidates else "insufficient_margin"
+        raise refuse(code, "the change needs more margin than is available")
+    account.version += 1
+    shown = {"symbol": symbol, "leverage": None if leverage is None else plain(leverage)}
+    floor.emit(Event(floor.now_us, "leverage_set", shown, account.number))
 
 
 def reducible_quantity(account: Account, order: Order) -> Decimal:
@@ -217,18 +250,17 @@ def review(floor: EngineState, rules: Rules, *, few_steps: bool = True) -> None:
     With `few_steps`, it is a part of what the position was before the first one, otherwise of what is left of it.
     """
     for account in floor.accounts.values():
-        if not account.positions:
-            continue
-        now = margins(floor, account)
-        if now.equity < now.initial:
-            _withdraw(floor, account, now)
-        before: dict[str, Decimal] = {}
-        while account.positions and now.equity <= now.maintenance:
-            if rules.assigns and _owes_once_closed(floor, account, rules.liquidation_fee):
-                _assign(floor, account)
-            else:
-                _liquidate(floor, account, rules.liquidation_part, before if few_steps else {})
-            now = margins(floor, account)
+        for alone in ("", *account.leverages) if account.positions else ():
+            now = margins(floor, account, alone)
+            if now.equity < now.initial and not alone:
+                _withdraw(floor, account, now)
+            before: dict[str, Decimal] = {}
+            while now.equity <= now.maintenance and sharing(account, alone):
+                if (rules.assigns or alone) and _owes_once_closed(floor, account, alone, rules.liquidation_fee):
+                    _assign(floor, account, alone)
+                else:
+                    _liquidate(floor, account, alone, rules.liquidation_part, before if few_steps else {})
+                now = margins(floor, account, alone)
 
 
 def reduces(account: Account, symbol: str, side: int, qty: Decimal) -> bool:
@@ -251,44 +283,46 @@ def _only_reduces(account: Account, order: Order) -> bool:
     return reduces(account, order.symbol, order.side, order.remaining)
 
 
-def _liquidate(floor: EngineState, account: Account, part: Decimal, before: MutableMapping[str, Decimal]) -> None:
-    net_position = _by_requirement(floor, account)[-1]
+def _liquidate(
+    floor: EngineState, account: Account, alone: str, part: Decimal, before: MutableMapping[str, Decimal]
+) -> None:
+    net_position = _by_requirement(floor, account, alone)[-1]
     lot, qty = floor.market.grids[net_position.symbol].lot, abs(net_position.qty)
     lots = (before.setdefault(net_position.symbol, qty) * part / lot).to_integral_value(ROUND_CEILING)
     close_out(floor, account, net_position, min(lots * lot, qty), LIQUIDATION)
 
 
-def _by_requirement(floor: EngineState, account: Account) -> list[NetPosition]:
-    """Return an account's positions, the one with the largest requirement last."""
+def _by_requirement(floor: EngineState, account: Account, alone: str) -> list[NetPosition]:
+    """Return the positions that share collateral, or the isolated one; the one with the largest requirement is last."""
 
     def requirement(net_position: NetPosition) -> tuple[Decimal, str]:
         grid, qty = floor.market.grids[net_position.symbol], abs(net_position.qty)
         value = grid.notional(qty, floor.price(net_position.symbol))
         return value * grid.level(qty, value).maintenance, net_position.symbol
 
-    return sorted(net_positions(account), key=requirement)
+    return sorted(sharing(account, alone), key=requirement)
 
 
-def _owes_once_closed(floor: EngineState, account: Account, fee: Decimal) -> bool:
-    """Return True if closing all positions at the last prices, for a fee, would leave an account in debt."""
-    worth = account.cash
-    for position in net_positions(account):
+def _owes_once_closed(floor: EngineState, account: Account, alone: str, fee: Decimal) -> bool:
+    """Return True if closing positions at the last prices, for a fee, would cost more than their collateral."""
+    worth = collateral(account, alone)
+    for position in sharing(account, alone):
         value = floor.market.grids[position.symbol].notional(position.qty, floor.price(position.symbol))
         worth += value - position.cost - abs(value) * fee - funding_due(floor, position)
     return worth < 0
 
 
-def _assign(floor: EngineState, account: Account) -> None:
-    """Hand all positions over to others, the one with the largest requirement at its bankruptcy price.
+def _assign(floor: EngineState, account: Account, alone: str) -> None:
+    """Hand positions over to others, the one with the largest requirement at its bankruptcy price.
 
-    That is the first price on a tick at which the account doesn't owe anything.
+    That is the first price on a tick at which their collateral covers the loss.
     """
-    *others, largest = _by_requirement(floor, account)
+    *others, largest = _by_requirement(floor, account, alone)
     for position in others:
         close_out(floor, account, position, abs(position.qty), ASSIGNMENT)
     book(floor, account, largest.symbol)
     grid, side = floor.market.grids[largest.symbol], 1 if largest.qty > 0 else -1
-    bankrupt = grid.units * (largest.cost - account.cash) / (largest.qty * grid.multiplier)
+    bankrupt = grid.units * (largest.cost - collateral(account, alone)) / (largest.qty * grid.multiplier)
     step = grid.tick(int(bankrupt))
     price = int((bankrupt * side / step).to_integral_value(ROUND_CEILING)) * step * side
     close_out(floor, account, largest, abs(largest.qty), ASSIGNMENT, max(step, price))

@@ -26,7 +26,7 @@ from papervenue.engine.orders import (
 )
 from papervenue.engine.venue_rules import AccountFigures, Admission, Mark, Marks
 from papervenue.margined import accounts, admission
-from papervenue.margined.accounts import equity_and_margins, margins, net_position, trade
+from papervenue.margined.accounts import equity_and_margins, net_position, trade
 from papervenue.market.bars import Bar, Market, without_wicks
 from papervenue.market.sessions import Session
 from papervenue.market.spec import FillSpec
@@ -100,7 +100,7 @@ class PlainDialect:
         order_lifecycle.end_due(floor, floor.now_us)
         if mark.kind == "close":
             for account in floor.accounts.values():
-                now = margins(floor, account)
+                now = equity_and_margins(floor, account)
                 account.close_day(Balances(now.cash, now.unrealized, _ZERO))
 
     def price(self, market: Market, symbol: str, now_us: int) -> int | None:
@@ -157,11 +157,15 @@ class PlainDialect:
         """Book funding, change the net position, and move cash by the profit realized and by the fee if it is known."""
         symbol = order.symbol
         accounts.book(floor, account, symbol)
-        position = net_position(account, symbol)
+        position, before = net_position(account, symbol), account.qty(symbol)
         cost = _ZERO if position is None else position.cost
         role, grid = _role(floor, order, price), floor.market.grids[symbol]
         fee = self._fee(floor, symbol, qty, price, role)
         realized = trade(account, grid, symbol, qty * order.side, price, floor.now_us)
+        if role == LIQUIDATION and symbol in account.leverages and position is not None:
+            position.margin += realized - fee
+        else:
+            accounts.isolate(account, grid, before, cost)
         dated = not self._rules.fees_after_us
         account.cash += realized - (fee if dated else _ZERO)
         return FillEffect(role, realized, fee if dated else None, cost, qty * grid.usd(price))

@@ -260,9 +260,9 @@ class Api:
                 self._read("feeschedules/volumes", public.volumes),
                 self._read("notifications", public.notifications),
                 route(
-                    f"{V3}/leveragepreferences",
+                    orders.LEVERAGES,
                     GET=self._signed_handler(public.leverages, lambda call: (TRADING, COSTS["leveragepreferences"])),
-                    PUT=self._signed_handler(public.set_leverage, lambda call: (TRADING, COSTS["leveragepreferences"])),
+                    PUT=self._command("leveragepreferences"),
                 ),
             ],
             {PATH: self._feeds},
@@ -374,7 +374,7 @@ KINDS = {
     "any trading": r"\w+ (/derivatives/.*|/api/history/.*)",
     "any data": r"GET /api/charts/.*",
     "any read": r"GET /derivatives/.*",
-    "any change": r"POST /derivatives/api/v3/(?!orders/status).*",
+    "any change": r"(POST|PUT) /derivatives/api/v3/(?!orders/status).*",
     "any": r"\w+ /derivatives/.*",
 }
 """What fault rules call the requests of this face.

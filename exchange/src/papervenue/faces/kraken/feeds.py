@@ -28,7 +28,8 @@ from papervenue.faces.kraken.public import PublicReads, trade_message
 from papervenue.faces.kraken.read_routes import KrakenReads
 from papervenue.faces.kraken.wire_format import average, encoded, milliseconds, number, price
 from papervenue.faults.streaming import TRADE_UPDATES, Recipient, StreamFaults
-from papervenue.margined.accounts import NetPosition, equity_and_margins, funding_due, mark_of, net_positions
+from papervenue.margined import accounts
+from papervenue.margined.accounts import Margins, NetPosition, funding_due, net_positions
 from papervenue.streams.socket import Message, Socket
 from papervenue.times import HOUR
 
@@ -192,11 +193,11 @@ class Feeds:
         return tell
 
     def _positions(self, account: Account) -> Told:
-        rows = [self._position(position) for position in net_positions(account)]
+        rows = [self._position(each, account.leverages.get(each.symbol)) for each in net_positions(account)]
         return {"feed": POSITIONS, "account": account.number, "positions": rows}
 
-    def _position(self, position: NetPosition) -> Told:
-        grid, mark = self._engine.market.grids[position.symbol], mark_of(self._engine, position.symbol)
+    def _position(self, position: NetPosition, leverage: Decimal | None) -> Told:
+        grid, mark = self._engine.market.grids[position.symbol], accounts.mark_of(self._engine, position.symbol)
         return {
             "instrument": position.symbol,
             "balance": number(position.qty),
@@ -206,29 +207,38 @@ class Feeds:
             "pnl": number(grid.notional(position.qty, mark) - position.cost),
             "unrealized_funding": number(-funding_due(self._engine, position)),
             "pnl_currency": "USD",
+            **({} if leverage is None else {"max_fixed_leverage": number(leverage)}),
         }
 
     def _balances(self, account: Account) -> Told:
-        now = equity_and_margins(self._engine, account)
-        accrued = -sum((funding_due(self._engine, each) for each in net_positions(account)), Decimal(0))
+        now, shared = accounts.equity_and_margins(self._engine, account), accounts.margins(self._engine, account)
         cash = {name: number(now.cash) for name in ("quantity", "value", "collateral_value")}
+        flex: Told = {"currencies": {"USD": cash | {"available": number(now.available)}}}
+        flex |= self._margins(now, now.ordered, net_positions(account)) | _wallet(now, now.available)
+        isolated, ordered = {}, now.ordered
+        for symbol in account.leverages:
+            own = accounts.initial_margin(self._engine, account, symbol)
+            ordered -= own
+            isolated[symbol] = self._margins(
+                accounts.margins(self._engine, account, symbol), own, accounts.sharing(account, symbol)
+            )
+        cross = self._margins(shared, ordered, accounts.sharing(account)) | _wallet(shared, now.available)
+        flex |= {"isolated": isolated, "cross": cross}
+        return {"feed": BALANCES, "account": account.number, "holding": {}, "futures": {}, "flex_futures": flex}
+
+    def _margins(self, now: Margins, ordered: Decimal, positions: Iterable[NetPosition]) -> Told:
+        """Return the margins and the open profit of positions; `ordered` is their initial margin with open orders."""
+        accrued = -sum((funding_due(self._engine, each) for each in positions), Decimal(0))
         amounts = {
-            "balance_value": now.cash,
-            "portfolio_value": now.equity,
-            "collateral_value": now.cash,
-            "initial_margin": now.ordered,
+            "initial_margin": ordered,
             "initial_margin_without_orders": now.initial,
             "maintenance_margin": now.maintenance,
             "pnl": now.unrealized,
             "unrealized_funding": accrued,
             "total_unrealized": now.unrealized + accrued,
             "total_unrealized_as_margin": now.unrealized,
-            "margin_equity": now.equity,
-            "available_margin": now.available,
         }
-        flex: Told = {"currencies": {"USD": cash | {"available": number(now.available)}}}
-        flex |= {name: number(amount) for name, amount in amounts.items()}
-        return {"feed": BALANCES, "account": account.number, "holding": {}, "futures": {}, "flex_futures": flex}
+        return {name: number(amount) for name, amount in amounts.items()}
 
     def _notifications(self, account: Account) -> Told:
         return {"feed": NOTIFICATIONS, "notifications": []}
@@ -298,6 +308,18 @@ class Feeds:
             "fee_paid": None if fee is None else number(fee),
             "fee_currency": "USD",
         }
+
+
+def _wallet(now: Margins, available: Decimal) -> Told:
+    """Return the cash and the equity behind positions, and what is available of it."""
+    amounts = {
+        "balance_value": now.cash,
+        "portfolio_value": now.equity,
+        "collateral_value": now.cash,
+        "margin_equity": now.equity,
+        "available_margin": available,
+    }
+    return {name: number(amount) for name, amount in amounts.items()}
 
 
 def _changes(read: Callable[[], Told]) -> Follower:

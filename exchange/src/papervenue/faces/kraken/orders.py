@@ -1,4 +1,4 @@
-"""Handle commands: send, edit and cancel orders, one or many.
+"""Handle commands: send, edit and cancel orders, one or many, and isolate the margin of a symbol.
 
 HTTP 200 with "success" only means that a request was read. An order's outcome is in its status, so a refused order is a
 Refusal with such a response as body.
@@ -18,7 +18,7 @@ from papervenue.engine.orders import LAST, TAKE_PROFIT, Fill, Order, OrderReques
 from papervenue.faces.kraken import wire_format
 from papervenue.faces.kraken.wire_format import SIDES, SIGNALS, error, iso, success
 from papervenue.jsontext import to_decimal
-from papervenue.margined.admission import CANCEL_EVERYTHING, fills_at_once
+from papervenue.margined.admission import CANCEL_EVERYTHING, fills_at_once, set_leverage
 from papervenue.margined.dialect import PlainDialect
 from papervenue.market.venue import Grid
 from papervenue.refusal import Refusal
@@ -27,6 +27,7 @@ from papervenue.times import SECOND, parse_time
 V3 = "/derivatives/api/v3"
 SEND, CANCEL = f"{V3}/sendorder", f"{V3}/cancelorder"
 CANCEL_ALL, CANCEL_LATER = f"{V3}/cancelallorders", f"{V3}/cancelallordersafter"
+LEVERAGES = f"{V3}/leveragepreferences"
 LONGEST_CLIENT_ID = 100
 _KINDS: Mapping[str, tuple[str, str]] = {
     "lmt": ("limit", "gtc"),
@@ -303,7 +304,37 @@ def _cancel_later(command: CommandArguments) -> Answer:
     return 200, success(engine.now_us, status=status)
 
 
+_LEVERAGE_ERRORS: Mapping[str, tuple[int, str]] = {
+    "unknown_symbol": (87, "Contract does not exist"),
+    "would_liquidate": (41, "Would cause liquidation"),
+}
+"""The numbers and texts that the venue documents for refused leverages, by the code of the refusal."""
+
+
+def _set_leverage(command: CommandArguments) -> Answer:
+    """Isolate the margin of a symbol with the highest leverage in the request, or end that if it names none."""
+    engine, params = command.engine, parameters(command.command.query, command.command.body)
+    text = params.get("maxLeverage", "")
+    leverage = to_decimal(text) if text else None
+    if not params.get("symbol"):
+        raise error(engine.now_us, "requiredArgumentMissing: symbol")
+    if text and leverage is None:
+        raise error(engine.now_us, "invalidArgument: maxLeverage")
+    try:
+        set_leverage(engine, command.account, params["symbol"].upper(), leverage)
+    except Refusal as refusal:
+        code = str(refusal.body["code"])
+        if code not in _LEVERAGE_ERRORS:
+            word = wire_format.STATUSES.get(code, "invalidArgument: maxLeverage")
+            raise error(engine.now_us, word) from refusal
+        number, message = _LEVERAGE_ERRORS[code]
+        errors = {"status": "BAD_REQUEST", "errors": [{"code": number, "message": message}]}
+        raise Refusal(400, {"result": "error", **errors, "serverTime": iso(engine.now_us)}) from refusal
+    return 200, success(engine.now_us)
+
+
 ENTRIES = (
+    Entry("PUT", LEVERAGES, _set_leverage),
     Entry("POST", CANCEL_LATER, _cancel_later),
     Entry("POST", SEND, _send),
     Entry("POST", CANCEL, _cancel),

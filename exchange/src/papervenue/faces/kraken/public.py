@@ -146,12 +146,9 @@ class PublicReads:
         return timed_reply(self._engine.now_us, notifications=[])
 
     def leverages(self, owner: Account, call: Call) -> Reply:
-        """Return no leverage of single positions: they share the account's collateral."""
-        return timed_reply(self._engine.now_us, leveragePreferences=[])
-
-    def set_leverage(self, owner: Account, call: Call) -> Reply:
-        """Refuse a leverage for one position."""
-        raise error(self._engine.now_us, "invalidArgument: isolated margin isn't offered here")
+        """Return the highest leverages of the symbols with isolated margin."""
+        rows = [{"symbol": symbol, "maxLeverage": number(most)} for symbol, most in owner.leverages.items()]
+        return timed_reply(self._engine.now_us, leveragePreferences=rows)
 
     def charts(self, call: Call) -> Reply:
         """Return the kinds of charts, the symbols of a kind, or the resolutions of a symbol."""

@@ -230,9 +230,10 @@ class KrakenReads:
         return [number(grid.usd(at + way * step * grid.tick(at))), number(size * (step + 1))]
 
     def accounts(self, owner: Account) -> Reply:
-        """Return the figures of the margin account, which all positions share, and of a cash account, which is empty.
+        """Return the figures of the margin account, and of a cash account, which is empty.
 
-        Unbooked funding is reported separately: margins ignore it until it is booked.
+        Those of isolated positions are included, but what is set apart for them isn't available. Unbooked funding is
+        reported separately: margins ignore it until it is booked.
         """
         now, accrued = (
             equity_and_margins(self._engine, owner),
@@ -277,6 +278,7 @@ class KrakenReads:
         )
 
     def _position(self, owner: Account, net_position: NetPosition) -> dict[str, Any]:
+        leverage = owner.leverages.get(net_position.symbol)
         return {
             "side": "long" if net_position.qty > 0 else "short",
             "symbol": net_position.symbol,
@@ -285,6 +287,7 @@ class KrakenReads:
             "size": number(abs(net_position.qty)),
             "unrealizedFunding": number(self._accrued_funding(net_position)),
             "pnlCurrency": "USD",
+            **({} if leverage is None else {"maxFixedLeverage": number(leverage)}),
         }
 
     def _last_fill_us(self, owner: Account, symbol: str) -> int:
