@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from papervenue.faces.kraken import face
 from papervenue.times import SECOND
-from tests.kit.adapters.kraken import AT, iso, reader, venue_at
+from tests.kit.adapters.kraken import AT, iso, ms, reader, venue_at
 from tests.kit.fakes.scripted import Asked, Scripted, Wire
 from tradebot.adapters.text.activity_types import meaning_of
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
@@ -416,6 +416,27 @@ def test_only_usd_count_and_a_margin_that_can_not_be_is_not_believed(
     account = view.account
     assert [account.cash, account.equity, view.unreadable] == [100, 130, margins.count(None)]
     assert (view.account.initial_margin, view.account.maintenance_margin, view.orders_at) == (*margins, AT)
+
+
+@pytest.mark.parametrize("leverage", [5, "1.0", None])
+def test_no_margin_is_known_while_a_position_has_a_leverage_of_its_own(wire: Wire, leverage: object) -> None:
+    """The account's figures would say that such a position is liquidated much later than it is."""
+
+    def answer(asked: Asked) -> Scripted:
+        lists: dict[str, object] = dict.fromkeys(("openOrders", "fills", "logs", "elements"), ())
+        rows = [POSITION | {"maxFixedLeverage": leverage}, POSITION | {"symbol": "PF_ETHUSD"}]
+        marks = [{"symbol": str(row["symbol"]), "markPrice": 30_000} for row in rows]
+        candles = [{"time": ms(AT.replace(hour=0, minute=0) - timedelta(minutes=1)), "close": "30000"}]
+        lists |= {"openPositions": rows, "tickers": marks, "candles": candles, "accounts": {"flex": FLEX}}
+        return Scripted(200, {"result": "success", **lists, "accountUid": "x", "serverTime": iso(AT)})
+
+    wire.script = answer
+    tally = DriftTally()
+    view = reader(wire, tally).view()
+    margins = (None, None) if leverage else (50, 25)
+    assert (view.account.initial_margin, view.account.maintenance_margin, view.account.available) == (*margins, 700)
+    assert (len(view.positions), view.unreadable, view.whole_at) == (2, 0, AT)
+    assert [drift.field for drift in tally.counts] == ["maxFixedLeverage"] * bool(leverage)
 
 
 def traded(number: int, side: str, size: str, price: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What `doctor` asks of Kraken Futures alone: the last nonce, and whether the key may trade.
+"""What `doctor` asks of Kraken Futures alone: the last nonce, whether the key may trade, isolated margin.
 
 What people call a perpetual, and what they could mean otherwise.
 """
@@ -15,6 +15,7 @@ from papervenue.market.coins import SYMBOLS
 from tests.kit.adapters.kraken import error, venue_at
 from tests.kit.fakes.scripted import Scripted, Wire, serving
 from tradebot.adapters.wire.json_fields import DriftTally
+from tradebot.errors import TemporaryError
 from tradebot.judging.judgment import HealthState
 from tradebot.model.struct_tools import replace
 from tradebot.venues.kraken.client import Nonces
@@ -60,6 +61,19 @@ def test_a_key_may_trade_if_it_is_told_that_an_order_is_missing(wire: Wire, told
         state,
         [("POST", "/derivatives/api/v3/cancelorder")],
     )
+
+
+@pytest.mark.parametrize(
+    ("symbols", "state"), [([], HealthState.OK), (["PF_XBTUSD", "PF_ETHUSD"], HealthState.DEGRADED)]
+)
+def test_symbols_with_isolated_margin_are_told(wire: Wire, symbols: list[str], state: HealthState) -> None:
+    rows = [{"symbol": symbol, "maxLeverage": 5} for symbol in symbols]
+    wire.answer(Scripted(200, MISSING | {"leveragePreferences": rows}))
+    look = OWN["margin"](venue_at(wire), DriftTally())
+    assert (look.state, bool(look.fix), "PF_ETHUSD, PF_XBTUSD" in look.found) == (state, bool(rows), bool(rows))
+    wire.answer(Scripted(200, MISSING | {"leveragePreferences": [{"maxLeverage": 5}]}))
+    with pytest.raises(TemporaryError, match="leverage preferences can't be read"):
+        OWN["margin"](venue_at(wire), DriftTally())
 
 
 coins = st.from_regex(r"[A-Z0-9]{1,12}", fullmatch=True).filter(lambda coin: not coin.endswith("USD"))

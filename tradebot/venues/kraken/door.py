@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.wire.http import BodyError, WireError
-from tradebot.adapters.wire.json_fields import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.judging.judgment import HealthState
 from tradebot.venues.door import SANDBOX_KEY, Access, Checks, VenueCheck, VenueDriver, VenueSettings
@@ -99,7 +99,9 @@ def door() -> VenueDriver:
         reader=KrakenReader,
         orders=KrakenOrders,
         bars=KrakenBars,
-        checks=Checks(_bar_times, _no_renames, _data_plan, "venue", {"nonce": _nonce, "key": _may_trade}),
+        checks=Checks(
+            _bar_times, _no_renames, _data_plan, "venue", {"nonce": _nonce, "key": _may_trade, "margin": _is_shared}
+        ),
         market=_market,
         bell=_account_feed,
         symbol=symbol_of,
@@ -208,3 +210,17 @@ def _may_trade(venue: KrakenVenue, tally: DriftTally) -> VenueCheck:
         return VenueCheck(HealthState.OK, "the key may read and trade", "answer")
     fix = "Make a key that may read and trade, but not withdraw"
     return VenueCheck(HealthState.FAILED, f"the key may not trade: {word or answer.excerpt}", "answer", fix=fix)
+
+
+def _is_shared(venue: KrakenVenue, tally: DriftTally) -> VenueCheck:
+    """Find symbols with isolated margin: liquidation prices are computed as if all positions shared the collateral."""
+    rows = Client(venue).rows(f"{V3}/leveragepreferences", "leveragePreferences")
+    if not rows:
+        return VenueCheck(HealthState.OK, "all positions share the account's collateral", "answer")
+    try:
+        names = ", ".join(sorted(JsonFields("leverage preference", row, tally).symbol() for row in rows))
+    except RowError as error:
+        raise TemporaryError(f"the leverage preferences can't be read: {error}", "tradebot doctor") from error
+    finding = f"isolated margin is on for {names}: a position would be liquidated long before the price that is shown"
+    fix = "Set them to cross margin on Kraken Futures' website; while such a position is open, entries are refused"
+    return VenueCheck(HealthState.DEGRADED, finding, "answer", fix=fix)

@@ -71,6 +71,7 @@ class KrakenReader:
         self._pages = HistoryPages(self._client, venue.number, tally)
         self.rejected_quotes: Mapping[str, str] = {}
         self.unreadable_fills = self._odd_margins = 0
+        self._isolated = False
         self._last_fills: tuple[list[Any], Sequence[Fill]] = [], ()
         self._last_orders: tuple[list[Any], Sequence[Order]] = [], ()
         self._last_tickers: tuple[Mapping[str, Any], dict[str, Quote]] = {}, {}
@@ -85,7 +86,7 @@ class KrakenReader:
         """Return the figures of the account whose collateral all positions share.
 
         Only USD counts as collateral, because the value of other currencies fluctuates. An impossible margin is
-        rejected.
+        rejected. If the last positions had isolated margin, the margins are None, so that no entry relies on them.
         """
         answer = self._client.read(f"{V3}/accounts")
         now = reply_time(answer)
@@ -100,6 +101,8 @@ class KrakenReader:
             raise OperatorError(f"the account's figures can't be used: {error}", hint) from error
         margins = [self._margin(row, name) for name in ("initialMargin", "maintenanceMargin")]
         self._odd_margins = margins.count(None)
+        if self._isolated:
+            margins = [None, None]
         return Account(
             number=self._pages.account(),
             status="ACTIVE",
@@ -182,6 +185,10 @@ class KrakenReader:
     def _positions(self) -> tuple[tuple[BrokerPosition, ...], int]:
         raws = self._client.rows(f"{V3}/openpositions", "openPositions")
         has_positions = any(raws)
+        self._isolated = any(isinstance(raw, Mapping) and raw.get("maxFixedLeverage") is not None for raw in raws)
+        if self._isolated:
+            # Such a position is liquidated by itself, long before the equity of the account is gone.
+            self._tally.note("position", "maxFixedLeverage", "is isolated margin, whose liquidation isn't computed")
         tickers = self._client.rows(f"{V3}/tickers", "tickers") if has_positions else []
         marks = dict(keep_readable("ticker", _with_mark(tickers), partial(rows.mark, tally=self._tally), self._tally))
         read = keep_readable("position", raws, lambda raw: rows.position(raw, marks, self._tally), self._tally)
