@@ -208,7 +208,9 @@ LEFT_OUT = 1
 CONFIGURATION = f"""
 {AT.settings}universe: [{", ".join(AT.symbols)}]
 limits: {{cooldown_s: 1, max_order_notional_usd: 1000}}
+halts: {{unknowns: 50}}
 """
+"""A bot that is killed often while no time passes has more requests without an answer than the shipped halts allow."""
 
 CONTROLS: dict[str, Callable[[], None]] = {}
 """What can be broken in a bot on purpose, by its name; campaigns put it here."""
