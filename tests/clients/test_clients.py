@@ -190,7 +190,8 @@ def test_ccxt_at_the_kraken_face(kraken: Served, tmp_path: Path) -> None:
     assert (seen["batch"], seen["all canceled"]) == (["open", "open"], 4)
     assert (seen["fills"], seen["closed"], seen["canceled orders"]) == ([["buy", 0.5]], ["bought"], True)
     assert (seen["mark candles"], seen["history"]) == (True, [4, 1, ["pf_xbtusd", "usd"]])
-    assert seen["others' trades and leverage"] == ["done", "done"]
+    assert (seen["others' trades"], seen["leverage too high"]) == ("done", "BadRequest")
+    assert (seen["isolated"], seen["shared"]) == ([5, "isolated", 5], ["cross", {}])
     assert (seen["streamed ticker"], seen["streamed orders"]) == ("BTC/USD:USD", [True])
     bought, *exits = (("market", "buy", "0.5"), *((kind, "sell", "0.5") for kind in ("stop", "limit", "take_profit")))
     assert accepted(tmp_path) == [("limit", "buy", "0.1"), bought, *exits, *[("limit", "buy", "0.1")] * 3]
@@ -211,6 +212,7 @@ def test_python_kraken_sdk_at_the_kraken_face(kraken: Served, tmp_path: Path) ->
     assert (seen["canceled"], seen["bought"]) == ("cancelled", ["placed", ["EXECUTION"]])
     assert seen["statuses"] == ["CANCELLED", "FULLY_EXECUTED"]
     assert (seen["position"], seen["stop"]) == (["long", 0.5], ["stop", "mark", True, False])
+    assert (seen["isolated"], seen["shared"]) == ([[{"symbol": XBT, "maxLeverage": 5}], 5], [])
     assert (seen["batch"], seen["all canceled"], seen["fills"]) == (["placed", "placed"], 5, [["bought", 0.5]])
     assert seen["events of orders"] == ["OrderCancelled", "OrderPlaced", "OrderUpdated"]
     assert seen["events of triggers"] == ["OrderTriggerCancelled", "OrderTriggerPlaced"]

@@ -89,10 +89,18 @@ def trades(client: Any) -> None:
         client.historyGetAccountLog()["logs"],
     )
     steps["history"] = [len(triggers), len(executions), sorted(row["asset"] for row in log)]
-    steps["others' trades and leverage"] = [
-        refused(lambda: client.fetch_trades(COIN)),
-        refused(lambda: client.fetch_leverage(COIN)),
-    ]
+    steps["others' trades"] = refused(lambda: client.fetch_trades(COIN))
+
+
+def isolates(client: Any) -> None:
+    """Isolate the margin of a position, and let it share the account's collateral again."""
+    steps["leverage too high"] = refused(lambda: client.set_leverage(1_000, COIN))
+    client.set_leverage(5, COIN)
+    (position,) = client.fetch_positions([COIN])
+    steps["isolated"] = [client.fetch_leverage(COIN)["longLeverage"], position["marginMode"], position["leverage"]]
+    client.privatePutLeveragepreferences({"symbol": client.market_id(COIN)})
+    (position,) = client.fetch_positions([COIN])
+    steps["shared"] = [position["marginMode"], client.fetch_leverages([COIN])]
 
 
 async def within(seconds: float, wanted: Awaitable[Any]) -> Any:
@@ -120,6 +128,7 @@ def main() -> None:
     client = at_loopback(ccxt.krakenfutures(KEYS | {"enableRateLimit": False}))
     reads(client)
     trades(client)
+    isolates(client)
     asyncio.run(streams())
     sys.stdout.write(json.dumps({"steps": steps}) + "\n")
 

@@ -80,6 +80,14 @@ def trades(market: Market, user: User, trade: Trade) -> None:
     steps["statuses"] = sorted(one["status"] for one in told)
     (position,) = user.get_open_positions()["openPositions"]
     steps["position"] = [position["side"], position["size"]]
+    owner = Market(**KEYS, url=URL)
+    owner.set_leverage_preference(symbol=COIN, maxLeverage=5)
+    steps["isolated"] = [
+        owner.get_leverage_preference()["leveragePreferences"],
+        user.get_open_positions()["openPositions"][0]["maxFixedLeverage"],
+    ]
+    owner.set_leverage_preference(symbol=COIN)
+    steps["shared"] = owner.get_leverage_preference()["leveragePreferences"]
     trade.create_order(
         orderType="stp", size=0.5, symbol=COIN, side="sell", stopPrice=below, triggerSignal="mark", reduceOnly=True
     )
