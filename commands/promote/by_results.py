@@ -75,9 +75,13 @@ def _promote_if_ready(app: "App", name: str, highest: Rung) -> Rung | None:
     evidence = gather_evidence(app, name)
     judged = conditions(evidence.evidence, app.settings.promotion, following)
     if not all(condition.met for condition in judged):
+        if broken := next((source for source in evidence.sources if source.is_broken), None):
+            raise OperatorError(f"its record in {broken.folder} doesn't count", broken.why_not.rpartition(": ")[2])
         return None
     numbers = {each.name: each.number for each in judged if each.number is not None}
     mean_interval = interval(evidence.evidence, float(app.settings.promotion.error))
+    if following is Rung.PAPER and mean_interval is None:
+        raise OperatorError("it has too few sessions for its results ever to demote it", f"tradebot promote {name}")
     with app.pass_lock("promote"):
         require_unmoved(app, name, before)
         _require_as_judged(app, name, evidence.digest)
@@ -89,7 +93,10 @@ def _promote_if_ready(app: "App", name: str, highest: Rung) -> Rung | None:
 def _was_demoted(app: "App", rows: Sequence[Promotion], name: str, digest: str) -> bool:
     """Return True if a strategy was demoted with this code and these values, or with one of its present models."""
     models = set(models_of(app, name))
-    return any(row.why and (row.digest == digest or models & set(row.models)) for row in rows)
+    if any(row.why and row.digest == digest for row in rows):
+        return True
+    # The same model may have been demoted under another strategy's name.
+    return any(row.why and models & set(row.models) for row in app.ledger_view.promotions.every())
 
 
 def _require_accepted(app: "App") -> None:
@@ -97,11 +104,8 @@ def _require_accepted(app: "App") -> None:
     accepted, changed = configuration(inputs), [difference.name for difference in inputs.differences or ()]
     if changed or not accepted.open:
         why = f"{', '.join(changed[:NAMED])} isn't as accepted" if accepted.open else accepted.found
-        raise OperatorError(
-            f"nothing is promoted by itself: {why}",
-            "tradebot config diff; then: tradebot config accept",
-            code=ExitCode.REFUSED,
-        )
+        remedy = "tradebot doctor" if inputs.books_unread else "tradebot config diff; then: tradebot config accept"
+        raise OperatorError(f"nothing is promoted by itself: {why}", remedy, code=ExitCode.REFUSED)
 
 
 def _require_as_judged(app: "App", name: str, digest: str) -> None:
@@ -140,9 +144,14 @@ def _demote_if_worse(app: "App", name: str) -> str:
         return ""
     evidence = gather_evidence(app, name)
     assert evidence.last is not None, "a promoted strategy has a last promotion"
+    if evidence.last.based_on is None:
+        raise OperatorError(
+            "its promotion has no interval to compare its results with",
+            f"tradebot promote {name} --to shadow, then promote it again",
+        )
     since = returns_after(evidence.own, app.day.date_of(evidence.last.at))
     based_on, error = evidence.last.based_on, float(app.settings.promotion.error)
-    least = least_since(based_on, since, error) if based_on else None
+    least = least_since(based_on, since, error)
     if least is None or fmean(since) >= least:
         return ""
     earned = f"the mean of the {pluralize(len(since), 'session')} since its promotion is {fmean(since):+.4%}"

@@ -47,8 +47,9 @@ def retire_policy(name: str, confirmed: str | None, state_dir: str | None, confi
         _require_own_file(bot, name)
         confirm_for(bot, confirmed, what=f"Letting the rule of {name} act", command=f"tradebot retire {name}")
         folder = str(bot.folder.path)
-        set_values(folder, config, _values(name), dry_run=False)
+        # First, because the models act as long as the file of a walk counts over the bot's own configuration.
         remove_learned(bot, name)
+        set_values(folder, config, _values(name), dry_run=False)
     with open_bot(folder, config) as bot:
         before, changes = _changes(bot, name)
         store_accepted(bot, _with_section(bot, name, before), before, changes, by=caller())
@@ -73,6 +74,11 @@ def _values(name: str) -> list[str]:
 
 
 def _require_own_file(bot: "App", name: str) -> None:
+    with open_bot(str(bot.folder.path), None) as own:
+        if effective(own.settings) != effective(bot.settings):
+            raise OperatorError(
+                "a policy is retired in the bot's own configuration, not in another one", f"tradebot retire {name}"
+            )
     for key in ("mode", "shadow"):
         origin = origin_of(bot.loaded.origins, f"strategies.{name}.{key}")
         if origin.startswith(ENVIRONMENT):

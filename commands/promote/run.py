@@ -27,6 +27,7 @@ from tradebot.app.promotion_status import (
     digest_of,
     in_force,
     last_promotion,
+    readable_digest,
     share_on,
     unproven_strategies,
 )
@@ -72,6 +73,8 @@ class EvidenceSource(NamedTuple):
     replays: Sequence[DayParity] = ()
     """Every session on paper that was compared with its replay since the values were fixed."""
     why_not: str = ""
+    is_broken: bool = False
+    """Whether the evidence is missing because it can't be read or belongs to other settings."""
 
 
 class StrategyEvidence(NamedTuple):
@@ -199,7 +202,7 @@ def champion_of(app: "App", name: str) -> str:
     rungs = {
         other: last.rung
         for other in app.settings.strategies.sections()
-        if other != name and (last := last_promotion(promotions, other, digest_of(app.settings, other)))
+        if other != name and (last := last_promotion(promotions, other, readable_digest(app.settings, other)))
     }
     best = max(rungs, key=lambda other: rungs[other].step, default="")
     return best if best and rungs[best].step >= Rung.PAPER.step else ""
@@ -252,12 +255,11 @@ def _in_shadow(app: "App", path: Path, name: str) -> EvidenceSource:
     except TradebotError as error:
         # A shadow record that can't be read counts as none, and doesn't hide the bot's own.
         why_not = f"{clean(error.message).rstrip('.')}: tradebot shadow"
-        return EvidenceSource(clean(str(path)), PaperRecord.SHADOW, (), why_not=why_not)
-    return (
-        source
-        if shadowed == has
-        else source._replace(own=OwnResults({}), why_not="the shadow run used other settings: tradebot shadow")
-    )
+        return EvidenceSource(clean(str(path)), PaperRecord.SHADOW, (), why_not=why_not, is_broken=True)
+    if shadowed == has:
+        return source
+    why_not = "the shadow run used other settings: tradebot shadow"
+    return source._replace(own=OwnResults({}), why_not=why_not, is_broken=True)
 
 
 def _evidence(sources: Sequence[EvidenceSource], reached: date | None, per_year: int) -> TrackRecord:
@@ -471,7 +473,7 @@ def row_of(app: "App", name: str, climbed: "Promotion | None" = None) -> "Strate
     """Return a strategy's rung: the one that the promotion `climbed` gave it, or without it, the one in the bot's
     books.
     """
-    promotions, digest = app.books.promotions.every(), digest_of(app.settings, name)
+    promotions, digest = app.books.promotions.every(), readable_digest(app.settings, name)
     last = climbed or last_promotion(promotions, name, digest)
     lapsed = last is None and any(promotion.strategy == name for promotion in promotions)
     if last is None:

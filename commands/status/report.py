@@ -48,7 +48,7 @@ from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
 from tradebot.model.sentences import pluralize
 from tradebot.model.totals import Totals
-from tradebot.model.trading import Mode, ReconcileMark, Request, mode_name
+from tradebot.model.trading import Mode, Permission, ReconcileMark, Request, mode_name
 from tradebot.timetable.sessions import CHAIN
 from tradebot.views.holdings import Holding, account_margin
 from tradebot.views.status import (
@@ -175,7 +175,7 @@ def _may(console: "Console", data: "Status") -> None:
         show_closed_permission(console, data)
     else:
         console.print("Permission open")
-    for missing in data.without_evidence:
+    for missing in (*data.without_evidence, *data.not_entering):
         console.print(f"  [yellow]{escape(clean(missing))}[/]")
     books = next(judgment for judgment in data.health if judgment.subject == "books")
     if not books.at:
@@ -344,7 +344,7 @@ def status_of(app: "App") -> Status:
     positions = totals.positions.values()
     passes = tuple(_passes(facts, mark))
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())
-    recorded = last_passes(facts)
+    recorded, allowed = last_passes(facts), app.permission
     now, recent = (
         (past.now, past.cycles) if isinstance(past, SessionEvidence) else (age_reference_time(app, (as_of,)), ())
     )
@@ -357,7 +357,7 @@ def status_of(app: "App") -> Status:
         trading_why=halts.why,
         trading_at=halts.state.at,
         halted_itself=halts.hidden,
-        permission=permission(app.permission, evidence.at),
+        permission=permission(allowed, evidence.at),
         reconcile=mark,
         health=judge_passes(evidence),
         passes=passes,
@@ -376,9 +376,18 @@ def status_of(app: "App") -> Status:
         margin=account_margin(recorded),
         realized_elsewhere_usd=sum((lot.realized_pnl for lot in positions if lot.strategy == FOREIGN), Decimal(0)),
         without_evidence=unproven_strategies(app),
+        not_entering=tuple(_lacking_promotion(app, allowed)),
         unended=tuple(map(unended_of, unfinished_claims(past))) if isinstance(past, SessionEvidence) else (),
         notes=unlike_the_broker(app, now, recorded),
     )
+
+
+def _lacking_promotion(app: "App", allowed: Permission) -> Iterator[str]:
+    """Yield a sentence for each strategy in use that may not enter before it is promoted."""
+    rungs = {name: rung for name, rung in (allowed.climbed or {}).items() if not rung.share}
+    for name, rung in {**rungs, **allowed.awaiting_promotion}.items():
+        if name in app.settings.strategies.sections():
+            yield f"{name} enters nothing ({rung.reason}: {rung.found}). Next: tradebot promote {name}"
 
 
 def _halts(evidence: HealthEvidence) -> Halts:

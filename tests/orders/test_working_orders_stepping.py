@@ -1,6 +1,8 @@
 """A passive entry moves from its own side of the spread toward the other, one replace at a time, and never twice."""
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -15,9 +17,10 @@ from tradebot.model.order import Execution, LastStep, Order, Reply, Style
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.trading import RungReached, TradingState, TradingStateRecord
 from tradebot.ports.world import World
 
+DEMOTED, NOT_PROMOTED = Reason.DEMOTED, Reason.NOT_PROMOTED
 PASSIVE = Execution(Style.PASSIVE, patience_s=60, steps=3)
 
 
@@ -123,6 +126,28 @@ def test_a_halt_cancels_a_stepping_entry_and_no_step_follows() -> None:
     scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", scene.venue.now))
     minute(scene, 32)
     assert (working(scene), len(scene.venue.replaced), len(scene.venue.cancelled)) == ([], 1, 1)
+
+
+DOWN = {reason: {"flow": RungReached(Decimal(0), "shadow", "paper", reason)} for reason in (DEMOTED, NOT_PROMOTED)}
+
+
+@pytest.mark.parametrize(
+    ("closed", "reason"),
+    [
+        ({"in_shadow": frozenset({"flow"})}, Reason.IN_SHADOW),
+        ({"awaiting_promotion": DOWN[DEMOTED]}, DEMOTED),
+        ({"climbed": DOWN[NOT_PROMOTED]}, NOT_PROMOTED),
+    ],
+)
+def test_an_entry_of_a_strategy_that_may_not_enter_any_more_is_canceled(
+    closed: Mapping[str, Any], reason: Reason
+) -> None:
+    scene = Scene()
+    entered(scene)
+    scene.permission = replace(scene.permission, **closed)
+    (record,) = minute(scene, 31).candidates
+    assert (working(scene), scene.venue.replaced, len(scene.venue.cancelled)) == ([], [], 1)
+    assert reason in [decision.reason for decision in record.decisions]
 
 
 def test_a_halt_that_comes_in_the_middle_of_a_pass_blocks_the_step() -> None:

@@ -40,6 +40,7 @@ def read_learned(folder: Path) -> Mapping[str, Any]:
     for name, section in learned.items():
         keys = section if isinstance(section, dict) else ("no section",)
         others = {str(key) for key in keys if (key,) not in LEARNED_KEYS}
+        others |= {"mode"} if isinstance(section, dict) and section.get("mode") not in (None, "inference") else set()
         if others:
             raise ConfigurationError(
                 f"{file}: strategies.{name} has {', '.join(sorted(others))}, which only your own configuration may set",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.baseline import effective
+from tradebot.errors import OperatorError
 from tradebot.model.promotion import REAL_MONEY, Promotion, Rung
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode, RungReached
@@ -54,6 +55,14 @@ def digest_of(settings: Settings, name: str, values: Mapping[str, Any] | None = 
     return sha256(json_text([values_of(values or effective(settings), name), code]).encode()).hexdigest()[:CHARACTERS]
 
 
+def readable_digest(settings: Settings, name: str, values: Mapping[str, Any] | None = None) -> str | None:
+    """Return the hash as `digest_of` does; None too if the code can't be read now, which counts as not promoted."""
+    try:
+        return digest_of(settings, name, values)
+    except OperatorError:
+        return None
+
+
 def values_of(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return the values of the effective settings on which a strategy's decisions depend."""
     section = (settings.get("strategies") or {}).get(name) or {}
@@ -90,12 +99,14 @@ def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[st
 
 def _climb_of(loaded: Loaded, promotions: Sequence[Promotion], name: str, least: Rung) -> RungReached:
     own, settings = [promotion for promotion in promotions if promotion.strategy == name], loaded.settings
-    digest, needed = digest_of(settings, name, loaded.effective), least.words
+    # Exits go on whether or not the code can be read.
+    digest, needed = readable_digest(settings, name, loaded.effective), least.words
     last = last_promotion(own, name, digest)
     if last is None:
         if not own:
             return RungReached(ZERO, Rung.CANDIDATE.words, needed, Reason.NOT_PROMOTED)
-        return RungReached(ZERO, f"hash {digest}", f"hash {own[-1].digest}", Reason.PROMOTION_LAPSED)
+        present = f"hash {digest}" if digest else "its code can't be read"
+        return RungReached(ZERO, present, f"hash {own[-1].digest}", Reason.PROMOTION_LAPSED)
     if last.rung.step >= least.step:
         small = last.rung is Rung.LIVE_SMALL
         return RungReached(settings.promotion.small_fraction if small else ALL, last.rung.words, needed)
@@ -121,7 +132,7 @@ def unproven_strategies(app: App) -> tuple[str, ...]:
     promotions, unproven = app.books.promotions.every(), list[str]()
     for name in dict.fromkeys(promotion.strategy for promotion in promotions):
         own = [promotion for promotion in promotions if promotion.strategy == name]
-        last = last_promotion(own, name, digest_of(app.settings, name))
+        last = last_promotion(own, name, readable_digest(app.settings, name))
         if last is not None and last.sentence and last.rung in REAL_MONEY:
             typed = takewhile(lambda problem: problem.sentence, reversed(own))
             since = min(promotion.at for promotion in typed)

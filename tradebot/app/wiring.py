@@ -495,10 +495,13 @@ class App(BotStores):
             contracts=partial(ask, self.connection, self.drift) if (ask := self.driver.contracts) else None,
         )
         if asking:
-            from tradebot.adapters.plugins.plugin import begin_pass, code_in_force
+            from tradebot.adapters.plugins.plugin import begin_pass, code_in_force, end_changed
 
             world = self._with_contracts(world) if proposing and self.driver.months else world
             begin_pass(strategies)
+            if permission.climbed is not None or self.settings.strategies.until_promoted():
+                # Promotions belong to the code in the files, so that code has to run.
+                end_changed(strategies)
             world = replace(world, code=partial(code_in_force, strategies))
         if needed_facts:
             world = replace(world, keep_reply=self.replies.keep)

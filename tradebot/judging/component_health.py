@@ -469,7 +469,7 @@ def judge_models(evidence: HealthEvidence, models_seen: ModelsSeen) -> HealthVer
     wrong = [*_wrong(evidence, models_seen)]
     if wrong:
         return HealthVerdict(DEGRADED, "; ".join(wrong[:SHOWN]), count)
-    oldest = max(_days(evidence, model.made_at) for model in models_seen.models if model.made_at)
+    oldest = max((_days(evidence, model.made_at) for model in models_seen.models if model.made_at), default=0)
     return HealthVerdict(
         OK,
         f"{pluralize(count, 'model')} unchanged since signing, the oldest made {pluralize(oldest, 'day')} ago",

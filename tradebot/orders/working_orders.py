@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import Enum, auto
 from typing import NamedTuple
 
-from tradebot.gates.shared_gates import closable_quantity, position_of
+from tradebot.gates.shared_gates import closable_quantity, position_of, promotion
 from tradebot.gates.sizing import last_step_due, quote_to_step_by, stepped_price
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books
@@ -200,10 +200,18 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
             continue
         elif desk.state.state is not TradingState.ACTIVE:
             yield order, record, Reason.HALTED
+        elif refusal := _refused_promotion(desk, record):
+            yield order, record, refusal
         elif _age_of(desk, record) >= timedelta(seconds=limits.entry_life_s) or order.symbol in symbols_to_close:
             yield order, record, Reason.STALE_ENTRY
         elif _may_step(world, desk, order, record):
             yield order, record, Reason.ENTRY_STEP
+
+
+def _refused_promotion(desk: Desk, record: IntentRecord) -> Reason | None:
+    """Return why the strategy of a working entry may not enter any more, such as DEMOTED; None if it may."""
+    decision = promotion(desk, record.intent.key.strategy)
+    return None if decision is None or decision.verdict is Verdict.PASS else decision.reason
 
 
 def _has_reversed(desk: Desk, order: Order, record: IntentRecord) -> bool:

@@ -307,8 +307,9 @@ class Status(Struct, frozen=True, omit_defaults=True):
     account; None without positions and payments, or if records are missing. `drawdown` is how far the equity is below
     its peak, as a fraction of the peak, and `drawdown_halt` the level at which the bot halts itself. Only a margin
     account has `margin`. `realized_elsewhere_usd` is the part of `realized_usd` that isn't from the bot's trades.
-    `without_evidence` are sentences on strategies that may trade real money because a person decided so. `unended` are
-    the slots that have begun and not ended yet. `notes` describe differences between books and broker.
+    `without_evidence` are sentences on strategies that may trade real money because a person decided so, and
+    `not_entering` on those that may not enter before they are promoted. `unended` are the slots that have begun and not
+    ended yet. `notes` describe differences between books and broker.
     """
 
     state_dir: str
@@ -339,6 +340,7 @@ class Status(Struct, frozen=True, omit_defaults=True):
     realized_elsewhere_usd: Decimal = Decimal(0)
     without_evidence: tuple[str, ...] = ()
     unended: tuple[OpenClaim, ...] = ()
+    not_entering: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

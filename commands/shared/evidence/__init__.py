@@ -36,10 +36,11 @@ from tradebot.judging import pass_health
 from tradebot.judging.component_health import ModelSeen, ModelsSeen
 from tradebot.judging.evidence import HealthEvidence, SessionEvidence, UnreadablePart
 from tradebot.judging.pass_health import last_run
-from tradebot.learning.policy_decisions import describe_fallback, fallback_reasons
+from tradebot.learning.policy_decisions import describe_fallback, fallback_reasons, refusal
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
 from tradebot.model.event import HEALINGS, EventKind, Severity
+from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode, hidden_halts
@@ -87,13 +88,17 @@ def models_of(app: "App") -> ModelsSeen:
     from tradebot.strategies.policy import PolicySettings
 
     require_extra("a policy")
-    sections, models, in_training = app.settings.strategies.in_use(), list[ModelSeen](), list[str]()
+    sections, models, instead = app.settings.strategies.in_use(), list[ModelSeen](), list[str]()
     for name, installed in app.settings.strategies.installed_as().items():
         if installed != POLICY:
             continue
         own = PolicySettings.model_validate(sections[name])
         if own.mode is PolicyMode.TRAINING:
-            in_training.append(f"{name} is set to training, and trades nothing")
+            instead.append(f"{name} is set to training, and trades nothing")
+        if own.mode is PolicyMode.RULE:
+            # Its models don't act, so whether they could is of no interest.
+            instead.append(describe_fallback(name, refusal(Reason.MODEL_RETIRED, "mode rule")))
+            continue
         model_location = model_storage(own)
         for model in own.models:
             try:
@@ -102,7 +107,7 @@ def models_of(app: "App") -> ModelsSeen:
             except RefusedModelError as refused:
                 why = refused.decision
                 models.append(ModelSeen(name, model, None, own.max_age_days, f"{why.reason} ({why.observed})"))
-    return ModelsSeen(tuple(models), (*in_training, *_instead(app)))
+    return ModelsSeen(tuple(models), tuple(dict.fromkeys((*instead, *_instead(app)))))
 
 
 def _instead(app: "App") -> "Iterator[str]":

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.values import NOW, there
-from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, strategies
+from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, end_changed, strategies
 from tradebot.adapters.plugins.protocol import GRACE_S, GROUP, AnswerBounds
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.candidate import Side
@@ -139,6 +139,29 @@ def test_plug_in_with_a_declared_file_that_it_can_not_have_is_never_started(
     found = ask("return []", settings={"files": [str(tmp_path / name)]})
     assert isinstance(found, Decision)
     assert f"{name} in strategies.odd.files {why}" in str(found.observed)
+
+
+def test_process_of_other_code_than_the_files_contain_now_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    file, data = tmp_path / "odd_plugin.py", tmp_path / "data.txt"
+    file.write_text(f"{HEAD}        return [Open('AAPL', Side.BUY, 0.25)]\n")
+    data.write_text("1")
+    with closing(
+        PluginStrategy(EntryPoint("odd", "odd_plugin:Odd", GROUP), {"files": [str(data)]}, SURROUNDINGS)
+    ) as odd:
+        first, code = odd.propose(VIEW), odd.code
+        file.write_text(f"{HEAD}        return [Open('MSFT', Side.BUY, 0.25)]\n")
+        assert (odd.propose(VIEW), odd.code) == (first, code), "a process goes on with what it has loaded"
+        end_changed([odd])
+        assert (odd.propose(VIEW), odd.code == code) == ((Open("MSFT", Side.BUY, 0.25),), False)
+        code = odd.code
+        end_changed([odd])
+        data.unlink()
+        assert odd.propose(VIEW) == (Open("MSFT", Side.BUY, 0.25),)
+        end_changed([odd])
+        assert isinstance(odd.propose(VIEW), Decision), "without its file, its code is another"
 
 
 def test_plug_in_may_decline_and_its_process_stays(ask: Ask) -> None:

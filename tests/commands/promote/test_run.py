@@ -13,14 +13,15 @@ from commands.promote.run import gather_evidence
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.learning import AT, LearningBot
+from tests.kit.bot.state import accept
 from tests.kit.values import there
 from tradebot.adapters import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import LEARNED
 from tradebot.app.baseline import _is_in_shadow
 from tradebot.app.loading import Options, load_to_leave
-from tradebot.app.wiring import open_app
-from tradebot.errors import ExitCode
+from tradebot.app.wiring import App, open_app
+from tradebot.errors import ExitCode, OperatorError
 from tradebot.lab.performance.of_strategy import OwnResults
 from tradebot.model.bar import Session
 from tradebot.model.promotion import MeanInterval, Promotion, Rung
@@ -81,6 +82,8 @@ def test_only_what_a_walk_writes_may_be_in_its_file(make: Make, line: str) -> No
     refuses(bot.says("promote"), ExitCode.USAGE, "which only your own configuration may set", "the next walk")
     with open_app(Options(str(bot.folder)), {}, loads=load_to_leave) as app:
         assert app.settings.strategies.in_use()["policy"]["models"] == [], "exits go on by what was accepted"
+    file.write_text(file.read_text().replace(line, "").replace("inference", "rule"))
+    refuses(bot.says("promote"), ExitCode.USAGE, "has mode, which only your own configuration may set", "the next walk")
 
 
 def test_kill_while_models_are_replaced_leaves_the_former_ones_in_use(
@@ -204,17 +207,21 @@ def test_retired_policy_acts_by_its_rule_and_nothing_else_is_accepted_with_it(ma
     refuses(bot.says("retire", "policy", "--confirm", "SBX1"), ExitCode.USAGE, "acts already", "tradebot config show")
 
 
-def test_kill_while_a_policy_retires_leaves_entries_blocked(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    bot = make(DAYS[0], **UNTIL)
+@pytest.mark.parametrize("shadow", [False, "until_promoted"])
+def test_kill_while_a_policy_retires_leaves_neither_its_models_nor_the_rule_to_enter(
+    make: Make, monkeypatch: pytest.MonkeyPatch, shadow: object
+) -> None:
+    bot = make(DAYS[0], shadow=shadow)
+    accept(bot.folder, AT)
 
     def kill(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    for step in ("remove_learned", "store_accepted"):
+    for step, mode in (("set_values", "training"), ("store_accepted", "rule")):
         with monkeypatch.context() as killing:
             killing.setattr(f"commands.promote.retiring.{step}", kill)
             assert bot.says("retire", "policy", "--confirm", "SBX1").code != ExitCode.DONE
-        assert "strategies.policy.shadow" in bot.in_force()["blocked"]
+        assert (bot.in_force()["mode"], bool(bot.in_force()["blocked"])) == (mode, True)
     bot.does("retire policy --confirm SBX1")
     assert bot.in_force() == {"mode": "rule", "models": [], "shadow": False, "blocked": []}
 
@@ -295,3 +302,80 @@ def test_real_money_needs_models_to_be_accepted_besides() -> None:
     origins = {"strategies.policy.models": LEARNED}
     assert not _is_in_shadow(("strategies", "policy", "models"), now, origins)
     assert _is_in_shadow(("strategies", "policy", "models"), {**now, ("mode",): "paper"}, origins)
+
+
+def test_policy_is_retired_in_its_own_configuration_alone(make: Make) -> None:
+    bot = make(DAYS[0], **UNTIL)
+    other = bot.folder / "other.yaml"
+    other.write_text(f"{(bot.folder / 'tradebot.yaml').read_text()}limits: {{max_new_entries: 1}}\n")
+    said = bot.says("retire", "policy", "--confirm", "SBX1", "--config", str(other))
+    refuses(said, ExitCode.USAGE, "the bot's own configuration", "tradebot retire policy")
+    assert bot.in_force() == {"mode": "inference", "models": [bot.model], **UNTIL, "blocked": ["NOT_PROMOTED"]}
+
+
+def test_screens_tell_that_a_retired_policy_acts_by_its_rule(make: Make) -> None:
+    bot = make(DAYS[0], **UNTIL)
+    bot.does("retire policy --confirm SBX1")
+    (models,) = [row for row in bot.json("health")["judgments"] if row["subject"] == "models"]
+    assert models["found"] == "policy acts by its rule (MODEL_RETIRED)"
+    assert bot.says("status").code != ExitCode.ERROR
+
+
+def test_status_names_what_may_not_enter_before_its_promotion(make: Make) -> None:
+    bot = make(DAYS[0], **UNTIL)
+    bot.does("promote policy --to shadow")
+    told = ["policy enters nothing (NOT_PROMOTED: shadow). Next: tradebot promote policy"]
+    assert bot.json("status")["not_entering"] == told
+    bot.does("promote policy --to paper")
+    assert "not_entering" not in bot.json("status")
+
+
+def test_model_that_was_demoted_is_not_promoted_by_itself_under_another_name(make: Make) -> None:
+    bot = make(DAYS[0], **BY_ITSELF)
+    with closing(SqliteLedger.open(bot.folder)) as ledger:
+        row = Promotion("other", Rung.SHADOW, "0" * 12, "test", AT, why="it lost", models=(bot.model,))
+        ledger.promotions.append(row)
+    bot.does("promote --by-itself")
+    assert bot.rungs() == [Rung.SHADOW]
+
+
+def test_code_that_cannot_be_read_is_not_promoted_and_keeps_nothing_else_from_being_judged(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot = make(DAYS[0], **BY_ITSELF)
+    bot.does("promote --by-itself")
+
+    def fails(*_: object) -> str:
+        raise OperatorError("a file of the strategy can't be read", "tradebot strategy list")
+
+    monkeypatch.setattr("tradebot.app.promotion_status.code_of", fails)
+    assert bot.in_force()["blocked"] == ["PROMOTION_LAPSED"], "exits read this too"
+    (row,) = bot.json("promote")["strategies"]
+    assert (row["rung"], row["lapsed"]) == ("candidate", True)
+    said = bot.says("promote", "--by-itself")
+    assert (said.code, "policy: a file of the strategy can't be read" in said.out) == (ExitCode.FINDINGS, True)
+
+
+def test_results_that_cannot_be_judged_are_named(make: Make) -> None:
+    bot = make(DAYS[0], WORSE, **BY_ITSELF)
+    (bot.folder / "shadow" / "policy" / "tradebot.yaml").write_text("universe: [")
+    said = bot.says("promote", "--by-itself")
+    assert (said.code, "its record in" in said.out) == (ExitCode.FINDINGS, True), said.out
+    with closing(SqliteLedger.open(bot.folder)) as ledger:
+        (row,) = bot.json("promote")["strategies"]
+        ledger.promotions.append(Promotion("policy", Rung.PAPER, row["digest"], "test", AT))
+    said = bot.says("demote")
+    assert (said.code, "no interval to compare" in said.out) == (ExitCode.FINDINGS, True), said.out
+
+
+@pytest.mark.parametrize("shadow", [True, "until_promoted"])
+def test_plug_ins_run_the_code_that_promotions_belong_to(
+    make: Make, monkeypatch: pytest.MonkeyPatch, shadow: object
+) -> None:
+    bot, ended = make(DAYS[0], shadow=shadow), list[str]()
+    monkeypatch.setattr("tradebot.adapters.plugins.plugin.end_changed", lambda strategies: ended.append("all"))
+    for name in ("reader", "second_time", "_seen_bars"):
+        monkeypatch.setattr(App, name, None)
+    with open_app(Options(str(bot.folder)), {}) as app:
+        app.world(asking=True, dry_run=True)
+    assert bool(ended) == (shadow == "until_promoted")

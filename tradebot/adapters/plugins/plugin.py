@@ -271,6 +271,18 @@ class PluginStrategy:
         """Let a plug-in that failed in an earlier pass run again."""
         self._refusal = None
 
+    def end_if_changed(self) -> None:
+        """End the plug-in's process if its files contain other code now; the next answer starts another process."""
+        if self._process is None or is_built_in(self._point):
+            return
+        try:
+            unchanged = code_of(self._point, self._start.files).digest == self.code
+        except OSError:
+            unchanged = False
+        if not unchanged:
+            self.close()
+            self._declared = None
+
     def close(self) -> None:
         """End the plug-in's process with everything it started."""
         process, self._process = self._process, None
@@ -333,6 +345,13 @@ def begin_pass(strategies: Iterable[Strategy]) -> None:
     for strategy in strategies:
         if isinstance(strategy, PluginStrategy):
             strategy.begin_pass()
+
+
+def end_changed(strategies: Iterable[Strategy]) -> None:
+    """End the processes of plug-ins whose code has changed, so that none runs code that wasn't promoted."""
+    for strategy in strategies:
+        if isinstance(strategy, PluginStrategy):
+            strategy.end_if_changed()
 
 
 def close(strategies: Iterable[Strategy]) -> None:

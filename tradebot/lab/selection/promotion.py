@@ -141,8 +141,11 @@ def rung_conditions(of: TrackRecord, rules: PromotionRules, rung: Rung) -> Itera
 
 
 def interval(of: TrackRecord, error: float) -> MeanInterval | None:
-    """Return the interval on which a promotion is based; None if there is too little data to estimate it."""
-    ends = anytime(of.returns, error / of.trials) if of.enough and of.trials else None
+    """Return the interval on which a promotion is based; None if there is too little data to estimate it.
+
+    Uncounted trials count as one, so that the promotion's results can still be compared with later ones.
+    """
+    ends = anytime(of.returns, error / (of.trials or 1)) if of.enough else None
     return ends and MeanInterval(ends.low, ends.high, len(of.returns), stdev(of.returns))
 
 
