@@ -82,7 +82,9 @@ def _session(archived: Sequence[KeptSession], session: date, at: datetime | None
             ", ".join(str(day.session) for day in archived)
             or "none; unusual_whales.keep_raw_sessions sets how many are kept"
         )
-        raise OperatorError(f"No reply of the flow source is stored for session {session}.", f"kept: {names}")
+        raise OperatorError(
+            f"No reply from the flow source is stored for session {session}.", f"stored sessions: {names}"
+        )
     if at is not None and at < kept_session.first_at:
         raise OperatorError(
             f"The first stored reply of session {session} arrived at {kept_session.first_at:%Y-%m-%d %H:%M:%S} UTC.",

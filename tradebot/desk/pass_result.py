@@ -131,7 +131,7 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
 
 
 def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
-    """Return the record of an exit pass with its remaining gaps; report those that began or ended."""
+    """Return the record of an exit pass with the gaps in protection that remain; report gaps that began or ended."""
     last = _last_gap_check(world, cycle)
     opened, earlier = _gaps_opened(world, desk, cycle), _earlier_gaps(world, desk, last)
     books, resting = _as_filled(desk, desk.books), desk.resting

@@ -83,7 +83,7 @@ class EventKind(Enum):
         "orders.protection_gap",
         "Since the time shown, no stop at the broker can trigger for these shares: an exit replaced it, the broker "
         "refused it, or its state doesn't allow it. Or the broker's replies about it disagree, so it may not work. "
-        "The bot's own rules act. Reported once, until the gap ends.",
+        "The bot's own rules act. Not reported again until the gap ends.",
     )
     PROTECTION_GAP_ENDED = (
         "orders.protection_gap_ended",
@@ -133,7 +133,7 @@ class EventKind(Enum):
     INSTRUMENT_UNKNOWN = (
         "venue.instrument_unknown",
         "The broker doesn't list a symbol that a strategy may trade, or that the bot has a position in and can't "
-        "close without knowing its tick and lot. Reported once, until a pass in which it is listed.",
+        "close without knowing its tick and lot. Not reported again until a pass in which it is listed.",
         Severity.ERROR,
     )
     LEARNED = (
@@ -165,8 +165,8 @@ class EventKind(Enum):
     )
     LIST_NOT_BELIEVED = (
         "registry.list_not_believed",
-        "The venue's list of contracts couldn't be read, or is suddenly much shorter, so nothing changed. Reported "
-        "once, until a list is accepted again.",
+        "The venue's list of contracts couldn't be read, or is suddenly much shorter, so nothing changed. Not "
+        "reported again until a list is accepted.",
         Severity.WARN,
     )
     COIN_UNLISTED = (
@@ -176,8 +176,8 @@ class EventKind(Enum):
     )
     ENTRIES_PAUSED = (
         "registry.entries_paused",
-        "Fewer coins have healthy data than required, so nothing is opened in any of them. Reported once, until "
-        "enough are healthy again.",
+        "Fewer coins have healthy data than required, so nothing is opened in any of them. Not reported again "
+        "until enough are healthy.",
         Severity.ERROR,
     )
     ENTRIES_RESUMED = (
@@ -211,8 +211,8 @@ class EventKind(Enum):
     )
     STREAM_INCOMPLETE = (
         "flow.stream_incomplete",
-        "The stream is connected, but the alerts shown didn't arrive over it, so it is reconnected. Reported once, "
-        "until a check in which nothing is missing.",
+        "The stream is connected, but the alerts shown didn't arrive over it, so it is reconnected. Not reported "
+        "again until a check in which nothing is missing.",
     )
     REPLIES_BEGUN_ANEW = (
         "flow.REPLIES_BEGUN_ANEW",
@@ -288,7 +288,7 @@ class EventKind(Enum):
     LANE_STALLED = (
         "serve.lane_stalled",
         "A lane of `serve` made no progress for `serve.stall_s`. `serve.trace` in the state folder shows what each "
-        "of its threads was doing. Reported once, until the lane makes progress.",
+        "of its threads was doing. Not reported again until the lane makes progress.",
         Severity.ERROR,
     )
     LANE_RECOVERED = (
@@ -314,7 +314,7 @@ class EventKind(Enum):
     DEPENDENCY_AWAY = (
         "serve.dependency_away",
         "Something that the jobs of `serve` depend on failed twice in a row, so they query it less and less often. "
-        "Exits continue. Reported once, until it answers.",
+        "Exits continue. Not reported again until it answers.",
     )
     DEPENDENCY_BACK = (
         "serve.dependency_back",
@@ -377,7 +377,7 @@ class EventKind(Enum):
     )
     PASS_NOT_KEPT = (
         "decision.pass_not_kept",
-        "A pass's inputs couldn't be stored, so it can't be replayed. Reported once, until storing works again.",
+        "A pass's inputs couldn't be stored, so it can't be replayed. Not reported again until storing works.",
     )
     REPLIES_ROWS_DAMAGED = (
         "flow.replies_damaged",

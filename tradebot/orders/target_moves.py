@@ -102,13 +102,12 @@ def target_moves(
 def may_place(rules: ExitRules, desk: Desk, protection: ProtectionState, price: Decimal) -> bool:
     """Return True if a target may be placed at a price in USD now: for the first time, or again.
 
-    It may have been canceled by a person or the venue, refused, or lost.
+    It may have been canceled by a person or the venue, refused, or lost. A first target is placed without delay, and so
+    is one that the bot itself canceled or changed.
 
-    A target is first placed without delay, and so is one that the bot itself canceled or changed. Otherwise each pass
+    Any other is placed again only if the position is at least `target_again_after_s` old, all its shares have a stop,
+    and none of its targets was placed again in the last `target_again_every_s`. Without these conditions, each pass
     would answer a person's cancel or a venue's refusal with another order.
-
-    It may be placed again only if the position is at least `target_again_after_s` old, all its shares have a stop, and
-    none of its targets was placed again in the last `target_again_every_s`.
     """
     position = protection.position
     assert position is not None, "only a position has targets"

@@ -60,7 +60,7 @@ def test_past_score_records_nothing(bot: Bot, scored: dict[str, object]) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--from", "2026-11-12"), "No reply of the flow source is stored for session 2026-11-12."),
+        (("--from", "2026-11-12"), "No reply from the flow source is stored for session 2026-11-12."),
         (("--from", "2026-11-17", "--at", "04:00"), "The first stored reply of session 2026-11-17 arrived at"),
         (("--from", "yesterday"), "'yesterday' is not a session"),
         (("--from", "2026-11-17", "--at", "noon"), "is not a date and time"),

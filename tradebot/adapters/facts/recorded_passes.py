@@ -94,7 +94,7 @@ class KeptPasses:
             self.not_kept(record.id, record.at, str(failed))
 
     def not_kept(self, name: str, at: datetime, why: str) -> None:
-        """Emit an event that a pass couldn't be recorded, but not again until recording has succeeded."""
+        """Emit an event saying that a pass couldn't be recorded, but not again until recording has succeeded."""
         if not self._failing:
             self._failing = True
             self._events.emit(EventKind.PASS_NOT_KEPT.at(at, {"pass": name, "message": why}))

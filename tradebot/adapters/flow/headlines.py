@@ -38,7 +38,7 @@ class FlowWithHeadlines:
         self._simulated = simulated
 
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
-        """Return the reply about one kind of facts, symbol and session."""
+        """Return the reply that has one kind of facts about a symbol, or about the market, in a session."""
         if kind.name != NEWS:
             return self._flow.fetch(kind, symbol, session)
         try:

@@ -50,8 +50,8 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PushResult(NamedTuple):
-    """The result of archiving: the version, how many files it has and their size, and how many contents were
-    uploaded.
+    """The result of archiving: the version, how many files it has and their size, and how many of them had to be
+    uploaded because the archive didn't have their content yet.
     """
 
     version: str

@@ -1,7 +1,8 @@
-"""Build a backtest's bot, and give features of whole sessions access to later bars of its market.
+"""Build a backtest's bot, and give features that are computed once for a whole session access to that session's later
+bars.
 
-Such bars are looked up by time. Only intraday bars of trades are available in advance; they equal the bars that the
-backtest's venue serves later.
+Such bars are looked up by time. Of intraday bars, only those made from trades are available in advance; they equal the
+bars that the backtest's venue serves later.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class BlindStrategy(NamedTuple):
 
 
 class SlotAnswer(Struct, frozen=True):
-    """A strategy's wants in a slot, and the view (without lots) from which it decided."""
+    """What a strategy wants to do in a slot, and the view (without lots) on which it based that."""
 
     view: StrategyView
     wants: SlotWants

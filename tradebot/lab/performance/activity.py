@@ -228,7 +228,7 @@ class MeasuredPath(Struct, frozen=True):
 def measure(
     history: History, way: Path, sessions: Sequence[Session], benchmark: BenchmarkPrices, rates: Rates
 ) -> MeasuredPath:
-    """Measure a path, given the exchange's sessions, a benchmark and the rates of cash."""
+    """Measure a path, given the exchange's sessions, a benchmark and the interest rates on cash."""
     exposure = exposures(history, way, MarketTime(sessions))
     leverage = [each.gross for each in exposure or ()]
     return MeasuredPath(way, exposure, average(exposure), frame(way, benchmark, rates, leverage) if way.steps else None)

@@ -164,7 +164,7 @@ _NAMES = {
 
 
 class EconomicEvent(Fact, frozen=True):
-    """A report, a decision of the central bank (fomc) or a speech (fed-speaker), which is due at a time.
+    """A scheduled report, decision of the central bank (fomc) or speech (fed-speaker).
 
     `listed` is the New York date on which the source listed it. `release` is OTHER in rows stored by earlier versions,
     which didn't read it.

@@ -263,8 +263,9 @@ def buy_stop_collar(stop: int) -> int:
 
 
 def stop_price(order: Order, bar: Bar, model: FillModel, signal: Bar | None = None) -> int | None:
-    """Return the price at which a bar fills a stop order, after triggering it or moving its trailing stop as the prices
-    of `signal`, by default the bar, require; None if the bar doesn't fill it.
+    """Return the price at which a bar fills a stop order; None if it doesn't.
+
+    The prices of `signal`, by default the same bar, trigger the stop, and move the price of a trailing one first.
     """
     signal = signal or bar
     if order.elected:

@@ -66,7 +66,9 @@ class Dialect(Protocol):
         """Return the kinds of marks at which something may happen now; `waiting` is True if any order is open."""
 
     def reach(self, floor: EngineState, mark: Mark) -> None:
-        """Process a mark: activate or end orders, and do what else the venue does then."""
+        """Process one of a session's marks, such as its open or close: activate or end orders, and do whatever else the
+        venue does then.
+        """
 
     def price(self, market: Market, symbol: str, now_us: int) -> int | None:
         """Return the last price of a symbol in units, or None before it has one."""
