@@ -43,6 +43,4 @@ def doctor(
         raise OperatorError(
             "--order contacts the broker, so it can't be used with --offline", "tradebot doctor --order"
         )
-    from tradebot.app.loading import Options
-
-    finish(run(Options(state_dir, config), os.environ, offline=offline, order=order, policy=policy), as_json)
+    finish(run(state_dir, config, os.environ, offline=offline, order=order, policy=policy), as_json)

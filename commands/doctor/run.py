@@ -23,7 +23,6 @@ from commands.doctor.machine import (
     state,
     warn,
 )
-from commands.doctor.rehearsals import order_checks, policy_checks, require_play_money, require_policy
 from commands.shared.evidence import evidence_of
 from commands.shared.light_helpers import NOBODY, Identity, clean
 from commands.shared.tables import counted_states, counts, table
@@ -61,7 +60,8 @@ def show(console: "Console", data: DoctorHealth, bot_identity: Identity) -> None
 
 
 def run(
-    options: "Options",
+    state_dir: str | None,
+    config: str | None,
     environ: Mapping[str, str],
     *,
     offline: bool = False,
@@ -73,7 +73,7 @@ def run(
     With `policy`, that learned policy is checked too. Raises OperatorError if there is no state, or no such policy;
     exit 3 for a test order with real money.
     """
-    path = state_folder.resolve(options.state_dir, environ)
+    options, path = Options(state_dir, config), state_folder.resolve(state_dir, environ)
     folder = state(path, environ)
     rows = list(machine_checks(path, environ))
     if isinstance(folder, TradebotError):
@@ -99,10 +99,13 @@ def _check_bot(
 ) -> Report:
     with closing(App(folder, loaded, environ)) as app:
         show_venue(app.day)
+        if order or policy is not None:
+            # They import every pass that they rehearse, which takes as long as all other checks.
+            from commands.doctor import rehearsals
         if order:
-            require_play_money(app)
+            rehearsals.require_play_money(app)
         if policy is not None:
-            require_policy(app, policy)
+            rehearsals.require_policy(app, policy)
         rows += [attempt("second instance", lambda: instances(folder, environ))]
         rows += keys_checks(app, environ)
         rows += [
@@ -110,21 +113,20 @@ def _check_bot(
             *books_checks(app),
         ]
         if not offline:
-            rows += _query_sources(app, rows, order)
+            rows += _query_sources(app, rows)
+        if order:
+            rows += rehearsals.order_checks(app, caller())
         if policy is not None:
-            rows += policy_checks(app, policy, offline=offline)
+            rows += rehearsals.policy_checks(app, policy, offline=offline)
         return _report(folder.path, rows, is_online=not offline, bot_identity=identity(app))
 
 
-def _query_sources(app: "App", before: "list[Judgment]", order: bool) -> "list[Judgment]":
+def _query_sources(app: "App", before: "list[Judgment]") -> "list[Judgment]":
     """Return the rows that need a reply from the broker or the flow source."""
     from commands.doctor.venue import venue_checks
 
     with_keys = not any(row.subject == "keys" and row.state is HealthState.FAILED for row in before)
-    rows = list(venue_checks(app, with_keys=with_keys))
-    if order:
-        rows += order_checks(app, caller())
-    return rows
+    return list(venue_checks(app, with_keys=with_keys))
 
 
 def _load_or_error(folder: "StateFolder", options: "Options", environ: Mapping[str, str]) -> "Loaded | TradebotError":
