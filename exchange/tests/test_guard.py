@@ -23,11 +23,11 @@ from exchange.tests.kit.app import KEYS, World, open_world
 from exchange.tests.kit.served import Served, served
 from papervenue import process
 from papervenue.faces import guard
+from papervenue.faces.alpaca import TradingFace
 from papervenue.faces.control import ControlFace
 from papervenue.faces.flow import FlowFace
 from papervenue.faces.guard import KEYLESS, PAGE_DATA, PAGE_HEADER, ControlCredentials, refusal_reason
 from papervenue.faces.market_data import DataFace
-from papervenue.faces.trading.face import TradingFace
 from papervenue.faults.middleware import FaultFace
 from papervenue.flow.derived import DerivedFlow
 from papervenue.page.face import PageFace

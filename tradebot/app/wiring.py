@@ -138,7 +138,7 @@ class BotStores:
     @cached_property
     def bars_at_rest(self) -> StoredBars | None:
         """Return the stored bars, without a source for fetching more; None if there never were any."""
-        from tradebot.app.bars import bars_at_rest
+        from tradebot.adapters.bars.read_through import bars_at_rest
 
         stored_bars = bars_at_rest(self.folder.path, self.events, self.ledger_view.sessions, self.settings.day)
         return stored_bars and self._close_later(stored_bars)
@@ -332,7 +332,7 @@ class App(BotStores):
     @cached_property
     def bars(self) -> StoredBars:
         """Return the closed bars; no bars are read or fetched until they are needed."""
-        from tradebot.app.bars import stored_bars
+        from tradebot.adapters.bars.read_through import stored_bars
 
         return self._close_later(stored_bars(
             self.folder.path, self.events, lambda: self.driver.bars(self.connection, self.drift),

@@ -37,8 +37,7 @@ from tradebot.reconciliation.catch_up import (
     with_expired_orders,
 )
 from tradebot.reconciliation.differences import position_findings
-from tradebot.reconciliation.doubts import with_doubts
-from tradebot.reconciliation.hidden import with_hidden_positions
+from tradebot.reconciliation.doubts import with_doubts, with_hidden_positions
 from tradebot.reconciliation.new_fills import MissingFill, missing_fills, new_fills, proven_fills
 from tradebot.reconciliation.read_books import (
     explain_ratios,

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tradebot import __version__
-from tradebot.app.bars import bars_at_rest
+from tradebot.adapters.bars.read_through import bars_at_rest
 from tradebot.app.what_if_rules import rules_of_record, settings_of
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.lab.backtest.recorded_day import PlayedDay, RecordedDay, is_played, last_moment, replay_session

@@ -18,10 +18,10 @@ import yaml
 from starlette.types import ASGIApp, Message, Scope
 
 from papervenue.exchange import Exchange
+from papervenue.faces.alpaca import TradingFace
 from papervenue.faces.data import history
 from papervenue.faces.face import Serving
 from papervenue.faces.market_data import DataFace
-from papervenue.faces.trading.face import TradingFace
 from papervenue.faces.web import PathEndpoint, Paths, Route
 from papervenue.faults import yamltext
 from papervenue.faults.middleware import FaultMiddleware

@@ -12,12 +12,15 @@ separate source, whose bars replace those of an earlier feed. The series served 
 only if they may have changed.
 
 `RestingBars` fetches nothing and returns the stored bars, which may have changed since an earlier call.
+
+`stored_bars` and `bars_at_rest` serve the bars of a bot's folder.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from tradebot.adapters.bars.series import (
@@ -46,12 +49,14 @@ from tradebot.adapters.bars.store import (
     DelayedError,
     LostBarsError,
 )
+from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.series import PriceKind, Series, width_of
 from tradebot.model.venue_day import VenueDay
 from tradebot.model.view import BarNeed
+from tradebot.ports.stores import Events
 
 T = TypeVar("T")
 ACTIONS = "actions"
@@ -416,3 +421,31 @@ class _Nowhere:
 
 def _lacking() -> TemporaryError:
     return TemporaryError("these bars aren't stored", "tradebot bars fetch")
+
+
+def bars_at_rest(
+    folder: Path, events: Events, sessions: Callable[[date, date], Sequence[Session]], day: VenueDay
+) -> StoredBars | None:
+    """Return a bot's stored bars, without a source for fetching more; None if the bot never stored any."""
+    is_stored = (folder / BARS).exists() or (folder / BARS_FOLDER).exists()
+    return RestingBars(_store_of(folder, events), sessions, day) if is_stored else None
+
+
+def stored_bars(
+    folder: Path,
+    events: Events,
+    source: Callable[[], BarSource],
+    sessions: Callable[[date, date], Sequence[Session]],
+    day: VenueDay,
+) -> StoredBars:
+    """Return a bot's closed bars. The store is opened, and the source used, only when bars are first needed."""
+    return StoredBars(_store_of(folder, events), source, sessions, day)
+
+
+def _store_of(folder: Path, events: Events) -> Callable[[], BarStore]:
+    def store() -> BarStore:
+        from tradebot.adapters.bars.parquet import open_bars
+
+        return open_bars(folder, events, datetime.now(UTC))
+
+    return store

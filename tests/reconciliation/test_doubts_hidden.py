@@ -15,7 +15,7 @@ from tradebot.model.instrument import ListingRecord
 from tradebot.model.order import OrderStatus
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Settlement
-from tradebot.reconciliation.hidden import with_hidden_positions
+from tradebot.reconciliation.doubts import with_hidden_positions
 
 
 class Kept:
