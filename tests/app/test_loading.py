@@ -23,21 +23,20 @@ def marked(path: Path, mode: str) -> StateFolder:
 
 
 @pytest.mark.parametrize("name", ["TRADING_MODE", "TRADEBOT_MODE", "MODE"])
-def test_mode_in_env_file_must_match_the_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / ".env").write_text(f"{name}=live\n")
-    (tmp_path / ".env").chmod(0o600)
+def test_mode_in_env_file_must_match_the_folder(name: str, here: Path) -> None:
+    (here / ".env").write_text(f"{name}=live\n")
+    (here / ".env").chmod(0o600)
     with pytest.raises(OperatorError) as refused:
-        refuse_other_mode(marked(tmp_path, "paper"), {}, None)
+        refuse_other_mode(marked(here, "paper"), {}, None)
     assert refused.value.message.startswith(f"{name} in .env says live, but ")
     assert refused.value.hint.startswith(
         f"remove {name} from .env, or create another state: tradebot init --mode live "
     )
-    refuse_other_mode(marked(tmp_path, "live"), {}, None)
-    refuse_other_mode(marked(tmp_path, "paper"), {name: "paper"}, None)
-    refuse_other_mode(marked(tmp_path, "sandbox"), {}, None)
-    (tmp_path / ".env").chmod(0o644)
-    refuse_other_mode(marked(tmp_path, "paper"), {}, None)
+    refuse_other_mode(marked(here, "live"), {}, None)
+    refuse_other_mode(marked(here, "paper"), {name: "paper"}, None)
+    refuse_other_mode(marked(here, "sandbox"), {}, None)
+    (here / ".env").chmod(0o644)
+    refuse_other_mode(marked(here, "paper"), {}, None)
 
 
 def test_options_of_a_demo_count_above_file_and_environment_in_a_demos_folder_only(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from commands.shared.listed_verbs import VERBS
 from papervenue import process
 from tests.kit.bot.folder import Bot
 from tests.kit.fakes.machine import Timer
+from tests.kit.waiting import until
 from tradebot.__main__ import main
 from tradebot.adapters.state import state_locks
 
@@ -28,9 +28,8 @@ def on_a_state() -> list[str]:
 
 @pytest.mark.parametrize("verb", on_a_state())
 def test_without_a_state_every_verb_names_those_it_knows(
-    verb: str, bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    verb: str, bot: Bot, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRADEBOT_STATE", str(bot.folder))
     said = bot.says(*verb.split(), "--state-dir", "nothing", "--json")
     error = json.loads(said.out)["error"]
@@ -51,9 +50,7 @@ def test_a_run_that_finds_another_at_work_leaves_after_five_seconds(bot: Bot, wa
 def test_a_signal_in_the_middle_of_a_pass_leaves_a_state_that_works(bot: Bot, number: signal.Signals) -> None:
     (bot.folder / state_locks.LOCK).write_text("")
     running = bot.process("fetch-flow", "--force-slot")
-    deadline = time.monotonic() + 60
-    while "fetch-flow" not in (bot.folder / state_locks.LOCK).read_text() and time.monotonic() < deadline:
-        time.sleep(0.005)
+    until(lambda: "fetch-flow" in (bot.folder / state_locks.LOCK).read_text())
     running.send_signal(number)
     _, err = running.communicate(timeout=120)
     assert running.returncode == 128 + number, err

@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,11 +19,11 @@ from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.state import configure
 from tests.kit.core.evidence import at
+from tests.kit.fakes.failpoints import at_point, raising
 from tests.kit.fakes.receivers import KEY, NAME, SECRET, Bucket
 from tests.kit.ledgers import edit
 from tests.kit.rows import DAY, minutes
 from tests.kit.values import SHIPPED
-from tradebot.adapters import failpoint
 from tradebot.adapters.ledger.integrity import IntegrityCache
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
@@ -52,21 +52,8 @@ def files(place: Path) -> dict[str, bytes]:
     return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
 
 
-@contextmanager
-def at_point(point: str, act: Callable[[], None]) -> Iterator[None]:
-    """Do something each time that a point is reached."""
-    failpoint.hook = lambda reached: act() if reached == point else None
-    try:
-        yield
-    finally:
-        failpoint.hook = None
-
-
 def refused(number: int) -> Callable[[], None]:
-    def act() -> None:
-        raise OSError(number, os.strerror(number))
-
-    return act
+    return raising(OSError(number, os.strerror(number)))
 
 
 def test_copy_has_the_bytes_of_the_backup_and_the_next_one_sends_only_what_is_new(copy: Bot, usb: Path) -> None:

@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.kit.bot.folder import PROGRAM, Bot
+from tests.kit.waiting import until
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.model.event import EventKind, Severity, SystemEvent
 
@@ -66,10 +66,8 @@ def test_events_follow_prints_a_document_for_each_new_event(bot: Bot) -> None:
     command = [str(PROGRAM), "events", "--follow", "--json", "--state-dir", str(bot.folder)]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert running.stdout is not None
-    deadline = time.monotonic() + 60
     descriptors = Path(f"/proc/{running.pid}/fd")
-    while not _holds(descriptors, bot.folder / "system_events.jsonl") and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: _holds(descriptors, bot.folder / "system_events.jsonl"))
     emit(bot, "news")
     document = json.loads(running.stdout.readline())
     assert document["schema"] == "tradebot.events/1"

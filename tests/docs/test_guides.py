@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -29,16 +28,16 @@ from tests.kit.bot.forked import PROGRAM, start
 from tests.kit.bot.real_money import KEYS, at_a_terminal, bent_to, environment, made_in_its_time, real_folder, writes
 from tests.kit.lab import Lab, served_to_others
 from tests.kit.recipes import ROOT
+from tests.kit.waiting import until
 from tradebot.app import sandbox
 from tradebot.venues.ibkr.capabilities import TRADING_ID
 from tradebot.venues.ibkr.link import shared_link
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(here: Path) -> Path:
     """Stand in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return here
 
 
 def serve_for_a_while(command: str) -> Said:
@@ -97,10 +96,7 @@ def test_a_roll_is_killed_in_the_middle_and_goes_on(place: Path, capsys: pytest.
         # The connection of this process is none of its copy's.
         shared_link("127.0.0.1", sandbox.ports(exchange)["tws"], TRADING_ID, reads_a_second=0).close()
         with forked.start(command.partition("&")[0].split()[1:]) as passing:
-            until = time.monotonic() + 30
-            while b'"fault_fired"' not in log.read_bytes():
-                assert time.monotonic() < until, "it has sent nothing"
-                time.sleep(0.05)
+            until(lambda: b'"fault_fired"' in log.read_bytes())
             passing.kill()
         return Said(0, "", "")
 
@@ -187,13 +183,8 @@ def second_terminal() -> Iterator[ExitStack]:
 
 @pytest.mark.campaign(follows="docs/guides/your-own-bot.md")
 def test_the_bot_buys_twice_without_a_name_for_its_order_and_once_with_it(
-    port: str,
-    second_terminal: ExitStack,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    port: str, second_terminal: ExitStack, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
 
     def serve(command: str) -> Said:
         served = second_terminal.enter_context(start(command.replace(PORT, port).split()[1:]))
@@ -205,7 +196,7 @@ def test_the_bot_buys_twice_without_a_name_for_its_order_and_once_with_it(
     instead = {"tradebot exchange serve": serve, "python": run}
     said = follow("your-own-bot", capsys, instead, edit=lambda text: text.replace(PORT, port))
     assert "1 passed" in said["python -m pytest -q test_buyer.py"].out
-    log = (tmp_path / "lab" / "exchange" / "log.jsonl").read_text(encoding="utf-8")
+    log = (here / "lab" / "exchange" / "log.jsonl").read_text(encoding="utf-8")
     fills = [event for event in map(json.loads, log.splitlines()) if event["event"] == "fill"]
     assert Counter(fill["client_order_id"] == "today-AAPL-1" for fill in fills) == {False: 3, True: 1}
 
@@ -239,20 +230,19 @@ class Person:
 
 @pytest.mark.campaign(follows="docs/guides/paper-to-live.md")
 def test_nothing_is_sent_before_a_person_arms_it_and_the_first_day_is_small(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    keys = tmp_path / ".env"
+    keys = here / ".env"
     keys.touch(mode=0o600)
     keys.write_text("".join(f"{name}={text}\n" for name, text in KEYS.items()))
-    live = Bot(tmp_path / "live", capsys)
+    live = Bot(here / "live", capsys)
     with (
-        made(tmp_path / "sandbox", "--sessions", "3") as folder,
+        made(here / "sandbox", "--sessions", "3") as folder,
         environment({**READY, "TRADEBOT_UNUSUAL_WHALES__URL": Bot(folder, capsys).url}),
     ):
         sandbox = Bot(folder, capsys)
         second_session(sandbox)
-        real_folder(folder, tmp_path / "paper", "paper")
+        real_folder(folder, here / "paper", "paper")
         person = Person(live, folder, capsys)
 
         def named(command: str) -> Said:
@@ -288,10 +278,7 @@ SHORTER = ("--minutes", "4", "--symbols", "2")
 
 
 @pytest.mark.campaign(follows="docs/guides/trying.md")
-def test_the_guides_loop_shows_what_each_change_came_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_guides_loop_shows_what_each_change_came_to(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said: list[str] = []
     for line in re.findall(r"^\$ tradebot (.+)$", TRYING, flags=re.MULTILINE):
         words = shlex.split(line)
@@ -315,10 +302,7 @@ NOTEBOOK = (ROOT / "docs" / "guides" / "notebook.md").read_text(encoding="utf-8"
 
 
 @pytest.mark.campaign(follows="docs/guides/notebook.md")
-def test_the_guide_gives_the_same_tables_in_files_and_in_python(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_guide_gives_the_same_tables_in_files_and_in_python(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for line in re.findall(r"^\$ tradebot (.+)$", NOTEBOOK, flags=re.MULTILINE):
         said = typed(capsys, *shlex.split(line))
         assert said.code == 0, said.err

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.failpoints import ADAPTERS, AT_IBKR, effects, effects_of, every_point, modules, names
+from tests.kit.fakes.failpoints import hooked
 from tradebot.adapters import failpoint
 from tradebot.adapters.failpoint import around
 
@@ -15,9 +16,8 @@ from tradebot.adapters.failpoint import around
 def reached() -> Iterator[list[str]]:
     """Yield what an armed hook is told."""
     told: list[str] = []
-    failpoint.hook = told.append
-    yield told
-    failpoint.hook = None
+    with hooked(told.append):
+        yield told
 
 
 def test_every_commit_sync_rename_removal_and_request_of_the_adapters_stands_between_its_points() -> None:

@@ -15,6 +15,7 @@ from commands.trade_once import run as trade_once
 from tests.faults.kills import FIRST, HALT, REFERENCE, SECOND, Campaign, Line, entries, exits, halted, reconciled
 from tests.kit.bot.near import Verb
 from tests.kit.bot.stage import End, Stage, StageBot, set_up
+from tests.kit.waiting import until
 from tests.suite.tiers import sized
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.state_locks import MOST_WAYS
@@ -184,7 +185,7 @@ def test_exits_of_another_process_wait_for_one_request_and_entries_go_on_after_t
     entering = os.fork()
     if not entering:
         _leave(bot, lambda app: int(trade_once.run(app, by="entries", candidates=bot.candidates(FIRST)).exit_code))
-    _until(lambda: (state_locks.holder(bot.folder) or "").startswith("trade-once") and _asked(stage, bot))
+    until(lambda: (state_locks.holder(bot.folder) or "").startswith("trade-once") and _asked(stage, bot))
     began = time.monotonic()
     exiting = os.fork()
     if not exiting:
@@ -213,13 +214,6 @@ def _leave(bot: StageBot, verb: Callable[[App], int]) -> None:
             code = verb(app)
     finally:
         os._exit(code)
-
-
-def _until(there: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not there():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def _asked(stage: Stage, bot: StageBot) -> bool:

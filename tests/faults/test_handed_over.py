@@ -31,9 +31,8 @@ KILLS = 9
 
 
 @pytest.fixture
-def bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InterpreterBot]:
-    monkeypatch.chdir(tmp_path)
-    bot = InterpreterBot(tmp_path / "bot")
+def bot(here: Path) -> Iterator[InterpreterBot]:
+    bot = InterpreterBot(here / "bot")
     try:
         for words in ("init --venue ibkr --profile futures", "exchange tick open", "exchange tick 2h"):
             code, out, err = ended(bot.process(*words.split()))

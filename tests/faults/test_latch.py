@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -14,8 +14,8 @@ import pytest
 
 from tests.kit import ledgers
 from tests.kit.bot.stage import DIED, Child, Turn, together
+from tests.kit.fakes.failpoints import hooked
 from tests.kit.rows import minutes
-from tradebot.adapters import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import halt_switch
 from tradebot.errors import OperatorError
@@ -104,15 +104,6 @@ def place() -> Iterator[Path]:
         yield Path(folder)
 
 
-@contextmanager
-def told(hook: Callable[[str], None]) -> Iterator[None]:
-    failpoint.hook = hook
-    try:
-        yield
-    finally:
-        failpoint.hook = None
-
-
 class Failing:
     """Lets one point fail, by its number; what comes after it works again."""
 
@@ -195,7 +186,7 @@ def test_a_sender_that_looks_while_a_halt_is_ended_finds_it_until_all_is_armed_a
     folder, case = ledgers.make(place / "state").path, (ENDED | KEPT)[name]
     case.before(folder)
     found: list[tuple[str, str]] = []
-    with told(lambda point: found.append((halt_switch.read(folder).state, halt_switch.read(folder).who))):
+    with hooked(lambda point: found.append((halt_switch.read(folder).state, halt_switch.read(folder).who))):
         case.act(folder)
     # Around the last step that arms, and around the note about the books that follows it.
     assert [who for state, who in found if state == ACTIVE] in (["ada"] * 5, [])
@@ -209,7 +200,7 @@ def test_an_unhalt_that_fails_leaves_what_was_in_force(name: str, place: Path) -
         case.before(folder)
         before, failing = in_force(folder), Failing(number)
         try:
-            with told(failing):
+            with hooked(failing):
                 unhalt(folder)
         except OperatorError:
             failures += 1

@@ -40,10 +40,9 @@ class DemoDay:
 
 
 @pytest.fixture
-def day(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[DemoDay]:
-    monkeypatch.chdir(tmp_path)
-    yield DemoDay(tmp_path / "bot", capsys)
-    process.stop(tmp_path / "bot" / "exchange")
+def day(here: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[DemoDay]:
+    yield DemoDay(here / "bot", capsys)
+    process.stop(here / "bot" / "exchange")
 
 
 def is_entry(row: dict[str, Any]) -> bool:

@@ -10,9 +10,9 @@ import pytest
 
 from papervenue.market import coins
 from papervenue.market.venue import Venue
-from tests.commands.serve.test_daemon_lanes import until
 from tests.commands.serve.test_lanes import arm
 from tests.kit.bot.folder import Bot, discard, log, typed
+from tests.kit.waiting import until
 from tradebot.model.struct_tools import replace
 
 SYMBOL, ENDS = "PF_SOLUSD", "2026-11-16T00:30:00Z"

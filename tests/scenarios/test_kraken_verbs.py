@@ -31,10 +31,9 @@ class Played:
 
 
 @pytest.fixture
-def played(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
-    monkeypatch.chdir(tmp_path)
-    yield Played(tmp_path / "bot", capsys, "--json")
-    process.stop(tmp_path / "bot" / "exchange")
+def played(here: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Played]:
+    yield Played(here / "bot", capsys, "--json")
+    process.stop(here / "bot" / "exchange")
 
 
 def test_a_demo_of_coins_agrees_with_its_exchange_and_every_verb_knows_it(played: Played) -> None:
@@ -143,12 +142,11 @@ timetable: {fetch-flow: every 10m from open+2m until close, score: every 60m fro
 
 @pytest.mark.campaign
 def test_a_backtest_of_coins_is_played_by_their_own_exchange_and_says_what_that_charges(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sparse.yaml").write_text(SPARSE)
+    (here / "sparse.yaml").write_text(SPARSE)
     words = ("backtest", "--venue", VENUE, "--symbols", "2", "--sessions", "1", "--config", "sparse.yaml")
-    said = typed(capsys, *words, "--seed", "9", "--state-dir", str(tmp_path / "bot"), "--json")
+    said = typed(capsys, *words, "--seed", "9", "--state-dir", str(here / "bot"), "--json")
     assert said.code == 0, said.err
     document = json.loads(said.out)
     found = document["data"]
@@ -157,7 +155,7 @@ def test_a_backtest_of_coins_is_played_by_their_own_exchange_and_says_what_that_
     assert said_of["fees"] == "2 bps for orders that rest (maker), 5 bps for others (taker)"
     assert {"funding", "liquidation"} <= said_of.keys()
     assert not {"commission", "margin_interest", "borrow_fee"} & said_of.keys()
-    refused = typed(capsys, *words, "--margin", "free", "--state-dir", str(tmp_path / "bot"))
+    refused = typed(capsys, *words, "--margin", "free", "--state-dir", str(here / "bot"))
     assert (refused.code, "--margin works only with the default venue's engine" in refused.err) == (2, True)
 
 
@@ -186,12 +184,11 @@ def test_smart_money_passes_the_check_for_look_ahead_and_a_bar_that_is_not_over_
 
 @pytest.mark.campaign
 def test_a_demo_a_backtest_and_serve_make_the_same_fills_and_equity_of_a_day(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sparse.yaml").write_text(SPARSE)
+    (here / "sparse.yaml").write_text(SPARSE)
     options = ("--venue", VENUE, "--symbols", "5", "--sessions", "1", "--config", "sparse.yaml", "--json")
-    demo, bot, served = (str(tmp_path / name) for name in ("demo", "bot", "served"))
+    demo, bot, served = (str(here / name) for name in ("demo", "bot", "served"))
     ended = [
         typed(capsys, "demo", *options, "--minutes", "1440", "--state-dir", demo),
         typed(capsys, "backtest", *options, "--name", "day", "--state-dir", bot),

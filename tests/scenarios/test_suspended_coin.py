@@ -12,10 +12,9 @@ from tests.kit.bot.folder import typed
 
 
 def test_position_in_a_suspended_coin_keeps_its_last_price_with_its_age(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "bot"
+    folder = here / "bot"
 
     def says(*words: str) -> Any:
         return typed(capsys, *words, "--state-dir", str(folder))

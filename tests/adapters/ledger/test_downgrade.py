@@ -1,7 +1,5 @@
 """Going back to the ledger from before an upgrade: it is taken only if it has everything."""
 
-import os
-import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.kit import ledgers
+from tests.kit.fakes.failpoints import killed_at
 from tests.kit.ledgers import KEPT, LATER, UPGRADED
-from tradebot.adapters import failpoint
 from tradebot.adapters.ledger.downgrade import restore_previous_version
 from tradebot.adapters.ledger.schema import FORM, open_database
 from tradebot.errors import OperatorError
@@ -77,17 +75,7 @@ def test_books_that_were_written_since_are_not_given_up(folder: Path, change: st
 
 @pytest.mark.parametrize(("point", "left"), [("before", LATER.version), ("after", FORM.version)])
 def test_kill_on_the_way_back_leaves_one_ledger_or_the_other(folder: Path, point: str, left: int) -> None:
-    def kill(reached: str) -> None:
-        if reached == f"downgrade.put_back.{point}":
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    child = os.fork()
-    if not child:
-        failpoint.hook = kill
-        restore_previous_version(folder)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
+    killed_at(f"downgrade.put_back.{point}", lambda: restore_previous_version(folder))
     assert versions(folder)["ledger.db"] == left
     restore_previous_version(folder)
     assert versions(folder)["ledger.db"] == FORM.version

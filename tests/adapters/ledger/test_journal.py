@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kit.bot import forked
+from tests.kit.fakes.failpoints import at_point, raising
 from tests.kit.ledgers import verify
 from tests.kit.rows import NOW
-from tradebot.adapters import failpoint
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.journal import ChainHead, Journal
 from tradebot.errors import DamagedBooksError, DamagedJournalError, OperatorError, TemporaryError
@@ -263,17 +263,9 @@ def test_failed_sync_removes_the_records_that_it_may_have_lost(chain: Journal, p
     before = path.read_bytes()
     chain.append("settled", {}, NOW)
     chain.append("promised", {}, NOW)
-    failpoint.hook = failing_sync
-    try:
-        with pytest.raises(OSError, match="Input/output"):
-            chain.sync()
-    finally:
-        failpoint.hook = None
+    failing = raising(OSError(errno.EIO, os.strerror(errno.EIO)))
+    with at_point("journal.sync.before", failing), pytest.raises(OSError, match="Input/output"):
+        chain.sync()
     assert path.read_bytes() == before
     chain.append("promised", {"again": 1}, NOW)
     assert verify(path) == chain.sync() == chain.head()
-
-
-def failing_sync(point: str) -> None:
-    if point == "journal.sync.before":
-        raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -4,8 +4,6 @@ Mostly, today's ledger is the earlier one here, and the later form is made up. `
 """
 
 import json
-import os
-import signal
 import sqlite3
 import subprocess
 import threading
@@ -17,9 +15,9 @@ from typing import Any
 import pytest
 
 from tests.kit import ledgers
+from tests.kit.fakes.failpoints import killed_at
 from tests.kit.fakes.machine import another_process
 from tests.kit.ledgers import KEPT, LATER
-from tradebot.adapters import failpoint
 from tradebot.adapters.ledger import integrity as ledger_sums
 from tradebot.adapters.ledger.migration import LedgerVersion, bring_up
 from tradebot.adapters.ledger.schema import FORM, UNRELEASED_IDS, open_database
@@ -88,17 +86,7 @@ def test_first_writer_upgrades_the_file_once_and_keeps_a_copy(ledger: Path) -> N
 
 @pytest.mark.parametrize("point", ["keep.before", "keep.after", "bring_up.before", "bring_up.after"])
 def test_kill_during_an_upgrade_leaves_one_version_or_the_next(ledger: Path, point: str) -> None:
-    def kill(reached: str) -> None:
-        if reached == f"ledger_migration.{point}":
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    child = os.fork()
-    if not child:
-        failpoint.hook = kill
-        upgrade(ledger)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
+    killed_at(f"ledger_migration.{point}", lambda: upgrade(ledger))
     with closing(opened(ledger)) as database:
         assert list(ledger_sums.differences(database, LATER.tables)) == []
     assert version(ledger) == LATER.version

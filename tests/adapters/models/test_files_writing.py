@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.fakes.failpoints import at_point, points_of, raising
 from tests.kit.fakes.networks import Signed, constant
 from tests.kit.values import Killed
-from tradebot.adapters import failpoint
 from tradebot.adapters.models.files import LEFT_AFTER_S, load_draft, read_model, write_draft, write_model
 from tradebot.adapters.models.signing import make_key, name_of, read_key
 from tradebot.errors import OperatorError
@@ -19,12 +19,6 @@ PARTS = constant([0.75])
 @pytest.fixture
 def signed(tmp_path: Path) -> Signed:
     return Signed(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def _unarmed() -> object:
-    yield
-    failpoint.hook = None
 
 
 def usable(signed: Signed) -> list[str]:
@@ -46,64 +40,31 @@ def test_same_content_has_the_same_name_and_is_written_once(signed: Signed) -> N
 
 
 def test_model_that_another_process_writes_at_the_same_moment_is_there_once(signed: Signed) -> None:
-    def beside(point: str) -> None:
-        if point == "models.name.before":
-            failpoint.hook = None
-            signed.write(PARTS)
-
-    failpoint.hook = beside
-    try:
+    with at_point("models.name.before", lambda: signed.write(PARTS)):
         name = signed.write(PARTS)
-    finally:
-        failpoint.hook = None
     assert [path.name for path in signed.folder.iterdir()] == [name]
 
 
 def test_killed_at_each_point_it_leaves_nothing_that_can_be_loaded_or_all_of_it(signed: Signed) -> None:
-    reached = list[str]()
-    failpoint.hook = reached.append
-    name = signed.write(PARTS)
-    points = [*reached]
+    points, name = points_of(lambda: signed.write(PARTS)), signed.write(PARTS)
     assert len([point for point in points if point.startswith("models.sync_file")]) == 2 * 6
     written = points.index("models.name.after")
     for number, point in enumerate(points):
         place = _another(signed, number)
-        left = number
-
-        def kill(_point: str) -> None:
-            nonlocal left
-            if left == 0:
-                raise Killed
-            left -= 1
-
-        failpoint.hook = kill
-        with pytest.raises(Killed):
+        with at_point(number, raising(Killed())), pytest.raises(Killed):
             place.write(PARTS)
-        failpoint.hook = None
         assert usable(place) == ([name] if number >= written else []), point
         assert place.write(PARTS) == name
         assert usable(place) == [name]
 
 
 def test_killed_at_each_point_a_draft_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
-    reached = list[str]()
-    failpoint.hook = reached.append
-    write_draft(tmp_path / "drafts" / "first", PARTS)
-    points = [*reached]
+    points = points_of(lambda: write_draft(tmp_path / "drafts" / "first", PARTS))
     written = points.index("models.name_draft.after")
     for number, point in enumerate(points):
-        place, left = tmp_path / f"drafts{number}" / "one", number
-
-        def kill(_point: str) -> None:
-            nonlocal left
-            if left == 0:
-                raise Killed
-            left -= 1
-
-        failpoint.hook = kill
-        with pytest.raises(Killed):
+        place = tmp_path / f"drafts{number}" / "one"
+        with at_point(number, raising(Killed())), pytest.raises(Killed):
             write_draft(place, PARTS)
-        failpoint.hook = None
         assert place.exists() == (number >= written), point
         if place.exists():
             assert load_draft(place).card == PARTS.card
@@ -121,14 +82,8 @@ def _another(signed: Signed, number: int) -> Signed:
 
 
 def test_draft_of_a_killed_writer_is_removed_by_a_later_one_after_an_hour(signed: Signed) -> None:
-    def kill(point: str) -> None:
-        if point == "models.name.before":
-            raise Killed
-
-    failpoint.hook = kill
-    with pytest.raises(Killed):
+    with at_point("models.name.before", raising(Killed())), pytest.raises(Killed):
         signed.write(PARTS)
-    failpoint.hook = None
     (draft,) = signed.folder.iterdir()
     name = signed.write(PARTS)
     assert draft.exists(), "its writer may be at work"

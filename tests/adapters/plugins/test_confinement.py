@@ -19,6 +19,7 @@ import pytest
 from commands.strategy.run import describe_confinement
 from tests.adapters.plugins import hostile
 from tests.adapters.plugins.test_plugin import VIEW
+from tests.kit.waiting import until
 from tradebot.adapters.plugins import confinement, linux_isolation, linux_syscalls
 from tradebot.adapters.plugins.confinement import Confinement, Means, Protections, working_mechanisms
 from tradebot.adapters.plugins.file_access import FileAccess, reach_of
@@ -211,18 +212,11 @@ def test_a_plug_in_ends_when_the_bot_is_killed_whether_it_is_answering_or_not(pr
     path = os.pathsep.join(filter(None, sys.path))
     bot = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path})
     try:
-        _until(lambda: len(prey.left()) > 4)
+        until(lambda: len(prey.left()) > 4)
     finally:
         bot.kill()
         bot.wait()
-    _until(lambda: not prey.left())
-
-
-def _until(true: object) -> None:
-    deadline = time.monotonic() + 60
-    while not true():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: not prey.left())
 
 
 def test_another_user_reads_neither_the_keys_nor_our_environment(prey: Prey) -> None:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 import pytest
 
 from tests.kit.values import NOW, there
+from tests.kit.waiting import until
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, begin_pass, close
 from tradebot.adapters.plugins.process import require_valid
 from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds, Pipes, PluginDeclaration, pack_view
@@ -394,11 +395,12 @@ def test_a_plug_in_answers_for_the_views_of_a_session_or_is_refused(
 def test_plug_in_killed_between_answers_is_reported(make: Make, tmp_path: Path) -> None:
     plugin = make("return told(view)")
     told(plugin)
-    deadline = time.monotonic() + 60
-    while not (stopped := [pid for pid in left(tmp_path) if ") T " in Path(f"/proc/{pid}/stat").read_text()]):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.kill(stopped[0], signal.SIGKILL)
+
+    def stopped() -> list[int]:
+        return [pid for pid in left(tmp_path) if ") T " in Path(f"/proc/{pid}/stat").read_text()]
+
+    until(stopped)
+    os.kill(stopped()[0], signal.SIGKILL)
     assert refused(plugin) == (Reason.STRATEGY_FAILED, "its process ended without an answer, exit code -9")
 
 
@@ -406,7 +408,4 @@ def test_a_process_ends_with_the_thread_that_first_asked_it(make: Make, tmp_path
     asking = threading.Thread(target=make("return told(view)").propose, args=(VIEW,))
     asking.start()
     asking.join()
-    deadline = time.monotonic() + 60
-    while left(tmp_path):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: not left(tmp_path))

@@ -4,16 +4,14 @@ import errno
 import hashlib
 import os
 import shlex
-import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tradebot.adapters import failpoint
+from tests.kit.fakes.failpoints import at_point, killed_at, points_of, raising
 from tradebot.adapters.recovery import archive
 from tradebot.adapters.recovery.offsite_copy import LEFT_AFTER_S, Folder
 from tradebot.errors import CannotWriteError, OperatorError
@@ -41,34 +39,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def points(act: Callable[[], object]) -> list[str]:
-    """Return the points that an act reaches."""
-    reached: list[str] = []
-    failpoint.hook = reached.append
-    try:
-        act()
-    finally:
-        failpoint.hook = None
-    return reached
-
-
-def killed_at(number: int, act: Callable[[], object]) -> None:
-    """Do something in a fork that SIGKILL ends at the point of a number."""
-    child = os.fork()
-    if child == 0:
-        left = [number]
-
-        def count(_: str) -> None:
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left[0] -= 1
-
-        failpoint.hook = count
-        act()
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == signal.SIGKILL
-
-
 def test_version_has_each_content_once_and_is_named_by_what_it_is(place: Folder, model: Path, tmp_path: Path) -> None:
     first = archive.push_files(model, NAME, place)
     assert (first.files, first.sent, archive.push_files(model, NAME, place).sent) == (3, 2, 0)
@@ -85,7 +55,7 @@ def test_kill_at_any_point_leaves_no_half_version_and_no_half_folder(
     place: Folder, model: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "spare").mkdir()
-    of_push = points(lambda: archive.push_files(model, NAME, Folder(tmp_path / "spare")))
+    of_push = points_of(lambda: archive.push_files(model, NAME, Folder(tmp_path / "spare")))
     assert of_push
     for number in range(len(of_push)):
         (root := tmp_path / f"place{number}").mkdir()
@@ -94,7 +64,7 @@ def test_kill_at_any_point_leaves_no_half_version_and_no_half_folder(
         archive.push_files(model, NAME, Folder(root))
         assert contents(root).items() >= contents(tmp_path / "spare").items()
     archive.push_files(model, NAME, place)
-    of_fetch = points(lambda: archive.fetch(place, NAME, None, tmp_path / "back"))
+    of_fetch = points_of(lambda: archive.fetch(place, NAME, None, tmp_path / "back"))
     assert "archive.name.before" in of_fetch
     for number in range(len(of_fetch)):
         back = tmp_path / f"back{number}"
@@ -106,17 +76,9 @@ def test_kill_at_any_point_leaves_no_half_version_and_no_half_folder(
 
 def test_full_disk_while_fetching_is_told_and_leaves_nothing(place: Folder, model: Path, tmp_path: Path) -> None:
     archive.push_files(model, NAME, place)
-
-    def full(point: str) -> None:
-        if point == "archive.sync.before":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    failpoint.hook = full
-    try:
-        with pytest.raises(CannotWriteError, match="No space left"):
-            archive.fetch(place, NAME, None, tmp_path / "back")
-    finally:
-        failpoint.hook = None
+    full = raising(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    with at_point("archive.sync.before", full), pytest.raises(CannotWriteError, match="No space left"):
+        archive.fetch(place, NAME, None, tmp_path / "back")
     assert {path.name for path in tmp_path.iterdir()} == {"place", "model"}
 
 
@@ -171,16 +133,12 @@ def test_files_of_other_names_are_neither_listed_nor_fetched(place: Folder, mode
 def test_pushes_at_the_same_time_do_not_disturb_each_other(place: Folder, model: Path, tmp_path: Path) -> None:
     other: list[archive.PushResult] = []
 
-    def push_too(point: str) -> None:
-        if point == "offsite_copy.put.before":
-            failpoint.hook = None
+    def push_too() -> None:
+        if not other:
             other.append(archive.push_files(model, NAME, Folder(tmp_path / "place")))
 
-    failpoint.hook = push_too
-    try:
+    with at_point("offsite_copy.put.before", push_too):
         pushed = archive.push_files(model, NAME, place)
-    finally:
-        failpoint.hook = None
     assert [one.version for one in other] == [pushed.version]
     archive.fetch(place, NAME, None, tmp_path / "back")
     assert contents(tmp_path / "back") == contents(model)

@@ -59,26 +59,22 @@ def test_a_state_is_created_once(folder: Path) -> None:
     assert state_folder.open_state(folder).account_number == ACCOUNT
 
 
-def test_open_state_names_the_missing_folder_known_states_and_the_next_command(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    state_folder.create(tmp_path / "state" / "second", "sandbox", ACCOUNT, "demo", NOW)
+def test_open_state_names_the_missing_folder_known_states_and_the_next_command(here: Path, folder: Path) -> None:
+    state_folder.create(here / "state" / "second", "sandbox", ACCOUNT, "demo", NOW)
     with pytest.raises(OperatorError) as caught:
-        state_folder.open_state(tmp_path / "none", {"TRADEBOT_STATE": str(folder)})
+        state_folder.open_state(here / "none", {"TRADEBOT_STATE": str(folder)})
     assert caught.value.code is ExitCode.USAGE
-    assert str(tmp_path / "none") in caught.value.message
+    assert str(here / "none") in caught.value.message
     assert f"state/second, {folder}" in caught.value.message
     assert "tradebot init" in caught.value.hint
 
 
-def test_open_state_suggests_the_option_for_a_known_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    state_folder.create(tmp_path / "sb", "sandbox", ACCOUNT, "user", NOW)
+def test_open_state_suggests_the_option_for_a_known_state(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state_folder.create(here / "sb", "sandbox", ACCOUNT, "user", NOW)
     with pytest.raises(OperatorError, match="States known here: sb") as caught:
         state_folder.open_state(Path("state"), {})
     assert caught.value.hint.startswith("add --state-dir sb to use that one")
-    monkeypatch.chdir(tmp_path / "sb")
+    monkeypatch.chdir(here / "sb")
     with pytest.raises(OperatorError, match=r"States known here: \.\.$"):
         state_folder.open_state(Path("state"), {})
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.bot.folder import Bot
+from tests.kit.waiting import until
 from tradebot.adapters.state import subprocess_runner
 from tradebot.adapters.state.subprocess_runner import KEPT, Confirmation, ConfirmedAt, OneShots
 from tradebot.errors import ExitCode
@@ -120,10 +121,7 @@ def test_one_shot_ends_when_its_starter_is_killed(runs: OneShots) -> None:
     if not starter:
         runs(["audit"], 60, lambda: False)
         os._exit(0)
-    ends_s = time.monotonic() + 20
-    while not (started.exists() and started.read_text()):
-        assert time.monotonic() < ends_s, "it was never started"
-        time.sleep(0.02)
+    until(lambda: started.exists() and started.read_text())
     chore = os.pidfd_open(int(started.read_text()))
     os.kill(starter, signal.SIGKILL)
     os.waitpid(starter, 0)

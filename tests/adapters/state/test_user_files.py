@@ -249,12 +249,11 @@ def test_environment_overrides_the_file_even_with_an_empty_value(tmp_path: Path)
         assert (Reason.ORDER_GATE_CLOSED, "DRY_RUN is set but empty") in closed
 
 
-def test_describe_sources_names_the_full_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert describe_sources(Path(".env")) == f"the environment only: no {tmp_path / '.env'}"
-    written(tmp_path, "")
-    assert describe_sources(Path(".env")) == f"the environment, then {tmp_path / '.env'}"
-    gone = tmp_path / "gone"
+def test_describe_sources_names_the_full_path(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert describe_sources(Path(".env")) == f"the environment only: no {here / '.env'}"
+    written(here, "")
+    assert describe_sources(Path(".env")) == f"the environment, then {here / '.env'}"
+    gone = here / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()

@@ -36,14 +36,11 @@ def test_an_unknown_name_is_an_error_that_names_the_nearest(bot: Bot) -> None:
     assert bot.says("config", "show", "zzz").code == 2
 
 
-def test_without_a_bot_the_shipped_values_are_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_without_a_bot_the_shipped_values_are_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "show", "limits.cooldown_s"]) == 0
     assert capsys.readouterr().out.startswith("There is no bot here, so these are the shipped values.")
     assert main(["config", "check"]) == 0
-    assert list(tmp_path.iterdir()) == []
+    assert list(here.iterdir()) == []
 
 
 def test_config_check_lists_what_a_file_changes(bot: Bot, tmp_path: Path) -> None:
@@ -299,9 +296,8 @@ limits:
 
 
 @pytest.fixture
-def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "mine.yaml"
+def mine(here: Path) -> Path:
+    path = here / "mine.yaml"
     path.write_text(MINE)
     return path
 

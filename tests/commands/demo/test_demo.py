@@ -104,42 +104,37 @@ def test_the_commands_that_it_proposes_work(
             assert again.out.strip()
 
 
-def test_it_leaves_a_bot_of_the_users_untouched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_it_leaves_a_bot_of_the_users_untouched(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert typed(capsys, "init", "--symbols", "2").code == 0
-    before = sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "state").iterdir())
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in (here / "state").iterdir())
     refuses(
         typed(capsys, "demo", "--minutes", "3"),
         2,
         "is the folder of a bot of yours",
         "tradebot demo --state-dir state/demo\n",
     )
-    assert sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "state").iterdir()) == before
-    sandbox.stop(tmp_path / "state" / "exchange")
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in (here / "state").iterdir()) == before
+    sandbox.stop(here / "state" / "exchange")
 
 
 def test_a_second_demo_at_the_same_time_leaves_with_the_code_of_another_instance(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "state").mkdir()
-    with state_locks.hold(tmp_path / "state", "demo", name=state_locks.SETUP_LOCK):
+    (here / "state").mkdir()
+    with state_locks.hold(here / "state", "demo", name=state_locks.SETUP_LOCK):
         for verb in (("demo", "--minutes", "3"), ("init",)):
             refuses(typed(capsys, *verb), 6, "demo, process")
-    assert not (tmp_path / "state" / "state.id").exists()
+    assert not (here / "state" / "state.id").exists()
 
 
 @pytest.mark.campaign
 def test_a_demo_takes_the_place_of_another_uses_what_a_person_edited_and_plays_a_half_day_to_its_close(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     for name, times in SELDOM.items():
         monkeypatch.setenv(name, times)
     assert typed(capsys, "demo", "--minutes", "1", "--symbols", "2").code == 0
-    edited = tmp_path / "state" / "tradebot.yaml"
+    edited = here / "state" / "tradebot.yaml"
     edited.write_text("limits: {max_symbol_entries: 3}  # mine\n")
     said = typed(capsys, "demo", "--start", "2026-11-27", "--symbols", "1")
     assert "210 minutes, 1 symbol" in said.out
@@ -150,14 +145,11 @@ def test_a_demo_takes_the_place_of_another_uses_what_a_person_edited_and_plays_a
     data = printed["data"]
     assert (data["minutes"], data["symbols"], edited.read_text()) == (3, 2, "limits: {max_symbol_entries: 3}  # mine\n")
     assert data["funnel"]["candidates"] == data["funnel"]["orders"] + sum(r["count"] for r in data["funnel"]["reasons"])
-    sandbox.stop(tmp_path / "state" / "exchange")
+    sandbox.stop(here / "state" / "exchange")
 
 
 @pytest.mark.campaign
-def test_loop_of_trying_shows_what_each_change_came_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_loop_of_trying_shows_what_each_change_came_to(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     play = ("demo", "--symbols", "2", "--minutes", "8", "--set", "strategies.flow.min_cluster=1")
     first = typed(capsys, *play, "--json")
     assert (first.code, first.data["beside"], first.data["configuration"]) == (0, None, None)
@@ -179,8 +171,8 @@ def test_loop_of_trying_shows_what_each_change_came_to(
     ):
         assert (rows[key]["value"], rows[key]["origin"]) == (value, origin)
     assert "Permission open" in typed(capsys, "status").out
-    assert (tmp_path / "state" / "tradebot.yaml").read_text() == "limits:\n  max_open_positions: 5\n"
-    sandbox.stop(tmp_path / "state" / "exchange")
+    assert (here / "state" / "tradebot.yaml").read_text() == "limits:\n  max_open_positions: 5\n"
+    sandbox.stop(here / "state" / "exchange")
 
 
 @pytest.mark.parametrize(

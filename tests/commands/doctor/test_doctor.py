@@ -103,11 +103,10 @@ def real(folder: Path, mode: str = "paper", number: str = "PA3TESTTEST") -> Path
 
 
 @pytest.fixture
-def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bot:
-    monkeypatch.chdir(tmp_path)
+def paper(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bot:
     for name, value in (("ALPACA_KEY", PAPER_KEY), ("ALPACA_SECRET", SECRET), ("UW_API_KEY", FLOW_KEY)):
         monkeypatch.setenv(name, value)
-    return Bot(real(tmp_path / "paper"), capsys)
+    return Bot(real(here / "paper"), capsys)
 
 
 def test_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -351,12 +350,11 @@ def test_doctor_order_is_not_placed_while_halted(bot: Bot) -> None:
     assert log(bot.url) == before
 
 
-def test_no_state_checks_machine_and_proposes_init(bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_no_state_checks_machine_and_proposes_init(bot: Bot, here: Path) -> None:
     code, found = told(bot, "--state-dir", "nothing")
     assert (code, found["state"]["state"], len(found) > 3) == (10, "FAILED", True)
     assert found["state"]["next"].startswith("tradebot init --state-dir nothing")
-    assert not (tmp_path / "nothing").exists()
+    assert not (here / "nothing").exists()
 
 
 OK, FAILED, SKIPPED = HealthState.OK, HealthState.FAILED, HealthState.SKIPPED

@@ -4,7 +4,6 @@ import json
 import signal
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date
@@ -15,6 +14,7 @@ import requests
 
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import KEYS, Bot, Said
+from tests.kit.waiting import until
 from tradebot.adapters.state import state_locks
 from tradebot.app import sandbox
 
@@ -62,13 +62,6 @@ def stored(bot: Bot, session: str) -> list[str]:
 def joins(bot: Bot) -> int:
     events = bot.folder / "system_events.jsonl"
     return events.read_text().count('"stream_joined"') if events.exists() else 0
-
-
-def until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONG_S
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def more(bot: Bot, session: str, count: int) -> None:

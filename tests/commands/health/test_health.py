@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from papervenue import process
 from tests.kit.bot import forked
 from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Bot, second_session
+from tests.kit.waiting import until
 from tradebot.adapters.state.serve_status import is_running
 
 EXCHANGES_ARE_PROCESSES = True
@@ -40,13 +40,6 @@ def not_ok(bot: Bot) -> dict[str, str]:
 
 def found(bot: Bot, part: str) -> Any:
     return next(each for each in bot.json("health")["judgments"] if each["subject"] == part)
-
-
-def wait_for(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LONGEST_S
-    while not true():
-        assert time.monotonic() < deadline, "it didn't come"
-        time.sleep(0.05)
 
 
 def test_health_of_a_new_bot_is_not_ok_and_the_probe_is_one_line(bot: Bot) -> None:
@@ -197,20 +190,20 @@ def test_health_notices_a_hanging_a_stopped_and_a_killed_serve(bot: Bot, monkeyp
     monkeypatch.setenv("TRADEBOT_SERVE__STALL_S", "2")
     with forked.start(["serve", "--speed", "1", "--state-dir", str(bot.folder)], first=often) as serve:
         try:
-            wait_for(lambda: "lock-step last ran" in serve_says(bot)[1])
-            wait_for(lambda: "serve OK: process" in bot.says("status").out)
-            wait_for(lambda: healthz(port) == 200)
+            until(lambda: "lock-step last ran" in serve_says(bot)[1])
+            until(lambda: "serve OK: process" in bot.says("status").out)
+            until(lambda: healthz(port) == 200)
             with stopped(exchange.pid):
-                wait_for(lambda: serve_says(bot)[0] == "FAILED")
+                until(lambda: serve_says(bot)[0] == "FAILED")
                 assert "lock-step last ran" in serve_says(bot)[1]
                 # It answers while its only lane hangs.
-                wait_for(lambda: healthz(port) == 503)
-            wait_for(lambda: serve_says(bot)[0] == "OK")
+                until(lambda: healthz(port) == 503)
+            until(lambda: serve_says(bot)[0] == "OK")
             monkeypatch.setenv("TRADEBOT_HEALTH__NOTE_S", "1")
             with stopped(serve.pid):
-                wait_for(lambda: "hangs or is stopped" in serve_says(bot)[1])
+                until(lambda: "hangs or is stopped" in serve_says(bot)[1])
                 assert (serve_says(bot)[0], is_running(bot.folder)) == ("FAILED", True), "it still holds its lock"
-            wait_for(lambda: serve_says(bot)[0] == "OK")
+            until(lambda: serve_says(bot)[0] == "OK")
         finally:
             serve.kill()
             serve.communicate(timeout=LONGEST_S)

@@ -236,13 +236,12 @@ def test_damaged_byte_is_told_by_its_part(packed: Path, tmp_path: Path, capsys: 
 
 
 def test_file_that_is_not_there_or_no_file_is_told_with_what_to_name_instead(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     said = _alone(capsys, "replay", "nothere.txt")
     assert (said.code, said.err.splitlines()[0]) == (2, "error: There is no file nothere.txt.")
     assert "tradebot replay 2026-11-16" in said.err
-    refuses(_alone(capsys, "replay", str(tmp_path)), 2, "it is a folder", "name a regular file")
+    refuses(_alone(capsys, "replay", str(here)), 2, "it is a folder", "name a regular file")
 
 
 def test_pass_that_is_decided_otherwise_here_is_packed_and_differs_in_the_same_place_from_its_file(

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +19,12 @@ import requests
 
 from commands.serve.daemon import Reloading
 from commands.serve.watchdog_thread import StopRequest
-from tests.commands.serve.test_daemon_lanes import until
 from tests.commands.serve.test_watchdog_thread import WatchScene
 from tests.kit.bot.folder import Bot, log
 from tests.kit.bot.state import configure
 from tests.kit.fakes.receivers import TOKEN, chatting, hang, receiving
 from tests.kit.values import there
+from tests.kit.waiting import until
 from tradebot.adapters.state.serve_status import MOST_STARTS, is_running, read_serving, record_start
 from tradebot.adapters.state.state_folder import STALL_TRACE, STARTS
 from tradebot.app.settings import Loaded, load
@@ -336,10 +336,7 @@ def test_running_serve_tells_of_a_halt_within_seconds_and_takes_its_process_alon
         serve = trader.process("serve", "--speed", "20")
         try:
             trader.says("halt", "--reason", "a drill")
-            deadline = time.monotonic() + 60
-            while "a drill" not in receiver.bodies() and time.monotonic() < deadline:
-                time.sleep(0.05)
-            assert "a drill" in receiver.bodies()
+            until(lambda: "a drill" in receiver.bodies())
         finally:
             serve.send_signal(signal.SIGTERM)
             serve.communicate(timeout=60)
@@ -354,9 +351,7 @@ def test_receiver_that_hangs_does_not_hold_up_the_end_of_serve(trader: Bot, monk
         assert trader.says("notify", "send").code == 0
         trader.says("halt")
         serve = trader.process("serve", "--speed", "20")
-        deadline = time.monotonic() + 60
-        while not receiver.got and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: receiver.got)
         began = time.monotonic()
         serve.send_signal(signal.SIGTERM)
         serve.communicate(timeout=60)
@@ -377,10 +372,10 @@ def test_running_serve_answers_its_chat_and_takes_the_listener_along(
         try:
             for text in (code, "halt"):
                 fake.updates.append(fake.typed(text))
-                wait_for(lambda: not fake.updates)
-            wait_for(lambda: "Halt?" in fake.texts()[-1])
+                until(lambda: not fake.updates)
+            until(lambda: "Halt?" in fake.texts()[-1])
             fake.updates.append(fake.button("Yes, halt"))
-            wait_for(lambda: fake.texts()[-1].startswith("Halted: REDUCE_ONLY."))
+            until(lambda: fake.texts()[-1].startswith("Halted: REDUCE_ONLY."))
         finally:
             serve.send_signal(signal.SIGTERM)
             serve.communicate(timeout=60)
@@ -404,19 +399,12 @@ def test_a_reload_that_turns_the_chat_off_ends_the_listener_and_one_that_turns_i
         on = settings.read_text()
         serve = trader.process("serve", "--speed", "20")
         try:
-            wait_for(lambda: trader.json("chat", "status")["listening"])
+            until(lambda: trader.json("chat", "status")["listening"])
             for text, listening in ((off, False), (on, True)):
                 settings.write_text(text)
                 serve.send_signal(signal.SIGHUP)
-                wait_for(lambda: trader.json("chat", "status")["listening"] is listening)  # noqa: B023 -- it runs now
+                until(lambda: trader.json("chat", "status")["listening"] is listening)  # noqa: B023 -- it runs now
         finally:
             serve.send_signal(signal.SIGTERM)
             serve.communicate(timeout=60)
         assert serve.returncode == 0
-
-
-def wait_for(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not done() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert done()

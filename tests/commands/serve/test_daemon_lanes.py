@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,14 +13,13 @@ from jobs.runner import LogKind, LogLine
 from tests.commands.serve.test_lanes import TIMETABLE, in_real_time
 from tests.kit.bot.folder import Bot, made
 from tests.kit.values import there
+from tests.kit.waiting import until
 from tradebot.adapters.state.serve_status import read_serving
 from tradebot.adapters.time.clock import RealTime
 from tradebot.app.loading import Options, load_for
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.record import Job
-
-LONGEST_S = 90.0
 
 
 class InRealTime(Daemon):
@@ -67,13 +65,6 @@ def run(bot: Bot, meanwhile: Callable[[list[LogLine]], None], away: int = 0) -> 
         other.join()
     assert not failed, failed
     return code, lines
-
-
-def until(true: Callable[[], object]) -> None:
-    ends_s = time.monotonic() + LONGEST_S
-    while not true():
-        assert time.monotonic() < ends_s, "it never happened"
-        time.sleep(0.05)
 
 
 @pytest.mark.campaign

@@ -204,10 +204,9 @@ def test_a_crash_begins_the_count_anew(how: str, books: SqliteLedger) -> None:
 
 
 def test_a_live_bot_is_not_armed_before_its_paper_bot_has_shown_enough(
-    books: SqliteLedger, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    books: SqliteLedger, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    live, paper = Bot(made(tmp_path / "live", "live"), capsys), str(books.file.folder)
+    live, paper = Bot(made(here / "live", "live"), capsys), str(books.file.folder)
     refuses(live.says("live", "arm"), 3, "this bot isn't on paper", "--paper FOLDER")
     passes(books, NOW, NOW + 22 * HOUR)
     said = live.says("live", "arm", "--paper", paper)

@@ -391,12 +391,11 @@ def real_money(bot: Keeper, folder: Path) -> None:
 
 
 @pytest.fixture
-def schema(verb: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def schema(verb: str, capsys: pytest.CaptureFixture[str], here: Path) -> Any:
     """Return a verb's schema, asked for where there is no bot."""
-    monkeypatch.chdir(tmp_path)
     assert main([*verb.split(), "--schema"]) == 0
     said = capsys.readouterr()
-    assert (said.err, list(tmp_path.iterdir())) == ("", [])
+    assert (said.err, list(here.iterdir())) == ("", [])
     return json.loads(said.out)
 
 

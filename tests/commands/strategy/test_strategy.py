@@ -58,12 +58,11 @@ def misbehaving(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_new_package_holds_a_strategy_its_test_and_how_to_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     assert main(["strategy", "new", "mean_reversion"]) == 0
     out = capsys.readouterr().out
-    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    files = sorted(str(path.relative_to(here)) for path in here.rglob("*") if path.is_file())
     assert files == [
         "mean_reversion/README.md",
         "mean_reversion/pyproject.toml",
@@ -73,15 +72,12 @@ def test_a_new_package_holds_a_strategy_its_test_and_how_to_go_on(
     ]
     assert "pip install --no-build-isolation --no-deps -e mean_reversion" in out
     assert "strategies: {mean_reversion: {}}" in out
-    assert (
-        "class MeanReversionStrategy:" in (tmp_path / "mean_reversion/tradebot_mean_reversion/strategy.py").read_text()
-    )
+    assert "class MeanReversionStrategy:" in (here / "mean_reversion/tradebot_mean_reversion/strategy.py").read_text()
 
 
 def test_what_is_held_for_a_month_is_not_closed_by_the_accounts_exits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     assert main(["strategy", "new", "rising", "--kind", "target"]) == 0
     expected = "strategies: {rising: {exits: [], wants: {symbol_fraction: 0.34, gross_fraction: 1, positions: 3}}}"
     assert expected in capsys.readouterr().out
@@ -115,13 +111,10 @@ def test_strategy_template_imports_from_the_ports_alone(tmp_path: Path) -> None:
     ("name", "said"),
     [("Momentum", "lowercase"), ("../x", "lowercase"), ("x" * 21, "lowercase"), ("flow", "already installed"), *YAML],
 )
-def test_invalid_strategy_name_is_refused(
-    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_invalid_strategy_name_is_refused(name: str, said: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["strategy", "new", name]) == 2
     assert said in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    assert list(here.iterdir()) == []
 
 
 def test_new_strategy_refuses_a_folder_that_is_not_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,8 +125,7 @@ def test_new_strategy_refuses_a_folder_that_is_not_empty(tmp_path: Path, capsys:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_list_needs_no_bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_list_needs_no_bot(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("TRADEBOT_STATE", raising=False)
     assert main(["strategy", "list"]) == 0
     shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]

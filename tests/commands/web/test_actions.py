@@ -359,11 +359,10 @@ def test_form_that_failed_is_answered_the_same_way_when_it_is_sent_again() -> No
 
 
 @pytest.fixture
-def real(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bot]:
+def real(here: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
     """Yield a bot of real money that is armed and holds AAPL; its sandbox stands in its broker's place."""
-    monkeypatch.chdir(tmp_path)
-    with made(tmp_path / "sandbox", "--sessions", "3") as sandbox, ExitStack() as stack:
-        served, bot = Bot(sandbox, capsys), Bot(tmp_path / "real", capsys)
+    with made(here / "sandbox", "--sessions", "3") as sandbox, ExitStack() as stack:
+        served, bot = Bot(sandbox, capsys), Bot(here / "real", capsys)
         second_session(served)
         real_folder(sandbox, bot.folder)
         stack.enter_context(bent_to(served.url))
@@ -371,7 +370,7 @@ def real(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         assert bot.says("reconcile").code == 0
         with at_a_terminal(bot.tail()):
             assert bot.says("live", "arm").code == 0
-        lines = str(lines_for(tmp_path / "lines", "AAPL"))
+        lines = str(lines_for(here / "lines", "AAPL"))
         assert bot.json("trade-once", "--force-slot", "--candidates", lines)["orders"] == 1
         served.does("exchange tick 2m")
         assert bot.says("reconcile").code == 0

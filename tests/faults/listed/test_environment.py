@@ -124,11 +124,10 @@ def test_fault_028_quotes_kept_in_a_key(tmp_path: Path, quoted: str) -> None:
 
 
 @pytest.fixture
-def nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bot]:
+def nobody(here: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
     """Yield where a bot is to be made, in a folder without a file of keys; nothing may have been made at the end."""
-    monkeypatch.chdir(tmp_path)
-    yield Bot(tmp_path / "bot", capsys)
-    assert not (tmp_path / "bot").exists()
+    yield Bot(here / "bot", capsys)
+    assert not (here / "bot").exists()
 
 
 def begun(bot: Bot, mode: str, key: str | None = None, url: str | None = None) -> Said:

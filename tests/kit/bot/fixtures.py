@@ -131,6 +131,13 @@ def by_threads(request: pytest.FixtureRequest, nursery: None) -> Iterator[None]:
 
 
 @pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a new folder, in which the test's verbs are typed."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def new_interpreters() -> Iterator[None]:
     """Start exchanges as the product does, for tests of how an exchange starts."""
     with without_nursery():

@@ -139,20 +139,18 @@ def connected_to(port: int, **pace: int) -> Iterator[IbkrLink]:
 
 
 @pytest.fixture
-def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bot:
+def paper(here: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
     """Return a bot of an account on paper."""
-    monkeypatch.chdir(tmp_path)
-    folder, at = tmp_path / "paper", datetime(2026, 11, 16, 14, tzinfo=UTC)
+    folder, at = here / "paper", datetime(2026, 11, 16, 14, tzinfo=UTC)
     configuration = "venue: ibkr\nuniverse: [ESZ6]\nsectors: {ESZ6: indexes}\n"
     make_state(folder, "DU1", at, configuration, mode="paper", venue="ibkr")
     return Bot(folder, capsys)
 
 
 def test_doctor_says_which_of_six_things_is_wrong_with_the_gateway(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    bot = Bot(tmp_path / "bot", capsys)
+    bot = Bot(here / "bot", capsys)
     assert bot.says("init", "--venue", "ibkr").code == 0
     try:
         bot.does("exchange tick open", "exchange tick 2h")

@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeVar
 import pytest
 
 from tests.kit.adapters.ibkr import NEXT_ID, SOON, Connection, Exchange, Message, desk, intent, made, scripted, usual
+from tests.kit.waiting import until
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.text.extras import install
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
@@ -101,15 +102,6 @@ def is_lost(one: Connection) -> bool:
     except TemporaryError as error:
         return "lost its connection to Interactive Brokers" in error.message
     return False
-
-
-def until(check: Callable[[], bool]) -> None:
-    """Wait ten seconds at most for something."""
-    for _ in range(2_000):
-        if check():
-            return
-        time.sleep(0.005)
-    raise AssertionError("it never happened")
 
 
 def test_ten_thousand_unknown_messages_block_entries_until_a_view_comes_without() -> None:

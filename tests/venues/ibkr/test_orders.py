@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.kit.adapters.ibkr import Connection, Exchange, Message, desk, intent, made, scripted, usual
+from tests.kit.fakes.failpoints import hooked
 from tests.kit.rows import make_order
-from tradebot.adapters import failpoint
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import TARGET_DONE, Intent, Operation
@@ -132,10 +132,8 @@ class _Ends:
 
 @pytest.fixture
 def dies() -> Iterator[None]:
-    before = failpoint.hook
-    failpoint.hook = _Ends("ibkr.send_stop")
-    yield
-    failpoint.hook = before
+    with hooked(_Ends("ibkr.send_stop")):
+        yield
 
 
 @pytest.mark.usefixtures("dies")

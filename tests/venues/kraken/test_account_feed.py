@@ -14,10 +14,10 @@ from exchange.tests.kit.app import folders_of
 from exchange.tests.kit.kraken import KEY, SECRET, V3, XBT, signature, spec
 from exchange.tests.kit.served import Served, served
 from tests.adapters.flow.test_stream import QUICK, none_left_open, source
+from tests.kit.waiting import until
 from tradebot.venues.kraken.account_feed import KrakenAccountFeed
 from tradebot.venues.kraken.client import AccountNumber, KrakenVenue, Nonces, OpeningEquity
 
-LONG_S = 20
 CHALLENGE = '{"event": "challenge", "message": "c100b894"}'
 SUBSCRIBED = tuple(json.dumps({"event": "subscribed", "feed": feed}) for feed in ("fills", "open_orders"))
 
@@ -39,13 +39,6 @@ def listening(url: str, secret: str = SECRET) -> Iterator[KrakenAccountFeed]:
     kept = Nonces(None), OpeningEquity(None), AccountNumber(None, KEY)
     with none_left_open(), closing(KrakenAccountFeed(KrakenVenue(url, KEY, secret, *kept), QUICK)) as bell:
         yield bell
-
-
-def until(true: Callable[[], object]) -> None:
-    ends_s = time.monotonic() + LONG_S
-    while not true():
-        assert time.monotonic() < ends_s, "it never happened"
-        time.sleep(0.005)
 
 
 def send(place: Served, name: str = "sendorder", **params: object) -> str:

@@ -22,6 +22,7 @@ from tests.commands.search.test_search import said_by
 from tests.kit.bot import forked
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said
+from tests.kit.waiting import until
 from tests.suite import tiers
 from tradebot.adapters.models.signing import make_key
 from tradebot.adapters.state.evidence import SEAL, read_policy_results
@@ -294,10 +295,7 @@ def test_killed_study_ends_as_one_that_never_was_and_leaves_no_process(place: tu
         words = ("learn", "policy", "study", *killed, "--workers", "2")
         assert forked.run(words, first=play).returncode == -signal.SIGKILL
         worker = int((tmp_path / "policies" / f"killed-{at}").read_text())
-        until = time.monotonic() + 10
-        while (Path("/proc") / str(worker)).exists() and time.monotonic() < until:
-            time.sleep(0.01)
-        assert not (Path("/proc") / str(worker)).exists()
+        until(lambda: not (Path("/proc") / str(worker)).exists())  # noqa: B023 -- it runs now
     assert study(*killed, "--workers", "2").code == 0
     assert_same(tmp_path, folder_of(place), killed, place)
 

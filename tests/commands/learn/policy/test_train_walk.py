@@ -245,12 +245,9 @@ def test_file_without_the_root_is_refused_before_anything_is_learned(tmp_path: P
 
 
 @pytest.mark.campaign
-def test_policy_learns_the_same_from_a_market_and_from_its_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "own.yaml").write_text(OF_ROOT)
-    path = written(tmp_path / "mes.csv", rows_of(AHEAD))
+def test_policy_learns_the_same_from_a_market_and_from_its_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "own.yaml").write_text(OF_ROOT)
+    path = written(here / "mes.csv", rows_of(AHEAD))
     learned = []
     for name, market in (("made", ("--sessions", "3")), ("read", ("--bars", str(path), "--bar-stamp", "start"))):
         words = ("learn", "policy", "train", "--agent", "logistic", "--config", "own.yaml", "--from", "2026-12-07")
