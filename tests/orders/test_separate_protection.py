@@ -305,10 +305,7 @@ def test_a_stop_that_could_not_follow_is_placed_again_where_it_was() -> None:
 
 @each
 def test_a_stop_that_is_refused_twice_is_asked_for_again_every_other_minute(can: Capabilities) -> None:
-    bot = BotApart(can)
-    entry = bot.enter()
-    assert entry is not None
-    fill(bot, entry)
+    bot = BotApart(can).filled()
     for _ in range(3):
         bot.venue.fates = [REFUSED]
         bot.exits()
@@ -322,10 +319,7 @@ def test_a_stop_that_is_refused_twice_is_asked_for_again_every_other_minute(can:
 
 @each
 def test_targets_that_are_refused_twice_are_asked_for_again_after_a_quarter_of_an_hour(can: Capabilities) -> None:
-    bot = BotApart(can)
-    entry = bot.enter()
-    assert entry is not None
-    fill(bot, entry)
+    bot = BotApart(can).filled()
     bot.venue.fates = ["", REFUSED, REFUSED]
     bot.exits()
     done = len(bot.venue.asked)
@@ -347,10 +341,7 @@ def test_a_stop_that_the_venue_refuses_to_place_nearer_stays_and_nothing_is_plac
 
 @each
 def test_a_lost_stop_is_not_doubled_and_is_sent_again_under_its_own_id(can: Capabilities) -> None:
-    bot = BotApart(can)
-    entry = bot.enter()
-    assert entry is not None
-    fill(bot, entry)
+    bot = BotApart(can).filled()
     bot.venue.fates = [LOST_ON_THE_WAY]
     bot.exits()
     bot.exits(20)
@@ -363,10 +354,7 @@ def test_a_lost_stop_is_not_doubled_and_is_sent_again_under_its_own_id(can: Capa
 
 @pytest.mark.parametrize("ids", [ClientIds.WHILE_OPEN, ClientIds.FREE])
 def test_a_lost_stop_is_not_sent_again_where_its_id_could_make_two(ids: ClientIds) -> None:
-    bot = BotApart(replace(NO_EDITS_ONLY_REDUCE, client_ids=ids))
-    entry = bot.enter()
-    assert entry is not None
-    fill(bot, entry)
+    bot = BotApart(replace(NO_EDITS_ONLY_REDUCE, client_ids=ids)).filled()
     bot.venue.fates = [LOST_ON_THE_WAY]
     for _ in range(3):
         bot.exits()
@@ -410,10 +398,7 @@ def test_a_stop_too_many_is_canceled_although_the_placement_of_another_one_is_lo
 
 @each
 def test_a_target_too_many_is_canceled_although_the_placement_of_another_one_is_lost(can: Capabilities) -> None:
-    bot = BotApart(can)
-    entry = bot.enter()
-    assert entry is not None
-    fill(bot, entry)
+    bot = BotApart(can).filled()
     bot.venue.fates = ["", "", LOST_ON_THE_WAY]
     bot.exits()
     assert sizes(bot.venue.targets()) == [Decimal(4)]
@@ -560,9 +545,7 @@ def test_a_gap_is_told_since_its_position_was_opened_although_an_earlier_one_los
     fill(bot, bot.venue.working(Purpose.CLOSE)[0])
     bot.exits()
     bot.scene.later(60)
-    entry = bot.enter()
-    assert entry is not None
-    fill(bot, entry)
+    bot.filled()
     opened = bot.venue.now
     bot.venue.fates = [REFUSED]
     bot.exits()

@@ -31,10 +31,7 @@ def placed(bot: BotApart) -> list[str]:
 
 @pytest.mark.parametrize("can", CAN, ids=lambda can: can.edit)
 def test_targets_canceled_by_hand_are_back_once_the_position_is_old_enough_and_then_rarely(can: Capabilities) -> None:
-    bot = BotApart(can)
-    order = bot.enter()
-    assert order is not None
-    bot.venue.fill(order.client_order_id, "100")
+    bot = BotApart(can).filled()
     bot.exits(5)
     first, filled = len(placed(bot)), bot.venue.now
     lose_targets(bot)
@@ -54,10 +51,7 @@ def test_targets_canceled_by_hand_are_back_once_the_position_is_old_enough_and_t
 
 
 def test_a_refused_target_is_not_sent_again_in_every_pass() -> None:
-    bot = BotApart(CAN[0])
-    order = bot.enter()
-    assert order is not None
-    bot.venue.fill(order.client_order_id, "100")
+    bot = BotApart(CAN[0]).filled()
     bot.venue.fates = ["", REFUSED]
     bot.exits(5)
     assert prices(bot) == ["103.00"]
@@ -82,10 +76,7 @@ def test_a_target_waits_for_the_stop_before_it_is_placed_again() -> None:
 
 
 def test_what_is_left_of_a_target_that_the_bot_cancels_itself_is_back_at_once() -> None:
-    bot = BotApart(capabilities(Edit.NONE, reduce_only=True))
-    order = bot.enter()
-    assert order is not None
-    bot.venue.fill(order.client_order_id, "100")
+    bot = BotApart(capabilities(Edit.NONE, reduce_only=True)).filled()
     bot.exits(5)
     # The stop closes a part, so the targets are for too much, and the venue can't make them smaller.
     (stop,) = bot.venue.stops()

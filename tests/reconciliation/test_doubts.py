@@ -144,10 +144,7 @@ def test_a_stop_that_only_an_old_list_has_at_work_protects_nothing(can: Capabili
 
 
 def test_positions_that_lag_keep_no_stop_back_that_can_only_reduce() -> None:
-    bot = BotApart(ONLY_REDUCE)
-    entry = bot.enter()
-    assert entry is not None
-    bot.venue.fill(entry.client_order_id, "100")
+    bot = BotApart(ONLY_REDUCE).filled()
     lying(bot.scene, no_positions)
     bot.venue.position = lambda symbol: None  # type: ignore[method-assign]
     bot.exits()

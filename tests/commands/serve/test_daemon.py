@@ -163,6 +163,18 @@ def serving(bot: Bot, *options: str) -> Iterator["subprocess.Popen[str]"]:
         process.communicate()
 
 
+@contextmanager
+def ending_well(bot: Bot) -> Iterator["subprocess.Popen[str]"]:
+    """Run `serve` in its own process, end it, and require that it ended well."""
+    serve = bot.process("serve", "--speed", "20")
+    try:
+        yield serve
+    finally:
+        serve.send_signal(signal.SIGTERM)
+        serve.communicate(timeout=60)
+    assert serve.returncode == 0
+
+
 def ready(bot: Bot, pid: int) -> bool:
     """Return True once this process says so; a killed one leaves its note behind."""
     noted = read_serving(bot.folder)
@@ -333,14 +345,9 @@ def test_running_serve_tells_of_a_halt_within_seconds_and_takes_its_process_alon
     with receiving() as receiver:
         monkeypatch.setenv("NOTIFY_PHONE", f"http://{receiver.address}/hook")
         assert trader.says("notify", "send").code == 0
-        serve = trader.process("serve", "--speed", "20")
-        try:
+        with ending_well(trader):
             trader.says("halt", "--reason", "a drill")
             until(lambda: "a drill" in receiver.bodies())
-        finally:
-            serve.send_signal(signal.SIGTERM)
-            serve.communicate(timeout=60)
-        assert serve.returncode == 0
 
 
 @pytest.mark.campaign
@@ -368,18 +375,13 @@ def test_running_serve_answers_its_chat_and_takes_the_listener_along(
     with chatting() as fake:
         configure(trader.folder, f"\nchat: {{telegram: {{url: '{fake.address}'}}}}\n")
         code = trader.json("chat", "pair")["code"]
-        serve = trader.process("serve", "--speed", "20")
-        try:
+        with ending_well(trader):
             for text in (code, "halt"):
                 fake.updates.append(fake.typed(text))
                 until(lambda: not fake.updates)
             until(lambda: "Halt?" in fake.texts()[-1])
             fake.updates.append(fake.button("Yes, halt"))
             until(lambda: fake.texts()[-1].startswith("Halted: REDUCE_ONLY."))
-        finally:
-            serve.send_signal(signal.SIGTERM)
-            serve.communicate(timeout=60)
-        assert serve.returncode == 0
         assert trader.json("status")["trading_why"] == "asked for in the paired chat by person 7001"
         asked = len(fake.asked)
         time.sleep(1)
@@ -397,14 +399,9 @@ def test_a_reload_that_turns_the_chat_off_ends_the_listener_and_one_that_turns_i
         off = settings.read_text()
         configure(trader.folder, f"\nchat: {{telegram: {{url: '{fake.address}'}}}}\n")
         on = settings.read_text()
-        serve = trader.process("serve", "--speed", "20")
-        try:
+        with ending_well(trader) as serve:
             until(lambda: trader.json("chat", "status")["listening"])
             for text, listening in ((off, False), (on, True)):
                 settings.write_text(text)
                 serve.send_signal(signal.SIGHUP)
                 until(lambda: trader.json("chat", "status")["listening"] is listening)  # noqa: B023 -- it runs now
-        finally:
-            serve.send_signal(signal.SIGTERM)
-            serve.communicate(timeout=60)
-        assert serve.returncode == 0

@@ -408,10 +408,14 @@ class BotApart:
 
     def held(self, shares: int = 10, side: Side = Side.BUY) -> "BotApart":
         """Let it hold so many shares, bought or sold short at 100, with what protects them; return it."""
+        self.filled(shares, side).exits()
+        return self
+
+    def filled(self, shares: int = 10, side: Side = Side.BUY) -> "BotApart":
+        """Let its entry fill at 100, before a pass protects what it holds; return it."""
         order = self.enter(side, shares)
         assert order is not None, "the entry was refused"
         self.venue.fill(order.client_order_id, "100")
-        self.exits()
         return self
 
     @property
