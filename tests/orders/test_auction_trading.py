@@ -1,5 +1,6 @@
 """A pass does what the auction decided: closes first, opens once the room is there, and each only once."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,7 @@ from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED, FixedStrategy
 from tests.kit.values import EXITS, exit_rules, limits
 from tests.orders.test_entry_orders import ends
+from tests.orders.test_entry_orders import world as displacing
 from tradebot.model.auction import WORTH, AuctionRules, PositionValue, read_value
 from tradebot.model.bar import Depth, Level
 from tradebot.model.candidate import Candidate, Purpose
@@ -186,26 +188,30 @@ def test_what_anything_else_refuses_takes_no_part() -> None:
     assert len(scene.venue.submitted) == 2
 
 
+@pytest.mark.parametrize("way", [world, displacing])
 @pytest.mark.parametrize(
     ("reply", "end"), [(REJECTED, Reason.DISPLACEMENT_FAILED), (LOST, Reason.DISPLACEMENT_STARTED)]
 )
-def test_a_close_that_is_refused_or_lost_opens_nothing(reply: object, end: Reason) -> None:
+def test_a_close_that_is_refused_or_lost_opens_nothing(way: Callable[..., World], reply: object, end: Reason) -> None:
     scene = full()
     scene.venue.script["AAPL"] = reply  # type: ignore[assignment]
-    assert ends(trade_once(world(scene, BETTER), call(slot="better")))["XOM", OPENS] is end
+    assert ends(trade_once(way(scene, BETTER), call(slot="better")))["XOM", OPENS] is end
     assert [intent.instrument.symbol for intent in scene.venue.submitted[2:]] == ["AAPL"]
 
 
-def test_a_close_that_never_arrived_is_sent_once_more_under_its_own_id() -> None:
+@pytest.mark.parametrize(("way", "other"), [(world, 0.58), (displacing, 0.95)])
+def test_a_close_that_never_arrived_is_sent_once_more_under_its_own_id(way: Callable[..., World], other: float) -> None:
     scene = full()
     scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
-    trade_once(world(scene, BETTER), call(slot="lost"))
+    trade_once(way(scene, BETTER), call(slot="lost"))
     scene.venue.script = {}
     for seconds, sent in ((20, 3), (40, 4), (240, 4)):
+        before = len(scene.venue.submitted)
         scene.later(seconds)
-        cycle = trade_once(world(scene, BETTER, wanted("JPM", 0.58)), call(slot=f"{seconds} seconds"))
+        cycle = trade_once(way(scene, BETTER, wanted("JPM", other)), call(slot=f"{seconds} seconds"))
         assert ends(cycle)["XOM", OPENS] is Reason.DISPLACEMENT_PENDING
         assert len(scene.venue.submitted) == sent
+        assert sum(record.candidate.purpose is CLOSES for record in cycle.candidates) == sent - before
     assert scene.venue.submitted[2] == scene.venue.submitted[3]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.kit.core.apart import MADE_UP, MadeUpVenue
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
-from tests.kit.core.venue import LOST, REJECTED, Wanting
+from tests.kit.core.venue import Wanting
 from tests.kit.values import CASH, DAY, EXITS, NOW, SESSION, SHIPPED, exit_rules, limits
 from tradebot.desk.snapshot import take_desk
 from tradebot.desk.strategy_slots import finish_strategy_slots
@@ -144,32 +144,6 @@ def test_a_position_that_gave_way_does_not_displace_the_other_in_turn() -> None:
     scene.later(7200)
     back = ends(trade_once(world(scene, wanted("AAPL", 1.0)), call(slot="back")))
     assert back == {("AAPL", Purpose.OPEN): Reason.DISPLACED_LATELY}
-
-
-@pytest.mark.parametrize(
-    ("reply", "end"), [(REJECTED, Reason.DISPLACEMENT_FAILED), (LOST, Reason.DISPLACEMENT_STARTED)]
-)
-def test_a_close_that_is_refused_or_lost_opens_nothing(reply: object, end: Reason) -> None:
-    scene = full()
-    scene.venue.script["AAPL"] = reply  # type: ignore[assignment]
-    cycle = trade_once(world(scene, BETTER), call(slot="better"))
-    assert ends(cycle)["XOM", Purpose.OPEN] is end
-    assert [intent.instrument.symbol for intent in scene.venue.submitted[2:]] == ["AAPL"]
-
-
-def test_a_close_that_never_arrived_is_sent_once_more_under_its_own_id() -> None:
-    scene = full()
-    scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
-    trade_once(world(scene, BETTER), call(slot="lost"))
-    scene.venue.script = {}
-    for seconds, sent in ((20, 3), (60, 4), (300, 4)):
-        before = len(scene.venue.submitted)
-        scene.later(seconds - int((scene.venue.now - LATER).total_seconds()))
-        cycle = trade_once(world(scene, BETTER, wanted("JPM", 0.95)), call(slot=f"{seconds} seconds"))
-        assert ends(cycle)["XOM", Purpose.OPEN] is Reason.DISPLACEMENT_PENDING
-        assert len(scene.venue.submitted) == sent
-        assert sum(record.candidate.purpose is Purpose.CLOSE for record in cycle.candidates) == sent - before
-    assert scene.venue.submitted[2] == scene.venue.submitted[3]
 
 
 def test_a_dry_run_sends_nothing_and_says_so() -> None:

@@ -8,10 +8,12 @@ import pytest
 from tests.kit.core.scene import NAMES, Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, Wanting
 from tests.kit.values import DAY, limits
+from tests.orders.test_entry_orders import RULES as DISPLACED
+from tests.orders.test_entry_orders import ends
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.limits import ApprovalRules, StrategyRules
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job
+from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ApprovalAnswer
 from tradebot.model.view import Close, Target, Want
@@ -26,11 +28,6 @@ def world(scene: Scene, *candidates: Candidate, dry_run: bool = False, **own: An
     usual = scene.world(*now, dry_run=dry_run)
     rules = StrategyRules(scene.universe, scene.limits, approval=RULES, **own)
     return replace(usual, rules=replace(usual.rules, own={"flow": rules, "momentum": rules}))
-
-
-def ends(cycle: CycleRecord) -> dict[tuple[str, Purpose], Reason | None]:
-    records = ((record.candidate, record.terminal) for record in cycle.candidates)
-    return {(one.symbol, one.purpose): end.reason if end else None for one, end in records}
 
 
 def end(scene: Scene, slot: str, *candidates: Candidate) -> Reason | None:
@@ -136,8 +133,6 @@ def full() -> Scene:
 
 
 def test_nothing_is_displaced_for_an_entry_without_a_yes() -> None:
-    from tests.orders.test_entry_orders import RULES as DISPLACED
-
     scene = full()
     better = wanted("XOM", 0.9)
     for slot in ("c", "d"):
