@@ -1,5 +1,9 @@
-"""A stop of which the venue's sources disagree protects nothing, and what can only reduce is sent once more."""
+"""A stop of which the venue's sources disagree protects nothing, and what can only reduce is sent once more.
 
+What is held though no position is listed: books and orders say so, and the margin that is tied up.
+"""
+
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from decimal import Decimal
 
@@ -8,13 +12,19 @@ import pytest
 from tests.desk.test_broker_consistency import lying, no_positions
 from tests.kit.core.apart import BotApart, capabilities
 from tests.kit.core.scene import Scene
+from tests.kit.values import NOW, account, books, fill, leveled
+from tests.model.test_lifecycle import PAIR, order, record
 from tests.orders.test_stop_protection import exits, protected, protecting
+from tests.reconciliation.comparing import compared, kinds, margined, trade
 from tradebot.model.account import BrokerView
-from tradebot.model.candidate import Purpose
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.finding import FindingKind
+from tradebot.model.instrument import ListingRecord
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.record import DOUBTED, CycleRecord
 from tradebot.model.struct_tools import replace
-from tradebot.model.venue import Capabilities, Edit
+from tradebot.model.venue import Capabilities, Edit, Settlement
+from tradebot.reconciliation.doubts import with_hidden_positions
 
 D = Decimal
 ONLY_REDUCE, PLAIN = (capabilities(Edit.IN_PLACE, reduce_only=reduce_only) for reduce_only in (True, False))
@@ -35,9 +45,9 @@ def gaps(record: CycleRecord | None) -> list[tuple[str, Decimal]]:
 def canceled_and_told_late(found: Scene) -> None:
     """Let the venue cancel the pair that rests, and answer as if it hadn't, by id and in its list of ended ones."""
     old = dict(found.venue.book)
-    for name, order in old.items():
-        if order.venue_id in ("venue-2", "venue-3"):
-            found.venue.book[name] = replace(order, status=OrderStatus.CANCELED)
+    for name, resting in old.items():
+        if resting.venue_id in ("venue-2", "venue-3"):
+            found.venue.book[name] = replace(resting, status=OrderStatus.CANCELED)
     now = found.venue.order
 
     def stale(client_order_id: str) -> Order | None:
@@ -102,8 +112,8 @@ def _lasted_s(bot: BotApart) -> list[float]:
 @pytest.mark.parametrize("ended", [False, True], ids=["rested all along", "suspended meanwhile"])
 def test_a_doubt_lasted_no_time_if_the_stop_that_rests_had_come_before_it(*, ended: bool, has_times: bool) -> None:
     bot = BotApart(PLAIN).held()
-    for name, order in bot.venue.book.items():
-        bot.venue.book[name] = order if has_times else replace(order, submitted_at=None, updated_at=None)
+    for name, resting in bot.venue.book.items():
+        bot.venue.book[name] = resting if has_times else replace(resting, submitted_at=None, updated_at=None)
     listed, hidden = bot.venue.view, True
     bot.venue.view = lambda: replace(listed(), orders=() if hidden else listed().orders)  # type: ignore[method-assign]
     for _ in range(4):
@@ -150,3 +160,61 @@ def test_positions_that_lag_keep_no_stop_back_that_can_only_reduce() -> None:
     bot.exits()
     assert [stop.open_quantity for stop in bot.venue.stops()] == [10]
     assert gaps(bot.exits()) == []
+
+
+class Kept:
+    """The stored listings, of one symbol."""
+
+    def listings(self, symbols: Collection[str] | None = None) -> Mapping[str, ListingRecord]:
+        """Return what is stored of these."""
+        return {symbol: ListingRecord(leveled(symbol)) for symbol in symbols or () if symbol == "AAPL"}
+
+    def put_listings(self, records: object) -> None:
+        """Store nothing."""
+
+
+def seen(tied_up: str, symbol: str = "AAPL") -> dict[str, Decimal]:
+    """Return the positions of a view that lists none, of books with a hundred units at a hundred."""
+    told = account(settlement=Settlement.MARGINED, maintenance_margin=Decimal(tied_up))
+    held = books(fill(1, symbol=symbol, quantity="100", price="100", at=NOW))
+    return {one.symbol: one.quantity for one in with_hidden_positions(Kept(), held, BrokerView(told, (), ())).positions}
+
+
+def test_positions_that_enough_margin_is_tied_up_for_are_there_though_none_is_listed() -> None:
+    needed = leveled().margin_levels[0].maintenance * 10_000
+    assert seen(f"{needed * Decimal('0.8'):f}") == {"AAPL": Decimal(100)}
+    assert seen(f"{needed * Decimal('0.7'):f}") == {}
+    assert seen("0") == {}
+    assert seen(f"{needed:f}", "MSFT") == {}, "nobody knows what it needs"
+
+
+@pytest.mark.parametrize(
+    ("status", "is_listed", "is_there"),
+    [
+        (OrderStatus.NEW, True, True),
+        (OrderStatus.NEW, False, False),
+        (OrderStatus.ENDED, False, False),
+        (OrderStatus.CANCELED, False, True),
+    ],
+)
+def test_margin_of_before_proves_nothing_that_a_stop_may_have_closed_unseen(
+    status: OrderStatus, is_listed: bool, is_there: bool
+) -> None:
+    stop = order(PAIR, status)
+    held = books(
+        fill(1, quantity="100", price="100"), orders=(stop,), intents_by_id={PAIR.client_order_id: record(PAIR)}
+    )
+    told = account(settlement=Settlement.MARGINED, maintenance_margin=Decimal(5_000))
+    view = BrokerView(told, (), (stop,) if is_listed else ())
+    assert bool(with_hidden_positions(Kept(), held, view).positions) is is_there
+
+
+@pytest.mark.parametrize(("tied_up", "kind"), [("500", FindingKind.VIEW_UNSTEADY), ("0", FindingKind.PHANTOM)])
+def test_a_list_without_what_the_margin_keeps_makes_no_phantom_and_no_plan(tied_up: str, kind: FindingKind) -> None:
+    scene, venue = margined()
+    trade(scene, venue, "open+5m", Side.BUY, 4, "100")
+    venue.tell_fees()
+    venue.held, told = {}, venue.account
+    venue.account = lambda: replace(told(), maintenance_margin=Decimal(tied_up))  # type: ignore[method-assign]
+    found = compared(scene)
+    assert (kinds(found)[0], found.plan is None) == (kind, kind is FindingKind.VIEW_UNSTEADY)
