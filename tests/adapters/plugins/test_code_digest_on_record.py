@@ -14,8 +14,7 @@ from tests.kit.strategies import view
 from tests.kit.values import NOW, ago, alert
 from tests.strategies import test_flow, test_futures, test_rotation
 from tradebot.adapters.plugins import code_digest
-from tradebot.adapters.plugins.code_digest import StrategyCode, built_in_code
-from tradebot.adapters.plugins.on_record import ON_RECORD
+from tradebot.adapters.plugins.code_digest import ON_RECORD, StrategyCode, built_in_code
 from tradebot.learning.ensemble import Combine, NetworkAnswer, combine_targets
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
@@ -36,9 +35,9 @@ GOLDEN = Path(__file__).with_name("on_record")
 ADVICE = """The built-in strategies have new code, {own}: with it, each promotion of theirs would lapse, and their time
 on paper begin anew. What it answers differs from what {on_record} does in: {differs}.
   If it decides as that code does, no other test of strategies, signals and learning has changed either: add the row
-    "{own}": "{on_record}", to ON_RECORD in tradebot/adapters/plugins/on_record.py.
+    "{own}": "{on_record}", to ON_RECORD in tradebot/adapters/plugins/code_digest.py.
   If it is meant to decide otherwise, keep what it answers, and say in CHANGELOG.md that each has to be promoted again:
-    .venv/bin/python -m tests.adapters.plugins.test_on_record"""
+    .venv/bin/python -m tests.adapters.plugins.test_code_digest_on_record"""
 SEEDS = (0, 1, 3)
 """Worlds in which nearly every component has a value, and few have none or zero."""
 
