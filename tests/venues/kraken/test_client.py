@@ -251,7 +251,8 @@ def test_the_list_of_contracts_has_what_is_traded_now_as_often_as_told_or_is_no_
     ("word", "by_venue"),
     [
         *(("maker", ""), ("taker", ""), ("takerAfterEdit", ""), ("liquidation", "liquidation"), ("a new word", "")),
-        *((word, "settlement") for word in ("assignee", "assignor", "unwindBankrupt", "unwindCounterparty")),
+        *((word, "settlement") for word in ("assignee", "unwindCounterparty")),
+        *((word, "liquidation") for word in ("assignor", "unwindBankrupt")),
     ],
 )
 def test_fills_that_the_venue_makes_itself_are_told_by_their_type(word: str, by_venue: str) -> None:

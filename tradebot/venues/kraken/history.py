@@ -19,7 +19,7 @@ from tradebot.model.order import Fee, Fill, Order, OrderStatus, OrderType, TimeI
 from tradebot.model.struct_tools import replace
 from tradebot.venues.kraken.capabilities import SETTLED_AFTER
 from tradebot.venues.kraken.client import HISTORY, AccountNumber, Client
-from tradebot.venues.kraken.rows import LIQUIDATION, SETTLED, milliseconds, moment, parse_order_type, parse_side
+from tradebot.venues.kraken.rows import LIQUIDATED, SETTLED, milliseconds, moment, parse_order_type, parse_side
 
 CANCELED, REJECTED = frozenset({"OrderCancelled", "OrderTriggerCancelled"}), frozenset({"OrderRejected"})
 
@@ -225,7 +225,7 @@ def _fill(order: JsonFields, row: JsonFields, about: Mapping[str, Any]) -> Fill:
         at=moment(row, "timestamp"),
         multiplier=ONE,
         fee=Fee(None),
-        liquidation=kind == LIQUIDATION,
+        liquidation=kind in LIQUIDATED,
         settlement=kind in SETTLED,
     )
 

@@ -19,8 +19,9 @@ ZERO, ONE = Decimal(0), Decimal(1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MARGINED = "flex"
 """The venue's name of the account whose collateral all positions share."""
-LIQUIDATION = "liquidation"
-SETTLED = frozenset({"assignee", "assignor", "unwindBankrupt", "unwindCounterparty"})
+LIQUIDATED = frozenset({"liquidation", "assignor", "unwindBankrupt"})
+"""The types of fills by which the venue liquidates: it sells the position, or hands it over to other traders."""
+SETTLED = frozenset({"assignee", "unwindCounterparty"})
 """The other types of fills that the venue creates itself, such as settlements."""
 _MOST_PLACES = 12
 _MOST_LEVELS = 10_000
@@ -117,7 +118,7 @@ def fill(raw: object, tally: DriftTally) -> Fill:
         at=row.time("fillTime"),
         multiplier=ONE,
         fee=Fee(None),
-        liquidation=row.value("fillType") == LIQUIDATION,
+        liquidation=row.value("fillType") in LIQUIDATED,
         settlement=row.value("fillType") in SETTLED,
     )
 
