@@ -1,6 +1,6 @@
 """Promote and demote strategies by their results alone, as a chore of the timetable does."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -22,8 +22,8 @@ from tradebot.app.promotion_status import digest_of, unproven_strategies
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.gates.permission import NAMED, configuration
 from tradebot.lab.performance.of_strategy import returns_after
-from tradebot.lab.selection.promotion import conditions, interval, least_since
-from tradebot.model.promotion import REAL_MONEY, Promotion, Rung
+from tradebot.lab.selection.promotion import FEWEST, conditions, interval, least_since
+from tradebot.model.promotion import REAL_MONEY, Rung
 from tradebot.model.sentences import pluralize
 from tradebot.model.trading import Mode
 
@@ -70,13 +70,14 @@ def _promote_if_ready(app: "App", name: str, highest: Rung) -> Rung | None:
     before = promotions_of(app, name)
     row = row_of(app, name)
     following = row.rung.following
-    if following is None or following.step > highest.step or _was_demoted(app, before, name, row.digest):
+    if following is None or following.step > highest.step or _was_demoted(app, name, row.digest):
         return None
     evidence = gather_evidence(app, name)
+    if broken := next((source for source in evidence.sources if source.is_broken), None):
+        why, _, remedy = broken.why_not.rpartition(": ")
+        raise OperatorError(f"its record in {broken.folder} doesn't count: {why}", remedy)
     judged = conditions(evidence.evidence, app.settings.promotion, following)
     if not all(condition.met for condition in judged):
-        if broken := next((source for source in evidence.sources if source.is_broken), None):
-            raise OperatorError(f"its record in {broken.folder} doesn't count", broken.why_not.rpartition(": ")[2])
         return None
     numbers = {each.name: each.number for each in judged if each.number is not None}
     mean_interval = interval(evidence.evidence, float(app.settings.promotion.error))
@@ -90,13 +91,11 @@ def _promote_if_ready(app: "App", name: str, highest: Rung) -> Rung | None:
     return following
 
 
-def _was_demoted(app: "App", rows: Sequence[Promotion], name: str, digest: str) -> bool:
+def _was_demoted(app: "App", name: str, digest: str) -> bool:
     """Return True if a strategy was demoted with this code and these values, or with one of its present models."""
-    models = set(models_of(app, name))
-    if any(row.why and row.digest == digest for row in rows):
-        return True
-    # The same model may have been demoted under another strategy's name.
-    return any(row.why and models & set(row.models) for row in app.ledger_view.promotions.every())
+    rows, models = app.ledger_view.promotions.every(), set(models_of(app, name))
+    # The same code or model may have been demoted under another strategy's name.
+    return any(row.why and (row.digest == digest or models & set(row.models)) for row in rows)
 
 
 def _require_accepted(app: "App") -> None:
@@ -145,10 +144,8 @@ def _demote_if_worse(app: "App", name: str) -> str:
     evidence = gather_evidence(app, name)
     assert evidence.last is not None, "a promoted strategy has a last promotion"
     if evidence.last.based_on is None:
-        raise OperatorError(
-            "its promotion has no interval to compare its results with",
-            f"tradebot promote {name} --to shadow, then promote it again",
-        )
+        why = f"it was promoted on fewer than {FEWEST} sessions, with which no results can be compared"
+        raise OperatorError(why, f"tradebot promote {name} counts them; with enough, put it down and promote it again")
     since = returns_after(evidence.own, app.day.date_of(evidence.last.at))
     based_on, error = evidence.last.based_on, float(app.settings.promotion.error)
     least = least_since(based_on, since, error)

@@ -1,5 +1,7 @@
 """Run `tradebot retire`: let a policy's rule act in its models' place."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -11,6 +13,7 @@ from commands.shared.verb_options import Report, caller, confirm_for, identity, 
 from tradebot.adapters.models.signing import require_extra
 from tradebot.app.baseline import differences, effective, origin_of
 from tradebot.app.learned_settings import remove_learned
+from tradebot.app.loading import Options, user_file
 from tradebot.app.settings import ENVIRONMENT
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.learning.ensemble import PolicyMode
@@ -44,7 +47,7 @@ def retire_policy(name: str, confirmed: str | None, state_dir: str | None, confi
     with open_bot(state_dir, config) as bot:
         if _policy(bot, name).mode is PolicyMode.RULE and not _changes(bot, name)[1]:
             raise OperatorError(f"the rule of {name} acts already", f"tradebot config show strategies.{name}")
-        _require_own_file(bot, name)
+        _require_own_file(bot, name, config)
         confirm_for(bot, confirmed, what=f"Letting the rule of {name} act", command=f"tradebot retire {name}")
         folder = str(bot.folder.path)
         # First, because the models act as long as the file of a walk counts over the bot's own configuration.
@@ -73,12 +76,12 @@ def _values(name: str) -> list[str]:
     return [f"strategies.{name}.mode", PolicyMode.RULE.value, f"strategies.{name}.shadow", "false"]
 
 
-def _require_own_file(bot: "App", name: str) -> None:
-    with open_bot(str(bot.folder.path), None) as own:
-        if effective(own.settings) != effective(bot.settings):
-            raise OperatorError(
-                "a policy is retired in the bot's own configuration, not in another one", f"tradebot retire {name}"
-            )
+def _require_own_file(bot: "App", name: str, config: str | None) -> None:
+    own = user_file(Options(str(bot.folder.path)), bot.folder.path, os.environ)
+    if config is not None and (own is None or Path(config).resolve() != own.resolve()):
+        raise OperatorError(
+            "a policy is retired in the bot's own configuration, not in another one", f"tradebot retire {name}"
+        )
     for key in ("mode", "shadow"):
         origin = origin_of(bot.loaded.origins, f"strategies.{name}.{key}")
         if origin.startswith(ENVIRONMENT):

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from math import ceil
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 from commands.promote.report import ConditionRow, Promotions, SourceRow, StrategyRow, render
@@ -45,6 +46,7 @@ from tradebot.model.parity import DayParity
 from tradebot.model.promotion import REAL_MONEY, PaperRecord, Promotion, Rung
 from tradebot.model.sentences import LABEL_PATTERN
 from tradebot.model.struct_tools import replace
+from tradebot.model.trading import TradingState
 from tradebot.strategies.policy import PolicySettings
 from tradebot.strategies.settings import POLICY
 from tradebot.views.parity import LATELY, over_time
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from tradebot.lab.selection.conditions import RungCondition
     from tradebot.model.evidence import PolicyResults
 
+HALTED = 'its shadow is halted: tradebot unhalt --reason "…"'
 MOST = 1_000
 """The most compared sessions that are read; a promotion needs far fewer."""
 
@@ -251,13 +254,15 @@ def _in_shadow(app: "App", path: Path, name: str) -> EvidenceSource:
     try:
         with open_bot(str(path), None) as own:
             shadowed, has = (each["strategies"][name] for each in (values_of(app, name), effective(own.settings)))
-            source = _source(own, name, "")
+            source, state = _source(own, name, ""), own.ledger_view.trading_state().state
     except TradebotError as error:
         # A shadow record that can't be read counts as none, and doesn't hide the bot's own.
         why_not = f"{clean(error.message).rstrip('.')}: tradebot shadow"
         return EvidenceSource(clean(str(path)), PaperRecord.SHADOW, (), why_not=why_not, is_broken=True)
     if shadowed == has:
-        return source
+        if state is TradingState.ACTIVE:
+            return source
+        return source._replace(why_not=f"{HALTED} --state-dir {quote(str(path))}", is_broken=True)
     why_not = "the shadow run used other settings: tradebot shadow"
     return source._replace(own=OwnResults({}), why_not=why_not, is_broken=True)
 

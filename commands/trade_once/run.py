@@ -1,7 +1,9 @@
 """Run `tradebot trade-once`: check every candidate at every gate, and send an order for each one that passes."""
 
 import sys
+from collections.abc import Container, Iterable
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import IO
 
@@ -27,16 +29,19 @@ from commands.shared.times import slot_for_reader, when
 from commands.shared.verb_options import Report
 from jobs.slot_claims import SlotRefused
 from tradebot.adapters.flow.candidate_jsonl import read as read_lines
+from tradebot.adapters.plugins.plugin import PluginStrategy
 from tradebot.app.wiring import App
 from tradebot.desk.prepare_desk import desk_for_entries
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import BadLine, Submission
 from tradebot.model.event import EventKind
+from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Job
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import Request
+from tradebot.model.trading import Request, RungReached
 from tradebot.ports.stores import Approvals
+from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
 from tradebot.strategies.external_candidates import strategies_of
 
@@ -170,6 +175,7 @@ def run(
         # Without an answer, the time is still that at which nothing was due.
         clocks = None if strategy_replies else asked_at
         world = world_of(app.world(dry_run=dry_run, proposing=False), submission)
+        world = refuse_changed_code(world, asking.strategies, app.bound_to_promotions(world.permission))
         grace_s = None if strategy_replies else entry_grace_s(app)
         call, clocks = begin(
             app, Job.TRADE_ONCE, by, clocks=clocks, force=force_slot, dry_run=dry_run, part=part, grace_s=grace_s
@@ -188,6 +194,24 @@ def run(
         return refused_report(app, "trade-once", data)
     code = pass_exit_code(data)
     return Report("trade-once", data, render, code)
+
+
+def refuse_changed_code(world: World, asked: Iterable[Strategy], names: Container[str]) -> World:
+    """Return the world in which none of these plug-ins may enter whose files have changed since it was asked.
+
+    Permission is judged by the files as they are now, but what wants to enter is the code that was asked.
+    """
+    allowed = world.permission
+    changed = {
+        plugin.name: RungReached(
+            Decimal(0), "its code changed while it answered", "the same code", Reason.PROMOTION_LAPSED
+        )
+        for plugin in asked
+        if isinstance(plugin, PluginStrategy) and plugin.name in names and plugin.runs_other_code()
+    }
+    if not changed:
+        return world
+    return replace(world, permission=replace(allowed, awaiting_promotion={**allowed.awaiting_promotion, **changed}))
 
 
 def render(console: "Console", data: "EntriesData") -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 LOCK = ".policies.lock"
+MODES = (None, "inference", "training")
+"""The modes that the file may set. A rule would act without the conditions of learned policies."""
 HEAD = "# Written by tradebot, over the sections of these strategies; tradebot config show --origin names it.\n"
 
 
@@ -40,7 +42,7 @@ def read_learned(folder: Path) -> Mapping[str, Any]:
     for name, section in learned.items():
         keys = section if isinstance(section, dict) else ("no section",)
         others = {str(key) for key in keys if (key,) not in LEARNED_KEYS}
-        others |= {"mode"} if isinstance(section, dict) and section.get("mode") not in (None, "inference") else set()
+        others |= {"mode"} if isinstance(section, dict) and section.get("mode") not in MODES else set()
         if others:
             raise ConfigurationError(
                 f"{file}: strategies.{name} has {', '.join(sorted(others))}, which only your own configuration may set",

@@ -92,7 +92,7 @@ def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[st
     """
     chosen = loaded.settings.strategies
     if loaded.settings.mode is not Mode.LIVE:
-        return {name: _climb_of(loaded, promotions, name, Rung.PAPER) for name in chosen.until_promoted()}
+        return {name: _climb_of(loaded, promotions, name, Rung.PAPER) for name in sorted(chosen.until_promoted())}
     names = dict.fromkeys((*chosen.sections(), *(promotion.strategy for promotion in promotions)))
     return {name: _climb_of(loaded, promotions, name, Rung.LIVE_SMALL) for name in names}
 

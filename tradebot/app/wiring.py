@@ -254,6 +254,10 @@ class App(BotStores):
             return {}
         return {name: rung for name, rung in self._rungs().items() if rung.reason is not None}
 
+    def bound_to_promotions(self, permission: Permission) -> Collection[str]:
+        """Return the names of the strategies that may enter only with the code that was promoted."""
+        return permission.climbed or self.settings.strategies.until_promoted()
+
     def _rungs(self) -> Mapping[str, RungReached]:
         from tradebot.app.promotion_status import reached_rungs
 
@@ -499,9 +503,9 @@ class App(BotStores):
 
             world = self._with_contracts(world) if proposing and self.driver.months else world
             begin_pass(strategies)
-            if permission.climbed is not None or self.settings.strategies.until_promoted():
-                # Promotions belong to the code in the files, so that code has to run.
-                end_changed(strategies)
+            # Promotions belong to the code in the files, so that code has to run.
+            bound = self.bound_to_promotions(permission)
+            end_changed(strategy for strategy in strategies if strategy.name in bound)
             world = replace(world, code=partial(code_in_force, strategies))
         if needed_facts:
             world = replace(world, keep_reply=self.replies.keep)

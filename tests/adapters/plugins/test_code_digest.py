@@ -122,3 +122,10 @@ def test_trees_are_read_once_for_as_long_as_no_byte_changes(tmp_path: Path, monk
         assert read() != first
     remembered = tmp_path / "no" / "folder.pyc"
     assert read() != first, "what can't be remembered is read each time"
+
+
+@pytest.mark.parametrize("text", ["def f(:\n", "x = " + "-" * 300_000 + "1\n"])
+def test_file_that_cannot_be_parsed_counts_by_its_content_alone(place: Path, text: str) -> None:
+    before = code_of(POINT).digest
+    (place / "lean_code" / "table.py").write_text(text)
+    assert code_of(POINT).digest != before

@@ -1,8 +1,9 @@
 """A policy that a walk put into shadow: what counts for it, what a person has to accept, and what its file may hold."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,18 @@ import pytest
 
 from commands.promote import by_results
 from commands.promote.run import gather_evidence
+from commands.trade_once.run import refuse_changed_code
+from tests.adapters.plugins.test_plugin import SURROUNDINGS
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.learning import AT, LearningBot
 from tests.kit.bot.state import accept
+from tests.kit.core.scene import Scene
 from tests.kit.values import there
 from tradebot.adapters import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.plugins.plugin import PluginStrategy
+from tradebot.adapters.plugins.protocol import GROUP
 from tradebot.adapters.state.state_folder import LEARNED
 from tradebot.app.baseline import _is_in_shadow
 from tradebot.app.loading import Options, load_to_leave
@@ -25,7 +31,9 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.lab.performance.of_strategy import OwnResults
 from tradebot.model.bar import Session
 from tradebot.model.promotion import MeanInterval, Promotion, Rung
-from tradebot.model.trading import Baseline
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import Baseline, TradingState, TradingStateRecord
+from tradebot.ports.strategy import Strategy
 
 DAYS = [date(2026, 9, 2) + timedelta(days=number) for number in range(60)]
 BETTER, WORSE = ({day: sign * (0.004 + 0.001 * (day.day % 5)) for day in DAYS} for sign in (1, -1))
@@ -307,7 +315,7 @@ def test_real_money_needs_models_to_be_accepted_besides() -> None:
 def test_policy_is_retired_in_its_own_configuration_alone(make: Make) -> None:
     bot = make(DAYS[0], **UNTIL)
     other = bot.folder / "other.yaml"
-    other.write_text(f"{(bot.folder / 'tradebot.yaml').read_text()}limits: {{max_new_entries: 1}}\n")
+    other.write_text((bot.folder / "tradebot.yaml").read_text())
     said = bot.says("retire", "policy", "--confirm", "SBX1", "--config", str(other))
     refuses(said, ExitCode.USAGE, "the bot's own configuration", "tradebot retire policy")
     assert bot.in_force() == {"mode": "inference", "models": [bot.model], **UNTIL, "blocked": ["NOT_PROMOTED"]}
@@ -365,7 +373,7 @@ def test_results_that_cannot_be_judged_are_named(make: Make) -> None:
         (row,) = bot.json("promote")["strategies"]
         ledger.promotions.append(Promotion("policy", Rung.PAPER, row["digest"], "test", AT))
     said = bot.says("demote")
-    assert (said.code, "no interval to compare" in said.out) == (ExitCode.FINDINGS, True), said.out
+    assert (said.code, "fewer than 20 sessions" in said.out) == (ExitCode.FINDINGS, True), said.out
 
 
 @pytest.mark.parametrize("shadow", [True, "until_promoted"])
@@ -373,9 +381,40 @@ def test_plug_ins_run_the_code_that_promotions_belong_to(
     make: Make, monkeypatch: pytest.MonkeyPatch, shadow: object
 ) -> None:
     bot, ended = make(DAYS[0], shadow=shadow), list[str]()
-    monkeypatch.setattr("tradebot.adapters.plugins.plugin.end_changed", lambda strategies: ended.append("all"))
+
+    def note(strategies: Iterable[Strategy]) -> None:
+        ended.extend(strategy.name for strategy in strategies)
+
+    monkeypatch.setattr("tradebot.adapters.plugins.plugin.end_changed", note)
     for name in ("reader", "second_time", "_seen_bars"):
         monkeypatch.setattr(App, name, None)
     with open_app(Options(str(bot.folder)), {}) as app:
         app.world(asking=True, dry_run=True)
-    assert bool(ended) == (shadow == "until_promoted")
+    assert ended == (["policy"] if shadow == "until_promoted" else [])
+
+
+def test_plug_in_whose_files_changed_after_it_was_asked_enters_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = [PluginStrategy(EntryPoint(name, "odd:Odd", GROUP), {}, SURROUNDINGS) for name in ("bound", "other")]
+    world, names = Scene().world(), {"bound"}
+    assert refuse_changed_code(world, plugins, names) is world
+    monkeypatch.setattr(PluginStrategy, "runs_other_code", lambda plugin: True)
+    (name,) = (waits := refuse_changed_code(world, plugins, names).permission.awaiting_promotion)
+    assert (name, waits[name].reason) == ("bound", Reason.PROMOTION_LAPSED)
+
+
+def test_strategy_whose_shadow_is_halted_is_not_promoted_by_itself(make: Make) -> None:
+    bot = make(DAYS[0], **BY_ITSELF)
+    with closing(SqliteLedger.open(bot.folder / "shadow" / "policy")) as ledger:
+        ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "tradebot", "it lost", AT))
+    said = bot.says("promote", "--by-itself")
+    assert (said.code, bot.rungs()) == (ExitCode.FINDINGS, [])
+    assert "doesn't count: its shadow is halted. Next: tradebot unhalt" in said.out
+
+
+def test_code_that_was_demoted_is_not_promoted_by_itself_under_another_name(make: Make) -> None:
+    bot = make(DAYS[0], **BY_ITSELF)
+    (row,) = bot.json("promote")["strategies"]
+    with closing(SqliteLedger.open(bot.folder)) as ledger:
+        ledger.promotions.append(Promotion("other", Rung.SHADOW, row["digest"], "test", AT, why="it lost"))
+    bot.does("promote --by-itself")
+    assert bot.rungs() == [Rung.SHADOW]

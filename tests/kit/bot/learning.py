@@ -12,7 +12,7 @@ from tests.kit.bot.folder import Bot
 from tests.kit.bot.state import CASH, accept, make_state
 from tests.kit.fakes.networks import Signed, constant
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import state_folder
+from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.evidence import SHADOW
 from tradebot.app.learned_settings import put_learned
 from tradebot.app.loading import Options
@@ -71,6 +71,7 @@ class LearningBot(Bot):
             state_folder.create(path, "sandbox", "SHADOW-policy", SHADOW, AT, "alpaca")
             with closing(SqliteLedger.create(path, "SHADOW-policy", AT)) as ledger:
                 ledger.open_books(CASH, AT)
+            halt_switch.arm(path, "test", AT)
         (path / "tradebot.yaml").write_text(yaml.safe_dump(values))
         accept(path, AT)
 

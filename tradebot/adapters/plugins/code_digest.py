@@ -206,7 +206,7 @@ def _imported_packages(path: Path) -> set[str]:
         return set()
     try:
         tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     statements = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = [name.name for node in statements if isinstance(node, ast.Import) for name in node.names]

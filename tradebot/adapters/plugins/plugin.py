@@ -271,15 +271,18 @@ class PluginStrategy:
         """Let a plug-in that failed in an earlier pass run again."""
         self._refusal = None
 
+    def runs_other_code(self) -> bool:
+        """Return True if the plug-in's process runs other code than its files contain now."""
+        if self._process is None or is_built_in(self._point):
+            return False
+        try:
+            return code_of(self._point, self._start.files).digest != self.code
+        except OSError:
+            return True
+
     def end_if_changed(self) -> None:
         """End the plug-in's process if its files contain other code now; the next answer starts another process."""
-        if self._process is None or is_built_in(self._point):
-            return
-        try:
-            unchanged = code_of(self._point, self._start.files).digest == self.code
-        except OSError:
-            unchanged = False
-        if not unchanged:
+        if self.runs_other_code():
             self.close()
             self._declared = None
 
