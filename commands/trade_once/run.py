@@ -196,8 +196,8 @@ def run(
     return Report("trade-once", data, render, code)
 
 
-def refuse_changed_code(world: World, asked: Iterable[Strategy], names: Container[str]) -> World:
-    """Return the world in which none of these plug-ins may enter whose files have changed since it was asked.
+def refuse_changed_code(world: World, strategies: Iterable[Strategy], names: Container[str]) -> World:
+    """Return the world in which no plug-in with one of these names may enter whose files changed since it was asked.
 
     Permission is judged by the files as they are now, but what wants to enter is the code that was asked.
     """
@@ -206,7 +206,7 @@ def refuse_changed_code(world: World, asked: Iterable[Strategy], names: Containe
         plugin.name: RungReached(
             Decimal(0), "its code changed while it answered", "the same code", Reason.PROMOTION_LAPSED
         )
-        for plugin in asked
+        for plugin in strategies
         if isinstance(plugin, PluginStrategy) and plugin.name in names and plugin.runs_other_code()
     }
     if not changed:
