@@ -77,7 +77,7 @@ class EvidenceSource(NamedTuple):
     """Every session on paper that was compared with its replay since the values were fixed."""
     why_not: str = ""
     is_broken: bool = False
-    """Whether the evidence is missing because it can't be read or belongs to other settings."""
+    """Whether the record can't be relied on: unreadable, of other settings, or of a shadow that is halted."""
 
 
 class StrategyEvidence(NamedTuple):
