@@ -73,7 +73,8 @@ Prices = Annotated[
     str | None, typer.Option("--prices", help="Daily bars: raw (dividends paid in cash) or adjusted (looks ahead).")
 ]
 DayPrices = Annotated[
-    str | None, typer.Option("--day-prices", help="Daily bars: open-and-close, or close (a day of look-ahead).")
+    str | None,
+    typer.Option("--day-prices", help="Prices that days are played with: open-and-close, or close (looks ahead)."),
 ]
 Flow = Annotated[
     str | None, typer.Option("--flow", metavar="FOLDER", help="Replay the flow that this folder's bot has fetched.")
@@ -93,7 +94,9 @@ CheckLookahead = Annotated[
 Cuts = Annotated[int, typer.Option("--cuts", min=0, max=MOST_CUTS, help="Number of cutoff times to test; 0 tests all.")]
 Again = Annotated[
     bool,
-    typer.Option("--sensitivity", help="Rerun with doubled costs, trades a day later, and other days of the month."),
+    typer.Option(
+        "--sensitivity", help="Rerun with doubled costs, a day later, and rebalancing on other days of the month."
+    ),
 ]
 Name = Annotated[str | None, typer.Option("--name", help="The name of the run [from its fingerprint].")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped.")]

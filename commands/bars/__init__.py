@@ -77,7 +77,7 @@ def _import(
         typer.Option("--shape", help="Shape of the files, from the table in docs/BARS.md."),
     ] = None,
     symbol: Annotated[
-        str | None, typer.Option("--symbol", help="Symbol of files without a column for it [in the file's name].")
+        str | None, typer.Option("--symbol", help="Symbol, for files without such a column [in the file's name].")
     ] = None,
     stamp: Annotated[
         str | None,

@@ -75,7 +75,7 @@ def failed_check(error: TradebotError | OSError) -> CheckResult:
 
 
 def attempt(name: str, check: Callable[[], CheckResult]) -> Judgment:
-    """Run a check; an error raised on purpose or by the operating system becomes a failed row."""
+    """Run a check; one that raises TradebotError or OSError becomes a failed row."""
     try:
         return check().about(name)
     except (TradebotError, OSError) as error:

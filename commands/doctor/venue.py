@@ -234,7 +234,7 @@ def flow(app: "App") -> CheckResult:
 
 
 def news(app: "App") -> CheckResult:
-    """Request the headlines of the last hour from a source that isn't the flow's, if a strategy counts them."""
+    """Request the last hour's headlines if a strategy uses news that doesn't come from the flow's source."""
     if not any(map(app.rules.is_apart, app.needed_facts)):
         return skip("no strategy in use reads news")
     if app.settings.news.source in NEWS_KEYS and app.settings.news.source not in app.secrets.news:

@@ -121,8 +121,8 @@ def order_to_cancel(app: "App", name: str) -> CancelableOrder:
 def run_cancel(app: "App", name: str, *, by: str, confirmed: str | None = None, dry_run: bool = False) -> Report:
     """Cancel one of the bot's working orders.
 
-    Exit 0 if the cancel was accepted or the order had already ended, 3 if permission is closed, 5 if it may still fill.
-    Raises OperatorError: exit 2 if no such order works, or without a confirmation.
+    Exit 0 if the cancel was accepted or the order had already ended, 3 if this verb may not trade now, 5 if the order
+    may still fill. Raise OperatorError (exit 2) if no such order is working, or if the confirmation is missing.
     """
     chosen = order_to_cancel(app, name)
     if not dry_run:

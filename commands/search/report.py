@@ -168,7 +168,9 @@ def _values(of: ComparedTrial) -> str:
 
 
 def draw(data: Searched, file: Path) -> None:
-    """Plot each trial's result in-sample and out of sample: with an edge they correlate, by luck they don't."""
+    """Plot each trial's result out of sample against its result in-sample: they correlate if there is an edge, not by
+    luck.
+    """
     of = data.verdict
     both = [(trial.inside, trial.outside) for trial in (of.kept if of else ())]
     points = [(inside, outside) for inside, outside in both if inside is not None and outside is not None]

@@ -311,7 +311,9 @@ def on_bot(
 
 
 def with_options(**bundles: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a verb all options of a function, in place of the parameter that receives this function's result."""
+    """Give a verb each function's options instead of the parameter of that name, which receives what the function
+    returns.
+    """
 
     def declare(act: Callable[..., None]) -> Callable[..., None]:
         taken = {name: signature(bundle).parameters for name, bundle in bundles.items()}

@@ -43,11 +43,12 @@ def shape_row(shape: Shape) -> str:
     usual = usual.replace("`open`, `high`, `low`, `close`, `volume`", "…")
     marks = {",": "", ";": "between `;`", "\t": "between tabs"}[shape.separator]
     prices = [marks, "decimal comma" if shape.decimal == "," else "", f"× {10**shape.places:,}" if shape.places else ""]
+    is_daily = "date" in shape.bare and "time" not in shape.bare
     cells = (
         f"`{shape.name}`",
         shape.publisher,
         f"no header: `{','.join(shape.bare)}`" if shape.bare else usual,
-        " or ".join(f"`{form.example}`" for form in shape.forms),
+        " or ".join(f"`{form.example.partition(' ')[0] if is_daily else form.example}`" for form in shape.forms),
         shape.zone or "",
         shape.stamp or "",
         ", ".join(filter(None, prices)),

@@ -33,4 +33,4 @@ def test_a_page_of_the_code_alone_begins_as_committed_and_goes_on(page: Path) ->
 
 
 def test_page_of_features_says_how_many_a_learned_policy_observes() -> None:
-    assert f"The first {OBSERVED}, with the six\nof the state," in features.PAGE.read_text(encoding="utf-8")
+    assert f"observes\nthe first {OBSERVED}, and the six of the state." in features.PAGE.read_text(encoding="utf-8")

@@ -185,8 +185,8 @@ def _query_differing_positions(world: World, reading: VenueReading) -> VenueRead
 def confirmed_quantities(reading: VenueReading) -> Mapping[str, Decimal]:
     """Return the broker's signed shares by symbol; where the broker and the books differ, use the smaller number.
 
-    When an exit has filled, neither the broker's list nor the booked fills may show it yet, but its order does: those
-    shares are gone and must not be sold twice.
+    After an exit has filled, its order may show that before the broker's list and the booked fills do. Those shares are
+    gone and must not be sold twice.
     """
     quantity_by_symbol = reading.books.quantities()
     net = {position.symbol: position.quantity for position in reading.view.positions}

@@ -67,7 +67,9 @@ def refill(
 
 
 def page_of(symbol: str, rows: Sequence[object], quota: Quota, at: datetime) -> FlowPage:
-    """Build a page from a symbol's rows as one reply at `at`, which can be archived and read again."""
+    """Build a page of a symbol's rows, as if one reply at `at` had contained them, so that it is archived like any
+    reply.
+    """
     body = json.dumps({"data": list(rows)}, default=float).encode()
     return FlowPage(FLOW_ALERTS, symbol, tuple(rows), quota, at, body=body)
 

@@ -26,9 +26,9 @@ class Size(Struct, frozen=True):
 
     A buy costs at most its limit. A short sale fills at its limit or higher, so it is measured at the ask. That price
     is its `worst_price`, from which a position's loss at its stop is measured too (`desk.strategy_exposure`).
-    `margin_usd` is the buying power the venue reserves; for a short sale that may be more than the ask, and a margin
-    account reserves the initial margin instead. `risk_usd` is the loss of the worst notional at the entry's stop, None
-    without one.
+    `margin_usd` is the buying power that the venue reserves: the initial margin in a margin account, else the notional,
+    or a multiple of it for a short sale. `risk_usd` is the loss of the notional at the entry's stop, None without a
+    stop.
     """
 
     quantity: Decimal

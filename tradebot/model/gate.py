@@ -401,7 +401,7 @@ class LimitReasons:
     )
     MARGIN_LEVELS_UNKNOWN = unknown(
         "The margin required for these symbols is unknown, so no order is sent that could use more.",
-        "tradebot reconcile reads them again. If they stay unknown, take the symbols out of universe.",
+        "Set them to cross margin if tradebot doctor names them, else take them out of universe.",
     )
     MARK_UNKNOWN = unknown(
         "These symbols have no price now, so the distance of their positions to liquidation is unknown.",

@@ -128,15 +128,15 @@ class OrderReasons:
         "All positions are being closed.", "tradebot status shows who asked for it; tradebot unhalt ends it."
     )
     CLOSED_BY_HAND = idle(
-        "A person requested to close the position.",
+        "A person asked to close the position.",
         "Nothing to do; tradebot orders --all shows what happened to the order.",
     )
     CANCELED_BY_HAND = idle(
-        "A person requested to cancel the order.",
-        "Nothing to do; a later pass may send another, which tradebot halt prevents for entries.",
+        "A person canceled the order.",
+        "Nothing to do; a later pass may send another. To prevent entries, use tradebot halt.",
     )
     STOP_CANCELED_BY_HAND = idle(
-        "A person requested to cancel an order that protects the position.",
+        "A person canceled an order that protects the position.",
         "Nothing to do if the settings require a stop: the next exit pass places another.",
     )
     HOLD = idle("No exit rule is met.", "Nothing to do.")
@@ -156,7 +156,7 @@ class OrderReasons:
     )
     STOP_TIGHTENED = idle(
         "The stop at the broker is being moved closer, to this price.",
-        "Nothing to do: a stop never moves away from profit.",
+        "Nothing to do: a stop is only ever tightened.",
         Unit.USD,
     )
     STOP_NEEDLESS = idle(

@@ -57,8 +57,8 @@ class BrokerReader(Protocol):
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
         """Return what the venue can prove about a request of the bot whose outcome is unknown.
 
-        `intent.at` is when it was last sent, `sessions` are those stored around that time and now, and every clock has
-        passed `now`. A change of date proves nothing.
+        `intent.at` is when it was last sent, and `sessions` are those stored around that time and now. `now` is the
+        earliest of all clocks. That the date has changed is no proof by itself.
         """
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:

@@ -271,7 +271,7 @@ class RecordParts:
         self.numbers: dict[bytes, int] = {}
 
     def number(self, value: Struct) -> int:
-        """Return the number of the part with a value, adding the part if it is new."""
+        """Return the number of the part that holds a value, adding the part if it is new."""
         # Many records have hundreds of parts, so known ones are handled without another call.
         number = self._known.get(id(value))
         digest = number[1] if number is not None and number[0] is value else self.remembered.new(value)

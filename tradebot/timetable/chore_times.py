@@ -108,7 +108,7 @@ class ChoreTimes(Times, frozen=True):
     venue: VenueDay
 
     def starts(self, day: date, sessions: Sequence[Session]) -> list[tuple[str, datetime]]:
-        """Return the name and the moment of each time that belongs to a day, in order and without duplicate moments."""
+        """Return the name and start of each run on a day, in order; of two at the same time, only the first."""
         by_start: dict[datetime, str] = {}
         for part in self.parts:
             for name, start in part.starts(day, sessions):
@@ -174,7 +174,10 @@ def _before_the_open(text: str, hour: int, minute: int, venue: VenueDay) -> time
 
 @lru_cache(maxsize=64)
 def parse_cron(text: str, venue: VenueDay) -> Cron:
-    """Parse the five fields; raise ValueError with the expected format, or if they never match."""
+    """Parse the five fields.
+
+    Raise ValueError, with the expected format, if they can't be read, or if no date ever matches them.
+    """
     fields = text.split()
     if len(fields) != 5:
         raise ValueError(f"{text!r} has {len(fields)} fields, not 5; use {CRON_EXPECTED}")

@@ -211,7 +211,10 @@ A halt isn't among them: it is noticed from the trading state, whoever set it.
 
 
 def of_event(event: SystemEvent, venue: Capabilities, extra_kinds: Iterable[str] = ()) -> NoticeEvent | None:
-    """Return the notice's content for an event; None if no channel wants it. `extra_kinds` are selected by name."""
+    """Return the notice's content for an event; None if no channel wants it.
+
+    `extra_kinds` are names of further events that a channel wants.
+    """
     name = f"{event.subsystem}.{event.event_type}"
     wording = _BY_NAME.get(name)
     if wording is not None:

@@ -232,10 +232,27 @@ def test_an_instrument_with_odd_terms_or_whose_trading_is_over_is_not_listed(cha
 def test_an_instrument_that_is_not_traded_now_is_not_listed_and_that_is_no_odd_answer(wire: Wire) -> None:
     others = [{"symbol": "PF_ETHUSD", "tradeable": False}, {"symbol": "PF_SOLUSD"}]
     good = json.loads(json.dumps(GOOD, default=float))
-    wire.answer(Scripted(200, {"result": "success", "instruments": [good, *others], "serverTime": iso(AT)}))
+    lists = {"leveragePreferences": (), "instruments": [good, *others]}
+    wire.script = lambda asked: Scripted(200, {"result": "success", **lists, "serverTime": iso(AT)})
     tally = DriftTally()
     assert set(reader(wire, tally).listings(["PF_XBTUSD", "PF_ETHUSD"])) == {"PF_XBTUSD"}
     assert not tally.counts, "a contract that has ended was told as an answer of an unknown form"
+
+
+@pytest.mark.parametrize(("isolated", "has_levels"), [("PF_XBTUSD", False), ("PF_ETHUSD", True), (None, None)])
+def test_a_symbol_with_isolated_margin_has_no_margin_levels(
+    wire: Wire, isolated: str | None, has_levels: bool | None
+) -> None:
+    preference = {"maxLeverage": 5} | ({"symbol": isolated} if isolated else {})
+    good = json.loads(json.dumps(GOOD, default=float))
+    lists = {"leveragePreferences": [preference], "instruments": [good]}
+    wire.script = lambda asked: Scripted(200, {"result": "success", **lists, "serverTime": iso(AT)})
+    if has_levels is None:
+        with pytest.raises(TemporaryError, match="leverage preferences can't be read"):
+            reader(wire, DriftTally()).listings(["PF_XBTUSD"])
+        return
+    listed = reader(wire, DriftTally()).listings(["PF_XBTUSD"])["PF_XBTUSD"]
+    assert bool(listed.margin_levels) == has_levels
 
 
 def test_the_list_of_contracts_has_what_is_traded_now_as_often_as_told_or_is_no_list(wire: Wire) -> None:

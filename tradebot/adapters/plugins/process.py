@@ -133,7 +133,7 @@ class PluginHandle:
             signal.pidfd_send_signal(self._file, signal_number)
 
     def close(self) -> None:
-        """Close the handle."""
+        """Release the handle; the process isn't affected."""
         if self._file is not None:
             os.close(self._file)
 

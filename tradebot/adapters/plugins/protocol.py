@@ -130,7 +130,7 @@ class RequestNumber:
 
     @property
     def value(self) -> int:
-        """Return the number."""
+        """Return how often a request was begun or answered: the number is odd while one is being answered."""
         return int(HEADER.unpack_from(self._memory)[0])
 
     def advance(self) -> None:

@@ -199,10 +199,12 @@ def entry_cost(models: Iterable[CostModel | None]) -> float:
 
 
 def held_in_equal_parts(prices: Mapping[str, BenchmarkPrices], first: date, cost: float) -> BenchmarkPrices | None:
-    """Return a basket that is bought at a day's opens, for `cost` as a fraction, and then held.
+    """Return a basket of equal parts that is bought at the opens of `first` and then held; buying costs a fraction
+    `cost`.
 
-    `prices` has each symbol's prices. Its value is 1 before it is bought. A symbol without an open on that day is left
-    out, and a symbol without a close on a later day counts at its last close. Return None if no symbol has an open.
+    `prices` has each symbol's prices. The basket's value is 1 before it is bought. A symbol without an open on that day
+    is left out, and a symbol without a close on a later day counts at its last close. Return None if no symbol has an
+    open.
     """
     bought = {name: each for name, each in prices.items() if _is_price(each.opens.get(first))}
     if not bought:

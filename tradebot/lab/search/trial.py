@@ -127,7 +127,10 @@ LATER = timedelta(hours=1)
 
 
 def buy_and_hold_returns(market: OpenedMarket, universe: Sequence[str]) -> tuple[float, ...]:
-    """Return the returns of the market's sessions; empty if no symbol has bars in all of them."""
+    """Return the return of each session for someone who buys the universe at the first open and holds it.
+
+    Only symbols with bars in all sessions count. Empty if there are none.
+    """
     sessions = [*map(session_of, market.calendar.market)]
     bars = EngineBars(engine_of(market, market.spec), market.days)
     by_symbol = bars.closed(BarNeed(DAY, len(sessions)), universe, sessions[-1].close + LATER)

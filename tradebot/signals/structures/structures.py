@@ -192,10 +192,11 @@ def ends(bars: Sequence[int], levels: Sequence[float], prices: Sequence[float], 
 
 
 def breaks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
-    """Return each bar at whose close the last few bars have been higher than the bars before them.
+    """Return a break for each bar at which the highest of the last few bars is above the highest of the bars before
+    them.
 
-    Every bar is tested separately, so every bar has its own break. Bars with a hole among them have none, because the
-    missing prices are unknown.
+    Each bar is tested by itself, so bars in a row can each have a break. A bar has none if one of those bars is
+    missing, because the missing prices are unknown.
     """
     recent, before = settings.break_bars, settings.break_before
     levels = _highest(bars.high, before)

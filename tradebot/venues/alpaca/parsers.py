@@ -113,7 +113,7 @@ def read_account(raw: object, tally: DriftTally) -> Account:
     except RowError as error:
         raise OperatorError(
             f"the broker's account data can't be used: {error}",
-            "Look at the account on the broker's website. Nothing is traded until the field is back.",
+            "Look at the account on the broker's website. Nothing is traded until its data is complete again.",
         ) from error
 
 

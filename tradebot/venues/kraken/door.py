@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.wire.http import BodyError, WireError
-from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.judging.judgment import HealthState
 from tradebot.venues.door import SANDBOX_KEY, Access, Checks, VenueCheck, VenueDriver, VenueSettings
@@ -21,7 +21,7 @@ from tradebot.venues.kraken.bars import KrakenBars
 from tradebot.venues.kraken.capabilities import KEY, KEYS, KRAKEN, SECRET
 from tradebot.venues.kraken.client import V3, Client, KrakenVenue, parse_error, sandbox_secret, venue_of
 from tradebot.venues.kraken.orders import KrakenOrders
-from tradebot.venues.kraken.reader import KrakenReader
+from tradebot.venues.kraken.reader import KrakenReader, isolated_symbols
 
 if TYPE_CHECKING:
     from papervenue.market.venue import Venue
@@ -214,13 +214,10 @@ def _may_trade(venue: KrakenVenue, tally: DriftTally) -> VenueCheck:
 
 def _is_shared(venue: KrakenVenue, tally: DriftTally) -> VenueCheck:
     """Find symbols with isolated margin: liquidation prices are computed as if all positions shared the collateral."""
-    rows = Client(venue).rows(f"{V3}/leveragepreferences", "leveragePreferences")
-    if not rows:
+    isolated = isolated_symbols(Client(venue), tally)
+    if not isolated:
         return VenueCheck(HealthState.OK, "all positions share the account's collateral", "answer")
-    try:
-        names = ", ".join(sorted(JsonFields("leverage preference", row, tally).symbol() for row in rows))
-    except RowError as error:
-        raise TemporaryError(f"the leverage preferences can't be read: {error}", "tradebot doctor") from error
+    names = ", ".join(sorted(isolated))
     finding = f"isolated margin is on for {names}: a position would be liquidated long before the price that is shown"
-    fix = "Set them to cross margin on Kraken Futures' website; while such a position is open, entries are refused"
+    fix = "Set them to cross margin on Kraken Futures' website; until then, nothing is opened in them"
     return VenueCheck(HealthState.DEGRADED, finding, "answer", fix=fix)

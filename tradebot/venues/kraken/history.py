@@ -335,7 +335,7 @@ class HistoryPages:
         self._keep_number(answer)
         rows = answer.get("logs")
         if not isinstance(rows, list):
-            raise TemporaryError("the reply to the account log's request has no list of rows")
+            raise TemporaryError("the account log returned no list of rows")
         return rows
 
     def _newest_elements(self, what: str, since: datetime | None, now: datetime | None) -> _Told:

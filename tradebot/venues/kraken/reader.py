@@ -83,10 +83,10 @@ class KrakenReader:
         return VenueClock(now, True, midnight, midnight)
 
     def account(self) -> Account:
-        """Return the figures of the account whose collateral all positions share.
+        """Return the figures of the cross-margin account.
 
         Only USD counts as collateral, because the value of other currencies fluctuates. An impossible margin is
-        rejected. If the last positions had isolated margin, the margins are None, so that no entry relies on them.
+        rejected. If the positions read last had isolated margin, the margins are None, so that no entry relies on them.
         """
         answer = self._client.read(f"{V3}/accounts")
         now = reply_time(answer)
@@ -248,8 +248,9 @@ class KrakenReader:
         return ""
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order with this venue id, open or in the history; if the history is too old, it proves only that
-        the order ended.
+        """Return the order with this venue id, open or in the history.
+
+        If the history lacks its latest change, the order is returned only if the history shows that it has ended.
         """
         listed = self._open()
         listed_order = listed.orders.get(venue_id)
@@ -358,13 +359,20 @@ class KrakenReader:
         return [Session(day, at, at + DAY) for day, at in opens]
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
-        """Return the venue's listings of these symbols; a symbol that isn't traded now has none."""
+        """Return the venue's listings of these symbols; a symbol that isn't traded now has none.
+
+        A symbol with isolated margin has no margin levels: they don't say when such a position is liquidated.
+        """
+        isolated = isolated_symbols(self._client, self._tally)
         answer = self._client.read(f"{V3}/instruments")
         raws, read_at = answer.get("instruments"), reply_time(answer)
         named = (raw for raw in raws or () if isinstance(raw, dict) and raw.get("symbol") in symbols)
         wanted = [raw for raw in named if raw.get("tradeable") is not False]
         read = keep_readable("listing", wanted, lambda raw: rows.listing(raw, read_at, self._tally), self._tally)
-        return {listing.symbol: listing for listing in read}
+        return {
+            listing.symbol: replace(listing, margin_levels=()) if listing.symbol in isolated else listing
+            for listing in read
+        }
 
     def contracts(self) -> Sequence[str]:
         """Return the symbols of all contracts that trade now, including repeats in the venue's list."""
@@ -402,6 +410,15 @@ class KrakenReader:
         by_symbol = self.quotes(symbols)
         self.rejected_quotes = rejected
         return by_symbol
+
+
+def isolated_symbols(client: Client, tally: DriftTally) -> frozenset[str]:
+    """Return the symbols whose margin the owner isolated; raise TemporaryError if a row can't be read."""
+    raws = client.rows(f"{V3}/leveragepreferences", "leveragePreferences")
+    try:
+        return frozenset(JsonFields("leverage preference", raw, tally).symbol() for raw in raws)
+    except RowError as error:
+        raise TemporaryError(f"the leverage preferences can't be read: {error}", "tradebot doctor") from error
 
 
 def _further(raws: Sequence[object], until: Mapping[str, str], read_ids: set[int]) -> tuple[dict[str, str], set[int]]:

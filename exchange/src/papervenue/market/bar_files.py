@@ -226,8 +226,10 @@ def _join_fields(fields: Sequence[object], columns: Sequence[int]) -> object:
 
 
 def open_bars(path: Path, reading: Reading = AS_FOUND) -> BarFile:
-    """Recognize the shape of a file; raise MarketError if no known shape fits, and UnclearFileError if it needs an
-    option.
+    """Recognize the shape of a file.
+
+    Raise MarketError if no known shape fits, and UnclearFileError if the file can be read in several ways and an option
+    has to say which.
     """
     require_readable(path)
     separator, first = _first_row(path)

@@ -200,7 +200,7 @@ class DataHistory:
         return self._totals(day).until(day.complete(known_us))
 
     def auctions(self, window: PastWindow) -> Iterator[Auctions]:
-        """Return the auctions of sessions whose midnight is in a window."""
+        """Return the auctions of the sessions whose date begins within a window."""
         first = bisect_left(self._midnights, window.start_us)
         indices = range(first, bisect_right(self._midnights, window.end_us))
         for index in reversed(indices) if window.newest_first else indices:
