@@ -1,9 +1,9 @@
-"""The settings that learning puts over the user's own: the models of policies in shadow.
+"""The learned settings, which override the user's own: the models of policies in shadow.
 
 They are in one small file of the state folder, which is replaced as a whole. A walk writes a policy's models there
 while the user's configuration has the policy in shadow, where none of its entries is sent. With `shadow:
 until_promoted`, it trades with them once these very models are promoted. With `shadow: false`, they block entries until
-a person has accepted them.
+a person has accepted them. Real money requires both.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ HEAD = "# Written by tradebot, over the sections of these strategies; tradebot c
 
 
 def read_learned(folder: Path) -> Mapping[str, Any]:
-    """Return what learning puts over each strategy's section; empty without the file.
+    """Return the learned settings by strategy, which override those of the user's file; empty without the file.
 
-    Raise ConfigurationError if the file has anything but what a walk writes: everything else is a person's to set.
+    Raise ConfigurationError if the file has settings that a walk doesn't write: only the user may set those.
     """
     file = folder / LEARNED
     learned = load_yaml(file) if os.path.lexists(file) else {}
@@ -60,7 +60,10 @@ def learned_at(folder: Path) -> int | None:
 
 
 def put_learned(app: App, name: str, values: Mapping[str, Any]) -> None:
-    """Put values over a strategy's section; raise ConfigurationError, and change nothing, if they don't fit in."""
+    """Override settings of a strategy's section with these values.
+
+    Raise ConfigurationError, and change nothing, if the resulting configuration is invalid.
+    """
     with state_locks.hold(app.folder.path, "learning", name=LOCK):
         learned = dict(read_learned(app.folder.path))
         learned[name] = {**learned.get(name, {}), **values}
@@ -71,7 +74,7 @@ def put_learned(app: App, name: str, values: Mapping[str, Any]) -> None:
 
 
 def remove_learned(app: App, name: str) -> None:
-    """Let a strategy's own section count alone."""
+    """Remove a strategy's learned settings, so that its section in the user's configuration applies unchanged."""
     with state_locks.hold(app.folder.path, "learning", name=LOCK):
         learned = dict(read_learned(app.folder.path))
         if learned.pop(name, None) is not None:

@@ -25,7 +25,7 @@ WITH_FLOW = "unusual_whales"
 
 
 class HttpSource(NamedTuple):
-    """A service with headlines: the variable with its key, its address, and the calls a day of its free plan."""
+    """A service with headlines: the variable with its key, its address, and the daily calls of its free plan."""
 
     key: str
     url: str
@@ -42,9 +42,10 @@ CALLS_PER_MINUTE = 30
 
 
 def is_news_apart(settings: Sections) -> bool:
-    """Return True if headlines come from another source than the flow.
+    """Return True if headlines come from a source other than the flow's.
 
-    The embedded exchange makes up headlines for its own APIs only, so a service's come with its flow there.
+    In the sandbox, a service's headlines come with the flow, because the embedded exchange generates headlines only for
+    its own APIs.
     """
     source = settings.news.source
     return source == settings.venue or (source in HTTP_SOURCES and settings.mode is not Mode.SANDBOX)

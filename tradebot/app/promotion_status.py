@@ -56,7 +56,7 @@ def digest_of(settings: Settings, name: str, values: Mapping[str, Any] | None = 
 
 
 def readable_digest(settings: Settings, name: str, values: Mapping[str, Any] | None = None) -> str | None:
-    """Return the hash as `digest_of` does; None too if the code can't be read now, which counts as not promoted."""
+    """Return the hash as `digest_of` does, or None if the code can't be read now, which counts as not promoted."""
     try:
         return digest_of(settings, name, values)
     except OperatorError:
@@ -86,9 +86,10 @@ def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | 
 
 
 def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, RungReached]:
-    """Return whether each strategy may enter with real money, and with which fraction of its allotment.
+    """Return whether each strategy may enter, and with which fraction of its allotment.
 
-    On paper, whether each one that is in shadow until it is promoted may enter.
+    In live mode, this is about real money. Otherwise it is about paper trading, and only strategies that are in shadow
+    until they are promoted are included.
     """
     chosen = loaded.settings.strategies
     if loaded.settings.mode is not Mode.LIVE:
@@ -128,7 +129,7 @@ def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) ->
 
 
 def unproven_strategies(app: App) -> tuple[str, ...]:
-    """Return a sentence for each strategy that may trade real money without evidence, and since when."""
+    """Return a sentence for each strategy that may trade real money without evidence, saying since when it may."""
     promotions, unproven = app.books.promotions.every(), list[str]()
     for name in dict.fromkeys(promotion.strategy for promotion in promotions):
         own = [promotion for promotion in promotions if promotion.strategy == name]

@@ -31,8 +31,8 @@ def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discove
     """Return the settings that the core needs, with the exit rules in force.
 
     If `asks` is False, nobody can approve an entry. `discovered` symbols replace the universe, but not the symbols that
-    a strategy's own settings name, unless such a name is the root of a discovered contract. They aren't settings: the
-    user accepts discovery or a root once, not each of the venue's lists.
+    a strategy's own settings name, unless such a name is the root of a discovered contract. Discovered symbols aren't
+    settings: the user accepts discovery, or a root, only once, and not each list of symbols from the venue.
     """
     universe, stands_for = tuple(discovered or settings.universe), symbol_finder(settings, discovered)
     flow, registry, driver = settings.strategies.flow, settings.registry, driver_for(settings.venue)
@@ -103,7 +103,7 @@ def symbol_finder(settings: Sections, discovered: Sequence[str]) -> Callable[[st
 def without_sector(settings: Sections) -> tuple[str, ...]:
     """Return the symbols of the universe that are never bought because they have no sector.
 
-    A root of futures is none of them: the contracts that the venue lists need no sector.
+    The result is empty at a venue whose contracts expire, because they need no sector.
     """
     if driver_for(settings.venue).months is not None:
         return ()
@@ -140,7 +140,7 @@ class CurrentRules:
 
     @property
     def surroundings(self) -> "RecordEnvironment":
-        """Return the sources of the last rules, as a pass record has them."""
+        """Return the sources of the last rules, in the form in which a pass's record stores them."""
         if self._surroundings is None:
             self._surroundings = record_environment(self._settings, *self._based_on)
         return self._surroundings

@@ -318,7 +318,7 @@ def read_recorded_file(
 
 
 def captured_session(folder: str) -> date | None:
-    """Return the session of captured responses, or None without any; raise OperatorError if they are unusable."""
+    """Return the session of captured responses; None if there are none. Raise OperatorError if they are unusable."""
     from papervenue import creation
 
     with translate_exchange_errors():

@@ -62,7 +62,10 @@ def shadow_reasons(app: App) -> Mapping[str, str]:
 
 
 def is_simulated(app: App) -> bool:
-    """Return True if fills at the bot's venue can be simulated: of what is paid in full, or of futures that expire."""
+    """Return True if fills can be simulated at the bot's venue.
+
+    They can if the account pays for fills in full, or if the venue's contracts expire.
+    """
     return app.settings.capabilities.settlement is Settlement.PAID or app.driver.months is not None
 
 
@@ -167,7 +170,7 @@ class ShadowApp(App):
 
     @property
     def awaiting_promotion(self) -> Mapping[str, RungReached]:
-        """Return none: its own section has no `shadow`."""
+        """Return an empty mapping: in this bot's own configuration, the strategy isn't in shadow."""
         return {}
 
     @cached_property

@@ -203,9 +203,9 @@ LONGEST = 5
 
 
 def with_candidates_of_earlier_versions(layers: list[Layer]) -> tuple[list[Layer], tuple[str, ...]]:
-    """Return the layers with liquidity_tiers as candidate symbols, and a warning for each with its replacement.
+    """Return the layers with each `liquidity_tiers` section as candidate symbols, and a warning with its replacement.
 
-    Raise ConfigurationError if it lists no symbols, or if candidate symbols are set too.
+    Raise ConfigurationError if such a section lists no symbols, or if candidate symbols are set too.
     """
     if not any(EARLIER in layer for _, layer in layers):
         return layers, ()

@@ -145,7 +145,7 @@ class BotStores:
 
     @cached_property
     def stored(self) -> PastStores | None:
-        """Return the stores needed to run strategies again on a past pass; None without facts or books."""
+        """Return the stores needed to run strategies again on a past pass; None without a store of facts."""
         from tradebot.replaying.strategy_replay import PastStores
 
         facts = self.existing_facts
@@ -237,7 +237,7 @@ class App(BotStores):
 
     @property
     def reached_rungs(self) -> Mapping[str, RungReached] | None:
-        """Return whether each strategy was promoted to real money; None unless the mode is live.
+        """Return whether each strategy was promoted to real money; None in other modes, and if the bot is in shadow.
 
         With unreadable books, no strategy counts as promoted.
         """
@@ -245,9 +245,10 @@ class App(BotStores):
 
     @property
     def awaiting_promotion(self) -> Mapping[str, RungReached]:
-        """Return the strategies that are in shadow until they are promoted; none with real money, where all are.
+        """Return the strategies that are in shadow until they are promoted, and aren't promoted yet.
 
-        With unreadable books, none counts as promoted. In a backtest, nothing is in shadow.
+        The mapping is empty in live mode, where `reached_rungs` covers every strategy, and if the whole bot is in
+        shadow. With unreadable books, no strategy counts as promoted. In a backtest, nothing is in shadow.
         """
         chosen = self.settings.strategies.until_promoted()
         if not chosen or self.mode is Mode.LIVE or self.settings.shadow:
@@ -372,7 +373,10 @@ class App(BotStores):
 
     @cached_property
     def headlines(self) -> HeadlineSource:
-        """Return the source of headlines, if it isn't the flow's; raise OperatorError if it can't be used."""
+        """Return the source of headlines of a bot whose headlines don't come with the flow.
+
+        Raise OperatorError if it can't be used.
+        """
         source = self.settings.news.source
         if source not in HTTP_SOURCES:
             return open_headlines(self.settings, self.connection)

@@ -92,7 +92,10 @@ class BarFinding(Struct, frozen=True):
 def finding(
     stored: RawSeries, flaw: Flaw, span_s: tuple[int, int] | int, finding: str, count: int, *compared: float
 ) -> BarFinding:
-    """Return a finding about bars from `span_s[0]` to `span_s[1]`, or about one bar; it may compare two numbers."""
+    """Return a finding about bars from `span_s[0]` to `span_s[1]`, or about one bar.
+
+    `compared` has the observed and the expected number, if the finding compares numbers.
+    """
     span_s = (span_s, span_s) if isinstance(span_s, int) else span_s
     first, last = (datetime.fromtimestamp(at_s, UTC) for at_s in span_s)
     observed, expected = (*compared, None, None)[:2]

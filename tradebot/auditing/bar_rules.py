@@ -128,7 +128,7 @@ def wrong_zone(
 ) -> tuple[BarFinding, ...]:
     """Find weeks whose minute bars would fit the sessions if they were a whole number of hours earlier or later.
 
-    Bars of a session that hasn't ended at `now` are ignored, because it may have more pre-market bars than bars so far.
+    Bars of a session that hasn't ended at `now` are ignored, because most of them so far may be from before the open.
     """
     unended_s = (each.early_s for each in hours if now and each.close_s > now.timestamp())
     until_s = next(unended_s, None)
@@ -285,7 +285,7 @@ def not_closed(stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime
 
 
 def day_over_s(start_s: int, venue: VenueDay) -> int:
-    """Return the end of the venue's date of a moment, in seconds since 1970 UTC."""
+    """Return when the venue's date that contains a moment ends, in seconds since 1970 UTC."""
     return venue.begins_s(_date_of(start_s, venue) + timedelta(days=1))
 
 

@@ -262,9 +262,9 @@ def is_framed(stored: RawSeries) -> bool:
 
 
 def check_frame(stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime, venue: VenueDay) -> list[BarFinding]:
-    """Return the findings about the times of bars that are neither minute nor daily bars of trades.
+    """Return the findings about bars that are neither minute nor daily bars of trades: bad prices, and wrong times.
 
-    Spot and mark prices have a bar for every time; trades may not.
+    Missing intraday bars are findings only for spot and mark prices, which have a bar for every time; trades may not.
     """
     bar_findings = [*bar_rules.duplicates(stored, venue), *bar_rules.bad_prices(stored)]
     if stored.daily:

@@ -107,7 +107,8 @@ class SessionReturns:
     def return_after(self, symbol: str, at: datetime, longest_s: int) -> float | None:
         """Return the gross return of a purchase after a moment, held for `longest_s` or until the close, if sooner.
 
-        It starts at the open of the next bar; None if there is none, or if it isn't over yet.
+        The purchase is at the open of the next bar. Return None if there is no such bar, or if the holding time isn't
+        over yet.
         """
         bar = self._bar(symbol, at.timestamp())
         if bar is None:
@@ -444,7 +445,7 @@ _REACH = {horizon.name: horizon.reach for horizon in HORIZONS}
 
 
 def describe_prediction(measured: MeasuredOutcome) -> str:
-    """Describe whether a score predicts until one horizon."""
+    """Describe whether a score predicts returns over one horizon."""
     if measured.mean is None:
         return "no return is complete yet"
     if measured.low is None:

@@ -45,11 +45,11 @@ def remaining_causes(world: World) -> str:
 
 
 def accept_causes(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[str, Override | None]:
-    """Record that a person ends a halt, accepting its causes and the causes of older halts that it hid.
+    """Return the reason to record for ACTIVE, and what a person accepts by ending a halt.
 
-    Return the reason to record for ACTIVE, and what was accepted. A drawdown is then measured from the next equity on,
-    because a halted bot could never recover by trading. The broker isn't queried, because a person may end a halt while
-    the broker doesn't answer.
+    That is the halt's causes, and the causes of older halts that it hid. If a drawdown is one of them, the stored
+    highest equity is reset, so that a drawdown is measured from the next equity on: a halted bot could never recover by
+    trading. The broker isn't queried, because a person may end a halt while the broker doesn't answer.
     """
     accepted, peak = override_for((*hidden_halts(ledger.halts(), halt), halt)), ledger.equity_peak()
     if accepted and peak and Reason.DRAWDOWN_REACHED in accepted.causes:

@@ -31,7 +31,10 @@ from tradebot.timetable.sessions import last_session
 
 
 def watch_positions(world: World, desk: Desk) -> Mapping[Key, WatchedPosition]:
-    """Return each open position with its stored terms and outlook, and store changed best and worst prices at once."""
+    """Store changed best and worst prices; return each open position with its stored terms and outlook.
+
+    A dry run stores nothing.
+    """
     watched = [_watched_position(desk, position) for position in desk.positions]
     moved = {
         watched_position.position.key: Marks(watched_position.best, watched_position.kept.worst)

@@ -43,7 +43,10 @@ def of_the_moment(need: FeatureNeed) -> bool:
 
 @lru_cache(maxsize=64)
 def bars_for(need: FeatureNeed, venue: VenueDay) -> BarNeed:
-    """Return the bars that features need. With the fewest bars accepted, some features have no value yet."""
+    """Return the bars that features need.
+
+    With only the smallest accepted number of bars (`least`), some features have no value yet.
+    """
     features, a_session = _of_bars(need), _a_session(need, venue)
     least = max((each.bars + each.sessions * a_session for each in features), default=1)
     return BarNeed(need.timeframe, bars_before(features, a_session) + a_session, least=least)

@@ -58,9 +58,9 @@ def _tell(world: World, books: Books, record: ListingRecord) -> None:
 def other_contracts(
     coin: Callable[[str], str], entered: Iterable[str], open_symbols: Collection[str]
 ) -> Mapping[str, str]:
-    """Map each symbol that may be entered to others of the same coin with a position or order; omit those without.
+    """Map each symbol that may be entered to the other symbols of its coin with a position or order, joined by commas.
 
-    A symbol that follows no single coin counts as its own coin.
+    Symbols without others are left out. A symbol that follows no single coin counts as its own coin.
     """
 
     def coin_or_self(symbol: str) -> str:

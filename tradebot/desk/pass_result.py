@@ -98,7 +98,8 @@ def refuse_pass(
 ) -> CycleRecord:
     """Record that the pass is refused, because the session is closed.
 
-    `done` are the records of orders that it had sent or canceled before it yielded to exits, while the session closed.
+    `done` are the records of orders that the pass had sent or canceled before it yielded to exits and the session
+    closed.
     """
     refused = replace(decision, gate=Gate.JOB)
     cycle = replace(_cycle(world, call, desk), candidates=done, job_decision=refused)

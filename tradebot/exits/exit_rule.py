@@ -133,7 +133,7 @@ class RuleInput(StrEnum):
 class ExitMoment(Struct, frozen=True):
     """The time of an evaluation, the price in USD at which the position could be closed then, and the session.
 
-    `now` is None if the clocks disagree, and `price` without a quote.
+    `now` is None if the clocks disagree, and `price` is None without a quote.
     """
 
     now: datetime | None = None
@@ -260,7 +260,11 @@ class ExitRule(Frozen):
         return StopLevel(self.reason, None, None)
 
     def targets(self, watched: WatchedPosition) -> tuple[PriceTarget, ...]:
-        """Return the rule's profit-taking prices, nearest first; empty if its level isn't ahead."""
+        """Return the rule's profit-taking prices, nearest first.
+
+        Empty if the rule isn't armed, or if its level isn't one that the price reaches by moving in the position's
+        favor.
+        """
         stop = self.level(watched)
         if stop.price is None or not (stop.armed and stop.ahead):
             return ()

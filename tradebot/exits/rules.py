@@ -82,7 +82,7 @@ def account_rules(rules: ExitRules) -> Exits:
 def parse(listed: object) -> Exits:
     """Parse a list such as `[{stop_loss: {fraction: 0.02}}, {time_exit: {after_s: 14400}}]`.
 
-    Raise ExitRulesError if a rule is unknown, listed twice or has bad settings.
+    Raise ExitRulesError if a rule is unknown, listed twice or has bad settings, or if rules contradict each other.
     """
     if not isinstance(listed, list | tuple):
         raise ExitRulesError("must be a list of exit rules, such as [{stop_loss: {fraction: 0.02}}]")

@@ -96,9 +96,10 @@ def choose_displaced(
 
 
 def gave_way(books: Books, strategy: str) -> Iterator[tuple[str, datetime]]:
-    """Yield the symbol of each displaced position of a strategy, and when, oldest first; the books cover one day.
+    """Yield the symbol of each displaced position of a strategy, and when it was displaced, oldest first.
 
-    A close that never arrived, for example because the process was killed first, displaced nothing.
+    The books cover one day. A close that never arrived, for example because the process was killed first, displaced
+    nothing.
     """
     for record in books.intents:
         intent = record.intent

@@ -122,7 +122,10 @@ def liquidation(book: RiskBook, margin: Margin, limit: Decimal) -> Decision:
 
 
 def monitors(book: RiskBook, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
-    """Yield the decision of each limit on the account's present book, with the symbol."""
+    """Yield the decision of each margin limit that is set, on the account's present book; none for a cash account.
+
+    The distance to liquidation comes with the symbol of the position nearest to it; the others have an empty symbol.
+    """
     if book.margin is None:
         return
     nearest = next((liquidation.symbol for liquidation in book.margin.liquidations(book.equity)), "")

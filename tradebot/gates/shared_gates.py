@@ -64,7 +64,11 @@ def _first_closed(closed: tuple[tuple[Reason, str], ...]) -> Decision:
 
 
 def promotion(desk: Desk, strategy: str) -> Decision | None:
-    """Refuse a strategy in shadow, and one that isn't promoted: to paper if it has to be, and to real money."""
+    """Refuse a strategy that is in shadow, or isn't promoted as far as it has to be.
+
+    With real money, every strategy has to be promoted to it. On paper, only a strategy that is in shadow until it is
+    promoted has to be. Return None if nothing has to be promoted.
+    """
     if strategy in desk.permission.in_shadow:
         return Decision(Gate.PROMOTION, Verdict.FAIL, Reason.IN_SHADOW, "shadow: true", "shadow: false")
     if rung := desk.permission.awaiting_promotion.get(strategy):

@@ -46,7 +46,7 @@ def late_s(at: datetime, due: Sequence[datetime], now: datetime) -> float:
 
 
 def by_slots(evidence: HealthEvidence, at: datetime | None, job: Job) -> Freshness:
-    """Return the freshness of evidence that each pass of a job renews; it doesn't age while no slot begins."""
+    """Return the freshness of evidence that each pass of a job renews; it isn't late before a newer slot begins."""
     budget_s = evidence.budgets.slot_s[job]
     if evidence.now is None:
         return Freshness(at, None, None, budget_s)

@@ -119,7 +119,7 @@ class PriceEvidence(Struct, frozen=True):
 class ParityEvidence(Struct, frozen=True):
     """How many sessions were compared with their backtests, a description of the totals, and the last session's result.
 
-    `ours` is the number of the last `session`'s differences without an outside cause.
+    `ours` counts the differences of the last `session` that have no outside cause.
     """
 
     sessions: int

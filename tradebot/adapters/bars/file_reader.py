@@ -218,7 +218,7 @@ def read_files(
 ) -> FilesRead:
     """Read all rows of some files of one timeframe; raise OperatorError for a file that can't be read or is too large.
 
-    If two rows have the same bar, the first one is used.
+    Of several rows with the same symbol and start, the first is used, and the others are bad rows.
     """
     read = FilesRead()
     for done, (file, understood) in enumerate(recognized):
@@ -414,7 +414,7 @@ def _parse_time_text(at: object) -> datetime:
 
 
 def span(read: FilesRead, venue: VenueDay) -> tuple[date, date]:
-    """Return the dates of the first and the last good bar in days of the venue, widened by 7 days on both sides.
+    """Return the venue dates of the first and the last good bar, widened by 7 days on both sides.
 
     Raise OperatorError if no bar is good.
     """

@@ -136,9 +136,9 @@ Sessions = Callable[[date, date], Sequence[Session]]
 
 
 class Window(NamedTuple):
-    """A range of closed bars of a stored timeframe, from `first_s` until before `end_s`, in seconds since 1970 UTC.
+    """A range of closed bars of a stored timeframe: from `first_s` to before `end_s`, in seconds since 1970 UTC.
 
-    Bars that start before `final_s` no longer change. `last` is when the newest bar that had ended by `until` ended.
+    Bars that start before `final_s` no longer change. `last` is the end of the newest bar that had ended by `until`.
     `hours` are the regular sessions that the bars lie in; each bar is `width_s` long, but a daily bar lasts as long as
     its session. If `waits` is set, stored bars that may still change are requested again only once they are final.
     """
@@ -170,10 +170,10 @@ def window_of(
     venue: VenueDay,
     native: frozenset[str] = STORED_ALWAYS,
 ) -> Window | None:
-    """Return the window that contains `reach` times the needed bars if a trade occurred in every bar; None if no
-    session has begun.
+    """Return a window long enough for `reach` times the needed bars; None if no session has begun.
 
-    It consists of minutes unless the timeframe is among the `native` ones, which the source provides.
+    A minute without a trade has no bar, so the window may contain fewer. It consists of minutes unless the timeframe is
+    among the `native` ones, which the source provides.
     """
     depth, width, today = need.depth * reach, width_of(need.timeframe), venue.date_of(as_of)
     day = timedelta(1 if venue.never_ends else _DAYS_A_SESSION)

@@ -129,7 +129,7 @@ class ChatStore(CacheStore):
             return until if until is not None and until > now else None
 
     def pair(self, code: str, user: int, chat: int, now: datetime) -> bool:
-        """Pair a person and chat if the code is right; otherwise count the attempt.
+        """Pair the person and the chat, and return True, if the code is right; otherwise count the attempt.
 
         Call this only while a code is valid.
         """
@@ -151,8 +151,9 @@ class ChatStore(CacheStore):
             self._database.execute("DELETE FROM buttons")
 
     def offset(self, now: datetime) -> int | None:
-        """Return the number of the next update to request; None, to accept any update, if no number was recorded in the
-        last 6 days.
+        """Return the number of the next update to request; None if none was recorded in the last 6 days.
+
+        None means that the request accepts any update.
         """
         with self._guard(ValueError, TypeError):
             text = self.recall("offset")
@@ -191,7 +192,7 @@ class ChatStore(CacheStore):
             self._count(refusal.kind, datetime.now(UTC))
 
     def means(self, id_: int, request: str) -> None:
-        """Record the request of a message once the pressed button's action is known."""
+        """Replace a message's recorded request, once it is known which action the pressed button has."""
         with self._write():
             self._database.execute("UPDATE records SET asked = ? WHERE id = ?", (request, id_))
 

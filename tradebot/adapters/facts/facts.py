@@ -1,7 +1,7 @@
 """Store facts and decisions in SQLite. They explain what happened; money never depends on them.
 
-Most of a candidate's text is decisions that passed. They are parsed, but no objects are built for them. A strategy in
-shadow uses its bot's facts and scores; its passes are stored separately.
+Most of a candidate's stored text describes decisions that passed. It is parsed, but no objects are built for these
+decisions. A strategy in shadow uses its bot's facts and scores; its passes are stored separately.
 """
 
 import json
@@ -163,7 +163,7 @@ class StoreResetError(TemporaryError):
 def retry_when_damaged(store: type[T]) -> type[T]:
     """Make each public method of a store retry on a new, empty file if the file is damaged.
 
-    The pass continues: exits don't wait for explanations, and entries are refused without facts.
+    So damage doesn't end the pass: exits don't need the facts, and entries are refused because they are missing.
     """
     for name, method in list(vars(store).items()):
         if isfunction(method) and not name.startswith("_"):
@@ -375,7 +375,8 @@ class SqliteFacts(CacheStore):
     def prune(self, now: datetime, facts_kept: timedelta, decisions_kept: timedelta) -> None:
         """Delete facts and decisions after their retention times; decisions are kept longer, for measurements.
 
-        Each session's last pass that read the account is kept forever, without its candidates.
+        Each session's last pass that read the account and its last pass with prices are kept forever, without their
+        candidates.
         """
         with self._write():
             history.prune(self._database, *(time_text(now - duration) for duration in (facts_kept, decisions_kept)))

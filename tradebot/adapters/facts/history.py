@@ -186,7 +186,7 @@ class KnownScores:
         self._times: dict[int, datetime] = {}
 
     def read(self, database: sqlite3.Connection, since: datetime, now: datetime) -> None:
-        """Read the new passes of the newest slots, and forget the others."""
+        """Read the passes of the newest slots that aren't cached yet, and drop the passes of all other slots."""
         span = time_text(since), time_text(now)
         slots = dict(database.execute(SLOTS, (Job.SCORE, Job.TRADE_ONCE, *span, MOST_SLOTS)))
         unknown = [slot for slot in slots.items() if slot[0] not in self._passes]
@@ -236,7 +236,7 @@ def _times(database: sqlite3.Connection, query: str, jobs: Iterable[Job]) -> Seq
 
 
 def query_ordered_candidates(database: sqlite3.Connection, job: str, since: datetime) -> Sequence[CandidateRecord]:
-    """Return the candidates for which a job has recorded an order to send since a time, oldest first."""
+    """Return the candidates that a job recorded with an order to send, since a time, oldest first."""
     cursor = database.execute(SENT, (job, time_text(since)))
     return tuple(unpack_all(CandidateRecord, [body for (body,) in cursor]))
 
@@ -275,7 +275,7 @@ def reply_counts(database: sqlite3.Connection, since: datetime) -> Sequence[Inta
 
 
 def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-    """Return the prices by symbol that the last exit pass with prices recorded in a period."""
+    """Return the prices, by symbol, of the last exit pass in a period that recorded any."""
     heads = database.execute(MARKS, (Job.EVALUATE_EXITS, time_text(since), time_text(until)))
     return {
         mark.symbol: mark.price for head in unpack_all(CycleRecord, [body for (body,) in heads]) for mark in head.marks
@@ -303,7 +303,7 @@ def marked_prices(
 
 
 def other_code(database: sqlite3.Connection, strategy: str, digest: str) -> datetime | None:
-    """Return when a strategy last ran with code that has another digest than `digest`; None if never."""
+    """Return when a strategy last ran with code whose digest isn't `digest`; None if never."""
     path = f"$[{CycleRecord.__struct_fields__.index('code')}].{strategy}"
     query = "SELECT max(at) FROM cycles WHERE job = ?1 AND body ->> ?2 != ?3"
     ((rows,),) = database.execute(query, (Job.TRADE_ONCE, path, digest)).fetchall()
@@ -333,9 +333,10 @@ def session_ends(database: sqlite3.Connection, first: date, last: date) -> Seque
 
 
 def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:
-    """Delete facts and passes before the two times, but keep each session's last pass with equity and with prices.
+    """Delete facts and passes from before the two times.
 
-    Kept passes lose their candidates. Times are canonical text. Call this in a transaction.
+    Each session's last pass with equity and its last pass with prices are kept, without their candidates. Times are
+    canonical text. Call this in a transaction.
     """
     database.execute("DELETE FROM main.facts WHERE known_at < ?", (facts_before,))
     database.execute("DELETE FROM main.intakes WHERE at < ?", (facts_before,))

@@ -20,9 +20,10 @@ NO_QUOTA = Quota(None, None, None)
 class FlowWithHeadlines:
     """A flow source whose headlines come from elsewhere.
 
-    `open_source` opens the source of headlines, `now` returns trading time, and `last` when its last reply came.
-    `simulated` time stands still during a request. A source that lacks its key, refuses it or has used up its day fails
-    only its own call.
+    `open_source` opens the source of headlines, `now` returns trading time, and `last` returns when that source last
+    replied. With `simulated` time, which stands still during a request, a reply is dated by the time of its request. If
+    the source of headlines lacks its key, refuses it, or has used up the day's calls, only the request for headlines
+    fails.
     """
 
     def __init__(

@@ -58,7 +58,7 @@ class HeadlineClient:
         self._session = UnhurriedSession(service.bounds)
 
     def get(self, path: str, params: Mapping[str, str]) -> HttpReply:
-        """Return the reply to one request; raise TemporaryError without one, or if the quota is used up."""
+        """Return the reply to one request; raise TemporaryError if none arrives, or if the quota is used up."""
         return self.service.policy.run(lambda: self._ask(path, params))
 
     def _ask(self, path: str, params: Mapping[str, str]) -> HttpReply:
@@ -90,9 +90,10 @@ def read_object(path: str, reply: HttpReply) -> Mapping[str, object]:
 def rows_in_our_fields(
     rows: Sequence[object], names: Mapping[str, str], symbols_in: str, symbol: str
 ) -> Iterator[object]:
-    """Yield rows with the fields of `signals.headlines`, given the service's names of them.
+    """Yield rows with the field names of `signals.headlines`; `names` maps them to the service's field names.
 
-    A field that is missing stays missing, so that the check of the rows reports it.
+    `symbols_in` is the service's field with the mentioned symbols, and `symbol` the field of each that names it. A
+    field that is missing stays missing, so that the check of the rows reports it.
     """
     for row in rows:
         if not isinstance(row, dict):
@@ -167,8 +168,8 @@ class MarketAux:
 class AlphaVantage:
     """The headlines about the whole market, from https://www.alphavantage.co/documentation/#news-sentiment.
 
-    Its parameter `tickers` asks for articles that mention all of several symbols, so it can't ask about any of them.
-    Times have no zone, and are taken as UTC.
+    Its parameter `tickers` selects only articles that mention all of the given symbols, so it isn't used. Times have no
+    zone, and are taken as UTC.
     """
 
     PATH, MOST, WAIT_S = "/query", 1000, 3600.0

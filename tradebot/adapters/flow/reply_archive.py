@@ -54,7 +54,7 @@ class KeptSession(Struct, frozen=True):
 
 
 class KeptReply(Struct, frozen=True):
-    """One raw reply, which arrived `at`; `page` parses its rows."""
+    """One raw reply, with its time of arrival (`at`); `page` parses its rows."""
 
     at: datetime
     kind: str
@@ -88,10 +88,10 @@ class KeptReplies:
             self._database = None
 
     def keep(self, page: FlowPage, session: date, at: datetime) -> None:
-        """Store a session's reply that arrived `at`; if that fails, emit an event, but not again until storing has
-        succeeded.
+        """Store a reply about a session, which arrived at the time `at`.
 
-        Rows of a stream are stored in the form of a reply.
+        If that fails, emit an event, but not again until storing has succeeded. Rows of a stream are stored in the form
+        of a reply.
         """
         if not self._sessions:
             return

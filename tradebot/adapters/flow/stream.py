@@ -27,7 +27,7 @@ _REFUSED = (401, 403)
 
 
 class FlowStream:
-    """The channel of flow alerts. It connects at once and reconnects until it is closed."""
+    """The channel of flow alerts. It connects as soon as it is created, and reconnects until it is closed."""
 
     who = "the flow source"
 

@@ -28,8 +28,10 @@ def begin() -> None:
 
 
 def pending_signal() -> BaseException | None:
-    """Return the exception of a pending signal, if any; a library such as pydantic may have replaced it with
-    its own.
+    """Return the exception that a signal has raised since the command began, or None.
+
+    A library such as pydantic may replace that exception with its own, so the exception that reaches the caller doesn't
+    show that a signal was the cause.
     """
     return _met.get()
 

@@ -180,9 +180,10 @@ class LedgerFile(AccountRows):
             self._journal = None
 
     def check_whole(self) -> None:
-        """Read and check the whole journal and ledger, before a command may allow risk again.
+        """Check the whole journal and ledger, before a command may allow risk again.
 
-        Raise OperatorError, exit 3, if the books were rebuilt and not accepted yet.
+        They are read completely, unless this process has already done so and they are unchanged. Raise OperatorError,
+        exit 3, if the books were rebuilt and not accepted yet.
         """
         if not (self._custody.unbroken(self.version()) and self._custody.read_here):
             self._read_books()
@@ -246,8 +247,9 @@ class LedgerFile(AccountRows):
             self.database.execute("PRAGMA shrink_memory")
 
     def keep_custody(self, *, patient: bool = False) -> None:
-        """Record for other processes that the books are intact, if this process has checked them; `patient` may wait
-        briefly.
+        """Record for other processes that the books are intact, if this process has checked them.
+
+        With `patient`, wait briefly if the last change is too recent to be recorded reliably.
         """
         self._custody.keep(patient=patient)
 
@@ -319,7 +321,10 @@ class LedgerFile(AccountRows):
 
     @contextmanager
     def begin_with(self) -> Iterator[None]:
-        """Like `in_one_write`, but compute each row's checksum only once; for new books that start with a history."""
+        """Run all writes of the block like `in_one_write`, but compute the checksums only once, at its end.
+
+        Use this only for new books that start with a history.
+        """
         with self.in_one_write(), ledger_sums.summed_at_end(self.database, TABLES):
             yield
 
@@ -367,7 +372,7 @@ class LedgerFile(AccountRows):
                 self.database.rollback()
 
     def note(self, kind: str, payload: object, at: datetime) -> None:
-        """Append a record to the journal, after checking that it still belongs to this ledger."""
+        """Append a record to the journal, after checking that the journal still belongs to this ledger."""
         if not self.keeps_journal:
             return
         if self._journal is None or not self._in_one_write:
@@ -384,7 +389,7 @@ class LedgerFile(AccountRows):
             return journal.ChainHead(int(sequence), str(digest))
 
     def seal(self) -> None:
-        """Sync the journal before the commit, and store the number of the record that the journal must reach."""
+        """Sync the journal before the commit, and store its last record, which it must contain from then on."""
         if self._journal is not None and not self._in_one_write:
             self.execute(
                 "UPDATE book SET journal_sequence = ?, journal_hash = ? WHERE account = ?",

@@ -116,7 +116,7 @@ class TableFile(LedgerFile):
         return FileTable(self, kind)
 
     def as_written(self, row: Worded) -> Worded:
-        """Return a row with the texts that are written to the ledger and the journal."""
+        """Return a row with its JSON texts already built, so that the ledger and the journal get the same texts."""
         return row.with_texts()
 
 

@@ -147,8 +147,8 @@ class Journal:
     def head(self) -> ChainHead:
         """Return the last record; if the file's size has changed, read it again from the sealed record on.
 
-        That detects a truncated or replaced journal, to which nothing may be appended: the ledger would be sealed with
-        the new record, and later checks would trust it.
+        Otherwise a record could be appended to a truncated or replaced journal. The ledger would then be sealed with
+        that record, and later checks would trust it.
         """
         size = self._size_in_place()
         if size != self._size:

@@ -70,7 +70,7 @@ class JournalContent(Struct):
         return len(self._places)
 
     def add(self, line: JournalLine) -> None:
-        """Count the journal's next line, and note its record, its wanted hash, or where it breaks the chain."""
+        """Count the journal's next line, and note its record, a wanted hash, or a break of the chain."""
         self.lines += 1
         if line.hash in self.wanted:
             self.found_hashes.add(line.hash)
@@ -130,7 +130,7 @@ def read(
     """Read a journal, or its first `end` bytes, and look for the `wanted` hashes on its lines.
 
     Call `each` with every intact record. Lines that another process appends meanwhile are left out. Raise
-    DamagedJournalError only if the file is missing.
+    DamagedJournalError only if the file is missing or can't be read.
     """
     try:
         with opened_plain(path) as file:

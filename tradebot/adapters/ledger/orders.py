@@ -38,7 +38,10 @@ class SqliteOrders:
         return self.record_intent_again(intent, IntentContent(verdicts))
 
     def record_intent_again(self, intent: Intent, content: IntentContent) -> bool:
-        """Record an intent as SENT; if it was already recorded, its texts stay unchanged."""
+        """Record an intent as SENT and return True; return False and change nothing if the ledger already has it.
+
+        If `content` has texts that were already written, such as those of a journal record, they are stored unchanged.
+        """
         books, name = self.tables.books, intent.client_order_id
         row = books.as_written(IntentRow(IntentRecord(intent, IntentState.SENT, None, None, intent.at), content))
         with books.write():

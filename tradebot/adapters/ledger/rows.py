@@ -82,7 +82,8 @@ def parse_json(text: str) -> Any:
 def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
     """Parse a fill whose row's checksum was verified, in a third of the time of `owned_fill`.
 
-    Since the checksum matches, only the form can differ, because an earlier version may have written it.
+    The content can't be damaged, because the checksum matches. Only its format may be that of an earlier version, and
+    then `owned_fill` parses it.
     """
     try:
         raw = parse_json(body)
@@ -217,7 +218,7 @@ class StoredFill(NamedTuple):
 
 
 class CashRow(NamedTuple):
-    """A cash movement as recorded `at`; `happened_at` is the broker's time if known."""
+    """A cash movement; `at` is when it was recorded, and `happened_at` the broker's time if known."""
 
     at: datetime
     amount: Decimal

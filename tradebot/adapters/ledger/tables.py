@@ -62,9 +62,9 @@ class Index(NamedTuple, Generic[Row]):
 class TableKind(NamedTuple, Generic[Row]):
     """The definition of a table.
 
-    `key` has the columns that identify a row, and `key_of` returns their values. `fixed` has a new row's other columns,
-    and `changing` those that are also written when it changes. `of_row` builds a row from the `columns` read. `order`
-    is the order of rows: by number, unless the table has none.
+    `key` has the columns that identify a row, and `key_of` returns their values. `changing` returns the columns that
+    are written whenever a row changes, and `fixed` those that are written only with a new row. `of_row` builds a row
+    from the `columns` read. Rows are in the `order` of their numbers, unless the table has none.
     """
 
     name: str
@@ -84,9 +84,7 @@ class TableKind(NamedTuple, Generic[Row]):
 
 
 class LedgerTable(Protocol[Row]):
-    """The rows of one account. Results map each row's number to the row; if the table isn't numbered, they map its
-    position.
-    """
+    """The rows of one account. A result maps each row's number to the row, or its position if rows have no numbers."""
 
     def add(self, row: Row) -> bool:
         """Append a row; return False and change nothing if a row with its key exists."""
@@ -119,8 +117,9 @@ class LedgerTable(Protocol[Row]):
         """Return the row with this number, or None."""
 
     def last(self, suits: Callable[[Row], bool], index: str = "", until: Any = None) -> Row | None:
-        """Return the newest row that `suits`; with a sorted `index`, the suitable row with the greatest value up to
-        `until`.
+        """Return the newest row for which `suits` returns True, or None.
+
+        With a sorted `index`, return the one with the greatest indexed value up to `until`.
         """
 
 
@@ -147,7 +146,7 @@ class AccountTables(Protocol):
         """Return the account's table of this kind."""
 
     def as_written(self, row: Worded) -> Worded:
-        """Return a row with the texts that are written; only a file needs them."""
+        """Return a row as it is written: with its texts already built for a file, unchanged in memory."""
 
     def write(self) -> AbstractContextManager[None]:
         """Run one durable transaction; an error inside rolls back all of it."""

@@ -335,7 +335,7 @@ def _score_at(scored: Scored) -> datetime:
 
 
 class MemoryEvents:
-    """Stores operational events in a list, without the kinds in `besides`."""
+    """Stores operational events in a list, except those of the kinds in `besides`."""
 
     def __init__(self, besides: Collection[EventKind] = ()) -> None:
         self.emitted: list[SystemEvent] = []

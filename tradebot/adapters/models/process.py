@@ -197,9 +197,7 @@ def good_models(file: Path) -> dict[str, tuple[str, ...]]:
 
 
 def read_results(file: Path) -> Mapping[str, tuple[SessionResult, ...]]:
-    """Return models' results by session from a file that has them by model; raise NoValidReplyError if it is
-    unreadable.
-    """
+    """Return each model's results by session, from a file; raise NoValidReplyError if it is unreadable."""
     try:
         document = json.loads(read_plain(file))
         return {str(name): tuple(_result(*row) for row in results.items()) for name, results in document.items()}

@@ -1,6 +1,6 @@
 """Run one plug-in in two processes: the confined plug-in, and the keeper that watches it.
 
-The bot talks to the plug-in over two pipes that the keeper passes on, and stops the plug-in between requests. The
+The bot talks to the plug-in over two pipes that the keeper passes on, and suspends the plug-in between requests. The
 keeper runs none of the plug-in's code, so it can always kill what the plug-in leaves running. It answers the bot's
 questions about the plug-in over standard input and output, and ends a plug-in that takes too long, even if the bot
 hangs. It starts without the bot's keys.

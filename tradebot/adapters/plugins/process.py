@@ -116,7 +116,7 @@ class NoValidReplyError(Exception):
 
 
 class PluginHandle:
-    """A handle for continuing and stopping a plug-in's process, which never affects a different process."""
+    """A handle for suspending and resuming a plug-in's process, which never affects a different process."""
 
     def __init__(self, process: int) -> None:
         self._process = process

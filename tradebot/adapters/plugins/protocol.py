@@ -47,8 +47,8 @@ AT_ONCE = 2**16
 class Pipes:
     """One end of a connection: the file descriptors for reading and writing.
 
-    A deadline is a reading of the monotonic clock in seconds; without one, a call may wait forever. Both calls raise
-    TimeoutError after the deadline. Any other OSError, and EOFError, means that the other end is closed.
+    A deadline is a reading of the monotonic clock in seconds; without a deadline, a call may wait forever. `put` and
+    `get` raise TimeoutError after the deadline. Any other OSError, and EOFError, means that the other end is closed.
     """
 
     def __init__(self, source: int, sink: int) -> None:

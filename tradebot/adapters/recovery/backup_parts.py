@@ -139,7 +139,8 @@ def _changed_error(path: Path) -> OperatorError:
 def write(root: Path, name: str, file: Path, before: Recipe | None, hashed: Hashed | None = None) -> Recipe:
     """Store as part `name` the bytes that the earlier recipe doesn't cover; return the file's new recipe.
 
-    Without an earlier recipe, or if its parts are damaged, the file itself becomes the part. The caller syncs it.
+    Without an earlier recipe, or if its parts are damaged or too many, the file itself is renamed to become the part.
+    The caller syncs the part.
     """
     hashed = {} if hashed is None else hashed
     if before is not None and len(before.parts) < MAX_PARTS:

@@ -113,8 +113,9 @@ def _make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None) -
 
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """Lock the backups in `root`, or a link to it, against changes; raise TradebotError (exit 6) if another process has
-    locked them.
+    """Lock the backups in `root`, which may be a link, against changes.
+
+    Raise TradebotError (exit 6) if another process has locked them.
     """
     try:
         if not root.is_dir():

@@ -42,7 +42,7 @@ def hold(
     gives_way: bool = False,
     wait_s: float = state_locks.WAIT_S,
 ) -> Iterator[None]:
-    """Hold the folder's lock with intact books; raise DamagedBooksError, like `require_sound`, if they are damaged.
+    """Hold the folder's lock with a checked ledger; raise DamagedBooksError, like `require_sound`, if it is damaged.
 
     `books` returns the folder's books if they are open, and is called again at the end, because a first pass opens
     them. `first` runs under the lock before the check; if it finds damage, the check gives the details. `ahead`,
@@ -102,10 +102,10 @@ def require_own(folder: StateFolder) -> None:
 
 
 def require_sound(folder: StateFolder, events: Events, books: LedgerFile | None = None) -> None:
-    """Check ledger and journal like `LedgerFile.check`; if they are damaged, halt the bot and then raise.
+    """Check ledger and journal like `LedgerFile.check`; halt the bot if either is damaged.
 
     A ledger that can't be trusted is moved to the quarantine with everything that belongs to it, and DamagedBooksError
-    says where. If only the journal is damaged, the bot is halted: exits continue from the ledger as long as they can be
+    says where. If only the journal is damaged, nothing is raised: exits continue from the ledger as long as they can be
     journaled. Raise TemporaryError if another process keeps the ledger locked.
     """
     try:
@@ -134,8 +134,9 @@ def look_again(folder: StateFolder, events: Events, books: LedgerFile | None) ->
 
 
 def blame(folder: StateFolder) -> TradebotError | None:
-    """Read all stores and return the damaged store's error; None if all are intact, so that the error being handled
-    must be a bug.
+    """Read the ledger, the journal and the facts, and return the error of the first that is damaged.
+
+    Return None if all are intact, so that the error being handled must be a bug, and also if they can't be read now.
     """
     from tradebot.adapters.facts import schema as facts_schema
 

@@ -51,9 +51,10 @@ class CheckedCopy:
 
 @contextmanager
 def start_copy(path: Path, root: Path) -> Iterator[CheckedCopy | None]:
-    """Start copying the ledger in `path` to a folder below `root`; both are gone at the end of the block.
+    """Start copying the ledger in `path` to a folder below `root`, in a separate process.
 
-    Yield None if the ledger is small or no process could be started.
+    The process has ended, and the folder is gone, at the end of the block. Yield None if the ledger is small or no
+    process could be started.
     """
     if not root.is_dir() or backups.ledger_size(path) < LARGE:
         yield None

@@ -77,7 +77,8 @@ class Trial(Struct, frozen=True):
     """One tried combination of settings and code: the run's name, its number of sessions, and its Sharpe ratio.
 
     The ratio is annualized by the square root of a year's sessions; it is None if the run's equity didn't move.
-    `digest` identifies the trial, and `code` the strategy's code; it is empty for trials stored without it.
+    `digest` identifies the trial. `code` is the digest of the strategy's code; empty if the trial was stored without
+    it.
     """
 
     strategy: str
@@ -237,11 +238,10 @@ def read_evidence(folder: Path) -> Evidence:
 
 
 def read_trials(folder: Path, strategies: Collection[str], codes: Collection[str] = ()) -> Trials | None:
-    """Return how many settings of these strategies were tried in the backtests next to a folder; None without a trial
-    list.
+    """Return how many settings of these strategies were tried in the backtests next to a folder; None if none were.
 
     Runs with the same settings count once, with the last run's ratio. The same code counts under any name; `codes` has
-    further code digests to include. Raise OperatorError if the list was edited.
+    further code digests to include. Raise OperatorError if the list of trials was edited.
     """
     trials = trials_of(load_trial_list(folder.parent) or (), strategies, codes)
     return Trials(len(trials), tuple(trial.sharpe for trial in trials if trial.sharpe is not None)) if trials else None

@@ -57,7 +57,7 @@ def _first_unless_network(folder: Path, findings: Callable[[], Iterator[UnsafePe
 
 
 def another_owner(path: Path, owner: int) -> str | None:
-    """Describe the problem that a file belongs to another user, who can change it anytime; None if it is ours."""
+    """Return the problem if another user owns a file, and so can change it anytime; None if it is ours."""
     us = os.geteuid()
     return None if owner == us else f"{path} belongs to another user (uid {owner}, and this is uid {us})"
 

@@ -97,7 +97,7 @@ class TailFile:
         self._status: tuple[int, int] | None = None
 
     def add(self, read: Callable[[datetime], Iterable[Row]], now: datetime) -> int:
-        """Append the rows since a time that the file lacks; return how many.
+        """Append the rows that the file doesn't have yet, and return how many; `read` returns all rows since a time.
 
         Rows that couldn't be written are appended next time. Raise OSError if the file can't be read.
         """

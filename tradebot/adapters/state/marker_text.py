@@ -48,7 +48,7 @@ def copies_of(marker: Path, backups: Path) -> list[Path]:
 
 
 def put_back(marker: Path, backups: Path) -> str:
-    """Return the command that restores the first intact copy; empty if there is none."""
+    """Return advice with the command that restores the first intact copy; empty if there is none."""
     from shlex import quote
 
     for copy in copies_of(marker, backups):

@@ -66,7 +66,10 @@ class FolderSendLock:
 
 
 def in_flight(folder: Path, wait_s: float = WAIT_S) -> str | None:
-    """Return which order is still being sent after `wait_s` seconds, or None; call this after setting a halt."""
+    """Return which order is still being sent after `wait_s` seconds, or None; call this after setting a halt.
+
+    If the lock can't be checked, the result says that an order may be in flight.
+    """
     try:
         descriptor = _lock_folder(folder, fcntl.LOCK_SH, wait_s)
     except OSError as error:

@@ -104,9 +104,7 @@ class StateFolder(NamedTuple):
 
     @property
     def sends_orders(self) -> bool:
-        """Return True if the bot trades an account that other folders could trade too, which a sandbox's account
-        isn't.
-        """
+        """Return True if other folders could trade the bot's account too; a sandbox's account isn't shared."""
         return self.kind == "user" and self.mode != "sandbox"
 
     @property
@@ -279,7 +277,7 @@ def _within(folder: Path) -> list[Path]:
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Write a small file so that after a crash it is either complete or absent; raise OSError if that fails."""
+    """Write a small file so that after a crash it has its old or its new content; raise OSError if that fails."""
     draft, descriptor = create_draft(path)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -287,7 +287,8 @@ class VenueLease:
     def take(self) -> None:
         """Wait for the venue connection; raise TemporaryError if another process keeps it for too long.
 
-        On a full or read-only disk nobody can reserve the connection: the venue itself refuses extra connections.
+        On a full or read-only disk, return without reserving the connection: the venue itself refuses extra
+        connections.
         """
         if self._held is not None:
             return

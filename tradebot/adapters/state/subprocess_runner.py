@@ -103,8 +103,8 @@ def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int]
     """Take the environment from the parent process if the parent passed it in a variable; end with the parent.
 
     `end_with_parent` makes the system send this process a signal when its parent ends, or raises OSError if it can't.
-    Otherwise, after a kill of `serve`, nothing would limit a chore, and the next process would run its slot at the same
-    time.
+    Without that signal, a chore would continue without a time limit after `serve` was killed, and the next process
+    would run the chore's slot at the same time.
     """
     named = environ.pop(HANDED_OVER, None)
     if named is None:

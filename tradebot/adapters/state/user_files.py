@@ -77,7 +77,7 @@ def _refuse_unclear(path: Path, binding: Binding) -> None:
 
 
 def describe_sources(path: Path) -> str:
-    """Name the file that is read in addition to the environment, with its full path."""
+    """Describe where variables are read from: the environment, and the file, with its full path, if it exists."""
     try:
         full = path.absolute()
     except FileNotFoundError:

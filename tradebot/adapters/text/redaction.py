@@ -38,7 +38,7 @@ def learn(*keys: str | None) -> None:
 
 
 def without_keys(text: str, environ: Mapping[str, str], file: str = ".env") -> str:
-    """Return a text typed by the user without the keys in this environment and in an .env file, of any service.
+    """Return a text typed by the user without any service's keys: those in `environ`, and those in an .env file.
 
     Unreadable lines of the file are skipped, because this must never delay a halt.
     """

@@ -1,9 +1,9 @@
 """Read and advance the embedded exchange's time, and produce the moments at which `serve` checks for work.
 
-The embedded exchange's time stands still until it is ticked. Trading time is the venue's. In real time, it continues
-from the venue's last reported time with a monotonic stopwatch, and is fetched again at once if the machine's clock has
+The embedded exchange's time stands still until it is ticked. Trading time is the venue's. In real time, a monotonic
+stopwatch continues it from the venue's last reported time; it is fetched again immediately if the machine's clock has
 jumped or the machine has slept. Nothing is sent in the last two seconds before a close, because it might arrive after
-it.
+the close.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -295,10 +295,10 @@ class EngineTime:
             yield self.now
 
     def passing(self, seconds: float) -> Iterator[datetime]:
-        """Advance time by the duration of a request; yield now, each moment meanwhile at which a job is due, and the
-        end.
+        """Advance time by the duration of a request.
 
-        Time that passes while these moments are handled counts toward the duration.
+        Yield the current time, each moment during the request at which a job is due, and the end of the request. Time
+        that passes while these moments are handled counts toward the duration.
         """
         end = self.now + timedelta(seconds=seconds)
         yield self.now

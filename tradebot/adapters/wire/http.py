@@ -62,7 +62,7 @@ class BodyError(ValueError):
 
 
 class RetryableError(TemporaryError):
-    """A temporary failure that may go away if we try again at once."""
+    """A temporary failure that may go away soon, so that `RetryPolicy` repeats the request."""
 
 
 class RequestBounds(Struct, frozen=True):
@@ -87,7 +87,7 @@ class RetryPolicy(Struct, frozen=True):
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def run(self, read: Callable[[], T]) -> T:
-        """Return what `read` returns; on RetryableError, try again until the tries are used up."""
+        """Return what `read` returns; on RetryableError, try again until the tries or the time are used up."""
         began_s, failed = time.monotonic(), list[RetryableError]()
         try:
             return read()

@@ -28,7 +28,8 @@ class WebsocketTimeouts(Struct, frozen=True):
     """How long a websocket waits, in seconds: to open, for pings, and before it reconnects.
 
     `open_s` covers the connection and its first reply, and `ping_s` the time between pings and for their replies. The
-    wait before reconnecting doubles up to a maximum, until a connection has lasted that long.
+    wait before reconnecting doubles from `first_wait_s` up to `longest_wait_s`; it starts over after a connection that
+    lasted at least `longest_wait_s`.
     """
 
     open_s: float = 10.0
@@ -60,7 +61,7 @@ class _Closing(Protocol):
 
 
 class ReconnectingWebsocket:
-    """A websocket that connects at once, and reconnects whenever the connection ends, until it is closed."""
+    """A websocket that connects when it is created, and reconnects whenever the connection ends, until it is closed."""
 
     def __init__(
         self, address: str, party: Party, patience: WebsocketTimeouts, monotonic: Callable[[], float] = time.monotonic

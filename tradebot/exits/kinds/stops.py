@@ -111,9 +111,10 @@ class Tightening(Frozen):
 class AtrTrail(PriceRule):
     """Close a position that has pulled back `multiple` average true ranges from its best price.
 
-    The range is that of its entry, and R is the distance of the entry's own stop. It acts once the best gain was
-    `arm_r` times R. From each `r` of `tighten` on, it uses the smallest multiple so far, so it never loosens.
-    `exits.stop_step_fraction` is the smallest move for which a resting stop is replaced.
+    The average true range is the one stored with the entry, and R is the distance of the entry's own stop. The rule
+    acts once the best gain was `arm_r` times R. Each step of `tighten` whose `r` the best gain has reached can lower
+    the multiple: the smallest one applies, so the stop never loosens. `exits.stop_step_fraction` is the smallest move
+    for which a resting stop is replaced.
     """
 
     reason = Reason.ATR_TRAIL

@@ -1,4 +1,4 @@
-"""Rules that take profits, at once or in steps."""
+"""Rules that take profits, all at one price or in steps."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
@@ -66,8 +66,8 @@ class GainLevel(Frozen):
 class ScaleOut(PriceRule):
     """Close a share of the original quantity at each level of gain, once, rounded down to whole lots.
 
-    If the shares add up to 1, the last level closes whatever remains. A level counts as done once the position is no
-    larger than the level leaves, so a price that returns to it closes nothing again.
+    If the shares add up to 1, the last level closes whatever remains. A level is done once the position is no larger
+    than what that level leaves open; if the price then returns to the level, nothing more is closed.
     """
 
     reason = Reason.SCALE_OUT
@@ -156,9 +156,10 @@ class Ladder(PriceRule):
     """Close a share of the original quantity at each level, measured in R; the remainder is the runner.
 
     R is the distance of the entry's own stop from its average fill price. Each part is rounded down to whole lots; one
-    below the venue's smallest order joins the runner. So does the part of a level that the price had passed, or come
-    within `near_fraction` of, when a pass first saw the entry filled. Levels are independent, so skipping one skips no
-    other. A profit target beyond the last level ends the runner; a nearer one closes nothing.
+    below the venue's smallest order joins the runner. A level is skipped if the price had passed it, or come within
+    `near_fraction` of it, when a pass first saw the entry filled; its part joins the runner too. Levels are
+    independent, so skipping one skips no other. A profit target beyond the last level ends the runner; a nearer one
+    closes nothing.
     """
 
     # Which levels are skipped only depends on `first_gain`. The first pass that sees the fill stores the midpoint with

@@ -14,7 +14,7 @@ from tradebot.model.reasons import Reason
 
 
 class TimeExit(TimeRule):
-    """Close a position this many seconds of trading time after it was opened, including nights."""
+    """Close a position this many seconds after it was opened, by the venue's clock; nights and weekends count."""
 
     reason = Reason.TIME_EXIT
     column = "time"
@@ -29,9 +29,9 @@ class TimeExit(TimeRule):
 
 
 def too_late(setting: str, age_s: int, others: Iterable[ExitRule]) -> str | None:
-    """Return why a rule that acts from an age on could never act alongside these others, or None.
+    """Return why a rule that acts only from an age on could never act alongside these other rules, or None.
 
-    It couldn't if no position gets that old.
+    It could never act if a time exit closes every position by that age.
     """
     longest = min((rule.after_s for rule in others if isinstance(rule, TimeExit)), default=None)
     if longest is None or age_s < longest:
@@ -59,7 +59,7 @@ class EndOfDay(ExitRule):
 
 
 class EventAhead(ExitRule):
-    """Close a position this many seconds before the company's next event, such as its earnings, including nights."""
+    """Close a position this many seconds before the company's next event, such as its earnings; nights count."""
 
     reason = Reason.EVENT_AHEAD
     column = "event"
@@ -73,7 +73,7 @@ class EventAhead(ExitRule):
 
 
 class Stale(ExitRule):
-    """Close a position after `after_days` (calendar days) whose gain or loss is still below `gain_fraction`."""
+    """Close a position whose gain or loss is below `gain_fraction` once it is `after_days` calendar days old."""
 
     reason = Reason.STALE_POSITION
     column = "stale"
@@ -92,7 +92,10 @@ class Stale(ExitRule):
 
 
 class LowMovement(ExitRule):
-    """Close a position after `after_s` if its highest and lowest price since are closer than `movement_fraction`."""
+    """Close a position once it is `after_s` old, if its price has moved less than `movement_fraction`.
+
+    The movement is the distance between the best and the worst price since the entry, as a fraction of the entry price.
+    """
 
     reason = Reason.LOW_MOVEMENT
     column = "movement"

@@ -79,7 +79,7 @@ class EngineLink:
         yield self.ready()
 
     def run(self, send: Callable[[IbkrConnection], Awaitable[T]], line: IbkrConnection) -> T:
-        """Run a request on the event loop that provides its time."""
+        """Run a request on the link's event loop, whose clock it may use, and return its result."""
         done: T = self._loop.run_until_complete(cast("Any", send(line)))
         return done
 

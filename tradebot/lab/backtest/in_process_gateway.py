@@ -167,7 +167,7 @@ _SHORTEST_DAY_US = 23 * HOUR
 
 
 class EngineLine:
-    """A connection to an engine's account. Its data is always complete, and it replies at once.
+    """A connection to an engine's account. Its data is always complete, and it replies immediately.
 
     `changes` increases with each change of the account or its orders.
     """

@@ -170,7 +170,7 @@ class Results:
     def refuse_taken(self, name: str, *, force: bool, resume: bool) -> None:
         """Raise OperatorError if a run of this name exists, or anything else is at its path.
 
-        With `force`, a finished run is accepted, and with `resume`, a stopped one.
+        With `force`, any run is accepted, and with `resume`, a stopped one.
         """
         path = self.folder_of(name)
         if not os.path.lexists(path):

@@ -48,9 +48,10 @@ OTHERS = "with other bars and quotes from there on"
 
 
 class RepeatedQuestions(Struct):
-    """Runs strategies twice at each of these times, oldest first, and compares the results.
+    """Runs strategies twice at each time in `left`, oldest first, and compares the results.
 
-    `left` has the remaining times, and `watch` is called after each one. It stops after the first difference.
+    `left` then has the remaining times, and `watch` is called after each comparison. After the first difference, no
+    more strategies are run.
     """
 
     strategies: Strategies

@@ -100,8 +100,8 @@ class BacktestSetup(Struct, frozen=True):
 
     `sessions` are the sessions that can run, oldest first. Time moves only with `advance`, and only the driver may use
     `ahead`. `arriving` stores replayed data up to a time. A `served` bot has an exchange in a temporary folder instead
-    of the engine, which `close` removes. An unfinished run is saved by its `parts`; without them, because another
-    process has the exchange, it can't be.
+    of the engine, which `close` removes. `parts` are needed to save an unfinished run; they are None if another process
+    has the exchange, and such a run can't be saved.
     """
 
     world: World

@@ -170,8 +170,8 @@ class Driver:
 
     Passes that can't change anything are skipped: no price or scheduled action can trigger a rule of the bot before
     `_idle_period` ends, and no strategy runs before `_next_strategy_run`. A stamp changes whenever the account does
-    (`MarketAhead.stamp`): `_stamp_at_exits` and `_stamp_at_reconcile` are from after the last pass of these jobs, and
-    `_trade_stamp_at_reconcile` doesn't change with a position's price.
+    (`MarketAhead.stamp`). `_stamp_at_exits` is the stamp after the last exit pass, and `_stamp_at_reconcile` the one
+    after the last comparison. `_trade_stamp_at_reconcile` is from then too, but doesn't change with a position's price.
     """
 
     def __init__(

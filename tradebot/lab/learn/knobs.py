@@ -73,7 +73,7 @@ class _Tried(Struct, frozen=True):
 
 
 def proposals(knobs: Sequence[TunableSetting]) -> Iterator[Proposal]:
-    """Yield the proposal for each setting: a value that would have earned more, beyond chance."""
+    """Yield a proposal for each setting; another value is proposed only if it would have earned more, beyond chance."""
     tried = [[_try_value(knob, other) for other in knob.others] if _enough(knob) else [] for knob in knobs]
     chances = [trial.found.p for each in tried for trial in each]
     proven, tests = iter(correct_for_multiple_tests(chances)), sum(each is not None for each in chances)
@@ -408,10 +408,10 @@ def _times_text(part: TimePart, start: Edge, end: Edge) -> str:
 
 
 def value_without_trades(value: str, outcomes: Sequence[TradeOutcome], left_out: Sequence[bool]) -> AlternativeValue:
-    """Return another value of a setting with which the trades `left_out` wouldn't have been made, and what leaving out
-    each trade saves.
+    """Return an alternative value of a setting, with which the trades marked in `left_out` wouldn't have been made.
 
-    Both sequences are in the same order.
+    It improves the result of each such trade by what leaving the trade out saves. `outcomes` and `left_out` are in the
+    same order.
     """
     return AlternativeValue(
         value, [-outcome.net if out else 0.0 for outcome, out in zip(outcomes, left_out, strict=True)]

@@ -377,8 +377,8 @@ class _Caught:
 class HandOff(Generic[Q, A]):
     """Runs work in a thread that waits while its question is open; only one of the two sides runs at any time.
 
-    `work` receives the function that asks a question and returns its answer. The caller that starts this ends it with
-    `stop`, which is safe to call twice.
+    `work` receives the function that asks a question and returns its answer. Whoever creates this object has to call
+    `stop` at the end, which is safe to call twice.
     """
 
     def __init__(self, work: Callable[[Callable[[Q], A]], None], longest_s: float = LONGEST_S) -> None:
@@ -402,7 +402,7 @@ class HandOff(Generic[Q, A]):
         return answer[0]
 
     def answer(self, answer: A) -> None:
-        """Pass the answer to the last question to the work, which then continues."""
+        """Give the work the answer to its last question; the work then continues."""
         self._answers.put((answer,))
 
     def question(self) -> Q | None:

@@ -290,9 +290,9 @@ def _year(
 
 
 def rolling_figures(path: Path, rows: "pd.DataFrame | None") -> tuple[Figure, ...]:
-    """Return rolling figures over one year of returns; empty with less than two years.
+    """Return rolling figures over one year of returns; empty with less than one year.
 
-    With fewer returns, the windows would overlap too much to differ.
+    With less than two years, the windows would overlap too much to differ, so the only figure has no value.
     """
     count, needed = len(path.returns), 2 * path.year
     if rows is None or count < path.year:
@@ -356,8 +356,9 @@ def _rolling_figures(rows: "pd.DataFrame", path: Path) -> "Sequence[tuple[float,
 
 
 def windows(of: "Sequence[SessionExposure]", year: int) -> tuple[Windows, ...]:
-    """Return the distribution of each half-year figure, if there are at least as many windows as a year has
-    sessions.
+    """Return the distribution of each half-year figure that has more windows than half a year has sessions.
+
+    That takes about a year of returns.
     """
     columns = (
         (name, label, [value for each in of if (value := getattr(each, name)) is not None]) for name, label in ROLLED

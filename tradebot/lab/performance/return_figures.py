@@ -107,7 +107,10 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
 def figure(
     count: int, name: str, label: str, unit: FigureUnit, needed: int, num: Value, why_not: str = "", of: str = RETURNS
 ) -> Figure:
-    """Build a figure from some observations; if they are too few, `why_not` says so in place of a value."""
+    """Build a figure from `count` observations; it has no value if there are fewer than `needed`.
+
+    `why_not` becomes the figure's note if there are enough observations, but the value is undefined.
+    """
     value, low, high = num if isinstance(num, Interval) else (num, None, None)
     if count < needed:
         value = low = high = None
@@ -192,7 +195,8 @@ def histogram(values: Sequence[float]) -> tuple[Bin, ...]:
 def against_figures(rows: "pd.DataFrame", per_year: float, benchmark: str | None) -> tuple[Figure, ...]:
     """Return differences, beta, correlation, alpha and capture from a path's frame; none without a benchmark.
 
-    A figure with too few returns is left out.
+    With less than a quarter of returns, only the differences are returned. A figure that needs more returns than there
+    are has no value.
     """
     valued = rows[["value", "benchmark", "cash"]].dropna()
     count = len(valued)

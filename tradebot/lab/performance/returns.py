@@ -64,7 +64,10 @@ class Path(Struct, frozen=True):
 
     @property
     def span(self) -> tuple[datetime, datetime]:
-        """Return when the steps begin and end; events at the beginning itself come before them."""
+        """Return when the first step begins and the last one ends; without steps, an empty range.
+
+        The beginning itself isn't part of the range: an event exactly then came before the first step.
+        """
         return (self.start.at, self.steps[-1].after.at) if self.start and self.steps else (_NEVER, _NEVER)
 
     @property
