@@ -387,10 +387,12 @@ def override(app: "App", name: str, to: "Rung") -> Report:
 
 def put_down(app: "App", name: str, to: "Rung") -> Report:
     """Put a strategy on a lower rung, which needs no evidence."""
+    before = promotions_of(app, name)
     digest, last = require_digest(app, name, submitted=True), row_of(app, name)
     # With less real money, its earlier evidence, if any, still applies.
     sentence = last.sentence if to in REAL_MONEY else ""
     with app.pass_lock("promote"):
+        require_unmoved(app, name, before)
         return write_promotion(app, new_row(app, name, to, digest, why="demoted by a person", sentence=sentence))
 
 

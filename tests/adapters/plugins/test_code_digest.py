@@ -48,10 +48,25 @@ def test_digest_stays_when_nothing_that_it_loads_changes(place: Path, tmp_path: 
     before = code_of(POINT)
     (place / "lean_code" / "__pycache__").mkdir()
     (place / "lean_code" / "bot").mkdir()
-    for name in ("__pycache__/strategy.cpython-311.pyc", ".notes", "bot/state.id", "bot/ledger.db"):
+    for name in ("__pycache__/strategy.cpython-311.pyc", "bot/state.id", "bot/ledger.db"):
         (place / "lean_code" / name).write_text("new")
     (place / "not_imported.py").write_text("sign = -1\n")
     assert code_of(POINT).digest == before.digest
+
+
+@pytest.mark.parametrize("name", ["core/side.py", ".params", "side.pyc", "bot/strategy.py", "caf\udce9.txt"])
+def test_whatever_python_or_the_plug_in_could_read_from_its_package_counts(place: Path, name: str) -> None:
+    package = place / "lean_code"
+    (place / "versions").mkdir()
+    (package / "core").symlink_to(place / "versions")
+    (place / "versions" / "again").symlink_to(package)
+    (package / "bot").mkdir()
+    (package / "bot" / "state.id").write_text("the mark of a bot's folder, which has no modules")
+    digests = {code_of(POINT).digest}
+    for text in ("buy", "sell"):
+        (package / name).write_text(text)
+        digests.add(code_of(POINT).digest)
+    assert len(digests) == 3
 
 
 def test_installed_packages_count_by_their_versions_and_those_that_they_require(

@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.kit.values import NOW, there
-from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, end_changed, strategies
+from tradebot.adapters.plugins.plugin import (
+    PluginEnvironment,
+    PluginStrategy,
+    end_changed,
+    installed_strategies,
+    strategies,
+)
 from tradebot.adapters.plugins.protocol import GRACE_S, GROUP, AnswerBounds
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.candidate import Side
@@ -222,6 +228,18 @@ def test_two_packages_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(OperatorError, match="two packages install a strategy named flow"):
         strategies({"flow": {}}, SURROUNDINGS)
+
+
+@pytest.mark.parametrize("text", ["[console_scripts]\nother", f"[{GROUP}]\nlonger = lon ger:It", b"\xe9 = x:Y"])
+def test_a_strategy_counts_as_unreadable_while_the_entry_points_of_a_package_are_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | bytes
+) -> None:
+    install(tmp_path, "other", "")
+    broken = tmp_path / "other-1.0.dist-info" / "entry_points.txt"
+    broken.write_bytes(text.encode() if isinstance(text, str) else text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(OperatorError, match="entry point"):
+        installed_strategies()
 
 
 def test_plug_in_is_refused_when_no_process_can_start(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,8 @@ class StrategyCode(Struct, frozen=True):
         digest.
         """
         parts = [sorted(self.files.items()), sorted(self.versions.items())]
-        return sha256(json_text(parts).encode()).hexdigest()[:CHARACTERS]
+        # A file's name needn't be UTF-8.
+        return sha256(json_text(parts).encode(errors="surrogateescape")).hexdigest()[:CHARACTERS]
 
 
 def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> StrategyCode:
@@ -132,7 +133,11 @@ def built_in_code() -> StrategyCode:
     """Return the code of the built-in strategies, as it was at the first call in this process."""
     root = Path(tradebot.__file__).parent
     sources = list(_sources([root / name for name in OF_BUILT_INS]))
-    others = {shown: _hash(path) for path, shown in sources if path.suffix != ".py"}
+    others = {
+        shown: _hash(path)
+        for path, shown in sources
+        if path.suffix not in (".py", ".pyc") and not path.name.startswith(".")
+    }
     return StrategyCode(
         {BUILT_IN: _remembered_tree(root, [path for path, _ in sources if path.suffix == ".py"]), **others}
     )
@@ -183,16 +188,30 @@ def _sources(places: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     for index in places:
         if index.is_file():
             yield index, index.name
-        for folder, folders, names in os.walk(index):
+        for folder, folders, names in _folders_within(index):
             folders[:] = sorted(name for name in folders if _is_package(Path(folder, name)))
-            for path in (Path(folder, name) for name in sorted(names) if not name.startswith(".")):
-                if path.suffix != ".pyc" and path.is_file():
+            for path in (Path(folder, name) for name in sorted(names)):
+                if path.is_file():
                     yield path, str(Path(index.name, path.relative_to(index)))
+
+
+def _folders_within(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Walk a folder as `os.walk` does, but each real folder once, and through links, because Python follows them."""
+    walked = set[str]()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in walked:
+            folders.clear()
+            continue
+        walked.add(real)
+        yield folder, folders, names
 
 
 def _is_package(folder: Path) -> bool:
     """Return False for hidden folders, Python's caches, and a bot's state, which changes."""
-    return not (folder.name.startswith(".") or folder.name == "__pycache__" or (folder / MARKER).exists())
+    if folder.name.startswith(".") or folder.name == "__pycache__":
+        return False
+    return not (folder / MARKER).exists() or any(folder.glob("*.py*"))
 
 
 def _hash(path: Path) -> str:

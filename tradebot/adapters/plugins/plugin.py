@@ -52,7 +52,7 @@ class PluginEnvironment(Struct, frozen=True):
 def installed_strategies() -> dict[str, EntryPoint]:
     """Return the installed strategies by name; raise OperatorError if two packages use the same name."""
     strategies_by_name: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
+    for point in _read_entry_points():
         first = strategies_by_name.setdefault(point.name, point)
         if first.value != point.value:
             raise OperatorError(
@@ -60,6 +60,21 @@ def installed_strategies() -> dict[str, EntryPoint]:
                 f"uninstall one: pip uninstall {package_of(point)}",
             )
     return strategies_by_name
+
+
+def _read_entry_points() -> Sequence[EntryPoint]:
+    """Return the entry points of all installed packages; raise OperatorError if those of one can't be read."""
+    try:
+        points = [*entry_points(group=GROUP)]
+        malformed = [point.name for point in points if EntryPoint.pattern.match(point.value) is None]
+    except (OSError, TypeError, ValueError, AttributeError) as error:
+        why = f"the entry points of an installed package can't be read: {error}"
+        raise OperatorError(why, "install it again; pip check") from error
+    if malformed:
+        raise OperatorError(
+            f"the entry point of the strategy {malformed[0]} can't be read", "install its package again"
+        )
+    return points
 
 
 def package_of(point: EntryPoint) -> str:

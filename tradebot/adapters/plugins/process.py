@@ -158,7 +158,7 @@ class PluginProcess:
                 noted.flush()
                 passed = (requests[0], replies[1], noted.fileno())
                 self._process = subprocess.Popen(  # noqa: S603 - this interpreter and our own module
-                    [sys.executable, "-P", "-m", WORKER, *map(str, passed)],
+                    [sys.executable, "-P", "--check-hash-based-pycs", "always", "-m", WORKER, *map(str, passed)],
                     stdin=pipe,
                     stdout=pipe,
                     stderr=devnull,
