@@ -88,7 +88,7 @@ def promote(
     rung = run.rung_named(to)
     if without_evidence:
         return run.override(bot, name, rung)
-    if rung.step < run.row_of(bot, name).rung.step:
+    if rung.step < run.row_of(bot, name).rung.step or run.revokes_lapsed(bot, name, rung):
         return run.put_down(bot, name, rung)
     return run.promote_strategy(bot, name, rung, folder, confirmed)
 

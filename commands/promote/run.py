@@ -388,12 +388,20 @@ def override(app: "App", name: str, to: "Rung") -> Report:
 def put_down(app: "App", name: str, to: "Rung") -> Report:
     """Put a strategy on a lower rung, which needs no evidence."""
     before = promotions_of(app, name)
-    digest, last = require_digest(app, name, submitted=True), row_of(app, name)
+    # What is taken back is the last promotion, whatever the code and the values are now.
+    digest = before[-1].digest if to is Rung.CANDIDATE and before else require_digest(app, name, submitted=True)
+    last = row_of(app, name)
     # With less real money, its earlier evidence, if any, still applies.
     sentence = last.sentence if to in REAL_MONEY else ""
     with app.pass_lock("promote"):
         require_unmoved(app, name, before)
         return write_promotion(app, new_row(app, name, to, digest, why="demoted by a person", sentence=sentence))
+
+
+def revokes_lapsed(app: "App", name: str, to: "Rung") -> bool:
+    """Return True if a step to candidate takes back a promotion that lapsed, and would count again with its code."""
+    last = promotions_of(app, name)[-1:]
+    return to is Rung.CANDIDATE and bool(last) and last[0].rung is not Rung.CANDIDATE
 
 
 def new_row(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Promotion:

@@ -247,7 +247,10 @@ def show_margin(console: "Console", margin: "AccountMargin | None", most: int | 
     )
     console.print(f"Margin {', '.join(parts)}, at {when(margin.at)}", markup=False)
     nearest = "; ".join(_liquidation(liquidation) for liquidation in margin.liquidations[:most])
-    if nearest:
+    if nearest and None in (margin.initial_usd, margin.maintenance_usd):
+        # With isolated margin, the venue liquidates earlier than at the prices that the whole account would give.
+        console.print("  liquidated by the broker: at unknown prices, because the margin is unknown", markup=False)
+    elif nearest:
         console.print(f"  liquidated by the broker: {nearest}", markup=False)
 
 

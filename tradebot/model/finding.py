@@ -130,7 +130,7 @@ class FindingKind(StrEnum):
     )
     LIQUIDATION = (
         "liquidation",
-        "the broker closed this within the last four days because the account's margin ran out; if nobody else holds"
+        "the broker closed this within the last four days because margin ran out; if nobody else holds"
         " the symbol, it is booked as closing the bot's oldest lots",
     )
     MISSING_STOP = (

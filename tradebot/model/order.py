@@ -271,7 +271,7 @@ class Fill(Struct, frozen=True, omit_defaults=True):
 
     `multiplier` is the instrument's; all fills of a position have the same one. `fee` is None at a venue that reports
     fees apart from fills. A fee that isn't known yet is booked later, as an activity with the id `fee_id`. A
-    `liquidation` is the venue closing a position because the account's margin ran out. A `settlement` is the venue
+    `liquidation` is the venue closing a position because margin ran out. A `settlement` is the venue
     closing one for another reason, such as the end of a contract or the socialization of losses.
     """
 

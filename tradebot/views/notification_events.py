@@ -151,7 +151,7 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.LIQUIDATED: _Told(
         Topic.POSITIONS,
         "liquidated positions",
-        "{symbol}: the broker closed {quantity} at {price} USD on average, because the account's margin ran out",
+        "{symbol}: the broker closed {quantity} at {price} USD on average, because margin ran out",
     ),
     EventKind.SETTLED: _Told(
         Topic.POSITIONS,

@@ -296,6 +296,36 @@ def test_demotion_right_before_a_policy_is_judged_counts(make: Make, monkeypatch
     assert bot.rungs() == [Rung.SHADOW, Rung.CANDIDATE]
 
 
+def test_promotion_that_lapsed_is_taken_back_and_does_not_return_with_its_values(make: Make) -> None:
+    bot = make(DAYS[0], **UNTIL)
+    bot.does("promote policy --to shadow")
+    bot.does("promote policy --to paper")
+    bot.put(models=[bot.write_model(DAYS[1])])
+    assert bot.in_force()["blocked"] == ["PROMOTION_LAPSED"]
+    bot.does("promote policy --to candidate")
+    bot.put(models=[bot.model])
+    assert (bot.in_force()["blocked"], bot.rungs()[-1]) == (["DEMOTED"], Rung.CANDIDATE)
+    assert bot.says("promote", "policy", "--to", "candidate").code == ExitCode.USAGE
+
+
+def test_step_down_that_waits_for_the_lock_does_not_override_a_demotion(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot = make(DAYS[0], **UNTIL)
+    bot.does("promote policy --to shadow")
+    bot.does("promote policy --to paper")
+    lock = App.pass_lock
+
+    def demoted_before(app: App, *arguments: Any) -> Any:
+        monkeypatch.setattr(App, "pass_lock", lock)
+        bot.does("promote policy --to candidate")
+        return lock(app, *arguments)
+
+    monkeypatch.setattr(App, "pass_lock", demoted_before)
+    refuses(bot.says("promote", "policy", "--to", "shadow"), ExitCode.REFUSED, "has changed while it was judged")
+    assert bot.rungs()[-1] is Rung.CANDIDATE
+
+
 def test_sessions_before_it_traded_do_not_count_as_its_own(make: Make) -> None:
     bot = make(DAYS[0], **UNTIL)
     for line in ("promote policy --to shadow", "promote policy"):

@@ -363,6 +363,12 @@ def test_a_screen_may_show_the_nearest_alone() -> None:
     assert shown(MARGIN, 1)[1:] == ["  liquidated by the broker: PF_XBTUSD at 26,936.03, 10.21% away (mark 30,000.00)"]
 
 
+def test_no_liquidation_price_is_shown_while_the_margin_is_unknown() -> None:
+    assert shown(replace(MARGIN, initial_usd=None, initial_fraction=None))[1:] == [
+        "  liquidated by the broker: at unknown prices, because the margin is unknown"
+    ]
+
+
 def test_what_the_broker_did_not_tell_is_unknown() -> None:
     silent = replace(MARGIN, maintenance_usd=None, maintenance_fraction=None, available_usd=None, liquidations=())
     (line,) = shown(silent)
