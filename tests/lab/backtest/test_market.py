@@ -1,8 +1,9 @@
 """A market in memory: the bars, names and actions of the same market in an exchange's folder."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -45,6 +46,23 @@ def recorded(tmp_path: Path) -> MarketSpec:
 def daily(tmp_path: Path) -> MarketSpec:
     (tmp_path / "days.csv").write_text(DAYS)
     return MarketSpec(source="daily", path=str(tmp_path / "days.csv"), start=date(2025, 3, 3), sessions=2)
+
+
+@pytest.mark.parametrize(("zone", "is_refused"), [("America/New_York", False), ("UTC", True), ("Europe/London", True)])
+@pytest.mark.parametrize("month", [3, 6])
+def test_minutes_that_fit_the_sessions_in_another_time_zone_are_refused(
+    tmp_path: Path, zone: str, month: int, *, is_refused: bool
+) -> None:
+    opens = datetime(2025, month, 3, 9, 30, tzinfo=ZoneInfo("America/New_York"))
+    at = (opens + timedelta(days=day, minutes=minute) for day in range(2) for minute in range(390))
+    rows = (f"{one.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M},AAPL,10,10,10,10,100\n" for one in at)
+    (tmp_path / "bars.csv").write_text("ts,symbol,open,high,low,close,volume\n" + "".join(rows))
+    spec = replace(RECORDED, path=str(tmp_path / "bars.csv"), start=date(2025, month, 3), sessions=2)
+    if is_refused:
+        with pytest.raises(OperatorError, match=r"the times of AAPL can.t be right: .* fit the sessions if they are"):
+            open_market_in_memory(spec)
+    else:
+        assert open_market_in_memory(spec).symbols == ("AAPL",)
 
 
 @pytest.mark.parametrize("source", ["generated", "recorded", "daily"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -16,12 +17,18 @@ from papervenue.market.daily import DailyBars, read_days
 from papervenue.market.generator import GeneratedBars
 from papervenue.market.perpetual_files import missing_kinds
 from papervenue.market.rates import NO_RATES, Rates, rates_of
-from papervenue.market.recorded import NO_CALENDARS, describe_damage
+from papervenue.market.recorded import NO_CALENDARS, Bars, describe_damage
 from papervenue.market.sessions import Calendar, build_calendar, own_calendars
+from papervenue.market.sessions import Session as MarketSession
 from papervenue.market.spec import MarketError, MarketSpec
-from papervenue.market.venue import Grid
+from papervenue.market.venue import Grid, Venue
 from papervenue.market_loader import generated_source, held_bars, read_recorded
+from papervenue.times import SECOND
+from tradebot.adapters.bars.store import MINUTES
 from tradebot.app.sandbox import translate_exchange_errors
+from tradebot.auditing.bar_findings import RawBar, RawSeries
+from tradebot.auditing.bar_rules import DAY_S, HOUR_S, SessionSeconds, wrong_zone
+from tradebot.errors import OperatorError
 from tradebot.model.struct_tools import replace
 
 
@@ -110,6 +117,36 @@ def _open_source(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     return _open_generated(spec, calendar) if spec.source == "generated" else _open_recorded(spec, calendar)
 
 
+def _require_plausible_times(path: str, bars: Bars, calendar: Calendar) -> None:
+    """Raise OperatorError if bars would fit the sessions in another time zone.
+
+    A session counts as `index`, and what was traded before and after it as `~index`. Only sessions without a bar in
+    their first or their last hour are looked at, because most files have none.
+    """
+    hours = {index: _in_seconds(session) for index, session in enumerate(calendar.market)}
+    suspects = defaultdict[str, list[RawBar]](list)
+    for symbol, index in bars:
+        of, regular = hours.get(index if index >= 0 else ~index), bars.get((symbol, index if index >= 0 else ~index))
+        begins = regular and of and regular[0].start_us < (of.open_s + HOUR_S) * SECOND
+        ends = regular and of and regular[-1].start_us >= (of.close_s - HOUR_S) * SECOND
+        if not (begins and ends):
+            # Only times and volumes are looked at.
+            suspects[symbol] += (RawBar(bar.start_us // SECOND, 0, 0, 0, 0, bar.volume) for bar in bars[symbol, index])
+    for symbol, raw_bars in sorted(suspects.items()):
+        for finding in wrong_zone(RawSeries(symbol, MINUTES, sorted(raw_bars)), tuple(hours.values())):
+            raise OperatorError(
+                f"{path}: the times of {symbol} can't be right: {finding.found}",
+                "if they are in UTC: --bars-as zone=UTC; tradebot bars import FILES --dry-run checks files",
+            )
+
+
+def _in_seconds(session: MarketSession) -> SessionSeconds:
+    early_s, open_s, close_s, late_s = (
+        at_us // SECOND for at_us in (session.pre_us, session.open_us, session.close_us, session.post_us)
+    )
+    return SessionSeconds(open_s - open_s % DAY_S, early_s, open_s, close_s, late_s)
+
+
 def _open_generated(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     own, grids = (
         own_calendars(spec.venue, calendar),
@@ -135,6 +172,8 @@ def _open_recorded(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     own = own_calendars(spec.venue, calendar)
     imported = read_recorded(spec, calendar, own)
     assert spec.path is not None, "recorded bars come from a file"
+    if spec.venue == Venue():
+        _require_plausible_times(spec.path, imported.bars, calendar)
     file = actions_file_for(Path(spec.path))
     actions = read_actions(file, calendar, imported.symbols) if file.is_file() else ()
     unused = describe_damage(spec.source, imported.skipped, imported.first_lines)
