@@ -101,7 +101,7 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
     show_own(console, ours[rows])
     for trade in data.trades:
         if trade.exit_price is not None:
-            console.print(_closed_so_far(trade, trade.exit_price), markup=False)
+            console.print(closed_so_far(trade, trade.exit_price), markup=False)
     for row in ours:
         if row.unfinished is not None:
             console.print(_unfinished_text(row, row.unfinished), markup=False)
@@ -158,10 +158,14 @@ def _unfinished_text(row: "Holding", close: "UnfinishedClose") -> str:
     )
 
 
-def _closed_so_far(trade: "Trade", exit_price: Decimal) -> str:
+def closed_so_far(trade: "Trade", exit_price: Decimal) -> str:
+    """Describe the closed part of a position; `exit_price` is its mean."""
     what = f"{clean(trade.symbol)} {trade.closed_quantity:,f} of {trade.quantity:,f} are closed"
+    # The trade's entry price is the mean of all its shares, of which the first were closed.
+    gain = trade.realized_before_fees_usd / (trade.closed_quantity * trade.multiplier)
+    entry_price = exit_price - trade.side.sign * gain
     prices = (
-        f"from {usd(trade.entry_price, trade.symbol)} to {usd(exit_price, trade.symbol)}, "
+        f"from {usd(entry_price, trade.symbol)} to {usd(exit_price, trade.symbol)}, "
         f"{trade.realized_before_fees_usd:+,.2f} USD before fees"
     )
     return f"{what}: {prices}{''.join(f', {clean(reason)}' for reason in trade.reasons)}"

@@ -9,11 +9,11 @@ import pytest
 import requests
 
 from commands.orders import join_orders
-from commands.positions.report import colored_gain, protection
+from commands.positions.report import closed_so_far, colored_gain, protection
 from papervenue import process
 from tests.kit.bot.folder import KEYS, Bot, order_by_hand, second_session
 from tests.kit.rows import make_intent, make_order
-from tests.kit.values import LISTED, NOW, fill, margin
+from tests.kit.values import LISTED, NOW, fill, margin, trade
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
@@ -260,3 +260,13 @@ def test_a_gain_of_nought_has_no_minus() -> None:
     gains = [colored_gain(Decimal(gain)) for gain in ("-0.00001", "-0.0001", "0.1")]
     assert gains == ["[green]+0.00%[/green]", "[red]-0.01%[/red]", "[green]+10.00%[/green]"]
     assert colored_gain(None) == ""
+
+
+@pytest.mark.parametrize("side", Side)
+def test_closed_part_of_a_position_is_shown_at_the_entry_price_of_its_own_shares(side: Side) -> None:
+    entered, closed = trade(side), Decimal(4)
+    gain = side.sign * closed * Decimal(11)
+    of_its_first = replace(entered, closed_quantity=closed, realized_before_fees_usd=gain, entry_price=Decimal(95))
+    assert closed_so_far(of_its_first, Decimal(101)) == (
+        f"AAPL 4 of 10 are closed: from 90.00 to 101.00, {gain:+,.2f} USD before fees"
+    )

@@ -24,6 +24,10 @@ def test_missed_slots_are_counted_by_reason_without_other_claims() -> None:
         ("score", Reason.ASLEEP, 2, "open+7m", "open+12m"),
         ("score", Reason.NOT_RUNNING, 1, "open+17m", "open+17m"),
     ]
+    # A ledger lists them by their texts, where 10 comes before 9.
+    texts = ("close-10m", "close-5m", "open+10m", "open+12m", "open+9m")
+    claims = [SlotClaim("score", DAY, slot, as_missed("serve", Reason.ASLEEP), NOW, won=False) for slot in texts]
+    assert [(row.first, row.last) for row in missed_slots(claims)] == [("open+9m", "close-5m")]
     assert missed_slots(ledger.slot_claims(DAY))[0].meaning == REASONS[Reason.ASLEEP].meaning
 
 

@@ -135,7 +135,7 @@ class FindingKind(StrEnum):
     )
     MISSING_STOP = (
         "missing_stop",
-        "one of our positions has no working exit order, and lacks an exit rule or a stop that can act",
+        "a due exit of one of our positions has no working order, or neither a rule nor a stop of it can act",
     )
     OVERFILLED = (
         "overfilled",

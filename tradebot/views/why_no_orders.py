@@ -3,6 +3,7 @@
 For one symbol there are also its results in all passes of a period: which gates refused it, how often and when.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -202,9 +203,23 @@ def missed_slots(claims: Iterable[SlotClaim]) -> tuple[MissedSlots, ...]:
         if claim.missed_reason is not None and " " not in claim.job:
             together.setdefault((claim.session, claim.job, claim.missed_reason), []).append(claim.slot)
     return tuple(
-        MissedSlots(session, job, reason, len(slots), slots[0], slots[-1], REASONS[reason].meaning)
+        MissedSlots(
+            session,
+            job,
+            reason,
+            len(slots),
+            min(slots, key=_minutes_from_open),
+            max(slots, key=_minutes_from_open),
+            REASONS[reason].meaning,
+        )
         for (session, job, reason), slots in together.items()
     )
+
+
+def _minutes_from_open(slot: str) -> tuple[bool, int]:
+    """Return a key that sorts the slots of a session by time: `open+2m`, `open+10m`, `close-10m`."""
+    minutes = re.fullmatch(r"(?:open|close)([+-]\d+)m", slot)
+    return slot.startswith("close"), int(minutes[1]) if minutes else 0
 
 
 NOTHING = "none"
