@@ -38,6 +38,7 @@ EXCEPTIONS = {
     "tradebot/signals/subjects/calendars.py:_release": "a source's row has no other name of a report; read once",
     "tradebot/signals/subjects/market.py:category_of": "no other way to tell what a headline is about; read once",
     "tradebot/model/limits.py": "numbers as people write them in the configuration",
+    "tradebot/views/why_no_orders.py:_minutes_from_open": "the name of a slot, by which alone the books store it",
     "tradebot/model/event.py:__new__": "the subsystem and the type in a kind's own row, written in this program",
     "tradebot/model/fact_kind.py:parse_field_types": "a row's fields in the words of the documentation, ours",
     "commands/drill/stage.py:entries": "the exchange's log judges a drill, and it has ids only",
