@@ -17,7 +17,7 @@ from papervenue.faces.kraken.read_routes import Charts
 from papervenue.margined.accounts import mark_of
 from papervenue.market.bars import Bar
 from papervenue.market.coins import kraken_venue
-from papervenue.market.perpetual_files import as_minutes, perpetual_of
+from papervenue.market.perpetual_files import as_minutes, perpetual_of, read_perpetuals
 from papervenue.market.spec import CLOSE, MarketError, MarketSpec, Reading
 from papervenue.state import read_market, write_market
 from papervenue.times import DAY, HOUR, MINUTE, SECOND, at_zone, rfc3339
@@ -177,6 +177,18 @@ def test_funding_of_a_file_is_paid_to_the_cent(tmp_path: Path) -> None:
     booked = [entry.net_amount for entry in engine.main.activities if getattr(entry, "kind", "") == "FUNDING"]
     # Half an hour at the first rate; the fourth hour has no rate, so that nothing is paid.
     assert booked == [Decimal("-0.31"), Decimal("0.24"), Decimal("-0.14")]
+
+
+@pytest.mark.parametrize(("column", "rate"), [("fundingRate", "0"), ("relativeFundingRate", "0.0001")])
+def test_fractions_in_a_column_of_usd_are_refused(tmp_path: Path, column: str, rate: str) -> None:
+    (tmp_path / "PF_XBTUSD_1.csv").write_text(kraken(candles(START_US, 9)))
+    file = tmp_path / "PF_XBTUSD_funding.csv"
+    file.write_text(f"timestamp,fundingRate\n{rfc3339(START_US)},-0.0001\n{rfc3339(START_US + HOUR)},0.00002\n")
+    with pytest.raises(MarketError, match=r"at most 0\.0001 USD a unit and hour") as refused:
+        read_perpetuals(tmp_path, "start")
+    assert "relativeFundingRate" in refused.value.hint
+    file.write_text(f"timestamp,{column}\n{rfc3339(START_US)},{rate}\n")
+    assert len(read_perpetuals(tmp_path, "start").rates[COIN]) == 1
 
 
 def test_names_of_pairs_mean_the_perpetual_of_their_coin() -> None:

@@ -46,6 +46,8 @@ _KNOWN = frozenset(SYMBOLS)
 _TIMES = ("timestamp", "calc_time", "fundingtime", "funding_time", "time")
 _PER_UNIT, _FRACTIONS = "fundingrate", ("relativefundingrate", "last_funding_rate")
 _INTERVAL = "funding_interval_hours"
+_LEAST_FRACTION = Decimal("1e-7")
+"""The highest of an hour's rates is at least this fraction of the price; it makes 0.1% a year."""
 _FINEST = Grid(
     Instrument(symbol="COIN", ticks=(TickStep(Decimal(0), Decimal("1e-12")),), level=Decimal(1), settlement="paid")
 )
@@ -186,9 +188,22 @@ def _read_once(
     if not candles:
         raise MarketError(f"{files[0].parent}: it holds funding rates and no prices", "add a file of prices")
     ordered = {key: [rows[us] for us in sorted(rows)] for key, rows in candles.items()}
-    for each in rates.values():
+    for symbol, each in rates.items():
         each.sort()
+        _require_usd(symbol, each, next((rows[0][0].close for key, rows in ordered.items() if key[0] == symbol), None))
     return Recorded(ordered, dict(rates), dict(skipped.counts), skipped.first)
+
+
+def _require_usd(symbol: str, rates: Sequence[FundingRate], price_units: int | None) -> None:
+    """Raise MarketError if rates in USD a unit would be so low that they must be fractions of the price."""
+    highest = max((abs(rate.usd) for rate in rates if rate.usd is not None and rate.fraction is None), default=None)
+    price = None if price_units is None else price_units * Decimal("1e-12")
+    if highest and price and highest < price * _LEAST_FRACTION:
+        raise MarketError(
+            f"{symbol}: funding rates of at most {highest:f} USD a unit and hour, at a price of {price:,f}, seem to be "
+            "fractions of the price",
+            "name their column relativeFundingRate; if a rate is for several hours, add funding_interval_hours",
+        )
 
 
 def _unusable(path: Path, price_file: PriceFile, skipped: Skipped) -> MarketError:
