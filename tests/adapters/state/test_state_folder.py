@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -201,3 +202,15 @@ def test_cannot_write_names_the_file_or_else_the_folder(tmp_path: Path, *, there
         path.touch()
     told = state_folder.cannot_write(tmp_path, PermissionError(errno.EACCES, "Permission denied", str(path)))
     assert told.hint.endswith(f"chmod u+rw {path}" if there else f"chmod u+rwx {tmp_path}")
+
+
+def test_on_a_file_system_mounted_read_only_the_next_step_is_to_mount_it_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = OSError(errno.EROFS, "Read-only file system", str(tmp_path / "fetch.lock"))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    read_only = "attempt to write a readonly database"
+    database = state_folder.cannot_write_database(tmp_path / "ledger.db", read_only, "SQLITE_READONLY")
+    way = f"its file system is mounted read-only; see findmnt -T {tmp_path}, and mount it writable"
+    assert {state_folder.cannot_write(tmp_path, refused).hint, database.hint} == {way}

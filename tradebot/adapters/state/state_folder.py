@@ -345,12 +345,16 @@ def cannot_write_database(path: Path, reason: str, name: str) -> OperatorError:
     """
     error = cannot_write(path.parent, OSError(f"{path.name}: {reason} ({name})"))
     if name == "SQLITE_READONLY" and not os.access(path, os.W_OK):
-        error = CannotWriteError(error.message, _how_to_write(path.parent, path, PermissionError(errno.EACCES, reason)))
+        # SQLite doesn't say whether it is the file or its file system.
+        number = errno.EROFS if os.statvfs(path.parent).f_flag & os.ST_RDONLY else errno.EACCES
+        error = CannotWriteError(error.message, _how_to_write(path.parent, path, OSError(number, reason)))
     return error
 
 
 def _how_to_write(path: Path, path_in_error: object, error: OSError) -> str:
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno == errno.EROFS:
+        return f"its file system is mounted read-only; see findmnt -T {path}, and mount it writable"
+    if error.errno in (errno.EACCES, errno.EPERM):
         kept_out, mode = (path_in_error, "u+rw") if os.path.isfile(str(path_in_error)) else (path, "u+rwx")
         return f"see its owner and mode with ls -ld {kept_out}, and make it writable: chmod {mode} {kept_out}"
     if error.errno == errno.EISDIR:
