@@ -29,6 +29,8 @@ from tradebot.ports import (
 )
 
 TIMEFRAME = "5Min"
+BACK = "back at its mean"
+"""Why a position is closed; without numbers in it, `tradebot pnl --by reason` adds up all such closes."""
 
 
 class Settings(BaseModel):
@@ -67,8 +69,8 @@ class $title:
         deviations = {symbol: distance(view.bars(symbol, TIMEFRAME).close) for symbol in view.universe}
         return SlotWants(
             if_flat=tuple(self._open(symbol, value) for symbol, value in deviations.items()),
-            if_long=tuple(_close(symbol, value) for symbol, value in deviations.items() if value >= 0),
-            if_short=tuple(_close(symbol, value) for symbol, value in deviations.items() if value <= 0),
+            if_long=tuple(Close(symbol, BACK) for symbol, value in deviations.items() if value >= 0),
+            if_short=tuple(Close(symbol, BACK) for symbol, value in deviations.items() if value <= 0),
         )
 
     def _open(self, symbol: str, deviations: float) -> Open:
@@ -90,10 +92,6 @@ class $title:
             stop_loss_fraction=self._settings.stop_loss_fraction,
             profit_target_fraction=self._settings.profit_target_fraction,
         )
-
-
-def _close(symbol: str, deviations: float) -> Close:
-    return Close(symbol, f"back at its mean: {deviations:+.2f} deviations")
 
 
 def distance(closes: Sequence[float]) -> float:
@@ -167,7 +165,7 @@ def test_a_price_near_its_mean_is_declined_with_its_numbers() -> None:
 
 def test_a_position_is_closed_when_the_price_is_back_at_its_mean() -> None:
     assert wanted([*FLAT[1:], 95.0], shares=10) == ()
-    assert wanted(FLAT, shares=10) == (Close("AAPL", "back at its mean: +1.00 deviations"),)
+    assert wanted(FLAT, shares=10) == (Close("AAPL", "back at its mean"),)
     assert wanted(FLAT, shares=-10) == ()
 
 
