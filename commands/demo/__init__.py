@@ -80,7 +80,8 @@ def demo(
 ) -> None:
     """Play trading sessions on the embedded exchange.
 
-    It needs no account and no keys, and uses the tradebot.yaml in its folder if there is one. At the end it checks the
+    It needs no account and no keys, and uses the tradebot.yaml in its folder if there is one. It replaces an earlier
+    demo in that folder with all that belongs to it: books, backups, notes and imported bars. At the end it checks the
     bot's books against the exchange's, and compares the result with the last run.
     """
     from commands.demo.run import DemoOptions, held_sessions, run
