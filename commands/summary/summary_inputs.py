@@ -143,6 +143,7 @@ def _gather_records(
         accepted=tuple(accepted_configurations(ledger, since, until)) if ledger else (),
         restarts=tuple(_restarts(app, since, until)),
         waiting=waiting_approvals(app, summary_period.now) if summary_period.is_last else (),
+        liquidated=book.liquidated,
     )
 
 
@@ -245,6 +246,7 @@ class SessionBooks(Struct, frozen=True):
     closed: Sequence[Trade] = ()
     holdings: Sequence[Holding] | None = None
     money: SummaryMoney | None = None
+    liquidated: Sequence[str] = ()
 
 
 def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, period: SummaryPeriod) -> SessionBooks:
@@ -272,7 +274,9 @@ def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, period: 
     reasons = exit_reasons(app, {order for trade in closed for order in trade.exit_orders})
     shown = [replace(trade, reasons=tuple(filter(None, map(reasons.get, trade.exit_orders)))) for trade in closed]
     opened = [our.symbol for our in ours if our.opened_at > since and not our.closed_at]
-    return SessionBooks(opened, shown, rows, _money(app, ledger, facts, period, ends))
+    at_broker = (owned.fill for owned in fills if period.is_last and owned.fill.at > since)
+    liquidated = tuple(dict.fromkeys(fill.symbol for fill in at_broker if fill.liquidation))
+    return SessionBooks(opened, shown, rows, _money(app, ledger, facts, period, ends), liquidated)
 
 
 def _held_then(totals: Totals, end: SessionEnd | None) -> Sequence[Holding]:

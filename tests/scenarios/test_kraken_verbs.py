@@ -107,6 +107,8 @@ def test_a_liquidation_is_told_booked_to_the_cent_and_found(played: Played) -> N
     assert {(one["kind"], one["subject"]) for one in found} == {("liquidation", one["symbol"]) for one in held}
     events = json.loads(played.says("events", "--json").out)["data"]["events"]
     assert {"liquidated", "halted_itself"} <= {one["event_type"] for one in events if one["severity"] == "CRITICAL"}
+    needs = json.loads(played.says("summary", "--json").out)["data"]["needs"]
+    assert any("The broker liquidated positions in" in need["what"] for need in needs)
     trades = json.loads(played.says("trades", "--json").out)["data"]["trades"]
     assert all("liquidation" in json.dumps(one) for one in trades)
     pnl = json.loads(played.says("pnl", "--json").out)["data"]["pnl"]

@@ -163,6 +163,12 @@ def test_entries_that_wait_for_a_yes_need_a_person_first() -> None:
     assert "waits for your approval" in one.short
 
 
+def test_liquidation_needs_a_person_although_all_parts_are_well() -> None:
+    liquidated = summary(replace(SEEN, liquidated=("PF_SOLUSD", "PF_XBTUSD")))
+    text = "The broker liquidated positions in PF_SOLUSD and PF_XBTUSD, because margin ran out."
+    assert (liquidated.needs[0], text in liquidated.short) == (PersonNeed(text, "tradebot trades"), True)
+
+
 def test_missed_slots_are_told_by_reason_with_their_jobs() -> None:
     slots = (
         *(("score", f"open+{minute}m", "NOT_RUNNING") for minute in (2, 7)),

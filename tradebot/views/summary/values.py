@@ -135,6 +135,7 @@ class SessionRecords(Struct, frozen=True):
     `accepted` lists who accepted a configuration, when, and which settings it changed; `restarts` lists times and
     program versions. Only the current session has `judgments`. `recorded` is False if the decisions can't be read.
     `beside` compares the session with its backtest. `waiting` are the entries that wait for a person's approval now.
+    `liquidated` are the symbols in which the broker liquidated positions.
     """
 
     session: Session
@@ -160,3 +161,4 @@ class SessionRecords(Struct, frozen=True):
     unknown: Sequence[str] = ()
     beside: Sequence[str] = ()
     waiting: Sequence[Request] = ()
+    liquidated: Sequence[str] = ()

@@ -149,6 +149,9 @@ def _group_missed(slots: Sequence[tuple[str, str, str]]) -> tuple[MissedByReason
 
 
 def _needs(session_records: SessionRecords, refusals: Sequence[RefusalCount]) -> Iterator[PersonNeed]:
+    if session_records.liquidated:
+        what = f"The broker liquidated positions in {names(session_records.liquidated)}, because margin ran out."
+        yield PersonNeed(what, "tradebot trades")
     if session_records.waiting:
         yield PersonNeed(describe_waiting(session_records.waiting), "tradebot approvals")
     findings = rank_judgments(session_records.judgments)
