@@ -170,6 +170,27 @@ def test_process_of_other_code_than_the_files_contain_now_is_ended(
         assert isinstance(odd.propose(VIEW), Decision), "without its file, its code is another"
 
 
+@pytest.mark.parametrize("name", ["odd_plugin.py", "odd_side.py", "data.txt"])
+def test_process_may_run_other_code_once_a_file_was_replaced_and_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A slow answer may have imported the other file in between."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "odd_plugin.py").write_text(f"{HEAD}        import odd_side\n        return []\n")
+    for other in ("odd_side.py", "data.txt"):
+        (tmp_path / other).write_text("SYMBOL = 1\n")
+    settings = {"files": [str(tmp_path / "data.txt")]}
+    with closing(PluginStrategy(EntryPoint("odd", "odd_plugin:Odd", GROUP), settings, SURROUNDINGS)) as odd:
+        assert (odd.propose(VIEW), odd.runs_other_code()) == ((), False)
+        file, aside = tmp_path / name, tmp_path / "aside"
+        file.rename(aside)
+        file.write_text("SYMBOL = 2\n")
+        aside.rename(file)
+        assert odd.runs_other_code()
+        end_changed([odd])
+        assert (odd.propose(VIEW), odd.runs_other_code()) == ((), False)
+
+
 def test_plug_in_may_decline_and_its_process_stays(ask: Ask) -> None:
     told = "Decision(Gate.STRATEGY, Verdict.UNKNOWN, Reason.RANKED_TOO_FEW, 8, 11)"
     body = f"from tradebot.ports import Decision, Gate, Reason, Verdict\nreturn {told}"

@@ -18,6 +18,7 @@ from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, d
 from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -102,12 +103,34 @@ class StrategyCode(Struct, frozen=True):
         return sha256(json_text(parts).encode(errors="surrogateescape")).hexdigest()[:CHARACTERS]
 
 
+class FileVersion(NamedTuple):
+    """A file as it is on disk: its inode, and when its content or its inode last changed, in nanoseconds."""
+
+    path: str
+    inode: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "FileVersion":
+        """Return a file's present version; raise OSError if there is no such file."""
+        status = path.stat()
+        return cls(str(path), status.st_ino, status.st_ctime_ns)
+
+
 def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> StrategyCode:
     """Return the code of a plug-in with these declared files, without running it.
 
     Raises OSError if a file can't be read.
     """
-    files, versions = dict[str, str](), dict[str, str]()
+    return read_code(point, declared)[0]
+
+
+def read_code(point: EntryPoint, declared: Sequence[Path] = ()) -> tuple[StrategyCode, frozenset[FileVersion]]:
+    """Return the code as `code_of` does, and the versions of its files: one that was replaced and put back has another.
+
+    Raises OSError if a file can't be read.
+    """
+    files, versions, read = dict[str, str](), dict[str, str](), set[FileVersion]()
     own = point.module.partition(".")[0]
     waiting, modules = [own], {own} | OURS | sys.stdlib_module_names
     while waiting:
@@ -118,6 +141,7 @@ def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> StrategyCode:
             continue
         for path, shown in _sources(places):
             files[shown] = _hash(path)
+            read.add(FileVersion.of(path))
             new = _imported_packages(path) - modules
             modules |= new
             waiting += sorted(new)
@@ -125,7 +149,7 @@ def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> StrategyCode:
         _add_versions(versions, _required_distributions(point.dist))
     # The order of declared files is part of the strategy's settings; their paths aren't.
     files |= {f"{index} {path.name}": _hash(path) for index, path in enumerate(declared, 1)}
-    return StrategyCode(files, versions)
+    return StrategyCode(files, versions), frozenset(read.union(map(FileVersion.of, declared)))
 
 
 @cache

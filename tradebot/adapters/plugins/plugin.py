@@ -18,7 +18,7 @@ from typing import TypeVar, cast
 from msgspec import Struct
 from pydantic import ValidationError
 
-from tradebot.adapters.plugins.code_digest import StrategyCode, built_in_code, code_of
+from tradebot.adapters.plugins.code_digest import FileVersion, StrategyCode, built_in_code, code_of, read_code
 from tradebot.adapters.plugins.confinement import Protections
 from tradebot.adapters.plugins.file_access import why_unreadable
 from tradebot.adapters.plugins.process import NoValidReplyError, PluginProcess
@@ -248,6 +248,7 @@ class PluginStrategy:
         self._process: PluginProcess | None = None
         self._declared: PluginDeclaration | None = None
         self._refusal: Decision | None = None
+        self._versions: frozenset[FileVersion] = frozenset()
 
     @property
     def needs(self) -> Needs:
@@ -287,11 +288,14 @@ class PluginStrategy:
         self._refusal = None
 
     def runs_other_code(self) -> bool:
-        """Return True if the plug-in's process runs other code than its files contain now."""
+        """Return True if the plug-in's process runs other code than its files contain now, or may do so: a file that
+        was replaced and put back may have been imported in between.
+        """
         if self._process is None or is_built_in(self._point):
             return False
         try:
-            return code_of(self._point, self._start.files).digest != self.code
+            code, versions = read_code(self._point, self._start.files)
+            return (code.digest, versions) != (self.code, self._versions)
         except OSError:
             return True
 
@@ -348,7 +352,8 @@ class PluginStrategy:
             if why := why_unreadable(file, start.private):
                 raise _strategy_error(f"{file} in strategies.{self.name}.files {why}")
         try:
-            self.code = code_of(self._point, start.files).digest
+            code, self._versions = read_code(self._point, start.files)
+            self.code = code.digest
         except OSError as error:
             raise _strategy_error(f"{error.filename} can't be read: {error.strerror}") from error
         return PluginProcess(start, self._environ)
