@@ -85,6 +85,19 @@ def test_benchmark_and_cash_are_measured_like_the_account() -> None:
     assert found["sharpe"].account.observations == found["sharpe"].benchmark.observations == 100
 
 
+def test_benchmark_without_a_price_of_the_last_session_has_no_total_to_compare() -> None:
+    way, prices = account_steps(past(3, 100), [], sessions(100)), spy(4, 100)
+    rows = frame(way, prices, Rates(), [1.0] * 100)
+    rows.loc[rows.index[-1], ["benchmark", "leveled"]] = float("nan")
+    found = {each.of: each for each in comparisons(way, rows, Rates())}
+    for name in ("total_return", "max_drawdown"):
+        of_both = found[name].benchmark, found[name].benchmark_leveled
+        assert {(each.value, each.note) for each in of_both} == {(None, "it has no price of the last session yet")}
+        assert found[name].account.value is not None
+        assert found[name].cash.value is not None
+    assert found["sharpe"].benchmark.value is not None
+
+
 def test_ratios_subtract_each_sessions_cash_return() -> None:
     way, prices = account_steps(past(3, 100), [], sessions(100)), spy(4, 100)
     dated = Rates(0.0, (DatedRate(way.sessions[0], 0.0), DatedRate(way.sessions[50], 0.10)))

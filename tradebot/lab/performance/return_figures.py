@@ -16,6 +16,7 @@ from tradebot.lab.performance.report import Comparison, Figure, FigureUnit
 from tradebot.lab.performance.returns import SESSIONS_PER_YEAR, Path
 from tradebot.lab.performance.statistics import Bin, Interval, Shape, probabilistic_sharpe, sharpe, sortino
 from tradebot.lab.performance.statistics import minimum_track_record as track_record
+from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,7 @@ A month's volatility is off by a sixth (one standard error). A Sharpe ratio also
 from a quarter it is still off by 2. Annual figures need a year.
 """
 RETURNS, TAIL_SESSIONS = "session returns", "sessions in the tail"
+TOTALS = frozenset({"total_return", "max_drawdown"})
 COMPARED = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown")
 LOST = "everything was lost"
 NO_SPREAD = "the returns don't vary"
@@ -145,10 +147,23 @@ def _of(excess: Sequence[float], read: Callable[[Shape], float | None]) -> Value
 
 
 def comparisons(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> tuple[Comparison, ...]:
-    """Compare figures of the account with the benchmark's and with cash, from a path and its frame."""
-    every = (returns_of(column, path, rows, rates) for column in ("value", "benchmark", "leveled", "cash"))
-    account, *others = ({figure.name: figure for figure in return_figures(each)} for each in every)
+    """Compare figures of the account with the benchmark's and with cash, from a path and its frame.
+
+    While the benchmark has no price of the last session, as before its close, its total figures have no value: they
+    would be of a shorter time than the account's.
+    """
+    columns = ("value", "benchmark", "leveled", "cash")
+    every = [return_figures(returns_of(column, path, rows, rates)) for column in columns]
+    if rows is not None and len(rows) and rows["benchmark"].isna().iloc[-1]:
+        every[1:3] = (tuple(_without_total(figure) for figure in figures) for figures in every[1:3])
+    account, *others = ({figure.name: figure for figure in figures} for figures in every)
     return tuple(Comparison(name, account[name], *(other[name] for other in others)) for name in COMPARED)
+
+
+def _without_total(figure: Figure) -> Figure:
+    if figure.name not in TOTALS or figure.value is None:
+        return figure
+    return replace(figure, value=None, low=None, high=None, note="it has no price of the last session yet")
 
 
 TAIL, IN_TAIL = 0.05, 13
