@@ -120,7 +120,7 @@ def _send(app: "App", backup: Path, offsite_store: "OffsiteStore") -> None:
 
 
 def _remember_copy(app: "App", backup: Path, why: str) -> None:
-    """Remember the last copy for health; a failed one is reported."""
+    """Record for `health` that a backup was copied off this machine, or `why` it wasn't; a failure emits an event."""
     now = app.stamp_time()
     if why:
         app.events.emit(EventKind.BACKUP_NOT_COPIED.at(now, {"name": backup.name, "found": why}))

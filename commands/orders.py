@@ -117,7 +117,7 @@ def _ours(record: "IntentRecord", order: "Order | None", ending: "set[str | None
 
 
 def _as_reported(quantity: Decimal | None, sent: Decimal | None) -> Decimal | None:
-    """Return the order as the venue reports it, or as sent if that is the same or nothing is reported."""
+    """Return a quantity or price of an order as the venue reports it, or as sent if the venue reports none."""
     return sent if quantity in (None, sent) else quantity
 
 

@@ -148,7 +148,7 @@ def rebuild_and_compare(app: "App", why: str, by: str, only: Path | None = None)
 
 
 def _note(app: "App", kind: "EventKind", details: dict[str, str]) -> None:
-    """Write an event: if something goes wrong later, people look for rebuilt books first."""
+    """Emit an event about the rebuild, which people will look for if something goes wrong later."""
     app.events.emit(kind.at(app.stamp_time(), details))
 
 

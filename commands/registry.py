@@ -40,9 +40,9 @@ class CoinRow(Struct, frozen=True):
 
     If an entry would be refused, `reason` says why, with the `observed` value and the `limit`. Volume is of 24 hours in
     USD, the spread a fraction of the midpoint, and the price is the midpoint. `since` is when the tier began,
-    `rises_at` when the coin may rise to `rising_to`. `health` is that of its data, with the `failed` checks. The data
-    is checked again in `passes_until_look` entry passes, but not before `next_look_at`. The last three are limits of
-    the tier.
+    `rises_at` when the coin may rise to `rising_to`. `health` is the health of its data, with the `failed` checks. The
+    data is checked again in `passes_until_look` entry passes, but not before `next_look_at`. The last three are limits
+    of the tier.
     """
 
     symbol: str

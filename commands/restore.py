@@ -39,7 +39,7 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
     """Verify a backup, rebuild the books from it alone, and compare them with the broker; exit 10 for anything
     unproven.
 
-    Raises OperatorError: exit 2 for an unknown or damaged backup, and without a confirmation.
+    Raises OperatorError: exit 2 for an unknown or damaged backup, and without a confirmation; 3 with a wrong one.
     """
     from commands.shared.checklist import RESTORED
 

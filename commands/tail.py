@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 A_DAY = timedelta(days=1)
-"""A session may have yesterday's date in UTC."""
+"""How much earlier than a date in UTC a session of that moment may be dated."""
 NAMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "performance": ("at", ("id",)),
     "orders": ("changed_at", ("client_order_id", "status", "filled")),
@@ -93,7 +93,9 @@ class TailedFiles:
         return tuple(path.stat().st_size for path in sorted(self.folder.glob("*.jsonl")))
 
     def _performance(self, since: datetime) -> "Iterator[Row]":
-        """Yield the passes that saw the equity; a drawdown is only known from where the peak was reached."""
+        """Yield a row for each pass that read the equity. `drawdown` is None until the peak was reached, because
+        earlier peaks aren't known.
+        """
         facts, peak = self._app.existing_facts, self._app.books.equity_peak()
         cycles = [cycle for cycle in (facts.passes(since) if facts else ()) if cycle.equity is not None]
         highest = peak.highest if peak else Decimal(0)

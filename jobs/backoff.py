@@ -17,7 +17,7 @@ DEPENDS_ON: Mapping[str, str] = {job: FLOW if job is Job.FETCH_FLOW else BROKER 
 NEVER_WAITS = Job.EVALUATE_EXITS
 """Positions are managed whatever fails; these passes also notice when the broker responds again."""
 TOLD_AFTER = 2
-"""How many consecutive failures make an event; a single one is only a failed job."""
+"""After how many consecutive failures an event is emitted; a single one is only a failed job."""
 
 
 class UnavailableService(Struct):

@@ -40,15 +40,15 @@ class Chores(Struct, frozen=True):
     stopping: Callable[[], bool] = lambda: False
 
     def __call__(self, slot: Slot, now: datetime, *, again: bool = False) -> Done:
-        """Run the slot of a chore and claim its end. Raises TradebotError if it failed; then it isn't run again.
+        """Run the slot of a chore and claim its end. Raise TradebotError if the chore failed; it isn't run again.
 
-        Raise TemporaryError if the slot begins later, so that the clock by which it was due was wrong.
+        Raise TemporaryError if the slot begins later, because the clock by which it was due was wrong.
 
-        A slot that another process has claimed only runs if that process was cut short. With `again`, it otherwise runs
-        in an extra slot. The caller holds the lock of chores, so nobody else is running one.
+        If the slot is already claimed, the chore runs only if it was interrupted. With `again`, a chore that has ended
+        runs once more, in an extra slot. The caller holds the lock of chores, so nobody else is running one.
 
-        A chore that was cut short every time counts as failed, so that a process that restarts again and again gets
-        past it.
+        A chore that is interrupted at each start counts as failed in the end, so that a process that keeps restarting
+        gets past it.
         """
         if now < slot.start:
             raise TemporaryError(f"{slot.name} is due at {slot.start:%Y-%m-%d %H:%M} UTC, not yet", "tradebot schedule")

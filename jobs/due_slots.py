@@ -152,7 +152,7 @@ class SlotTracker:
     def record(self, missed: MissedSlot, now: datetime, mode: str) -> CycleRecord | None:
         """Return the record of a missed entry slot, for `why-no-orders`; None for a slot of another job.
 
-        A slot of an earlier session needs no record, because its claim already counts it.
+        A slot that began more than a day ago needs no record, because its claim already counts it.
         """
         slot = missed.slot
         if slot.job != ENTRIES or now - slot.start > DAY:
@@ -220,8 +220,8 @@ MOST_DAYS = 400
 class SlotPlanner:
     """Reads the slots of some timetable entries from the stored calendar; `venue` says when a day begins.
 
-    Skipped are slots that had ended before the books were opened or before their timetable entry got its times, and a
-    chore's slots that had begun before then, because they may last for days.
+    It skips slots that had ended before the books were opened or before their timetable entry got its times. It also
+    skips slots of chores that had begun before then, because they may last for days.
     """
 
     def __init__(self, ledger: Ledger, lines: Sequence[TimetableEntry], grace_s: int, venue: VenueDay) -> None:
@@ -301,7 +301,10 @@ class SlotPlanner:
         return (slot for slot in self._slots(self._lines, [day]) if slot.end <= now and slot.key not in self._known)
 
     def _unaccounted_days(self, now: datetime, idle_since: datetime | None) -> Iterator[tuple[date, Reason]]:
-        """Yield the past days with slots that nobody claimed, the latest first, back to a day without any."""
+        """Yield the past days with slots that may be unclaimed, the latest first, with the reason why they were missed.
+
+        The first check of a process ends at a day whose slots are all claimed, later ones at the last check.
+        """
         reason = Reason.NOT_RUNNING if idle_since is None else Reason.ASLEEP
         since = min(self._since.values(), default=now) if idle_since is None else idle_since
         day, last = now.date() - 2 * DAY, max(since.date(), now.date() - MOST_DAYS * DAY)

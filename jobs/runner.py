@@ -50,7 +50,7 @@ def tell_missed(slot_tracker: SlotTracker, context: RunnerContext, missed: Seque
 
 
 def _slots_text(slots: Sequence[Slot], now: datetime) -> str:
-    """Return which slots were missed: how late the only one is, or how many there were, and when."""
+    """Describe the missed slots: how late a single one is, or how many there were, and from when to when."""
     first, last = slots[0], slots[-1]
     if len(slots) == 1:
         return f"missed: it was due {int((now - first.start).total_seconds())} s ago"
@@ -199,7 +199,7 @@ class Runner:
         return True
 
     def meanwhile(self, moments: Iterator[datetime]) -> None:
-        """In lock-step, let the duration of a request pass: `moments` advances time and yields whenever a job is due.
+        """Let the duration of a request pass in lock-step: `moments` advances time and yields whenever a job is due.
 
         While facts are being fetched, any other due work runs. A pass that trades yields to exits instead, at its next
         request.
@@ -223,7 +223,7 @@ class Runner:
                 return
 
     def _compare_first_after_pause(self, now: datetime) -> None:
-        """After a pause, as when the machine slept, compare books and broker before all else."""
+        """Require a new comparison of books and broker after a pause, for example if the machine slept."""
         # The broker's clock may have been set back since the machine woke.
         self._woke = min(self._woke, now)
         pause = self._pace.pause()

@@ -56,8 +56,8 @@ def claim(
     pass was interrupted, the call resumes it, except for entries that are recorded as missed. The caller has the pass
     lock, so no other process is working on that slot.
 
-    An entry that comes more than `grace_s` after its slot began is refused, and its slot is missed; None skips this
-    check.
+    An entry that comes more than `grace_s` after its slot began is refused, and its slot is missed. With None, `force`
+    or a `part`, it is never too late.
 
     With `look`, nothing is claimed: the result is what a claim would return now, and the caller needs no lock.
     """

@@ -127,9 +127,9 @@ def tick_lanes(lanes: Mapping[str, TickerLane], over: Callable[[], bool], every_
 
 
 def _keep_due(scheduler: BaseScheduler, ended: threading.Event, every_s: float) -> None:
-    """Until it has ended, make ticks due at once if the wall clock was set or they are scheduled too late.
+    """Make ticks due at once if the wall clock was set or they are scheduled too late, until `ended` is set.
 
-    The scheduler may have read the time before the clock was set back, and scheduled by it after that was noticed.
+    The scheduler may have read the time before the clock was set back, and used it only after the change was noticed.
     """
     ahead_s = wall_clock_s() - stopwatch()
     while not ended.wait(every_s):

@@ -166,7 +166,7 @@ def _books_after(
 
 
 def due_in(past: SessionEvidence, moment: TradingMoment) -> list[Job]:
-    """Return the jobs that had a slot.
+    """Return the jobs that had a slot in the sessions covered by the evidence.
 
     If this session opened at the moment the previous one closed, only this session's slots count.
     """
@@ -201,7 +201,10 @@ def _last_exits(app: "App") -> CycleRecord | None:
 
 
 def _events(app: "App", moment: TradingMoment) -> WatchedEvents:
-    """Read the events of the span in trading time, and of the last day by this machine's clock, which some carry."""
+    """Read the events of the span in trading time, and those of the last day by this machine's clock.
+
+    Both are needed, because some events carry this machine's time.
+    """
     today = datetime.now(UTC)
     spans = ((moment.since, moment.now), (today - DAY, today))
     lines, events = worth_seeing(app.folder.path / EVENTS, spans)

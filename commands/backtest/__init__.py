@@ -66,7 +66,7 @@ def _cuts(cuts: int, recorder: str) -> int:
 
 
 def _draw_files(files: Files, report: Report) -> Report:
-    """Write the requested files first, so that an invalid name is refused before anything is played."""
+    """Write the requested picture, page and tables of a finished run, and return its report with their names."""
     if not files:
         return report
     from commands.report.page import with_files

@@ -252,7 +252,10 @@ def _section(flags: dict[str, Any], dotted: str) -> dict[str, Any]:
 
 
 def _with_sessions_until(wish: BacktestOptions, file: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
-    """Return the flags with the number of sessions until --to; a file's number is already known."""
+    """Return the flags with the number of sessions until --to; unchanged without --to, or for a file of bars.
+
+    Raise OperatorError if there is no session until --to.
+    """
     if wish.last is None or wish.bars:
         return flags
     settings = load(file, os.environ, flags).settings

@@ -454,7 +454,7 @@ def first_difference(text: str, unknown: str) -> tuple[str, str]:
 
 
 def _field(text: str, differs: int) -> str:
-    """Return a text up to the comma or the bracket that ends the value at a place."""
+    """Return a text up to the comma or bracket that ends the value at index `differs`, at most LONGEST characters."""
     depth = 0
     for index, character in enumerate(text):
         depth += (character in "([{") - (character in ")]}")

@@ -161,7 +161,7 @@ def rate_of(sessions: int, bars: int, elapsed_s: float) -> str:
 CHECKPOINT_S = 15.0
 """How often an unfinished run is saved, in case the process is killed."""
 MOST_SHARE = 0.03
-"""The part of the time that may go into keeping unfinished runs."""
+"""The largest fraction of the elapsed time that may be spent on saving unfinished runs."""
 
 
 @contextmanager
@@ -309,7 +309,8 @@ def _to_the_end(finished: Finished, results: "Results") -> None:
 def _save(finished: Finished, results: "Results", how: RunOptions) -> None:
     """Compare books and exchange for the last time, and save a run, with the variants that an earlier process played.
 
-    Until its own variants are played, it is also stored as it was before that comparison.
+    If variants are still to be played, the checkpoint from before that comparison is kept too, so that a stopped run
+    can be resumed.
     """
     name, run = finished.name, finished.run
     if how.sensitivity:

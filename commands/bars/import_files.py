@@ -55,7 +55,7 @@ SOURCE = "import"
 SHOWN, KEPT = 20, 1_000
 """How many bad rows and findings a screen shows, and how many a document has; all are counted."""
 SUFFIXES = (".csv", ".txt", ".tsv", ".parquet", ".pq", ".zip")
-"""The files of a folder that are imported."""
+"""The suffixes of the files that are imported from a folder."""
 MOST_FILES = 10_000
 ACTIONS = ".actions.csv"
 SAMPLE = 3
@@ -126,7 +126,10 @@ def _matches(path: Path) -> Iterator[Path]:
 
 
 def run(app: "App", files: Sequence[Path], how: "ImportOptions", *, dry_run: bool, progress: "Progress") -> Report:
-    """Read the files and store the good bars, unless their times can't be right; exit 10 if any row is bad."""
+    """Read the files and store the good bars; exit 10 if any row is bad.
+
+    If the times of all bars can't be right, store nothing and exit 10.
+    """
     recognized = recognize(files, how)
     timeframes = sorted({each.understood.timeframe for each in recognized})
     parts = [

@@ -15,7 +15,7 @@ from tradebot.model.sentences import pluralize
 from tradebot.views.holdings import FOREIGN_OWNER
 
 WITH_BUTTONS = 3
-"""How many waiting entries are shown with buttons in a reply about all."""
+"""How many waiting entries are shown with buttons in a reply that lists all of them."""
 CUT = "… (the rest doesn't fit into a message)"
 _LEADS = re.compile(r"(?<=[A-Za-z0-9])\.(?=[A-Za-z]{2})|[@/](?=[A-Za-z])|://")
 """Text that an app would turn into a link, which is broken up in everything the bot quotes."""

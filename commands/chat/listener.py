@@ -37,13 +37,13 @@ LARGEST = 2**53
 LOOKS = ("status", "summary", "positions", "pnl", "health", "approvals")
 WORDS = (*LOOKS, "why SYMBOL", "halt", "approve ID", "reject ID", "help")
 CLOSE = "close SYMBOL"
-"""What can also be said if the settings let the chat close positions."""
+"""The additional command that is offered if the settings let the chat close positions."""
 ELSEWHERE = frozenset(
     {"unhalt", "arm", "live", "config", "flatten", "trade", "sell", "buy", "unpair", "revoke", "pair"}
 )
 _TYPED = re.compile(r"/?([A-Za-z]{1,12})(?: ([A-Za-z0-9.-]{1,40}))?(?: ([0-9]{1,12}(?:\.[0-9]{1,9})?))?")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{3,39}")
-"""A name that begins with a hyphen would be an option."""
+"""The format of a request's id: it can't begin with a hyphen, because a verb would take it for an option."""
 _DATA = re.compile(r"([0-9a-f]{32}):([0-9])")
 _QUERY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -198,7 +198,7 @@ MOST_HINTS_A_MINUTE = 5
 TRIES = 3
 TAKEN = ChatRefusal("taken before")
 HALT, KEEP, KEEP_POSITION = "halt-now", "not-halt", "not-close"
-"""The answers' codes; with their hyphens, they can't be typed as commands."""
+"""The codes of answers to a question; because of their hyphens, nobody can type them as commands."""
 ACTS = frozenset({"halt", "approve", "reject", "close"})
 SHOWN = (("Status", "status"), ("Positions", "positions"), ("P&L", "pnl"), ("Health", "health"), ("Halt …", "halt"))
 VERBS: Mapping[str, Sequence[str]] = {
@@ -440,7 +440,10 @@ class Listener:
         return done, list(answers.VIEWS[verb](document["data"])), document["data"]
 
     def _push_requests(self) -> None:
-        """Show the paired person each entry that waits for approval, once; without new ones, a check costs nothing."""
+        """Show the paired person each entry that waits for approval, once.
+
+        The approvals are only read if their file has changed since the last call.
+        """
         paired, path = self._store.paired_person(), self._app.folder.path
         if not self._asks or paired is None:
             return
@@ -472,7 +475,10 @@ class Listener:
         once: bool = False,
         until: datetime | None = None,
     ) -> tuple[MessageOutcome, str]:
-        """Send a message; return the outcome. Its buttons contain a nonce; their meaning stays here."""
+        """Send a message and return the outcome.
+
+        The buttons contain only a nonce and their index; what they mean is stored on this machine.
+        """
         nonce = secrets.token_hex(16)
         row = [(label, f"{nonce}:{index}") for index, (label, _) in enumerate(buttons)]
         text = answers.message(lines, str(self._app.folder.path)).strip() or "There is nothing to report."

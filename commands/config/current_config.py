@@ -209,7 +209,7 @@ def loaded_for(
 
 
 def differences_of(folder: "StateFolder | None", loaded: "Loaded") -> "tuple[Difference, ...] | None":
-    """Compare with the accepted configuration; None if there is no bot or its books can't be read."""
+    """Compare with the accepted configuration; None if there is no bot or no readable accepted configuration."""
     accepted = accepted_of(folder)
     return differences(loaded.settings, accepted, loaded.origins) if accepted else None
 

@@ -142,7 +142,7 @@ def _after(folder: "StateFolder | None", file: Path, text: str, wanted: Values) 
 
 
 def _refuse_another(folder: "StateFolder", tried: dict[str, object]) -> None:
-    """Refuse a change that would make it a different bot: a folder's mode and venue are fixed."""
+    """Raise OperatorError for a change of mode or venue, which are fixed when the folder is created."""
     for name, own in (("mode", folder.mode), ("venue", folder.venue)):
         wanted = str(tried.get(name) or own)
         if wanted.lower() != own:

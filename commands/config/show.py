@@ -183,8 +183,7 @@ class AcceptedConfiguration(Struct, frozen=True):
 
 
 class Diff(Struct, frozen=True):
-    """The differences of the configuration in force from the accepted one, and from that shipped for its mode and
-    venue.
+    """How the configuration in force differs from the accepted one, and from the shipped one for its mode and venue.
 
     `accepted` is None if nothing was accepted yet, or if there is no bot.
     """

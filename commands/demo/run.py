@@ -51,7 +51,7 @@ VERBS = {
     Job.RECONCILE: reconcile.run,
 }
 BESIDE_FETCHING = (Job.EVALUATE_EXITS, Job.RECONCILE)
-"""Jobs that don't wait for a slow flow source; entries wait for the facts of their minute, as long as their slot."""
+"""Jobs that don't wait for a slow flow source. Entries wait for the facts of their minute until their slot ends."""
 
 
 class DemoSession:
@@ -189,7 +189,10 @@ def _configuration(path: Path, config: str | None) -> tuple[Path | None, Path | 
 
 
 def _clear(path: Path) -> None:
-    """Remove an earlier demo that no process is using, except a person's files and its result."""
+    """Remove an earlier demo, except its stored result and a configuration that a person wrote.
+
+    Raise OperatorError if the folder belongs to a bot that isn't a demo, and TradebotError if a process is using it.
+    """
     _refuse_users(path)
     if not state_folder.has_marker(path):
         return

@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PAUSES_S = (*[0.25] * 8, *[1.0] * 12)
-"""How long it waits between looks: a venue's history may be ten seconds behind, and only that proves an end."""
+"""The waits between lookups of the test order, in seconds; the last one is repeated.
+
+A venue's history may lag by ten seconds, and only the history proves that an order has ended.
+"""
 NOT_WORKING = skip("no order is known to be working")
 LOOK_IT_UP = "Run tradebot reconcile to look it up, and cancel it at the broker if it is still working"
 

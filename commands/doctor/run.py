@@ -70,8 +70,9 @@ def run(
 ) -> Report:
     """Check everything and change nothing, except for the test order with `order`; exit 10 if a check fails.
 
-    With `policy`, that learned policy is checked too. Raises OperatorError if there is no state, or no such policy;
-    exit 3 for a test order with real money.
+    With `policy`, that learned policy is checked too. A missing or damaged state folder is reported as a failed check.
+    Raises OperatorError if the folder's path is a file, or if there is no such policy; exit 3 for a test order with
+    real money or in shadow mode.
     """
     options, path = Options(state_dir, config), state_folder.resolve(state_dir, environ)
     folder = state(path, environ)
@@ -170,7 +171,7 @@ def _fault(row: StrategyCheckRow) -> str:
 
 
 SUBJECTS = ("config", "disk", "ledger", "journal", "books", "backup", "calendar", "facts", "halts")
-"""The part of the table that trading always needs."""
+"""The parts of health that trading always needs."""
 
 
 def books_checks(app: "App") -> Iterator[Judgment]:

@@ -218,7 +218,7 @@ def run_reset(path: Path, name: str, cash: str | None, confirmed: str | None) ->
 
 
 def _refuse_books(path: Path, name: str) -> None:
-    """Refuse to reset the account that a bot uses, because the bot's books belong to that account number."""
+    """Raise OperatorError, exit 3, for the account that a bot uses: its books belong to that account number."""
     if name == MAIN and state_folder.has_marker(path):
         raise OperatorError(
             f"{path} belongs to a bot, and its books are tied to account {MAIN}; a reset would give it a new number",

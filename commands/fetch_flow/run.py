@@ -96,7 +96,7 @@ def run(
     endpoints: "Sequence[str]" = (),
     symbols: "Sequence[str]" = (),
 ) -> Report:
-    """Fetch the kinds of facts due in this slot; exit 5 if no fetch succeeded.
+    """Fetch the kinds of facts due in this slot; exit 5 if fetches failed and none succeeded.
 
     Symbols or endpoints named explicitly are fetched now, due or not, and don't use up the timetable's slot.
     """
@@ -311,7 +311,7 @@ def run_plan(app: "App") -> Report:
 
 
 def _headlines(app: "App") -> "Sequence[FetchPlanEntry]":
-    """Return the plan for headlines that have a source, and so limits, of their own."""
+    """Return the plan for headlines from a source other than the flow source, which has separate limits."""
     apart = any(map(app.rules.is_apart, app.needed_facts)) and app.rules.fetch_times
     return headlines_plan(app.rules, app.day).lines if apart else ()
 

@@ -88,7 +88,7 @@ def _seconds(lasting: str | None) -> float:
 
 
 def _prepare(app: "App") -> None:
-    """Check that the clocks agree, because stored alerts keep their date, and know the session's hours."""
+    """Check that the clocks agree, because stored alerts keep their date, and store the calendar if it is missing."""
     clocks = both_clocks(app, Job.FETCH_FLOW, dry_run=True)
     require(clocks.clock, clocks.second, app.settings)
     app.ensure_calendar(clocks.now)

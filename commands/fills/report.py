@@ -60,8 +60,8 @@ class FillRow(Struct, frozen=True, omit_defaults=True):
 class Fills(Struct, frozen=True, omit_defaults=True):
     """Fills, oldest first, and the amount traded at the broker in USD; `known` counts all fills in the books.
 
-    `slippage` is that of all these fills together, against each midpoint. `unknown_fees` counts the fills with a fee
-    that isn't known yet. In a `margined` account, `cash_usd` is a fill's value, because no cash moves.
+    `slippage` is the total over all these fills, against each midpoint. `unknown_fees` counts the fills with a fee that
+    isn't known yet. In a `margined` account, `cash_usd` is a fill's value, because no cash moves.
     """
 
     fills: tuple[FillRow, ...]
@@ -170,7 +170,7 @@ def _render(console: "Console", data: Fills, *, midpoints: bool) -> None:
 
 
 def _fee(fee: "Fee | None") -> str:
-    """Return the fee, unsigned; the currency is named if it isn't that of the books."""
+    """Return the unsigned fee as text, with its currency unless that is the books' currency."""
     if fee is None:
         return ""
     if fee.amount is None:

@@ -39,7 +39,7 @@ NOT_SENT_ON_PURPOSE = frozenset({"DRY_RUN", "SHADOW", "EXIT_WORKING"})
 NO_STOP = "NO-STOP"
 """What a person types to cancel an order that protects a position."""
 UNLIKE_THE_BROKER = frozenset({"POSITION_GONE", "POSITION_UNPROVEN"})
-"""Why a position stays open that the broker doesn't show: closing once more would end nothing."""
+"""Reasons of positions that stay open in the books though the broker doesn't show them; closing again wouldn't help."""
 LOOK_THERE = "Next: check the position at the broker, and close it there if it still exists. Then tradebot reconcile"
 
 
@@ -207,7 +207,10 @@ def _closes_unlisted(app: "App") -> "dict[str, MissingFill]":
 
 
 def _filled_beyond_books(app: "App") -> "tuple[Sequence[MissingFill], dict[str, Decimal]]":
-    """Return what our orders have filled that the books don't show, and what that leaves of their symbols."""
+    """Return our orders' fills that the books lack, and the position in each symbol once those fills are included.
+
+    The positions are only computed if there are such fills.
+    """
     missing_fills = fills_awaited(app.ledger_view, app.now(), app.day)
     remaining = dict(app.ledger_view.totals().own_quantities()) if missing_fills else {}
     for fill in missing_fills:

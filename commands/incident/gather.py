@@ -227,7 +227,7 @@ def hidden_id(key: "IntentKey", text: Callable[[str], str]) -> str:
 
 
 def _learn(app: "App", environ: Mapping[str, str]) -> None:
-    """Read every key and address once, so that no text shows one."""
+    """Load every key and address once, because only keys that this process has loaded are hidden in texts."""
     with suppress(TradebotError):
         load_secrets(environ, Path(".env"), app.settings.venue)
     load_secrets(environ, None, app.settings.venue)

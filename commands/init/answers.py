@@ -19,9 +19,9 @@ FULL_BOOK = Decimal("0.9")
 """The share of a day's loss that a full book may lose at its stops, so that filling it doesn't block entries."""
 STEP = Decimal("0.001")
 HALTS_AT = 2
-"""A daily loss of this multiple of the acceptable one halts the bot."""
+"""The daily loss that halts the bot, as a multiple of the acceptable daily loss."""
 DRAWDOWNS = 5
-"""A fall of this many days' losses from the highest equity halts it for good."""
+"""The drawdown that halts the bot, as a multiple of the acceptable daily loss, unless the shipped limit is larger."""
 UNSORTED = "unsorted"
 BEFORE_CLOSE_S = 600
 WIDTH = 100

@@ -89,7 +89,7 @@ def run(
 
 
 def refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
-    """Refuse a mode that contradicts the environment or a file, because every later verb would refuse the folder."""
+    """Raise OperatorError if a mode contradicts the environment or a file: every later verb would refuse the folder."""
     for other, where, remedy in configured_modes(os.environ, file):
         if other in set(Mode) and other != mode:
             message = f"{where} says {other}, but you asked for mode {mode}"

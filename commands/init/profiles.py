@@ -72,8 +72,8 @@ def begins_with(profile: str, config: str | None) -> dict[str, Any]:
 def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | None:
     """Return the shipped file of a profile, or None for the shipped configuration itself.
 
-    Raises OperatorError for an unknown name, beside a configuration file, at another venue than its own, and if an
-    option and the profile both set the symbols, unless those are roots of futures.
+    Raises OperatorError for an unknown name, if there is a configuration file already, if the profile is for another
+    venue, or if an option and the profile both set the symbols (roots of futures excepted).
     """
     from tradebot.app.settings import shipped_path
     from tradebot.app.venues import EARLIER, driver_for
@@ -121,7 +121,7 @@ MADE_UP_SECTORS = 10
 
 
 def venue_named(venue: str | None, profile: str = SHIPPED_PROFILE, config: str | None = None) -> str | None:
-    """Return a venue or, without one, that of the profile or the file; None if neither names one."""
+    """Return `venue` or, without it, the venue that the file or the profile names; None if there is none."""
     named = venue or begins_with(profile, config).get("venue")
     return named if isinstance(named, str) else None
 
@@ -131,8 +131,8 @@ def symbol_flags(
 ) -> dict[str, Any]:
     """Return the universe for a number of symbols or a list of names; empty if neither is set.
 
-    At a non-default venue, the symbols are the first ones of its shipped list. Without a venue, that of the profile or
-    the file applies.
+    At a non-default venue, a number selects the first symbols of its shipped list. Without `venue`, the file or the
+    profile determines it. Raise OperatorError for an invalid number.
     """
     from tradebot.app.settings import venue_flags
 

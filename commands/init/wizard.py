@@ -38,7 +38,7 @@ MOST_TRIES = 20
 PLACES = {"1": "sandbox", "2": "paper", "sandbox": "sandbox", "paper": "paper"}
 YES_NO = {"y": True, "yes": True, "n": False, "no": False}
 MOST_TYPED = 200
-"""More symbols than this belong in a file of their own."""
+"""The most symbols that an answer may have; more belong in a file that the setting `universe` names."""
 
 
 class InvalidAnswer(Exception):  # noqa: N818 - it isn't an error of the program

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from tradebot.timetable.job_times import JobTimes
 
 ASKED_EACH_TIME = BUILT_IN - {"rotation"}
-"""The built-in strategies that run at the timetable's entries; a plug-in's times are its own."""
+"""The built-in strategies that run in every entry pass of the timetable; plug-ins choose their times themselves."""
 STOP, TARGET, TIME = "stop_loss", "profit_target", "time_exit"
 FRACTION, AFTER = "fraction", "after_s"
 NUMBERS: Mapping[str, str] = {STOP: FRACTION, TARGET: FRACTION, TIME: AFTER}
-"""The number of each exit rule that is learned."""
+"""The exit rules that `learn` tunes, each with the number that it changes."""
 
 
 def read(app: "App", choice: Choice, progress: "Progress") -> tuple[LearnResult, tuple[str, ...], datetime | None]:

@@ -280,7 +280,7 @@ def run(app: "App", choice: "Choice", config: str | None, write: Path | None) ->
 
 
 def _refuse_own(file: Path, own: Path | None) -> None:
-    """Refuse to overwrite the configuration in use: a proposal counts once a person adopts it."""
+    """Raise OperatorError if a file is the configuration in use: only a person may adopt a proposal."""
     if own is not None and file.exists() and file.samefile(own):
         raise OperatorError(
             f"{file} is this bot's configuration, and learning changes nothing by itself",

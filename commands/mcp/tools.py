@@ -266,7 +266,7 @@ def _words(schema: Any) -> Iterator[str]:
 LONGEST = 250_000
 """The most characters of a result: more doesn't help an assistant, and would fill its context."""
 CALLER = "assistant"
-"""Who halted, in the records."""
+"""The name under which the records show who halted."""
 
 Run = Callable[[Sequence[str], float, Callable[[], bool]], ChoreEnd]
 

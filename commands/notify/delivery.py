@@ -56,12 +56,12 @@ BEGINNING = events.EventCursor(0, 0)
 LOOK_S = 5.0
 """Real seconds between two checks of the bot while no event is written."""
 HEALTH_S = 30.0
-"""Real seconds between two checks of its health, which reads all of the bot's records."""
+"""Real seconds between two checks of the bot's health, each of which reads all of its records."""
 FIRST_RETRY = timedelta(seconds=15)
 GIVEN_UP = timedelta(days=1)
 HOUR = timedelta(hours=1)
 TOLD_OTHERWISE = frozenset({"notices", "halts"})
-"""Parts of health that cause no notice: a halt has its own, and a notice that can't be sent reports nothing."""
+"""Parts of health without a notice: halts have other notices, and a notice can't report that notices aren't sent."""
 
 
 class DeliveryRound:
@@ -121,7 +121,7 @@ class DeliveryRound:
         self._outbox.note(cursor, status, due)
 
     def _summaries(self, written: Sequence[SystemEvent]) -> Iterator[NoticeEvent]:
-        """Yield the session in a few sentences after its chore has run, however often that was."""
+        """Yield the session's summary as a notice if its chore has run; only one, even if it ran several times."""
         ran = [event for event in written if _is_summary(event)][-1:]
         if ran and any(Topic.SUMMARY in channel.topics for channel in self._channels):
             yield NoticeEvent(ran[0].timestamp, Topic.SUMMARY, Severity.INFO, "summaries", read(self._app, None).short)
@@ -204,7 +204,7 @@ class DeliveryRound:
         return self._why
 
     def _unwell(self) -> tuple[str, Severity]:
-        """Return which parts aren't OK, empty if all are, and the severity of that."""
+        """Return the parts of the bot that aren't OK in words, empty if all are, and how severe that is."""
         if self._health is None or time.monotonic() >= self._health[0] + HEALTH_S:
             judgments = [cycle for cycle in judge_passes(evidence_of(self._app)) if cycle.subject not in TOLD_OTHERWISE]
             findings = rank_judgments(judgments)

@@ -92,7 +92,7 @@ def _differences(out: "Console", day: DayParity) -> None:
 
 
 def run(app: "App", typed: str | None) -> Report:
-    """Compare a session, by default the last recorded one; exit 10 if nothing outside the bot explains a difference."""
+    """Compare a session, by default the last recorded one; exit 10 if any difference has no cause outside the bot."""
     day = day_of(typed) if typed else _last(app)
     with progress_bar("playing the session again") as progress:
         day_parity = parity_of(app, day, progress)

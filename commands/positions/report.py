@@ -45,11 +45,10 @@ class Positions(Struct, frozen=True, omit_defaults=True):
     """All open positions at `as_of`, the last recorded trading time; `fills` counts the fills that they come from.
 
     `notes` are warnings that a person should read with them; with `is_unlike_broker`, some of them say how the broker's
-    positions differ. `trades` lists for each position of the bot its executions
-    so far, with prices and reasons, in the order of opening. While the market is closed, `acts_from` is when it opens,
-    because neither the broker's stops nor the bot act before; otherwise it is None. Foreign shares in the symbols
-    `left_by_earlier_orders` were bought by the bot, but these books don't contain the orders. Only a margin account has
-    `margin` and `funding`.
+    positions differ. `trades` lists for each position of the bot its executions so far, with prices and reasons, in the
+    order of opening. While the market is closed, `acts_from` is when it opens, because neither the broker's stops nor
+    the bot act before; otherwise it is None. Foreign shares in the symbols `left_by_earlier_orders` were bought by the
+    bot, but these books don't contain the orders. Only a margin account has `margin` and `funding`.
     """
 
     as_of: datetime | None
@@ -229,9 +228,9 @@ WHY = {
     "doubted": "the broker's answers about it disagree",
     "unknown": "the last stop isn't known to have arrived",
 }
-"""Why no stop rests at the broker, unless it is the state of the last one."""
+"""Why no stop rests at the broker, in words; a reason that isn't listed is the state of the last stop."""
 NAMED = 3
-"""With more prices, only the lowest and the highest are shown: each part of a position may have its own stop."""
+"""The most stop prices of a position that are listed; of more, only the lowest and the highest are shown."""
 
 
 def protection(position_protection: "PositionProtection", headings: "Mapping[str, str]", symbol: str) -> str:

@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 
 
 def promote_by_itself(app: "App") -> Report:
-    """Promote each strategy that is in shadow until it is promoted as far as paper, while it meets every condition.
+    """Promote each strategy with `shadow: until_promoted`, up to the rung `promotion.by_itself`, while it meets every
+    condition of the next rung.
 
-    One that was demoted, or whose models were, waits for a person. Exit 10 if one can't be judged. Raise OperatorError,
-    exit 3, if no person has configured and accepted this, and in a live bot.
+    A strategy that was demoted, or that has a demoted model, waits for a person. Exit 10 if one can't be judged. Raise
+    OperatorError, exit 3, if no person has configured and accepted this, and for a bot that is live or in shadow.
     """
     highest = app.settings.promotion.by_itself
     if highest is None or app.mode is Mode.LIVE or app.settings.shadow:
@@ -108,7 +109,7 @@ def _require_accepted(app: "App") -> None:
 
 
 def _require_as_judged(app: "App", name: str, digest: str) -> None:
-    """Raise OperatorError if the configuration isn't the one that a strategy was judged by any more."""
+    """Raise OperatorError if the configuration has changed since a strategy was judged by it."""
     with open_bot(str(app.folder.path), None) as now:
         _require_accepted(now)
         is_same = digest_of(now.settings, name) == digest and now.settings.promotion == app.settings.promotion
@@ -117,9 +118,9 @@ def _require_as_judged(app: "App", name: str, digest: str) -> None:
 
 
 def review(app: "App") -> Report:
-    """Demote each strategy that earned less since its promotion than the results behind it lead to expect: with real
-    money, or on paper if it was in shadow until it was promoted.
+    """Demote each strategy that earned clearly less since its promotion than the results that it was promoted on.
 
+    It reviews strategies that trade real money, and those on paper that were in shadow until they were promoted.
     A strategy promoted without evidence is skipped, because there is nothing to compare with. Exit 10 if one is demoted
     or can't be judged.
     """
@@ -136,7 +137,10 @@ def review(app: "App") -> Report:
 
 
 def _demote_if_worse(app: "App", name: str) -> str:
-    """Demote a strategy whose results are clearly below those it was promoted on; return why, empty if they aren't."""
+    """Demote a strategy whose results are clearly below those that it was promoted on.
+
+    Return the reason; empty if it wasn't demoted. Raise OperatorError if it can't be judged.
+    """
     before, row = promotions_of(app, name), row_of(app, name)
     trades_on_paper = row.rung is Rung.PAPER and name in app.settings.strategies.until_promoted()
     if row.sentence or not (row.rung in REAL_MONEY or trades_on_paper):
@@ -162,7 +166,7 @@ def _demote_if_worse(app: "App", name: str) -> str:
 
 @contextmanager
 def _noting(problems: list[str], name: str) -> Iterator[None]:
-    """Note why a strategy can't be judged, so that the others still are."""
+    """Catch an OperatorError of the block and add it to `problems`, so that the other strategies are still judged."""
     try:
         yield
     except OperatorError as error:

@@ -32,7 +32,10 @@ KEYS = ("mode", "models", "evaluation", "shadow")
 
 
 class Retired(Struct, frozen=True):
-    """A policy whose rule acts in its models' place; with real money, its entries wait until it `needs_promotion`."""
+    """A policy whose rule acts in its models' place.
+
+    `needs_promotion` is True in a live bot, where its entries wait until it is promoted again.
+    """
 
     strategy: str
     needs_promotion: bool
@@ -41,8 +44,9 @@ class Retired(Struct, frozen=True):
 def retire_policy(name: str, confirmed: str | None, state_dir: str | None, config: str | None) -> Report:
     """Let a policy's rule act once the account's tail is typed: write that into the configuration, and accept it.
 
-    A kill between the steps leaves entries blocked, and the same command goes on. Raise OperatorError: exit 2 if the
-    strategy is no policy with a rule or its rule acts already, 3 if the environment decides or it was never accepted.
+    If the process is killed between these steps, entries stay blocked until the same command is run again. Raise
+    OperatorError: exit 2 if the strategy isn't a policy with a rule or its rule acts already, 3 if the environment sets
+    one of these settings or the strategy was never accepted.
     """
     with open_bot(state_dir, config) as bot:
         if _policy(bot, name).mode is PolicyMode.RULE and not _changes(bot, name)[1]:
@@ -93,7 +97,10 @@ def _require_own_file(bot: "App", name: str, config: str | None) -> None:
 
 
 def _changes(bot: "App", name: str) -> "tuple[Baseline, tuple[Difference, ...]]":
-    """Return the accepted configuration, and what differs from it of those of a policy's settings that this changes."""
+    """Return the accepted configuration, and those settings of a policy in KEYS that differ from it.
+
+    Raise OperatorError, exit 3, if the strategy was never accepted.
+    """
     accepted = bot.ledger_view.baselines.last()
     if accepted is None or not accepted.values["strategies"].get(name):
         raise OperatorError(
@@ -107,7 +114,7 @@ def _changes(bot: "App", name: str) -> "tuple[Baseline, tuple[Difference, ...]]"
 
 
 def _with_section(bot: "App", name: str, accepted: "Baseline") -> dict[str, Any]:
-    """Return the accepted values with the present ones of KEYS: whatever else differs stays to be accepted."""
+    """Return the accepted values with the policy's present settings in KEYS; other differences remain unaccepted."""
     strategies, now = accepted.values["strategies"], effective(bot.settings)["strategies"][name]
     others = {key: value for key, value in strategies[name].items() if key not in KEYS}
     section = {**others, **{key: now[key] for key in KEYS if key in now}}

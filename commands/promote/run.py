@@ -62,7 +62,7 @@ MOST = 1_000
 
 
 class EvidenceSource(NamedTuple):
-    """A folder's evidence about a strategy and the one it would replace; `why_not` explains missing evidence."""
+    """A folder's evidence about a strategy and the champion it would replace; `why_not` explains missing evidence."""
 
     folder: str
     traded: PaperRecord
@@ -250,7 +250,11 @@ def _source(app: "App", name: str, champion: str) -> EvidenceSource:
 
 
 def _in_shadow(app: "App", path: Path, name: str) -> EvidenceSource:
-    """Return a strategy's record in shadow, if that follows the bot's present configuration."""
+    """Return a strategy's record in shadow.
+
+    It is marked as broken if it can't be read, is halted, or if the shadow's settings differ from the bot's present
+    ones; with other settings, its results are left out too.
+    """
     try:
         with open_bot(str(path), None) as own:
             shadowed, has = (each["strategies"][name] for each in (values_of(app, name), effective(own.settings)))
@@ -268,7 +272,10 @@ def _in_shadow(app: "App", path: Path, name: str) -> EvidenceSource:
 
 
 def _evidence(sources: Sequence[EvidenceSource], reached: date | None, per_year: int) -> TrackRecord:
-    """Return what all sources show together; of a session that several have, shadow's or the first counts."""
+    """Combine the evidence of all sources.
+
+    If several have results of the same session, those of the shadow count, or else those of the first source.
+    """
     # While a strategy is in shadow, it has no results at the broker.
     ordered = sorted(sources, key=lambda record: record.traded is not PaperRecord.SHADOW)
     shown = [source for source in ordered if source.own.returns]
@@ -399,13 +406,13 @@ def put_down(app: "App", name: str, to: "Rung") -> Report:
 
 
 def revokes_lapsed(app: "App", name: str, to: "Rung") -> bool:
-    """Return True if a step to candidate takes back a promotion that lapsed, and would count again with its code."""
+    """Return True if a step to candidate takes back a lapsed promotion, which would count again with its old code."""
     last = promotions_of(app, name)[-1:]
     return to is Rung.CANDIDATE and bool(last) and last[0].rung is not Rung.CANDIDATE
 
 
 def new_row(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Promotion:
-    """Return a promotion of a strategy to a rung, by the present user and with the models that it acts by."""
+    """Build the record of a strategy's move to a rung, with the present user, the time, and the models it acts by."""
     models = tuple(models_of(app, name))
     return Promotion(name, to, digest, caller(), app.stamp_time(), models=models, **fields)  # type: ignore[arg-type]
 

@@ -37,7 +37,7 @@ DECIDING = frozenset({Job.TRADE_ONCE, Job.EVALUATE_EXITS})
 UNENDED = frozenset(
     {Reason.CUT_SHORT, Reason.GAVE_WAY, Reason.PASS_FAILED, Reason.VENUE_UNREACHABLE, Reason.KEYS_REFUSED}
 )
-"""The record of a pass that began and hasn't ended. Any other refusal is that of a pass that never began."""
+"""The refusals of passes that began but didn't finish. A pass with any other refusal never began."""
 REACH = timedelta(days=1)
 
 
@@ -243,7 +243,7 @@ def _difference(change: "ChangedPass") -> str:
 
 ENDING = ".txt"
 SPOILED = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""Errors of decisions on values that no pass ever had: such a record is refused, and isn't a bug."""
+"""Errors that replaying raises for values that no pass records: such a file is refused, and not reported as a bug."""
 
 
 def is_file(typed: str) -> bool:

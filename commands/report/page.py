@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 COLORED = len(ACCOUNTS) - 1
 """How many symbols have their own color; the others share the last one."""
 INCHES, POINTS_PER_INCH = 1.9, 25
-"""How high each part of the picture is, and how many sessions it draws on an inch across."""
+"""How high each part of the picture is, in inches, and how many sessions it draws per inch of its width."""
 WORDS = {
     "held": "positions (fraction of equity)",
     "volatility": "the volatility of the half year until each session",
@@ -248,7 +248,10 @@ def _usd(amount: Decimal, sign: str = "+") -> str:
 
 
 def _trades(account: AccountReport) -> Mapping[str, Sequence[ReportedTrade]]:
-    """Return the best and the worst closed trades, the best first, and the last ones, the latest first."""
+    """Return the best and the worst closed trades, best first; and the last trades, open ones before closed ones.
+
+    The last trades are sorted by time within both groups, the latest first.
+    """
     latest = sorted(account.trades, key=lambda trade: trade.closed_at or trade.opened_at, reverse=True)
     reported_trades = [trade for trade in latest if not trade.closed_at]
     ended = [trade for trade in latest if trade.closed_at]

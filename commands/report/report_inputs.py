@@ -88,7 +88,7 @@ def read(
 
 
 def _loud(played: "Mapping[str, Any]") -> "Iterator[str]":
-    """Yield the assumptions of a backtest with which its result doesn't show what trading would have earned."""
+    """Yield the assumptions of a backtest because of which its result doesn't show what trading would have earned."""
     for each in played.get("assumptions", ()):
         if each.get("is_loud"):
             yield f"{each['name'].replace('_', ' ').capitalize()} {each['value']}: {each['remark']}"
@@ -175,7 +175,10 @@ def problem_of(app: "App", error: TradebotError) -> str:
 
 
 def _by_date(series: "Series", prices: "Sequence[float]") -> dict[date, float]:
-    """Return prices by date: half a day after its start, which is the venue's midnight, a daily bar has its date."""
+    """Return prices of daily bars by date.
+
+    A bar starts at midnight in the venue's time zone, so its date is the date in UTC half a day later.
+    """
     starts = (datetime.fromtimestamp(start, UTC) + NOON for start in series.starts)
     return {at.date(): price for at, price in zip(starts, prices, strict=True)}
 

@@ -192,7 +192,7 @@ def number(value: float, unit: "FigureUnit", name: str = "") -> str:
 
 
 MEANS = frozenset({"mean_return", "mean_difference", "mean_leveled"})
-"""Figures of single sessions on average: small ones."""
+"""Figures that are averages over single sessions, which are so small that they are shown with a third decimal."""
 
 
 UNSIGNED = frozenset(

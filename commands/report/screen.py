@@ -197,7 +197,7 @@ def _render_short(out: "Console", data: "PerformanceReport") -> None:
 
 
 def _caveats(account: "AccountReport") -> Iterator[str]:
-    """Yield the caveats for reading the numbers, except that some need more observations."""
+    """Yield the caveats for reading the numbers, other than that some numbers need more observations."""
     figures = chain(account.returns, account.trade_figures, account.further.rolling)
     lacking = set(what_is_lacking(figures))
     yield from (text for text in account.unknown if text not in lacking)
@@ -258,7 +258,7 @@ def _render_head(out: "Console", data: "PerformanceReport", account: "AccountRep
 
 
 def _render_span(out: "Console", data: "PerformanceReport", account: "AccountReport") -> None:
-    """Print of which sessions a report is, and what was earned in them."""
+    """Print which sessions a report covers, and what was earned in them."""
     span = f"no session {period_phrase(data)}"
     if account.from_session and account.to_session:
         span = f"{account.from_session} to {account.to_session}, {pluralize(account.sessions, 'session')}"

@@ -214,7 +214,7 @@ def _last_slot(app: "App", line: "TimetableEntry") -> "Slot | None":
 
 
 def _last(app: "App", line: "TimetableEntry", now: datetime) -> str:
-    """Return who ran its last slot, if that was in the last days."""
+    """Return who ran a chore's last slot, as the end of a sentence; empty if that wasn't within CHORE_DAYS days."""
     last_day = session_date(app.ledger, now, app.day)
     days = (last_day - timedelta(days=count) for count in range(CHORE_DAYS))
     claims = [claim for day in days for claim in app.ledger.slot_claims(day) if claim.job == line.job]

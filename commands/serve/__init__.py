@@ -80,7 +80,7 @@ def _refuse_training(app: "App") -> None:
 
 
 def _number(speed: float | None) -> float | None:
-    """Refuse NaN, which a check of minimum and maximum does not catch."""
+    """Return the speed; raise typer.BadParameter for NaN, which a check of minimum and maximum doesn't catch."""
     if speed is not None and math.isnan(speed):
         raise typer.BadParameter("nan is not a number")
     return speed

@@ -125,7 +125,7 @@ class Reloading(Struct):
     stamp_time: Callable[[], datetime] = lambda: datetime.now(UTC)
     taken: "Loaded | None" = None
     learning: Callable[[], object] = lambda: None
-    """Return what learning puts over the settings, whose change reloads them too."""
+    """Returns the settings that learning has put over the others; a change of them causes a reload too."""
     learned: object = None
 
     def look(self) -> None:

@@ -23,7 +23,7 @@ BACKLOG = 1_024
 MOST_WAITING = 20
 """How many connections per port may be without a request so far."""
 THREADS = 4
-"""Some threads may wait for locked books; another one still serves the process's health."""
+"""The number of worker threads: while some wait for locked books, another one can still serve the process's health."""
 LONGEST_HEAD = 16_384
 LAST_ANSWERS_S = 1.0
 """How long a stop waits for responses in progress."""

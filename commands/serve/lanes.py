@@ -116,13 +116,13 @@ class LaneContext(Struct, frozen=True):
     tell: Callable[[LogLine], None]
     between_calls: Progress
     config: str | None = None
-    """The configuration file that the chores are given too, as a person named it."""
+    """The configuration file, as a person named it; chores are run with it too."""
     stopping: Callable[[], bool] = lambda: False
     """Returns whether a running chore should stop."""
     ends: Callable[[], bool] = lambda: False
     backoff: Backoff | None = None
     spares: Callable[[], Reason | None] = lambda: None
-    """Why no chore should begin now, if none should."""
+    """Returns why no chore should begin now; None if chores may begin."""
 
     def slot_tracker(self, app: "App", lanes: Collection[Lane] = tuple(Lane)) -> SlotTracker:
         """Return the tracker of slots for the timetable's entries of these lanes."""

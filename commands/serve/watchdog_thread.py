@@ -152,7 +152,7 @@ class WatchedLane:
 
 
 class Watch:
-    """Checks the lanes every second, and ends the process if one of them stalls for too long.
+    """Checks the lanes every LOOK_S seconds, and ends the process if one of them stalls for too long.
 
     Time counts against a lane only while this thread runs too, so a sleeping machine doesn't count as a stall.
     `on_look` is called at each check, and `end` ends the process at once, which is safe: everything is in the ledger.

@@ -98,7 +98,7 @@ def _conditions(looked: ResponseData) -> Sequence[TradingCondition]:
 
 
 def _slots(evidence: HealthEvidence) -> TradingCondition:
-    """Fail once a second slot of a job has begun since its last finished pass."""
+    """Return the condition that no job has begun two slots or more since its last finished pass."""
     behind = []
     for name, job in PASSES.items():
         past = evidence.parts.get(name)

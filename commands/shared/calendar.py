@@ -157,7 +157,7 @@ def unmet_need(app: "App", slot: Slot) -> EntryNeed | None:
 
 
 def _has_flow(app: "App", slot: Slot) -> bool:
-    """Return True if the last fetch due by then succeeded; before the first fetch of a session, there is none."""
+    """Return True if the fetch that was due when the slot starts has succeeded, or if none was due."""
     session = session_of(app.ledger, slot.start, app.day)
     fetch = slot_at(Job.FETCH_FLOW, app.settings.timetable[Job.FETCH_FLOW], session, slot.start) if session else None
     if fetch is None or app.existing_facts is None:

@@ -40,7 +40,10 @@ CRASH_HALTS = frozenset({Reason.PASS_FAULT, Reason.CRASH_LOOP})
 
 
 class PaperEvidence(NamedTuple):
-    """How long passes have reached the venue since the last crash, the longest uninterrupted time, and that crash."""
+    """How long passes have reached the venue since the last crash, and the longest time without a gap.
+
+    `crashed_at` is the time of that crash, None if there was none.
+    """
 
     connected: timedelta
     unbroken: timedelta
@@ -263,7 +266,7 @@ def _notices(app: "App") -> Look:
 
 
 def _read(app: "App", channel: str, address: str) -> bool:
-    """Return True if the message that was read came through this address; another address has another code."""
+    """Return True if a person has confirmed a test message of this channel that was sent to its present address."""
     claim = app.ledger_view.last_claim(f"{READ} {channel}")
     return claim is not None and claim.slot == confirmation_code(app.folder.id, address)
 

@@ -79,7 +79,11 @@ def nothing_matches(history: "History", choice: "Choice", universe: Iterable[str
 
 @contextmanager
 def _moment(ledger: "SqliteLedger") -> "Iterator[None]":
-    """Read one moment of the books. If a row has a form that we never write, the check of all rows names its table."""
+    """Make the reads in the block see the same moment of the books.
+
+    If a row has a form that we never write, check all pages of the file, which raises an error for damage. If there is
+    none, the error is a bug, and is raised again.
+    """
     try:
         with ledger.file.reading():
             ledger.past.check_others()

@@ -58,7 +58,7 @@ def _parts(line: str, width: int) -> Iterator[str]:
 
 
 VERSIONS = dict(document.split("/") for listed in VERBS.values() for document in listed.prints)
-"""The version by document; an error has none of its own."""
+"""The version of each verb's document, by the document's name; documents of errors aren't among them."""
 
 NARROWEST = 40
 """The fewest columns that text is wrapped to."""

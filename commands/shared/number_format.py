@@ -95,7 +95,7 @@ def show_traded(unit: str, listings: "Mapping[str, Listing]") -> None:
 
 
 _own_traded: ContextVar["tuple[str, Mapping[str, Listing]] | None"] = ContextVar("_own_traded", default=None)
-"""The same of the bot that this thread reads, where a process shows several bots."""
+"""Unit and listings of the bot that this thread reads, if a process shows several bots; None to use `_Traded`."""
 
 
 @contextmanager

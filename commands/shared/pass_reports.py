@@ -116,7 +116,7 @@ def begin(
 def _calendar(app: "App", job: Job, clock: "VenueClock", by: str, *, dry_run: bool) -> None:
     """Update the stored calendar from the broker's.
 
-    A dry run stores nothing; raise OperatorError if entries lack one.
+    A dry run stores nothing; raise OperatorError if entries need the calendar and it isn't stored yet.
     """
     if not dry_run:
         keep_calendar(app, job, clock, by)
@@ -136,9 +136,10 @@ def _refuse_slot(
 
 
 def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Decision) -> Call:
-    """Return the call for an exit pass without a slot, because the date is unknown; refuse every other job.
+    """Return the call for an exit pass without a slot, because the clocks disagree and the date is unknown.
 
-    Its orders carry the later of the two dates, so that they don't count as orders of an earlier day.
+    Its orders carry the later of the two dates, so that they don't count as orders of an earlier day. For any other
+    job, record the refusal and raise ClocksDisagreeError.
     """
     second = app.second_time() or clock.now
     if job is Job.EVALUATE_EXITS:

@@ -17,7 +17,7 @@ from tradebot.errors import OperatorError
 LAST_ANSWERS_S, ENDED_S = 1, 2
 """How long responses may still be sent after a signal, in seconds, and when the remaining ones are canceled."""
 GONE_S = 30
-"""How long a connection lasts whose client reads nothing, in seconds."""
+"""How long a connection stays open while its client doesn't acknowledge sent data, in seconds."""
 LONGEST_HEAD = 16_384
 
 
@@ -49,7 +49,7 @@ class RequestTimeouts(H11Protocol):
     """A connection that is closed unless its requests arrive in time, and at once if there are too many others."""
 
     request_s = 10.0
-    """How long a request may take to arrive, from its first byte or the connection to its last byte."""
+    """How long a request may take to arrive, in seconds: from the connection, or a later one from its first byte."""
     most_connections = 200
     deadline: asyncio.TimerHandle | None = None
     """When the connection ends if its request has not arrived; None while a response is being made."""
@@ -77,7 +77,7 @@ class RequestTimeouts(H11Protocol):
         self.wait_or_not()
 
     def wait_or_not(self) -> None:
-        """Start waiting for a request or its remainder, or stop waiting."""
+        """Start the timeout if a request or its remainder is due; cancel it while a response is made, or at the end."""
         waits = self.cycle is None or self.cycle.response_complete or self.cycle.more_body
         if self.transport.is_closing() or not waits:
             if self.deadline is not None:
@@ -88,7 +88,10 @@ class RequestTimeouts(H11Protocol):
 
 
 def listening(host: str, port: int, other: str) -> socket.socket:
-    """Return a socket that listens at an address, with port 0 at a free port; an OperatorError suggests `other`."""
+    """Return a socket that listens at an address; port 0 selects a free port.
+
+    Raise OperatorError, with `other` as the hint, if the port can't be used.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -49,7 +49,8 @@ def assignments(typed: Sequence[str], option: str = "--set") -> Iterator[tuple[s
 def values_of(pairs: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, ...], object]]:
     """Return each setting's path with its value.
 
-    Raises OperatorError if a setting is set twice, isn't YAML, or is one of the person's keys.
+    Raises OperatorError if a setting is set twice or inside another one, or if a value isn't YAML or is one of the
+    person's keys.
     """
     _refuse_keys([typed for _, typed in pairs])
     paths = [path_of(key) for key, _ in pairs]
@@ -81,7 +82,7 @@ def next_after(wrong: ConfigurationError, values: Sequence[tuple[tuple[str, ...]
 
 
 def _refuse_keys(typed: Sequence[str]) -> None:
-    """Refuse one of the person's keys as a value, because settings are stored in files that anyone may see."""
+    """Raise OperatorError if a value is one of the person's keys: settings are stored in files that anyone may see."""
     load_secrets(os.environ, None, EARLIER)
     if any(hide_keys(value) != value for value in typed):
         raise OperatorError(

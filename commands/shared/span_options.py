@@ -74,7 +74,7 @@ def span_of(last: int | None, since: str | None) -> PassSpan:
 
 
 _WRITTEN = re.compile(r"(\d{1,7}(?!d)|\d{1,5}(?=d))([smhd])", re.ASCII)
-"""At most 273 years in days, so that adding a duration never leaves the calendar."""
+"""A duration: a number and its unit. It is at most 273 years in days, so that adding it never leaves the calendar."""
 
 
 def seconds_in(text: str) -> int | None:

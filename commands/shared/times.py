@@ -23,7 +23,9 @@ WRITTEN = r"\b(\d{4}-\d\d-\d\d)([ T])(\d\d:\d\d)(:\d\d)?(?: UTC\b|Z\b)"
 
 
 YEARS = range(1970, 2200)
-"""The years of a time that a person may type: stored data is searched some days around it."""
+"""The years accepted in a time that a person types. Queries also read some days around it, so it has to stay clear of
+the first and the last date that Python supports.
+"""
 CLOCK_IN_SLOT = r"\b((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)Z\b"
 """A time of day in UTC, as in the name of a slot outside the timetable."""
 

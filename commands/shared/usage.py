@@ -22,11 +22,11 @@ NUMBERS = {"int": "a whole number", "int range": "a whole number", "float": "a n
 
 
 OTHER_WORDS = {"resume": "unhalt", "unpause": "unhalt", "pause": "halt", "stop": "halt"}
-"""Words for a verb from other programs. Unlike a typing error, such a word is unambiguous."""
+"""Other programs' words for verbs of this one. Unlike a misspelling, such a word is unambiguous."""
 
 
 FEW_OPTIONS = 9
-"""Up to so many options are named in the error itself."""
+"""An error about an unknown option lists the verb's options if there are at most this many."""
 
 
 LISTED_BY = {
@@ -56,7 +56,9 @@ def usage_error(
 
 
 def _next_command(wrong: Exception, path: str, verb: str, verbs: Collection[str], command: Callable[[str], Any]) -> str:
-    """Return what to type instead of a known verb's line, as far as that can be known: else where to read about it."""
+    """Return what to type instead of a mistyped line: the corrected option, an example, or where to read about the
+    verb.
+    """
     choices = _choices(wrong)
     if choices and isinstance(wrong, BadParameter) and wrong.param is not None:
         near = closest_names(_typed_choice(wrong), choices)
@@ -93,7 +95,7 @@ def _lacks_argument(wrong: Exception) -> bool:
 
 
 def _option_without_value(wrong: Exception) -> str:
-    """Return the option that needs a value or is missing itself; empty for any other mistake."""
+    """Return the option that lacks its value, or the required option that is missing; empty for any other mistake."""
     if isinstance(wrong, BadOptionUsage):
         return "" if "not take" in wrong.message else wrong.option_name
     return _name(wrong.param) if isinstance(wrong, MissingParameter) and not _lacks_argument(wrong) else ""
@@ -135,7 +137,7 @@ def _unknown_option(wrong: NoSuchOption, path: str) -> OperatorError:
 def _unknown_verb(
     wrong: Exception, arguments: Sequence[str], path: str, verbs: Collection[str], command: Callable[[str], Any]
 ) -> OperatorError:
-    """Name the verbs nearest to what was typed; if no verb was typed, list those of the group."""
+    """Return an error that names the verbs closest to what was typed, or all verbs of the group if none was typed."""
     words = [word for word in arguments if not word.startswith("-")]
     typed = words[len(path.split()) - 1 :]
     inside = f"{path} ".removeprefix("tradebot ")

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from tradebot.ports.world import Progress
 
 __all__ = ["caller"]
-"""It is defined in `commands.shared.light_helpers`, because `halt` may not load this file."""
+"""`caller` is defined in `commands.shared.light_helpers`, because `halt` may not load this file."""
 
 StateDir = Annotated[str | None, typer.Option("--state-dir", help="The bot's folder [TRADEBOT_STATE, ./state].")]
 Config = Annotated[str | None, typer.Option("--config", help="Your configuration file [TRADEBOT_CONFIG].")]
@@ -65,7 +65,9 @@ ForceSlot = Annotated[
 ]
 
 LONG = 1_000
-"""How many rows are converted to text at a time; otherwise a list of all fills would be in memory three times."""
+"""How many rows are converted to text at a time. Converting a list of all fills at once would hold it in memory three
+times.
+"""
 WIDTH = 100
 """The number of columns if neither a terminal nor COLUMNS gives one."""
 
@@ -104,7 +106,9 @@ def jsonable(value: object) -> Any:
 
 
 def console(*, err: bool = False) -> "Screen":
-    """Return a rich console with the terminal's color and width; without a terminal, plain and 100 columns wide."""
+    """Return a rich console with the terminal's color and width. Without a terminal it is plain, and COLUMNS or else
+    100 columns wide.
+    """
     from commands.shared.tables import Screen
 
     terminal, columns_setting = (sys.stderr if err else sys.stdout).isatty(), os.environ.get("COLUMNS", "")
@@ -311,8 +315,9 @@ def on_bot(
 
 
 def with_options(**bundles: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a verb each function's options instead of the parameter of that name, which receives what the function
-    returns.
+    """Replace each of these parameters of a verb by the options of a function.
+
+    The verb receives the function's result in that parameter.
     """
 
     def declare(act: Callable[..., None]) -> Callable[..., None]:

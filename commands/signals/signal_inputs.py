@@ -97,7 +97,7 @@ def _age(kind: "KindHealth") -> str:
 
 
 USUAL = timedelta(days=7)
-"""How far back before that the usual share of nulls is measured."""
+"""The usual share of nulls is measured over this period, which ends where the judged one begins."""
 NONE = NullCounts(0, {})
 
 

@@ -75,7 +75,7 @@ from tradebot.views.trades.pieces import REACH
 
 IN_SANDBOX = {mode_name(Mode.SANDBOX, shadow=shadow) for shadow in (False, True)}
 ON_A_PAGE = 24
-"""How many letters draw the curve on a page, where a phone has no room for more."""
+"""How many characters wide the equity curve is on a web page, so that it fits on a phone."""
 NEAREST = 3
 """How many of the positions nearest to liquidation are shown."""
 STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
@@ -131,7 +131,7 @@ def _headline(console: "Console", data: "Status", bot_identity: Identity) -> Non
 
 
 def _without(day: "DayProfit") -> str:
-    """Return which part of a day's profit is missing, because nothing saw a price of some symbols."""
+    """Return a note that a day's profit leaves out symbols without a price; empty if it leaves out none."""
     return f" without {pluralize(len(day.unpriced), 'unpriced symbol')}" if day.unpriced else ""
 
 
@@ -291,7 +291,9 @@ def _positions(console: "Console", data: "Status") -> None:
 
 
 def nearest_rule(position: "Holding") -> str:
-    """Return the closest exit rule and its distance; empty without a price or a position."""
+    """Return the closest exit rule and its distance, or a note that someone else closed the position; empty without a
+    price.
+    """
     if position.closed_by_others and not position.is_held:
         return "closed by someone else"
     stop = next((stop for stop in position.stops if stop.rule == position.nearest), None)
@@ -430,7 +432,7 @@ MOST_KEYS = 100
 ORDER = ("serve", "health", "may", "bot", "today", "positions", "orders", "unresolved", "passes", "equity")
 """The parts of the screen; a small terminal cuts off the last ones."""
 QUIT = b"qQ\x03\x04"
-"""The keys that end it: q, Ctrl-C and Ctrl-D."""
+"""The keys that end `status --watch`: q, Ctrl-C and Ctrl-D."""
 
 
 def follow(app: "App") -> None:
@@ -472,7 +474,7 @@ def _text(screen: "Console", draw: "Callable[[Console], None]") -> Text:
 
 
 def _quits(pressed: Callable[[float], bytes]) -> bool:
-    """Wait until it is time to draw again; return True if a key that quits is pressed before."""
+    """Wait until it is time to draw again; return True at once if a key that quits is pressed."""
     until_s = time.monotonic() + EVERY_S
     while (left_s := until_s - time.monotonic()) > 0:
         if any(key in QUIT for key in pressed(left_s)):

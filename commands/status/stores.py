@@ -313,7 +313,7 @@ def _store(folder: Path, retention: Retention, pace: GrowthPace | None = None) -
 
 
 def _files(folder: Path, patterns: tuple[str, ...]) -> Iterator[tuple[int, float]]:
-    """Yield size and time of last change of each file; one that is removed meanwhile is left out."""
+    """Yield the size and modification time of each file, leaving out a file that is removed in the meantime."""
     for path in {path for pattern in patterns for path in folder.glob(pattern)}:
         try:
             stat_result = os.lstat(path)

@@ -120,7 +120,8 @@ def _of_bars(bars: "BarNeed") -> str:
 
 
 YAML_WORDS = frozenset({"null", "none", "true", "false"})
-"""Words that YAML reads as no value or as true or false, or that look as if it did."""
+"""Names that a strategy can't have, because YAML reads them as null or a boolean, or a person might think that it does.
+"""
 
 OFF, MISSING, WELL = "off", "not installed", "ok"
 
@@ -222,7 +223,8 @@ def _render_new(console: "Console", data: PackageCreated) -> None:
 def listing(
     settings: "Settings", folder: Path, bot_identity: Identity, refused: "Mapping[str, StrategyRefusal]"
 ) -> Report:
-    """Run each strategy in use once, on a desk without facts; exit 10 if one is missing or its result is invalid.
+    """Run each strategy in use once, on a desk without facts; exit 10 if one is missing, or if its result is invalid or
+    was refused in the last pass.
 
     `refused` are the strategies whose result the last pass refused, because a strategy that fails on real facts may
     work without any.
@@ -304,9 +306,9 @@ def _add_declarations(
 
 
 def _refusal(strategy: "Strategy", universe: "Sequence[str]") -> "Decision | None":
-    """Return why an answer without facts is refused, or None if it is valid. Symbols without bars aren't shown.
+    """Return why a strategy's answer without facts is refused, or None if it is valid.
 
-    A strategy may say that it can't tell without them.
+    A strategy that needs bars, quotes or features sees no symbols. It may answer that it can't decide without facts.
     """
     shown = () if strategy.needs.bars or strategy.needs.quotes or strategy.needs.features else tuple(universe)
     view = StrategyView(datetime.now(UTC), shown)

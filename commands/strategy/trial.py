@@ -223,7 +223,7 @@ ENOUGH_S = 2.0
 """A strategy that has taken this long isn't run again."""
 RECORDED, GENERATED = "recorded", "generated"
 INTO_SESSION_S = 7200
-"""The moment of the generated session at which the strategy runs."""
+"""How many seconds after the open of the generated session the strategy runs."""
 
 
 def run(name: str, symbols: Sequence[str], at: str | None, state_dir: str | None, config: str | None) -> Report:
@@ -338,7 +338,9 @@ def _try_moment(app: "App", seed: int | None, at: datetime | None) -> TriedMomen
 def _ask_twice(
     strategy: "Strategy", view: "StrategyView", start_s: float
 ) -> "tuple[tuple[Want, ...] | Decision, AnswerCost, bool | None]":
-    """Return the validated answer, its cost, and whether the same view gives the same answer again."""
+    """Return the validated answer, its cost, and whether later runs on the same view gave it again; None if there were
+    none.
+    """
     answer, first_s = _time_answer(strategy, view)
     later = list[float]()
     repeats = True

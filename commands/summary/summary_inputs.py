@@ -56,11 +56,11 @@ from tradebot.views.trades.pieces import REACH, equity_before_and_after
 LATE = timedelta(hours=3)
 """The period of a session's last passes, from which its code is read."""
 YEARS = range(1900, 2200)
-"""No calendar reaches further."""
+"""The years accepted for a session; no calendar reaches further."""
 MOST_COMPARED = 500
-"""How many sessions' comparisons are read, so that an earlier one is found."""
+"""How many recorded comparisons with backtests are read, so that an earlier session's is among them."""
 CHORES = timedelta(hours=12)
-"""For so long after the close, a session's own chores and passes come."""
+"""How long after the close a session's own chores and passes may come."""
 
 
 class SummaryPeriod(Struct, frozen=True):
@@ -89,7 +89,7 @@ class SummaryPeriod(Struct, frozen=True):
 
 
 def read(app: "App", typed: str | None) -> Summary:
-    """Return the named session, or the last that has begun; raise OperatorError if there is none."""
+    """Return the summary of a session, by default the last one that has begun; raise OperatorError if there is none."""
     evidence, ledger = evidence_of(app), attempt(lambda: app.ledger_view)
     # Without books, health can't read intact facts either.
     facts = None if evidence.parts["facts"] is evidence.past else evidence.parts["facts"]
@@ -157,7 +157,9 @@ def _day(typed: str | None) -> date | None:
 
 
 def _comparison_notes(facts: SqliteFacts | None, day: date) -> Sequence[str]:
-    """Return how a session compared with its backtest, and the sessions up to it; empty until it was compared."""
+    """Return sentences that compare a session, and recent sessions up to it, with their backtests; empty if it hasn't
+    been compared.
+    """
     days = [parity for parity in facts.parities(MOST_COMPARED) if parity.session <= day] if facts else []
     parity_totals = over_time(days[-LATELY:])
     if parity_totals is None or days[-1].session != day:
@@ -207,7 +209,9 @@ def _no_session(
 
 
 def _passes(evidence: HealthEvidence, facts: SqliteFacts | None, period: SummaryPeriod) -> Sequence[CycleRecord]:
-    """Return the passes since the previous close; health has read those of the last session already."""
+    """Return the passes of a session: since the previous close for the last session, which health has read already, and
+    since the open for an earlier one.
+    """
     if facts is None:
         return ()
     past = evidence.past
@@ -252,7 +256,8 @@ class SessionBooks(Struct, frozen=True):
 def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, period: SummaryPeriod) -> SessionBooks:
     """Return the positions opened, closed and held since the previous close, and the account's profit.
 
-    Of the last session, only the fills since its positions were opened are read; of an earlier one, all before its end.
+    For the last session, only the fills since its positions were opened are read; for an earlier one, all fills up to
+    its close.
     """
     day = period.session.date
     ends = facts.session_ends(day - REACH, day) if facts else ()
@@ -291,7 +296,9 @@ def _held_then(totals: Totals, end: SessionEnd | None) -> Sequence[Holding]:
 def _money(
     app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, period: SummaryPeriod, ends: Sequence[SessionEnd]
 ) -> SummaryMoney | None:
-    """Return the account's profit since the previous close, and SPY's change; None if no pass read its value."""
+    """Return the account's profit since the previous close, and SPY's change; None if the account's value is
+    unknown.
+    """
     day, first = period.session.date, period.first
     if facts is None or first is None:
         return None
@@ -331,9 +338,9 @@ def _beside(
 
 
 def _change(days: Mapping[date, RawBar], first: date, last: date, opened: date | None) -> float | None:
-    """Return the change from the close before `first` to that of `last`; None if either isn't known.
+    """Return the relative change from the last close before `first` to the close of `last`; None if either is unknown.
 
-    In the first session of the books, it begins at the open, as in a report.
+    In the first session of the books, `opened`, the change begins at the open, as in a report.
     """
     if last not in days:
         return None
@@ -346,7 +353,10 @@ def _change(days: Mapping[date, RawBar], first: date, last: date, opened: date |
 
 
 def _spy(app: "App", period: SummaryPeriod) -> tuple[Mapping[date, RawBar], str]:
-    """Return SPY's stored days, and why there are none. Only in a sandbox with a running exchange are more fetched."""
+    """Return SPY's stored daily bars, and why the session can't be compared with them; empty if it can.
+
+    Missing bars are fetched only in a sandbox whose exchange is running.
+    """
     day, first = period.session.date, app.day.date_of(period.first or period.session.open) - REACH
     asks = app.mode is Mode.SANDBOX and sandbox.running_exchange(app.folder.exchange) is not None
     try:

@@ -290,7 +290,7 @@ def find_bots(folders: Sequence[Path]) -> list[BotFolder]:
 
 
 def _bots_in(folder: Path) -> Sequence[Path]:
-    """Return the folder if it is a bot's or has none inside it, else those of the bots inside it."""
+    """Return the folders of the bots inside a folder; the folder itself if it is a bot's, or if none is inside."""
     if (folder / state_folder.MARKER).exists():
         return [folder]
     with suppress(OSError):

@@ -44,14 +44,14 @@ from tradebot.errors import TradebotError, one_line
 EVERY_S = 2.0
 """How often the state folder is checked for changes, in seconds."""
 ANYWAY_S = 10.0
-"""After how long everything is read again even without new records: absent data leaves no trace in a file."""
+"""After how many seconds everything is read again even without new records, because missing data changes no file."""
 SHARE, LONGEST_S = 0.04, 60.0
-"""The fraction of a core that all of it may take: after a slow reading, the next one waits, up to this many seconds."""
+"""The fraction of a core that reading may take: after a slow reading the next one waits, up to this many seconds."""
 NARROWEST, LOWEST = 60, 12
-"""The columns and lines without which a screen isn't drawn."""
+"""The fewest columns and lines of a terminal in which a screen is drawn."""
 LOG = "log"
 OLD = "bright_black"
-"""How figures are drawn that get no newer."""
+"""The color of figures that are out of date."""
 
 
 class Board(Screen[None]):

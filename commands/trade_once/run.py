@@ -67,7 +67,10 @@ class EntriesData(PassData, frozen=True):
 
 
 def read(app: "App", origin: str) -> "Submission":
-    """Read candidates from a file, or from standard input for "-"; raise OperatorError if there are none."""
+    """Read candidates from a file, or from standard input for "-".
+
+    Raises OperatorError if it can't be read, or if it has bad lines and not a single candidate.
+    """
     in_use = app.settings.strategies.in_use()
     try:
         with _open(origin) as stream:
@@ -109,7 +112,7 @@ class ApprovalsWithCandidate:
 def world_of(world: "World", submission: "Submission | None", only: str | None = None) -> "World":
     """Return the world with only the submitted candidates, if any, and their symbols as the universe.
 
-    With `only`, it has only that strategy.
+    Without a submission, `only` names the one strategy that the world has.
     """
     if submission is None:
         chosen = [strategy for strategy in world.strategies if only in (None, strategy.name)]
@@ -197,9 +200,9 @@ def run(
 
 
 def refuse_changed_code(world: World, strategies: Iterable[Strategy], names: Container[str]) -> World:
-    """Return the world in which no plug-in with one of these names may enter whose files changed since it was asked.
+    """Return the world in which a named plug-in may not enter if its files changed since it was asked.
 
-    Permission is judged by the files as they are now, but what wants to enter is the code that was asked.
+    Permission is judged by the files as they are now, but the entries come from the code that was asked.
     """
     allowed = world.permission
     changed = {

@@ -147,7 +147,7 @@ def _show(console: "Console", row: "TradeRow", data: Noted, done: str) -> None:
 
 
 OLDEST_YEAR = 1900
-"""A smaller number is a slip, such as 26."""
+"""The earliest tax year accepted. A smaller number is a typing error, such as 26 for 2026."""
 
 
 def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
@@ -173,7 +173,7 @@ def run_swaps(app: "App", choice: "Choice") -> Report:
 def report_taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: bool) -> Report:
     """Return the sales of a tax year, written to a file if one is named; raise typer.Exit after writing to stdout.
 
-    Raises OperatorError if the year is combined with options that select trades.
+    Raises OperatorError for an invalid year, and for options that select trades other than by strategy or symbol.
     """
     if year < OLDEST_YEAR:
         raise OperatorError(f"--tax {year} is not a year", "write --tax 2026")

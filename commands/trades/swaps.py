@@ -28,7 +28,7 @@ SHOWN = 200
 STORED = timedelta(days=7)
 """How old a stored daily close may be to count as the last price."""
 LATELY = timedelta(hours=1)
-"""How long after a swap its new position may follow, by default."""
+"""How long after a swap its new position may be opened, if the settings have no auction."""
 VALUES = (
     "A value is the score that a position was entered with, plus the value of its profit at that time, less the cost "
     "of a trade; a newcomer's is its score less the cost. It had to exceed the position's value by the threshold."

@@ -98,7 +98,7 @@ def format_csv(data: Tax) -> str:
 def sales_of_year(
     history: "History", year: int, method: str, strategy: str | None = None, symbol: str | None = None
 ) -> Tax:
-    """Return the sales of a year; raise OperatorError if it hasn't begun."""
+    """Return the sales of a year; raise OperatorError if the books end before it."""
     whole = tax_year(history, year, Method(method))
     if whole.until is not None and year > whole.until.year:
         raise OperatorError(

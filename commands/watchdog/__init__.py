@@ -48,7 +48,9 @@ class WatchReport(Struct, frozen=True):
 
 
 def run(folder: "Path", failed: str | None = None) -> Report:
-    """Run one round for a watch's folder; exit 10 if there is a problem, 5 if nobody could be notified."""
+    """Run one round for a watch's folder; exit 5 if a channel or the watch's memory failed, otherwise 10 if there is a
+    problem.
+    """
     from commands.watchdog.watch import KEYS, PING, load, watch
 
     settings = load(folder)

@@ -99,7 +99,7 @@ def _by_port(address: str) -> ProbeFindings:
 
 
 def _read(answer: requests.Response) -> bytes:
-    """Read a response piece by piece; TimeoutError if it takes too long, because one that trickles in never ends."""
+    """Read a response piece by piece; raise TimeoutError after LIMIT_S seconds, because a trickle might never end."""
     text, deadline = bytearray(), time.monotonic() + LIMIT_S
     while len(text) < LONGEST and (piece := answer.raw.read1(LONGEST, decode_content=True)):
         text += piece
@@ -109,7 +109,7 @@ def _read(answer: requests.Response) -> bytes:
 
 
 def _problems_found(judgments: Iterable[Mapping[str, Any]], *, runs: bool = True) -> ProbeFindings:
-    """Return the findings; a stopped `serve` is one too, even where time stands still without it."""
+    """Return the findings. A `serve` that doesn't run is a finding, too, even if health rates it only as DEGRADED."""
     by_name = {str(each["subject"]): each for each in judgments}
     wrong = {name: each for name, each in by_name.items() if each["state"] in ALARMING}
     if not runs and SERVE in by_name and by_name[SERVE]["state"] == HealthState.DEGRADED.value:

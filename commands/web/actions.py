@@ -189,7 +189,7 @@ SENDING_FORMS: Mapping[str, Callable[[Given], list[str]]] = {
     "close-all": _close_all,
     "cancel": _cancel,
 }
-"""Those that send orders: each takes a typed word, and the token again with real money."""
+"""The actions that send orders: each takes a typed word, and the token again with real money."""
 
 
 def closing_links(app: App, symbol: str | None = None) -> Markup:

@@ -204,7 +204,7 @@ def _session(app: App, symbol: str) -> Report:
 
 
 def _if_known(symbol: str, part: PagePart) -> PagePart:
-    """Return a part that is empty for a symbol that the bot never evaluated, because the part before says so."""
+    """Return a part that is empty for a symbol that the bot never evaluated, because the part above it says so."""
 
     def make(app: App) -> Report | Markup:
         try:
@@ -283,14 +283,14 @@ def load_symbol_rows(app: App, symbols: Sequence[str], holdings: Sequence[Holdin
 
 
 def _with_mark(timed_prices: Sequence[tuple[datetime, Decimal]], positions: Sequence[Holding]) -> list[Decimal]:
-    """Return a symbol's recorded prices, followed by the one that a later pass recorded of its position."""
+    """Return a symbol's recorded prices, followed by the last recorded price of its position if that is newer."""
     marks = [(row.price_at, row.price) for row in positions if row.price_at is not None and row.price is not None]
     later = [price for at, price in marks[:1] if not timed_prices or at > timed_prices[-1][0]]
     return [*(price for _, price in timed_prices), *later]
 
 
 def _telling(record: CandidateRecord) -> tuple[bool, float]:
-    """Return the sort key of strategies' decisions about one symbol: the last one is shown."""
+    """Return the sort key of strategies' decisions about one symbol: one that no gate refused is last, and is shown."""
     return record.terminal is None, abs(record.candidate.score or 0)
 
 

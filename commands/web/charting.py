@@ -388,7 +388,7 @@ def _ascending(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 ROWS, FEW_ROWS = 300, 60
-"""How many candles, passes and sessions a table shows at most, the last ones; and how many passes of a day."""
+"""How many of the last candles, passes or sessions a table shows, and how many passes of a day."""
 SIGNS = (
     *(("bought", "blue", "▲"), ("sold", "yellow", "▼"), (ENTRY, "blue", "▲"), (EXIT, "yellow", "▼")),
     *((HALT, "red", "■"), (RESUMED, "green", "■")),

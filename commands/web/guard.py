@@ -265,7 +265,7 @@ def _digest(text: str) -> str:
 
 
 def _neighborhood(address: str) -> str:
-    """Return the network that an address counts for, because a machine may have many addresses."""
+    """Return the name under which wrong tokens from an address are counted; empty for this machine and if unknown."""
     with suppress(ValueError):
         return "" if ip_address(address).is_loopback else address
     return ""

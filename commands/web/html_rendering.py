@@ -161,7 +161,7 @@ def _letters_across(columns: Sequence[Column], rows: Sequence[Sequence[Text]]) -
 
 
 def _kinds(columns: Sequence[Column]) -> str:
-    """Return which columns hold numbers and which sentences, once instead of in each cell."""
+    """Return the classes of a table that say which columns hold numbers (n) and which sentences (s)."""
     kinds = ("n" if column.is_number else "s" if column.is_sentence else "" for column in columns)
     return " ".join(f"{kind}{index}" for index, kind in enumerate(kinds, 1) if kind)
 

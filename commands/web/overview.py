@@ -241,8 +241,8 @@ def _shares(funnel: Funnel) -> Iterator[tuple[str, int, str, str]]:
 def _needs_report(app: App, status: Status, holdings: Sequence[Holding]) -> Report:
     """Return what needs to be fixed, most urgent first, as `audit` reports it from the bot's own records.
 
-    Before that come who halted the bot and why, what else keeps it from opening positions, and positions without a stop
-    at the broker.
+    Before that come who halted the bot and why, what else keeps it from opening positions, positions without a stop at
+    the broker, and orders with an unknown outcome.
     """
     audited = audit.run(app, offline=True)
     bare = [(row.symbol, row.protection) for row in holdings if row.protection and row.protection.lacks_stop]

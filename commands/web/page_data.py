@@ -320,8 +320,8 @@ class PageReader:
         return tuple(_modified_ns(path) for path in files)
 
     def _bot(self) -> App:
-        """Return the bot from which others are opened; it is closed at once, because its connections belong to this
-        thread.
+        """Return the bot from which others are opened. Its connections belong to this thread, so they are closed at
+        once.
         """
         stamps = self._configuration_stamps()
         with self._lock:

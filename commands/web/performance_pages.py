@@ -47,7 +47,7 @@ COMPARED = 6
 """How many backtests may be compared at once."""
 FIGURES = "All figures with their background"
 RUN = "run."
-"""The prefix of a backtest's name in a page's address: it is to be compared."""
+"""The prefix of the query parameters that select backtests to compare; a backtest's name follows it."""
 SPAN = (PageField("from", "From", "date"), PageField("to", "To", "date"))
 WHOSE = (PageField("strategy", "Strategy"), PageField("symbol", "Symbol"))
 
@@ -121,7 +121,7 @@ def _report(query: Query) -> list[PagePart]:
 
 
 def _report_parts(load_report: Callable[[App], Report]) -> list[PagePart]:
-    """Return the parts that show a report as pictures: its months, and its sessions' returns."""
+    """Return the parts that show a report as pictures: its months, its sessions' returns, and its deepest drawdowns."""
     return [
         PagePart(
             "Months, %", _drawing_of(load_report, lambda data: Markup("").join(map(_months, data.accounts))), wide=True

@@ -156,7 +156,7 @@ MAIN = "<main"
 
 
 ROOTED = re.compile(r'\b(href|src|action|data-chart|data-answer)="/')
-"""Where a page names an address of this server. Text from outside has no quotation marks left in it."""
+"""Matches a page's links to paths of this server. Text from outside is escaped, so its quotation marks can't match."""
 TABLE = 'href="@bots"'
 """The link of a bot's page to the table of all bots."""
 
@@ -297,7 +297,7 @@ class Site(BaseSite):
         ]
 
     async def _page(self, page: Page, request: Request) -> Response:
-        """Return a page. Large books take a while to read; then its start is sent before the rest was read."""
+        """Return a page. If large books take a while to read, the start of the page is sent first."""
         query, csrf = _query(page, request), _csrf(request)
         reading = asyncio.create_task(run_in_threadpool(self._read, page, query, csrf))
         await asyncio.wait({reading}, timeout=self._patience_s)
@@ -362,7 +362,7 @@ class Site(BaseSite):
         return self._forms.run(csrf, once, lambda: self._act_on_record(form, address))
 
     def _act_on_record(self, form: Given, address: str) -> CommandResult:
-        """Do what a form asks for, and write into the bot's log from which address that was, and how it ended."""
+        """Perform the action of a form, and record in the bot's log the address that it came from and how it ended."""
         done = self._acting.act(form)
         details = {"asked": done.command, "done": str(done.is_done).lower(), "who": CALLER, "address": address}
         # A halt has to work where nothing can be read, so what can't be written here isn't.
@@ -419,7 +419,7 @@ class BotsSite(BaseSite):
 
 
 def _old_events(request: Request) -> Response:
-    """Redirect the first system's address of events to their page, with its filter."""
+    """Redirect the address that events had in an earlier system to their page, with the same filter."""
     params = request.query_params
     text = params.get("symbol") or params.get("subsystem") or ""
     chosen = {"severity": params.get("severity", "").upper(), "text": text, "last": params.get("last", "")}

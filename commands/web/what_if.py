@@ -132,7 +132,7 @@ def sliders_of(app: App, symbol: str | None, session: str | None, at: str | None
 
 
 class _Trying:
-    """Replay one pass with other values of thresholds."""
+    """Replays one pass with other values of thresholds."""
 
     def __init__(self, asking: WhatIfRunner, subject: WhatIfSubject, symbol: str | None) -> None:
         self._asking, self._asked, self._symbol = asking, subject, symbol
@@ -166,7 +166,7 @@ class _Trying:
     def _decisions(
         self, cycle: CycleRecord, question: ThresholdQuestion | None = None
     ) -> Iterator[tuple[CandidateRecord, Decision]]:
-        """Yield the decisions of a check, or of all, that compared a number, for one symbol or all."""
+        """Yield the decisions of one check, or of all, that compared numbers; for one symbol or all."""
         for record in cycle.candidates:
             if self._symbol in (None, record.candidate.symbol):
                 for decision in record.decisions:
@@ -200,7 +200,9 @@ class _Trying:
         return Slider(knob.setting.key, knob.name, knob.refused, format_typed(force), knob.text(force), tuple(stops))
 
     def _values(self, question: "_Threshold", cycle: CycleRecord) -> Iterator[Decimal]:
-        """Yield the nearest compared values that pass a check, and one that nothing passes."""
+        """Yield the values of a threshold that the nearest compared numbers just pass, and one that none of them
+        passes.
+        """
         same = {Decimal(str(each.observed)) for _, each in self._decisions(cycle, question.question)}
         values = sorted(same, key=lambda each: abs(each - question.setting.value))
         ways = (question.setting.toward,) if question.setting.toward else (1, -1)
@@ -257,7 +259,7 @@ class _Trying:
 
 
 def _nearer(ordered: Sequence[Decimal], force: Decimal) -> Iterator[tuple[Decimal, Decimal]]:
-    """Yield each value except the one in force, with its neighbor on the way there."""
+    """Yield each value except the one in force, with its neighbor in the direction of the value in force."""
     for number, value in enumerate(ordered):
         if value != force:
             yield value, ordered[number + (1 if value < force else -1)]
@@ -371,7 +373,7 @@ def _parse_number(text: str) -> Decimal | None:
 
 
 def _sliders(app: App, query: Query, symbol: str | None) -> Markup:
-    """Return a form with a slider for each threshold, which also works as a form with a number for each."""
+    """Return a form with a slider and a number field for each threshold."""
     sliders = sliders_of(app, symbol, query.get("session"), query.get("at"))
     session, at = _pass(app, query, symbol)
     subject = {"session": session, "at": at, **({"symbol": symbol} if symbol else {})}
@@ -463,7 +465,7 @@ def _words(slider: Slider, index: int) -> Iterator[str]:
 
 
 def _bars(slider: Slider) -> Markup:
-    """Return a bar for each stop, as high as its number of orders; a tick if that is unknown."""
+    """Return a bar for each stop, as high as its number of orders; a tick if there are none, or if that is unknown."""
     most, last = max(stop.orders or 0 for stop in slider.stops), len(slider.stops) - 1
     height = HEIGHT if most else LEAST
     lines = Markup("").join(

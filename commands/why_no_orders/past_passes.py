@@ -99,7 +99,7 @@ def _table(data: SymbolSpan) -> Table:
 
 
 def run_session(app: App, symbol: str | None, session: str | None, at: str | None, strategy: str | None) -> Report:
-    """Explain a session, or its pass in force at a time; exit 0 if an order was sent, otherwise 10."""
+    """Explain a session, or its last pass up to the time `at`; exit 0 if an order was sent, otherwise 10."""
     day, facts = requested_session(app, session), app.existing_facts
     if day is None or facts is None:
         return without_passes(app, day, symbol)

@@ -40,7 +40,7 @@ class PassBounds(NamedTuple):
 
 
 def bounds_of(facts: SqliteFacts, span: PassSpan, session: date | None = None) -> PassBounds:
-    """Return the passes that a period or a session names; a duration ends with the newest pass."""
+    """Return which passes to read for a period or a session; a duration counts back from the newest pass."""
     if session is not None:
         return PassBounds(session)
     newest = facts.cycles(job=JOB, last=1) if span.session or span.since_s is not None else ()
@@ -193,8 +193,8 @@ def requested_session(app: App, text: str | None) -> date | None:
 def requested_time(app: App, session: date, text: str) -> datetime:
     """Return the moment of a session that a person typed, by the venue's clock or with a Z in UTC.
 
-    A time given to the minute or second means the end of it. A date may precede the time. A session that begins on the
-    evening before includes that evening. Raise OperatorError for an invalid time.
+    A time given to the minute or second means the end of that minute or second. A date may precede the time. A session
+    that begins on the evening before includes that evening. Raise OperatorError for an invalid time.
     """
     if text[4:5] == "-":
         return moment(text) + _rest(text)

@@ -232,7 +232,7 @@ def _gate_table(console: "Console", decisions: Sequence[Decision]) -> None:
 
 
 def _gate(decision: Decision) -> str:
-    """Return the gate's name, and its filter; the seconds beside `session` are the difference between two clocks."""
+    """Return the gate's name, with its filter if it has one, or a note if the session gate compared two clocks."""
     if decision.about:
         return f"{decision.gate.value}: {escape(decision.about)}"
     clocks = decision.gate is gates.Gate.SESSION and not isinstance(decision.observed, str | None)
@@ -326,7 +326,9 @@ def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
 
 
 def _silent_since(app: "App", last: datetime) -> str | None:
-    """Report that no pass has run for a while in an open session; in the sandbox no pass can be late."""
+    """Return a sentence if several slots of an open session have passed since the last pass; otherwise, and in the
+    sandbox, None.
+    """
     now = datetime.now(UTC)
     session = None if app.mode is Mode.SANDBOX else session_of(app.ledger_view, now, app.day)
     if session is None or not session.contains(now):

@@ -145,7 +145,7 @@ def show_reason(console: "Console", data: ReasonCandidates) -> None:
 
 
 def _alike(rows: "Sequence[EndedRow]") -> "Sequence[Sequence[EndedRow]]":
-    """Return the rows in groups that differ in their symbols only; such a group is one line."""
+    """Group the rows that differ only in their symbols; each group is shown as one line."""
     groups: dict[tuple[object, ...], list[EndedRow]] = {}
     for row in rows:
         groups.setdefault((row.at, row.gate, row.observed, row.limit), []).append(row)

@@ -212,7 +212,7 @@ def left_out(changes: WhatIfChanges, supposed: WhatIfInputs, moved: datetime | N
 
 
 def _to_make_it_so(changes: WhatIfChanges) -> str:
-    """Return the command that sets the settings of a what-if, if they are all that it changes."""
+    """Return how to try a what-if's settings with `config set`; empty if it changes anything else, too."""
     if changes.prices or changes.gone or changes.at or not changes.settings:
         return ""
     pairs = " ".join(f"{'.'.join(path)} {shlex.quote(format_yaml_scalar(value))}" for path, value in changes.settings)

@@ -213,7 +213,7 @@ class _Deciding:
         return bool(self._asking.changes.gone) or self._is_whole(around) or not by_filters_alone(then)
 
     def _is_whole(self, around: RecordEnvironment) -> bool:
-        """Return True if candidates matter that their strategy's own filters refused."""
+        """Return True if the candidates that strategies' own filters refused have to be replayed, too."""
         supposed = self._asking.supposition(around)
         return bool(supposed.strategies) or compares(supposed.after)
 
@@ -226,7 +226,7 @@ class _Deciding:
         return ChangedRecord(changed, supposed.after, whole)
 
     def summed_up(self, symbol: str | None, session: date | None, heads: Sequence[CycleRecord]) -> WhatIfSpan:
-        """Return the differences; OperatorError if no pass could be replayed."""
+        """Return the differences; raise OperatorError if no pass could be replayed."""
         if self._first is None or not self._decided:
             raise not_kept(heads[-1], self._lacking[-1].why)
         asking = self._asking
@@ -349,7 +349,7 @@ def _orders(console: "Console", heading: str, orders: "Sequence[SentAt]", count:
 
 
 def _earnings_lines(earned: "Sequence[WhatIfEarnings]") -> Iterator[str]:
-    """Yield a line for each number of sessions, and one for all of which no price is known yet."""
+    """Yield a line for each number of sessions after which some price is known, and one line for all the others."""
     later = [earnings for earnings in earned if not earnings.orders]
     for what_if_earnings in earned:
         if what_if_earnings.orders:

@@ -29,8 +29,9 @@ class UnchangedSince(NamedTuple):
 def fixed_since(app: App, name: str) -> UnchangedSince:
     """Return when a strategy's code and settings last changed, by accepted configurations and recorded passes.
 
-    What a walk sets of a strategy that is in shadow until it is promoted is never accepted: its promotion to paper
-    names it, and before that, it traded nothing.
+    Nobody accepts the values that a walk sets for a strategy that is in shadow until it is promoted. Such a strategy
+    counts as unchanged from its promotion to paper with its present code and values at the earliest, because before
+    that it traded nothing.
     """
     now, code, since = values_of(effective(app.settings), name), code_of(app.settings, name), None
     for baseline in app.ledger_view.baselines.since(LONG_AGO):

@@ -17,7 +17,7 @@ from tradebot.learning.model_card import Action
 
 Results = Mapping[date, float]
 
-"""A model's profit by session, as fractions of the equity at its start, after costs."""
+"""A model's profit by session, after costs, as a fraction of the equity at the session's start."""
 
 OF_WINS, OF_TOTAL_RETURN, OF_SHARPE, OF_CONSISTENCY = 0.3, 0.4, 0.2, 0.1
 
@@ -27,7 +27,8 @@ BETTER, REST = 1.1, 5
 
 FULL_RETURN, FULL_SHARPE, PER_YEAR, PARTS = 0.1, 3.0, 252, 5
 
-"""The return of the window and the yearly Sharpe ratio that count in full, and in how many parts a window is looked at.
+"""The window's return and the annualized Sharpe ratio that get the full score, the number of sessions in a year, and
+the number of parts of a window.
 """
 
 
@@ -89,7 +90,7 @@ def _share(values: Sequence[float]) -> float:
 
 
 def _to_unit_interval(value: float) -> float:
-    """Return a number from -1 to 1, and beyond cut to that, as one from 0 to 1."""
+    """Clip a number to -1..1 and map that range linearly to 0..1."""
     return (1 + min(max(value, -1.0), 1.0)) / 2
 
 
@@ -140,7 +141,7 @@ OF_DAYS, OF_RETURN = 0.6, 0.4
 
 APART = 0.7
 
-"""Models whose targets deviate by more contracts than that contradict each other."""
+"""Models contradict each other if the standard deviation of their targets, in contracts, exceeds this."""
 
 
 class PolicyMode(StrEnum):

@@ -85,8 +85,9 @@ Run = Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]
 
 
 class ModelSelection(Struct, frozen=True):
-    """How models act together. `sessions` is from how many sessions results count; `results` are the models' results
-    after training.
+    """How models act together.
+
+    `sessions` is the number of past sessions whose results count, and `results` are the models' results after training.
     """
 
     mode: PolicyMode
@@ -238,5 +239,5 @@ def _answer_decision(member: Member, answer: NetworkAnswer) -> Decision:
 
 
 def _results(member: Member, later: Sequence[SessionResult]) -> Results:
-    """Return the results of a model: those of its card, and later ones, of which one for the same session counts."""
+    """Return a model's results by session: those on its card and the `later` ones, which win for the same session."""
     return {result.session: result.earned for result in (*member.card.results, *later)}

@@ -48,7 +48,7 @@ class DataSpan(Struct, frozen=True):
 
 
 class SessionResult(Struct, frozen=True):
-    """A model's return in a session, after costs, as a fraction of the equity at its start."""
+    """A model's return in a session, after costs, as a fraction of the equity at the session's start."""
 
     session: date
     earned: float

@@ -1,6 +1,6 @@
-"""Build the decisions by which a policy reports which models act, and why they don't if a fallback acts.
+"""Build the decisions in which a policy reports which models act, or why a fallback acts instead.
 
-Fast commands read them in records.
+Commands that must be fast read these decisions in records instead of loading the models.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ def refusal(reason: Reason, observed: Number | str, limit: Number | str | None =
 
 
 def fallback_reasons(records: Iterable[CandidateRecord]) -> Mapping[str, Decision]:
-    """Return why a fallback acted instead of the models, for each strategy with such a record."""
+    """Return why a fallback acted instead of the models, by strategy; without strategies whose models acted."""
     by_name = dict[str, Decision]()
     for record in records:
         for decision in record.decisions:

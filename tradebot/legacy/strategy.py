@@ -25,7 +25,7 @@ from tradebot.strategies.flow import FlowStrategy
 
 LARGEST = 8.0
 THRESHOLD = 2.7
-"""The score that an entry took."""
+"""The lowest score with which the earlier bot entered."""
 THRESHOLD_MET, NOT_TOXIC, FRESH = StrategyFilter("threshold"), StrategyFilter("toxicity"), StrategyFilter("freshness")
 MOST_TOXICITY, LEAST_FRESHNESS = 0.90, 0.30
 _SUMMED_TO_4_PLACES = frozenset({"congress", "shorts_squeeze", "institutional", "market_tide", "calendar"})
@@ -193,7 +193,7 @@ def _institutional(read: LegacyInputs) -> float:
 
 
 def _tide(read: LegacyInputs) -> float:
-    """Compute a row whose ratio leaves 0 to 1 where the call premium is negative, which has no cap."""
+    """Compute the row of the market tide, which has no cap: with a negative call premium, its ratio leaves 0 to 1."""
     whole = read.tide_call_premium_usd + abs(read.tide_put_premium_usd)
     ratio = read.tide_call_premium_usd / whole if whole else 0.5
     lean, imbalance = (ratio > 0.55) - (ratio < 0.45), 2 * abs(ratio - 0.5)
@@ -209,7 +209,10 @@ def _calendar(read: LegacyInputs) -> float:
 
 
 def _step(value: float, flagged: bool, *steps: tuple[float, float]) -> float:
-    """Return what the first limit that the value exceeds pays, or 0; a flag pays 1 whatever the value."""
+    """Return the points of the first of `steps` whose limit the value exceeds, or 0; always return 1 if `flagged`.
+
+    Each step is a limit and its points.
+    """
     return 1.0 if flagged else next((pays for limit, pays in steps if value > limit), 0.0)
 
 
@@ -329,7 +332,7 @@ class LegacyStrategy(FlowStrategy):
 
 
 def _filters(read: LegacyInputs, legacy_score: LegacyScore) -> Iterator[Decision]:
-    """Yield the answers to the three conditions that `made.passes` has in one."""
+    """Yield a decision for each of the three conditions that `LegacyScore.passes` combines."""
     declined, fresh = Reason.STRATEGY_DECLINED, read.freshness
     yield THRESHOLD_MET.answer(legacy_score.score >= THRESHOLD, declined, legacy_score.score, THRESHOLD)
     yield NOT_TOXIC.answer(read.toxicity <= MOST_TOXICITY, declined, read.toxicity, MOST_TOXICITY)
@@ -345,7 +348,7 @@ def _components(inputs: LegacyInputs, legacy_score: LegacyScore) -> Iterator[Com
 
 
 def _inputs(inputs: ScoringInputs) -> LegacyInputs:
-    """Return our facts that stand for what the earlier bot read; its other rows see nothing, as they did then."""
+    """Return the earlier bot's inputs, taken from our facts; rows that it never had data for keep their defaults."""
     facts = inputs.facts.known
     gamma, rank, changes = GREEK_EXPOSURE_KIND.of(facts), IV_RANK_KIND.of(facts), OI_CHANGE_KIND.of(facts)
     net, prints, ticks = _net_flow(inputs), DARK_POOL_KIND.of(facts), MARKET_TIDE_KIND.of(inputs.market) or ()
@@ -368,7 +371,7 @@ def _inputs(inputs: ScoringInputs) -> LegacyInputs:
 
 
 def _net_flow(inputs: ScoringInputs) -> float:
-    """Sum whole premiums, calls against puts: which side paid them made no difference. Little is 0."""
+    """Return call premium minus put premium in USD, whichever side traded; 0 for a difference up to 100,000 USD."""
     calls, puts = (
         fsum(float(alert.premium) for alert in inputs.alerts if alert.right is right)
         for right in (Right.CALL, Right.PUT)

@@ -98,7 +98,7 @@ class Activity(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """A booked activity; `amount` is its effect on cash in USD, without that of fills booked with it; often zero.
+    """A booked activity; `amount` is its effect on cash in USD, excluding fills booked with it, and is often zero.
 
     The other fields are as in `Activity`, but `symbol` may be empty. `at` is None if an earlier version booked it.
     """
@@ -165,7 +165,7 @@ class CashMovement(Struct, frozen=True):
     `kind` is the broker's own code, such as DIV or FEE, or empty for an accepted plan, and `sub_kind` the broker's code
     for a subtype, such as COM for a commission, or empty. `meaning` is the adapter's interpretation of both; it is None
     for a plan. `words` describe the movement. `symbol` is the instrument that paid a dividend or caused a fee; it is
-    empty if unknown or if the whole account is concerned.
+    empty if unknown, or if the movement affects the whole account.
     """
 
     at: datetime
@@ -264,7 +264,7 @@ class AccountValue(Struct, frozen=True, array_like=True):
 
 BESIDES = Decimal(1) / 1000
 
-"""How much margin an account without positions may use, as a fraction of its equity, for money that it owes."""
+"""The maintenance margin, as a fraction of equity, that an account without positions may use for money that it owes."""
 
 
 class BrokerView(Struct, frozen=True):

@@ -146,11 +146,11 @@ class Books(Struct, frozen=True, dict=True):
         return by_position
 
     def terms_of(self, position: Position) -> EntryTerms:
-        """Return the stored terms of one of our open positions, apart from its lots."""
+        """Return an open position's stored terms, completed from its fills; empty terms if none are stored."""
         return complete(self.kept.get(position.key), position)
 
     def opened_as(self, position: Position) -> Instrument | None:
-        """Return the instrument of the order that opened one of our positions; None if no order of ours did."""
+        """Return the instrument of the order that opened one of our positions; None if no order of ours opened it."""
         entry_terms = self.kept.get(position.key)
         return entry_terms.instrument if entry_terms else None
 

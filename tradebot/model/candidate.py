@@ -21,7 +21,7 @@ class ScaleOutLevel(Struct, frozen=True):
 
 
 SHARES = Decimal(100)
-"""How many shares of the underlying one contract is for."""
+"""The number of shares of the underlying per option contract."""
 
 
 class OptionContract(Struct, frozen=True):

@@ -44,8 +44,9 @@ class Verdict(StrEnum):
 class Decision(Struct, frozen=True, gc=False):
     """One gate's result; `observed` and `limit` are in `unit`, or by default in the reason's or the gate's unit.
 
-    `age_s` is in seconds. `about` names the filter if a strategy has several of its own; it is empty for gates. `unit`
-    is the code of that filter's unit, so its numbers can be formatted even when it passes.
+    `age_s` is the age of the data in seconds. Fields that don't apply are None. `about` names the filter if a strategy
+    has several of its own; for a close that an auction decided, it has the position's value (see `auction.WORTH`).
+    `unit` is the code of the filter's unit, so its numbers can be formatted even when it passes.
     """
 
     gate: Gate

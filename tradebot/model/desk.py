@@ -57,7 +57,7 @@ class Shocks(Struct, frozen=True):
 
 
 def _everywhere(ordered: list[Shock], together: int) -> datetime | None:
-    """Return the last time at which enough symbols had a shock within a minute."""
+    """Return the last time at which at least `together` symbols had a shock within a minute; None if there was none."""
     for index in range(len(ordered) - 1, -1, -1):
         end = ordered[index].at
         within = {shock.symbol for shock in ordered[: index + 1] if end - shock.at <= TOGETHER}
@@ -246,8 +246,8 @@ class RiskBook(Struct, frozen=True, dict=True):
     ) -> "RiskBook":
         """Return the book as if this entry had filled at its worst-case cost, to evaluate the next candidate with.
 
-        `quantity` (unsigned) and `price` (the worst one) affect only margin. `risk_usd` is the entry's loss at its
-        stop.
+        `quantity` (unsigned) affects only the contract count and the margin, and `price` (the worst one) only the
+        margin. `risk_usd` is the entry's loss at its stop.
         """
         symbol, order = entered.symbol, (entered.symbol, entered.side, quantity, cost_usd)
         return replace(
@@ -283,15 +283,15 @@ class Desk(Struct, frozen=True):
     orders missing from the venue's list, and `canceled` the venue's ids of the orders whose cancel it accepted.
     `differences` are positions on which books and venue contradict each other; `unproven` are symbols that the venue
     didn't confirm when asked directly, and `awaited` the symbols of our fills that neither the fill list nor the
-    positions show yet. `steady` is False if our orders changed during each reading. `untraced_fills` counts foreign
-    fills whose order the venue didn't return: they may be ours. `clock_ahead_s` is how far the venue's clock is ahead
-    of a second one; None without one. `resting` are the orders that protect positions at the venue. `core_drifts` has,
-    by strategy, the worst difference between sent and documented fields in a core signal that the strategy reads.
-    `calendar_differs` says how the broker's calendar and exchange_calendars differ on this day; empty if they agree,
-    and in exit passes. `outlooks` are what exit rules read of each position besides prices; empty unless exit rules
-    need them. `listings` are the listings in force; `unlisted` are symbols that the venue, queried for this snapshot,
-    doesn't list. `registry` says which symbols may be entered; None if the bot has no registry, and in exit passes.
-    `shocks` are price moves after which entries wait; None if no limit needs them, or if they are unknown.
+    positions show yet. `steady` is False if our orders changed during each reading. `untraced_fills` counts the orders
+    behind foreign fills about which the venue hasn't replied: they may be ours. `clock_ahead_s` is how far the venue's
+    clock is ahead of a second one; None without one. `resting` are the orders that protect positions at the venue.
+    `core_drifts` has, by strategy, the worst difference between sent and documented fields in a core signal that the
+    strategy reads. `calendar_differs` says how the broker's calendar and exchange_calendars differ on this day; empty
+    if they agree, and in exit passes. `outlooks` are what exit rules read of each position besides prices; empty unless
+    exit rules need them. `listings` are the listings in force; `unlisted` are symbols that the venue, queried for this
+    snapshot, doesn't list. `registry` says which symbols may be entered; None if the bot has no registry, and in exit
+    passes. `shocks` are price moves after which entries wait; None if no limit needs them, or if they are unknown.
     `other_contracts` maps a symbol to other symbols of the same coin that have a position or order.
     """
 
@@ -351,7 +351,7 @@ class Desk(Struct, frozen=True):
         return self.listings.get(instrument.symbol) or of_order(instrument, self.now)
 
     def hours_of(self, symbol: str) -> Hours | None:
-        """Return the trading hours that the venue gives for a symbol, if they cover this moment."""
+        """Return the trading hours that the venue gives for a symbol; None unless they cover this moment."""
         listing = self.listings.get(symbol)
         return listing.hours if listing and listing.hours and listing.hours.tells(self.now) else None
 

@@ -450,7 +450,7 @@ HEALINGS = frozenset(
     }
 )
 """The events of repairs by the bot itself: it reconnected, repeated a request, rotated a full file, or restarted a
-store that can be filled again. Every other event needs a person.
+store that can be filled again.
 """
 NEED_NOBODY = frozenset(
     {

@@ -20,7 +20,7 @@ FORMAT = 1
 
 Returns = tuple[float, ...]
 
-"""One return for each judged session, as a fraction of the equity at its start, after costs."""
+"""One return for each judged session, after costs, as a fraction of the equity at the session's start."""
 
 
 BENCHMARKS = ("buy_and_hold", "rule", "logistic")

@@ -190,7 +190,8 @@ class FindingKind(StrEnum):
 class Finding(Struct, frozen=True):
     """One difference between the books and the broker: quantities are signed shares, cash is in USD.
 
-    `subject` is a symbol, an order id or the account. `evidence` comes from the broker's activities or the exit rules.
+    `subject` is a symbol, an order id or the account. `ours` and `broker` are None if the difference isn't one of
+    quantities or cash. `evidence` comes from the broker's activities or the exit rules.
     """
 
     kind: FindingKind

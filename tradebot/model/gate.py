@@ -11,8 +11,8 @@ from tradebot.model.reason_codes import Unit, blocked, broken, idle, unknown
 class Gate(StrEnum):
     """Every gate that a candidate may have to pass, in order of evaluation, with the unit of its numbers.
 
-    A gate whose name begins with "own" compares a strategy's own book with its own limits; the gate of the same name
-    without it compares the account's book with the account's limits. A gate is skipped if its limit is off.
+    A gate whose name begins with "own" compares a strategy's own book with its own limits. The gate of the same name
+    without that prefix compares the account's book with the account's limits. A gate is skipped if its limit is off.
     """
 
     unit: Unit

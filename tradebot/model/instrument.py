@@ -60,7 +60,7 @@ Number = TypeVar("Number", Decimal, Fraction, float, int)
 ONE = Decimal(1)
 """The multiplier of shares."""
 CURRENCY = "USD"
-"""The currency of the books. An amount in another one is stored and shown unchanged, and never added to theirs."""
+"""The currency of the books. An amount in another currency is stored and shown unchanged, and never added to USD."""
 
 
 def notional(quantity: Number, price: Number, multiplier: Number) -> Number:

@@ -255,7 +255,7 @@ class Intent(Struct, frozen=True):
 
 
 class IntentRecord(Struct, frozen=True):
-    """An intent with its current state in the ledger."""
+    """An intent with its current state in the ledger, and the `code` and `message` of the last reply to it, if any."""
 
     intent: Intent
     state: IntentState

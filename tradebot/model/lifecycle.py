@@ -103,7 +103,10 @@ NOTHING = PendingWork()
 
 
 def state_of(owner: str, quantity: Decimal, work: PendingWork, *, traded: bool = True) -> State:
-    """Return the state of a position of `quantity` signed shares; `traded` is False if it never had a fill."""
+    """Return the state of a position of `quantity` signed shares.
+
+    `traded` is False if an entry is pending: without shares, the state is then the entry's rather than CLOSED.
+    """
     if not quantity:
         return State.CLOSED if traded or work.entering is None else work.entering
     if owner == FOREIGN:
@@ -233,7 +236,7 @@ def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> PendingW
 
 
 def _last_refused_protection(unreported: Iterable[IntentRecord], accepted: Iterable[Intent]) -> IntentRecord | None:
-    """Return the last protecting order if the venue refused it."""
+    """Return the last protecting order if the venue refused it; None otherwise."""
     last = max((r for r in unreported if r.intent.protects), key=lambda record: record.intent.at, default=None)
     if last is None or last.state is not IntentState.REJECTED:
         return None

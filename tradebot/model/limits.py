@@ -55,12 +55,12 @@ Fraction = Annotated[Decimal, Field(gt=0, le=1)]
 
 Exposure = Annotated[Decimal, Field(gt=0, le=10)]
 
-"""A fraction of equity; above 1 it needs margin, and the venue's margin decides how much of it there is."""
+"""A fraction of equity. Above 1 it requires margin, and the venue's margin requirements limit it further."""
 
 MOST_LENT = Decimal(4)
 
-"""The largest exposure of an account that pays for purchases in full: brokers of shares lend at most three times its
-equity on top, and only within a day.
+"""The largest exposure, as a multiple of equity, of an account that pays for purchases in full: on top of the equity,
+stockbrokers lend at most three times as much, and only within a day.
 """
 
 Seconds = Annotated[int, Field(gt=0, le=30 * 86_400)]

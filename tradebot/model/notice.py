@@ -72,7 +72,7 @@ _QUIET = re.compile(r"(\d{1,2}:\d\d)-(\d{1,2}:\d\d)(?: +([A-Za-z_]+(?:/[A-Za-z_+
 def quiet_hours(text: str) -> QuietHours:
     """Parse quiet hours such as `22:00-07:00 Europe/Berlin`; without a zone they are in the venue's.
 
-    Raises ValueError with the expected format.
+    Raise ValueError, with the expected format, for any other text.
     """
     match = _QUIET.fullmatch(text.strip())
     try:

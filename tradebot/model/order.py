@@ -379,7 +379,7 @@ class WriteOutcome(StrEnum):
 
 
 class Reply(Struct, frozen=True):
-    """The venue's reply to one write request, with the venue's own error `code` and `message`.
+    """The venue's reply to one write request, with an error `code` and `message`: the venue's, or the bot's own.
 
     `legs` are the orders created together with the order, such as the stop of a pair.
     """

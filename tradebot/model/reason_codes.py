@@ -79,4 +79,4 @@ broken = partial(_row, Cause.BROKEN)
 blocked = partial(_row, Cause.BLOCKED)
 idle = partial(_row, Cause.IDLE)
 unknown = partial(_row, Cause.UNKNOWN)
-"""Build a reason with this cause. In a class of reasons it is a row, from which `reasons` creates a member."""
+"""Build a reason with this cause. In a class of reasons, it is a row; `reasons` turns each row into an enum member."""

@@ -405,4 +405,4 @@ def _of(family: type) -> frozenset[Reason]:
 MAKING_ROOM = frozenset({Reason.DISPLACEMENT_STARTED, Reason.DISPLACEMENT_PENDING})
 """Reasons for which a candidate only waits until a position is closed."""
 POLICY_REASONS, SETUP_REASONS = _of(PolicyReasons), _of(SetupReasons)
-"""Reasons that strategies give, of learned policies and of setups."""
+"""The reasons that strategies give about learned policies, and about setups."""

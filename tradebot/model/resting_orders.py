@@ -122,7 +122,7 @@ def _name(order: Order, record: IntentRecord, latest: Mapping[str, str], follows
 
 
 def _replacements(pairs: Iterable[tuple[Order, IntentRecord]]) -> Iterator[tuple[str, str]]:
-    """Yield pairs of an order and the one here that it replaces: while both are listed, only one works."""
+    """Yield the venue ids of each replaced order and its replacement: while both are listed, only one works."""
     for order, record in pairs:
         before = record.intent.target_venue_id if record.intent.client_order_id == order.client_order_id else None
         if before:

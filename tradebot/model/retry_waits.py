@@ -1,6 +1,6 @@
 """Compute the wait before a retry, which doubles after each failure.
 
-Only HTTP reads wait and retry in place, with tenacity (`adapters.wire.http.RetryPolicy`). The others can't use a
+Only HTTP reads wait and retry in place, with tenacity (`adapters.wire.http.RetryPolicy`). Other retries can't use a
 library's loop: the next try of a job or backup is a moment in trading time that other lanes and processes read
 (`jobs.backoff`, `timetable.sessions`); the next try of a notice is stored in the outbox, so that it survives a restart;
 a websocket that stayed connected counts as a success, although it ended too. An order is never simply sent again after

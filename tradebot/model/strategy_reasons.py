@@ -57,7 +57,7 @@ class RealMoneyReasons:
 
 CHECK = "tradebot model check says more. "
 
-"""The start of remedies that `model check` doesn't need to show."""
+"""The beginning of many remedies; `model check` leaves it out of its own output."""
 
 _AGAIN = f"{CHECK}Copy the model again from where it was signed."
 

@@ -240,7 +240,10 @@ class OrderSent(NamedTuple):
 
     @property
     def traded_by(self) -> IntentFacts | None:
-        """Return the intent that created the order; None for an order that rested to protect a position."""
+        """Return the intent that created the order.
+
+        Return None for an order that rested to protect a position, or that the bot didn't create.
+        """
         own = self.intents[0] if self.intents else None
         if own is None or own.protects or own.client_order_id != self.order.client_order_id:
             return None

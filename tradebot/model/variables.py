@@ -10,10 +10,11 @@ DEBUG = f"{PREFIX}DEBUG"
 LIVE = f"{PREFIX}LIVE"
 """Holds the last characters of the number of the live account that may trade."""
 WATCHDOG = f"{PREFIX}WATCHDOG"
-"""Names the folder of a watch."""
+"""Names the folder of a watchdog's own files."""
 HANDED_OVER = f"{PREFIX}HANDED_OVER"
-"""Names the pipe in which a one-shot finds its environment, because no process is started with a key in its own, and
-the process that started it."""
+"""Set for a child process that runs one command: the number of the pipe from which it reads its environment, and its
+parent's pid. The environment goes through a pipe so that no process is started with a key in its environment.
+"""
 CONFIRMED = f"{PREFIX}CONFIRMED"
-"""Has, in that pipe only, what a person typed on a page or in the chat to confirm the one-shot."""
+"""What a person typed on a page or in the chat to confirm the child's command; passed only through that pipe."""
 NOT_SETTINGS = frozenset({STATE, CONFIG, DEBUG, LIVE, WATCHDOG, HANDED_OVER})

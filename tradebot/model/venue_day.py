@@ -148,7 +148,7 @@ def _zone(name: str) -> ZoneInfo:
 
 @lru_cache(maxsize=16)
 def _hours_of_utc_date(zone: str) -> tuple[int, int]:
-    """Return the hours of UTC, from and until, in which a zone has the date of UTC all year round."""
+    """Return the first hour and the end hour of the part of a UTC day in which a zone's date equals UTC's all year."""
     offsets = (datetime(year, month, 1, tzinfo=_zone(zone)).utcoffset() for year in _YEARS for month in (1, 7))
     hours = [offset / timedelta(hours=1) for offset in offsets if offset is not None]
     return ceil(max(0, *(-each for each in hours))), 24 - ceil(max(0, *hours))

@@ -121,10 +121,10 @@ def exit_is_refused(books: Books) -> bool:
 
 
 def class_to_try(books: Books, holding: HoldingKey) -> OrderClass | None:
-    """Return the order class to protect a position with: a pair, or a single stop if the venue just refused a pair.
+    """Return the order class to protect a position with: a pair at first, then the class that the venue last accepted.
 
-    Return None if it refused a single stop too, less than two minutes ago. Refusals of both kinds in one pass don't
-    count, because their common cause may be gone.
+    If the venue just refused a pair, return a single stop. Return None if it refused a single stop too, less than two
+    minutes ago. Refusals of both kinds in one pass don't count, because their common cause may be gone.
     """
     of_it = (record for record in reversed(books.intents) if _protects(record, holding))
     last, before = next(of_it, None), next(of_it, None)
@@ -231,9 +231,10 @@ class CancelResult(NamedTuple):
 
 
 def cancel_and_prove(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) -> CancelResult:
-    """Cancel a pair and prove that it ended, so that its shares can be sold; exclude shares it filled meanwhile.
+    """Cancel a pair and prove that it ended, so that its shares can be closed; return the record and the open shares.
 
-    If the venue later rejects the cancel, the pair keeps working, and the record says so.
+    Shares that the pair filled in the meantime aren't open. If the venue rejects the cancel after accepting it, the
+    pair keeps working, and the record says so.
     """
     record = cancel_order(world, call, desk, pair.first, pair.record, why)
     if record.terminal is not None:
@@ -282,8 +283,9 @@ def _halves(pair: Resting) -> tuple[Order, ...]:
 
 
 def joinable_stop_id(world: World, pair: Resting) -> str:
-    """Return the venue's id of a pair's stop, if an exit for the same shares can join the stop's group; otherwise
-    empty.
+    """Return the venue's id of a single stop that can trigger, if an exit for the same shares can join its group.
+
+    Otherwise, and for a pair with a limit, return an empty text.
     """
     plain = pair.stop is not None and pair.limit is None and pair.can_trigger
     return pair.stop.venue_id if world.venue.exits_join and plain and not pair.ending and pair.stop else ""

@@ -373,7 +373,10 @@ def _obstacle(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> 
 
 
 def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
-    """Return an exit that was lost before it reached the venue, if resending it wouldn't close more than is held."""
+    """Return an exit that was lost before it reached the venue and has to be resent.
+
+    Return None if there is none, or if resending it could close more than is held.
+    """
     for record in desk.books.unresolved_intents:
         intent = record.intent
         # A lost change to a working exit is resent by `working_orders` instead.

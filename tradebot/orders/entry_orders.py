@@ -65,7 +65,10 @@ ROOM = frozenset({*_MARGIN, *_ROOM, *(OWN_GATES[gate] for gate in _ROOM)})
 
 
 class Consent(NamedTuple):
-    """A person's decision on an entry: approval or refusal, the largest quantity, and the request, if any."""
+    """A person's decision on an entry: approval or refusal, the largest quantity, and the id of the request.
+
+    `decision` is None if no approval is needed; only an approval limits the quantity.
+    """
 
     decision: Decision | None = None
     quantity: Decimal | None = None
@@ -81,7 +84,7 @@ GateResult = tuple[Ask, Decisions]
 
 
 def evaluate_entry(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> GateResult:
-    """Evaluate every gate but approval for an entry; return the gates' input and their decisions.
+    """Evaluate every gate but depth and approval for an entry; return the gates' input and their decisions.
 
     The size is None without a usable quote.
     """
@@ -269,7 +272,7 @@ def displace_if_full(
 
 
 def lost_close(world: World, desk: Desk, strategy: str, symbol: str = "") -> Position | None:
-    """Return a position whose displacing close never reached the venue, so that it has to be resent.
+    """Return a position whose displacing close never reached the venue and has to be resent; None if there is none.
 
     With a symbol, only a close that made room for that symbol counts.
     """

@@ -232,7 +232,7 @@ def _request_once(world: World, desk: Desk, intent: Intent, record_intent: Calla
 def _record_intent(
     world: World, desk: Desk, intent: Intent, gate_decisions: Decisions, decided_s: float | None
 ) -> Decision | None:
-    """Record the intent as sent, then check again; if something blocks it now, record and return that.
+    """Record the intent as sent, then check again; if something blocks it now, record and return that, else None.
 
     Writing takes time, and the process may have slept: a halt may have arrived, or the session may be over.
     """
@@ -306,7 +306,7 @@ def _adds_risk(intent: Intent) -> bool:
 
 
 def _current_block(world: World, desk: Desk, intent: Intent) -> Decision | None:
-    """Return what blocks this order now, if something has changed since the desk was taken."""
+    """Return what has come to block this order since the desk was taken; None if nothing has."""
     if _adds_risk(intent) and world.ledger.trading_state().state is not TradingState.ACTIVE:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
     return _too_late(world, desk, intent)
@@ -318,7 +318,10 @@ def _close_after(hours: Hours | None, at: datetime) -> datetime | None:
 
 
 def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
-    """Return why it is too late to send this: the session is closing, or the desk is old or from another session."""
+    """Return why it is too late to send this, or None: the session is closing or over, or the desk is too old.
+
+    An old desk blocks only entries. It is never too late for a cancel.
+    """
     if intent.operation is Operation.CANCEL:
         return None
     elapsed_s, max_age_s = world.stopwatch() - desk.taken_s, world.rules.limits.max_decision_s
@@ -357,7 +360,7 @@ def may_send_again(world: World, desk: Desk, intent: Intent) -> bool:
 
 
 def _record_retry(world: World, desk: Desk, intent: Intent) -> Decision | None:
-    """Record that a request is resent; return a decision if its outcome is known by now."""
+    """Record that a request is resent; if its outcome is known by now, return a refusal instead, else None."""
     record = world.ledger.intent(intent.client_order_id)
     if record is not None and not record.state.is_unresolved:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)

@@ -104,7 +104,10 @@ def far_below(listing: Listing, quote: Quote) -> Decimal:
 
 
 def _highest_priced(quotes: Mapping[str, Quote], book: RiskBook) -> Quote | None:
-    """Return the free symbol with the highest price, because venues refuse orders that are worth almost nothing."""
+    """Return the quote with the highest bid among symbols without positions or orders; None if there is none.
+
+    Venues refuse orders that are worth almost nothing.
+    """
     unavailable = book.held | book.foreign | book.working | book.unresolved
     return max(
         (quote for quote in quotes.values() if quote.symbol not in unavailable), key=lambda q: q.bid, default=None

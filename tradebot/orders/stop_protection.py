@@ -179,7 +179,7 @@ def _protect_position(
 def _has_fewer_shares(desk: Desk, position: Position, wanted: ExitLevels) -> bool:
     """Return True if the broker has only a part of a position's shares, and the market is within the rules' prices.
 
-    After a split that reduces shares, it would be far beyond the nearest target, or beyond the stop of a short.
+    After a split that reduces shares, the price would be far beyond the nearest target, or beyond the stop of a short.
     """
     quote, ratio = desk.quotes.get(position.symbol), desk.position_ratios.get(position.symbol, Decimal(1))
     if quote is None or wanted.stop is None or not wanted.targets or not 0 < ratio < 1:
@@ -191,7 +191,10 @@ def _has_fewer_shares(desk: Desk, position: Position, wanted: ExitLevels) -> boo
 def _adjust_pair(
     world: World, call: Call, desk: Desk, position: Position, pair: Resting, word: str, stop: Decimal
 ) -> tuple[CandidateRecord | None, Decimal | None]:
-    """Cancel a lapsed pair, or tighten a pair's stop; return its record, and the quantity that a cancel freed."""
+    """Cancel a lapsed pair, or tighten a pair's stop; return the record, and the quantity that the cancel freed.
+
+    The record is None if nothing was due; the quantity is None unless the end of a canceled pair is proven.
+    """
     if pair.is_lapsed and class_to_try(desk.books, position.holding) is not None:
         return cancel_and_prove(world, call, desk, pair, Reason.STOP_LAPSED)
     needs_tightening = _needs_tightening(
@@ -213,7 +216,7 @@ def _too_near_for_pair(world: World, desk: Desk, position: Position, stop: Decim
 
 
 def _unsettled_request(desk: Desk, position: Position) -> Intent | None:
-    """Return this position's unresolved request about protection, if any."""
+    """Return this position's unresolved request about protection; None if there is none."""
     protecting = (record.intent for record in desk.books.unresolved_intents if record.intent.protects)
     return next((intent for intent in protecting if intent.holding == position.holding), None)
 
@@ -293,7 +296,7 @@ def missing_targets(
 
 
 def _far(desk: Desk, position: Position) -> Decimal:
-    """Return a price that the market will hardly reach."""
+    """Return a price in USD that the market will hardly reach, for the target of a pair without a target rule."""
     quote = desk.quotes.get(position.symbol)
     prices: Sequence[Decimal] = (position.average_price, *((quote.middle,) if quote else ()))
     return max(prices) * DEFAULT_TARGET_MULTIPLE if position.quantity > 0 else min(prices) / DEFAULT_TARGET_MULTIPLE

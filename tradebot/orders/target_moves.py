@@ -160,6 +160,6 @@ def _is_near(record: IntentRecord, price: Decimal, position: Position) -> bool:
 
 
 def _is_before(record: IntentRecord, later: IntentRecord, position: Position) -> bool:
-    """Return True if a later target replaced one that was gone."""
+    """Return True if the target `later` was placed after the target `record`, at about the same price."""
     price = later.intent.limit_price
     return price is not None and record.intent.at < later.intent.at and _is_near(record, price, position)

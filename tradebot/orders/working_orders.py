@@ -229,7 +229,7 @@ def _age_of(desk: Desk, record: IntentRecord) -> timedelta:
 
 
 def _may_step(world: World, desk: Desk, order: Order, record: IntentRecord) -> bool:
-    """Return True if a passive entry is due for a step, has one without an outcome."""
+    """Return True if a passive entry's price has to be moved now, or if the outcome of its last move is unknown."""
     intent, execution = record.intent, world.rules.of(record.intent.key.strategy).execution
     if intent.approach is None or execution.style is not Style.PASSIVE:
         return False

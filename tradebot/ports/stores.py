@@ -71,7 +71,7 @@ class Orders(Protocol):
         """Return the intent with this id, or None."""
 
     def last_acknowledged(self) -> str | None:
-        """Return the client order id of our last order that the venue acknowledged; cancels don't count."""
+        """Return the client order id of our last order that the venue acknowledged, or None; cancels don't count."""
 
     def abandon(self, client_order_id: str, why: str, at: datetime) -> None:
         """Give up an unresolved intent once it is proven that the venue doesn't have it."""
@@ -300,7 +300,7 @@ class Facts(Protocol):
     def before(self, job: str, identity: str, symbols: Collection[str]) -> CycleRecord | None:
         """Return a job's pass before the one with this id, reduced to the reasons of candidates in these symbols.
 
-        The pass with this id needn't be recorded.
+        Return None if there is none. The pass with this id needn't be recorded.
         """
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
@@ -309,7 +309,7 @@ class Facts(Protocol):
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
     ) -> Mapping[tuple[str, str], Sequence[Scored]]:
-        """Return the scores of these strategies' symbols, oldest first: one per slot, over at most 1.5 sessions."""
+        """Return the scores of these strategies' symbols, oldest first: one per slot, from the newest 120 slots."""
 
     def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
         """Return, by symbol, the closing prices recorded by the last exit pass in this period that had any."""

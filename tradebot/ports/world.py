@@ -119,7 +119,7 @@ class Rules(Struct, frozen=True, dict=True):
     news_allowance: Allowance | None = None
 
     def flow_kinds(self, kinds: frozenset[str]) -> frozenset[str]:
-        """Return those of some kinds of facts that come from the flow source."""
+        """Return which of these kinds of facts come from the flow source."""
         return kinds - {NEWS} if self.news_apart else kinds
 
     def is_apart(self, kind: AnyKind) -> bool:

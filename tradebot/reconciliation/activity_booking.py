@@ -174,7 +174,7 @@ def _foreign_trade(activity: Activity) -> Booking:
 
 
 def _others_shares(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
-    """Book foreign shares that arrived or left, by adjusting the foreign quantity in the books."""
+    """Book foreign shares that arrived or left, by adjusting the foreign quantity; None if that isn't proven."""
     first, change = rows[0], sum((row.quantity or _ZERO for row in rows), _ZERO)
     symbol = str(first.symbol)
     acknowledged = books_before.acknowledged.get(symbol, _ZERO)
@@ -204,7 +204,10 @@ def _if_agreed(books_before: BooksBefore, broker: Broker, booking: Booking, *sym
 
 
 def _split(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
-    """Book a split of our shares: adjust quantity, lots and best price by a ratio that the broker's data proves."""
+    """Book a split of our shares: adjust quantity, lots, best and worst price by a ratio that the broker's data proves.
+
+    Return None if it doesn't prove one.
+    """
     first, positions = rows[0], books_before.positions(str(rows[0].symbol), rows[0].at)
     symbol, theirs = str(first.symbol), broker.get(str(first.symbol))
     if len({position.quantity > 0 for position in positions}) != 1:
@@ -299,8 +302,8 @@ def _paid_out(positions: Sequence[Position], rows: Sequence[Activity]) -> Iterat
 def restated_best_prices(
     positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1)
 ) -> Iterator[RestatedPosition]:
-    """Yield how the best price of each of our positions is restated: under the symbol `to`, for `ratio` new shares per
-    old share.
+    """Yield how the best and worst price of each of our positions are restated: under the symbol `to`, for `ratio` new
+    shares per old share.
     """
     new, old = Decimal(ratio.numerator), Decimal(ratio.denominator)
     for position in positions:
@@ -309,7 +312,7 @@ def restated_best_prices(
 
 
 def _rename(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
-    """Book a rename: move every owner's lots to the new symbol, keeping their prices and their age."""
+    """Book a rename: move every owner's lots to the new symbol, keeping prices and age; None if it isn't proven."""
     totals = [books_before.total(str(row.symbol)) for row in rows]
     if not any(totals):
         return None
@@ -339,7 +342,7 @@ def _carry_lots(position: Position, to: str, at: datetime) -> Iterator[OwnedFill
 
 
 def _merger(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
-    """Book a cash merger: close every owner's shares at the price that was paid."""
+    """Book a cash merger: close every owner's shares at the price that was paid; None if it isn't proven."""
     first, symbol = rows[0], str(rows[0].symbol)
     if len(rows) != 1 or not first.price:
         return None

@@ -86,7 +86,7 @@ def manage(
 def _put_back(ledger: Money, foreign_part: ForeignPart, quantity: Decimal, why: str, at: datetime) -> None:
     """Add back the cash that these shares seem to have cost, at the broker's average price.
 
-    In a margin account, none.
+    In a margin account, nothing is added back, because opening a position costs no cash.
     """
     if ledger.account_state().settlement is Settlement.PAID:
         amount = notional(quantity, foreign_part.average_price, foreign_part.multiplier)
@@ -96,7 +96,8 @@ def _put_back(ledger: Money, foreign_part: ForeignPart, quantity: Decimal, why: 
 def foreign_part(current: Reconciled, ledger: Money, symbol: str) -> ForeignPart:
     """Return the foreign part of a position.
 
-    Raise OperatorError if there is none, or if books and broker differ on it.
+    Raise OperatorError if there is none, if books and broker differ on it, or if it is on the opposite side of the
+    bot's own position.
     """
     there = broker_position(current.view, symbol)
     differs = next((f for f in current.findings if f.subject == symbol and f.kind not in _STRANGERS), None)
@@ -136,7 +137,7 @@ _OTHERS_ORDERS = frozenset({FindingKind.FOREIGN_ORDER, FindingKind.ORDER_TWICE, 
 
 
 def broker_position(view: BrokerView, symbol: str) -> BrokerPosition:
-    """Return the broker's position in a symbol; if there is none, OperatorError names the existing positions."""
+    """Return the broker's position in a symbol; raise OperatorError naming the existing positions if there is none."""
     position_by_symbol = {position.symbol: position for position in view.positions if position.quantity}
     if symbol not in position_by_symbol:
         raise OperatorError(
@@ -165,7 +166,10 @@ def _require_manageable(reader: BrokerReader, ledger: Ledger, current: Reconcile
 
 
 def _require_no_foreign_order(current: Reconciled, symbol: str) -> None:
-    """Raise if someone else's order is open, because it could fill later and trade against shares the bot relies on."""
+    """Raise OperatorError if someone else's order is open on the symbol.
+
+    It could fill later and trade against shares that the bot relies on.
+    """
     others = {finding.subject for finding in current.findings if finding.kind in _OTHERS_ORDERS}
     named = {**{order.venue_id: order.client_order_id for order in current.view.orders}, **current.view.repeated}
     order = next((o for o in current.view.orders if o.symbol == symbol and named[o.venue_id] in others), None)

@@ -43,7 +43,7 @@ Timetable entries have no space in their names.
 ENDED_IF_MISSING_FOR = timedelta(minutes=15)
 """How long an order has to be missing before it counts as ended: a gateway that just started needs some minutes."""
 LONGEST_CHAIN = 100
-"""How many replacements of one order a pass follows, at most. The next pass follows the others."""
+"""How many replacements of one order a pass follows, at most. The next pass follows the rest."""
 
 
 class MovedStop(NamedTuple):
@@ -57,7 +57,7 @@ class CatchUpResult(Struct, frozen=True):
     """What catching up has changed, as counts, and the intents that are still unresolved.
 
     `unreadable` counts the venue's rows of fills that couldn't be parsed or accepted, and `untraced_fills` the orders
-    behind foreign fills that the venue hasn't returned yet. `unfilled` are the orders that have ended since with
+    behind foreign fills about which the venue hasn't replied yet. `unfilled` are the orders that have ended since with
     unfilled shares, `moved` the resting orders whose stop price the venue itself has changed, and `liquidated` the
     positions that the venue itself has closed.
     """
@@ -178,7 +178,8 @@ def _trace_foreign_fills(
 ) -> tuple[OrderOwners, Sequence[OwnedFill], int]:
     """Look up the orders behind foreign fills and record them.
 
-    Return the owners of orders, the new fills with their owners, and how many orders the venue hasn't returned yet.
+    Return the owners of orders, the new fills with their owners, and about how many orders the venue hasn't replied
+    yet.
     """
     both = (*booked, *fills)
     foreign = {owned.fill.venue_order_id for owned in both if owned.strategy == FOREIGN}

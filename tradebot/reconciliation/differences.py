@@ -119,7 +119,7 @@ def _unseen(finding: Finding, assumed: Mapping[str, OwnedFill]) -> Finding:
 
 
 def _hidden_positions(broker: BrokerView) -> Iterator[Finding]:
-    """Yield a finding if the list of positions can't be trusted; then no difference in positions can be either."""
+    """Yield a finding if the list of positions can't be trusted, and so no difference in positions can be either."""
     if broker.hides_positions:
         words = (
             f"no position is listed, though {broker.account.maintenance_margin:,.2f} USD of maintenance margin "

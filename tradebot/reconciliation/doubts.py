@@ -1,12 +1,12 @@
-"""Judge what the venue's lists lack by its other sources.
+"""Use the venue's other sources to judge what its lists lack.
 
 A list that lacks a row and an outdated report about an order look alike, so neither can be trusted. A stop that one
 source shows as working and another doesn't isn't protection until the sources agree again, unless a third one shows
 that it works.
 
 A list may also lack positions that books, orders and the margin in use prove. The margin may date from before a close,
-so it doesn't prove a position that may have been closed, without a report, by one of our orders: one that is no longer
-listed and whose end is unknown.
+so it doesn't prove a position that may have been closed, without a report, by an order of ours that is no longer listed
+and whose end is unknown.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,7 +26,10 @@ from tradebot.ports.stores import Listings
 from tradebot.reconciliation.new_fills import reported_fills
 
 ENOUGH = Decimal("0.75")
-"""The fraction of the positions' margin at cost that has to be in use, because prices have moved since."""
+"""How much of the positions' maintenance margin at cost must be in use to prove them, as a fraction.
+
+It is less than all, because prices have moved since the entries.
+"""
 
 
 def with_doubts(
@@ -110,7 +113,7 @@ def _works(reader: BrokerReader, order: Order) -> bool:
 def with_hidden_positions(listings: Listings, books: Books, view: BrokerView) -> BrokerView:
     """Add positions missing from the venue's list to the view, if the margin in use is enough for all of them.
 
-    They are the books' positions plus all reported fills.
+    The positions added are those in the books, after all reported fills.
     """
     if not view.hides_positions:
         return view

@@ -151,7 +151,7 @@ def is_ours(books: Books, order: Order) -> bool:
 
 
 def orders_off_grid(books: Books, listing: Listing) -> Iterator[str]:
-    """Yield our working orders with a price off the tick or a quantity not in whole lots, and what is wrong."""
+    """Yield a text for each of our working orders' prices off the tick, and for each quantity not in whole lots."""
     for order in books.working:
         if order.symbol != listing.symbol or not is_ours(books, order):
             continue

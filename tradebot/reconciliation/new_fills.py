@@ -145,8 +145,8 @@ LEEWAY = timedelta(days=1)
 def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> tuple[tuple[OwnedFill, ...], int]:
     """Return the venue's fills that the books lack, with their owners where known, and the number of rows dropped.
 
-    A row is dropped if it is unreadable, or exceeds its order's quantity. A fill in the books is permanent, so a fill
-    that contradicts its own order is dropped and fetched again.
+    A row is dropped if it is unreadable or contradicts its own order, such as by exceeding the order's quantity. It is
+    fetched again later: a fill in the books is permanent, so none is booked in doubt.
     """
     reported = reader.fills(_fills_since(ledger, now))
     booked_ids = ledger.known_fills({fill.activity_id for fill in reported})
@@ -227,7 +227,7 @@ ASKED_SINGLY = 5
 """If more orders than this are unknown, or ended unreported, fetch a list of orders first."""
 
 ASKED_AT_ONCE = 50
-"""How many orders a pass looks up one by one, at most. The next passes look up the others."""
+"""How many orders a pass looks up one by one, at most. The next passes look up the rest."""
 
 
 def find_orders_behind_fills(
@@ -235,7 +235,7 @@ def find_orders_behind_fills(
 ) -> tuple[Sequence[Order], int]:
     """Look up the orders behind foreign fills that the books don't have; `behind` are those they do have.
 
-    Also return how many orders the venue hasn't returned yet. If there is no reply, the pass goes on: the order is
+    Also return about how many orders the venue hasn't replied yet. Without a reply, the pass goes on: the order is
     looked up again in every pass until it is found.
     """
     # Fills that the venue made itself, such as liquidations, have no order.

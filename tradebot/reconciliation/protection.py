@@ -342,7 +342,10 @@ def _busy_symbols(view: BrokerView, books: Books) -> set[str]:
 
 
 def last_exit_pass(ledger: Ledger, now: datetime, day: VenueDay) -> datetime:
-    """Return when the last exit pass of this session started, or when the session opened if none has yet."""
+    """Return when the last exit pass of this session started, or when the session opened if none has yet.
+
+    Without a session, return `now`.
+    """
     session = session_of(ledger, now, day)
     if session is None:
         return now

@@ -189,7 +189,7 @@ def fills_awaited(
 
 
 def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: datetime) -> date:
-    """Return the first session whose intents matter: the latest one, or that of our oldest working day order."""
+    """Return the first session whose intents matter: the latest one, or the session of our oldest working DAY order."""
     # For an order that rests for weeks, only its own intent is read.
     days = (o for o in orders if o.time_in_force is not TimeInForce.GTC)
     working = (o for o in days if not o.status.terminal and o.client_order_id in ours)

@@ -78,7 +78,7 @@ class Reconciled(Struct, frozen=True):
 
 
 Second = Callable[[], datetime | None]
-"""Return the time by a clock other than the venue's; None while it is unavailable."""
+"""Returns the time by a clock other than the venue's; None while that clock is unavailable."""
 
 
 def reconcile(
@@ -149,7 +149,10 @@ def _of_positions(
 
 
 def _check_directly(reader: BrokerReader, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield the findings. Once a direct reply contradicts the list, yield none that changes a position."""
+    """Yield the findings, but once a direct reply contradicts the list, none that changes a position.
+
+    Such a finding, and each one after it, becomes VIEW_UNSTEADY.
+    """
     wrong_about = ""
     for finding in findings:
         why = ""

@@ -31,7 +31,8 @@ def book_statement(
 ) -> FromStatement:
     """Book the missing executions of our orders, if the books then match the broker; leave out foreign executions.
 
-    They replace assumed fills and the cash of those fills: the accepted plan had booked any difference.
+    Where an accepted plan booked an assumed fill, the executions replace it. A plan also booked the cash by which the
+    assumed fill was off, so that difference is reversed.
     """
     opened = ledger.books_opened_at()
     orders = {order.client_order_id: order for order in ledger.orders()}

@@ -44,7 +44,9 @@ def unfinished_close(ledger: Orders, records: Sequence[IntentRecord], position: 
 
 
 def _canceled_close(ledger: Orders, venue_id: str) -> Intent | None:
-    """Return the intent behind an order that we canceled unfilled, unless a rule or strategy would request it again.
+    """Return the intent behind an order that we canceled before it filled completely, or None.
+
+    Also return None if a rule or a strategy would request the close again.
 
     A stop that we cancel also cancels the close whose leg it is.
     """

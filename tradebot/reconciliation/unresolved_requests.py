@@ -33,7 +33,7 @@ def _resolve(
 ) -> bool:
     """Record the known outcome of each unresolved intent, and abandon those that can't arrive.
 
-    True if any was resolved.
+    Return True if any was resolved.
     """
     if not unknown:
         return False
@@ -93,7 +93,10 @@ def _outcome(
 
 
 def _ended_otherwise(target: Order | None, orders: Mapping[str, Order]) -> bool:
-    """Return True if an order has ended, but not because of a replace that the venue doesn't know."""
+    """Return True if an order has ended, but not by a replacement that the books don't know.
+
+    Such a replacement may be the order that the unresolved intent requested.
+    """
     if target is None or target.status is not OrderStatus.REPLACED:
         return target is None or target.status.terminal
     return target.replaced_by in orders

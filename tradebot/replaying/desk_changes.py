@@ -164,7 +164,8 @@ def with_round_trip(desk: Desk, entry: Filled, close: Filled) -> Desk:
 def without_order(desk: Desk, unsent: Unsent) -> Desk:
     """Return the desk as if an order of an earlier pass hadn't been sent.
 
-    Its shares are removed, and so is the profit of closing them. No other order is changed.
+    Its shares are removed, and so is the profit of closing them. No other order is changed. For an order that isn't an
+    entry, return the desk unchanged.
     """
     filled = unsent.order
     if filled.intent.purpose is not Purpose.OPEN:
@@ -235,7 +236,7 @@ def _held_against(desk: Desk, intent: Intent) -> Decimal:
 
 
 def _count_entry(desk: Desk, entry: Intent) -> RiskBook:
-    """Return the book with an entry counted in its session, if that is the desk's."""
+    """Return the book with an entry counted toward the session's entries, if its session is the desk's."""
     today = desk.session is not None and desk.session.date == entry.key.session
     entered = SessionEntry(entry.key.strategy, entry.instrument.symbol, entry.side, entry.at)
     return desk.book.with_order(entered) if today else desk.book

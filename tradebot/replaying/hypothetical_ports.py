@@ -73,7 +73,10 @@ class HypotheticalPorts(RecordedPorts):
         return reply
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
-        """Return the next recorded reply to a call; for more calls than recorded, repeat the last reply."""
+        """Return the next recorded reply to a call; for more calls than recorded, repeat the last reply.
+
+        Return None if the call wasn't recorded, or for more clock readings than recorded.
+        """
         return super().reply(name, digest) or (None if name in CLOCKS else self._last.get((name, digest)))
 
     def attribute(self, name: str) -> Any:

@@ -273,7 +273,7 @@ def fill_shortfall(live: Sequence[Fill], played: Sequence[Fill]) -> tuple[Decima
 
 
 def _totals(fills: Sequence[Fill]) -> tuple[Decimal, Decimal, datetime | None]:
-    """Return the shares of an order's fills, their value in USD, and the time of the last one."""
+    """Return the shares of an order's fills, their value in USD, and the time of the last one (None without fills)."""
     shares = sum((fill.quantity for fill in fills), ZERO)
     return shares, sum((abs(fill.notional) for fill in fills), ZERO), max((fill.at for fill in fills), default=None)
 
@@ -332,7 +332,7 @@ def _where(then: Sequence[str], now: Sequence[str]) -> tuple[str, str]:
 
 
 def _first_otherwise(live: PassSeen, played: PassSeen, key: tuple[str, ...]) -> Decision | None:
-    """Return the bot's first decision on a candidate that differs, if that gate ran on both sides."""
+    """Return the bot's first decision on a candidate that differs, if that gate ran on both sides, else None."""
     then, now = (_records(pass_seen).get(key) for pass_seen in (live, played))
     if then is None or now is None:
         return None
@@ -356,7 +356,7 @@ def _lacks_bars(pass_seen: PassSeen, strategy: str, symbol: str) -> bool:
 
 
 def _same_wants(live: PassSeen, played: PassSeen, strategy: str, symbol: str) -> bool:
-    """Return True if a strategy had the same wants for a symbol, and left out the same ones."""
+    """Return True if a strategy had the same wants and the same refusals for a symbol on both sides."""
     return _wants(live, strategy, symbol) == _wants(played, strategy, symbol)
 
 

@@ -29,11 +29,12 @@ from tradebot.replaying.record_writer import (
 )
 
 SCHEMA, LENGTH = 2, 9
-"""The version of the record format; later ones can't be read."""
+"""The version of the record format, and the number of items in a record. Records of later versions can't be read."""
 FIRST = 1
 """The version in which every field contains its value."""
 TOLD = 6
-"""The index of the port replies after the version: most of them are in earlier records, and few readers need them."""
+"""The index of the port calls in a record, not counting the version. They stay encoded, because few readers need them.
+"""
 
 
 GIVEN = "passes.CycleInputs"
@@ -91,7 +92,7 @@ class RecordedCycle(Struct, frozen=True):
     """A parsed record: the pass's inputs, and the bytes of its decisions.
 
     `tape` returns new recorded ports for a single use, of the requested class or else of the reader's. `unread` reads
-    all proposals; None if `given` has them.
+    all proposals; None unless candidates of replaced strategies were skipped.
     """
 
     given: CycleInputs
@@ -102,7 +103,7 @@ class RecordedCycle(Struct, frozen=True):
 
     @property
     def all_proposals(self) -> Proposals | None:
-        """Return all proposals, including candidates that were skipped when the record was read."""
+        """Return all proposals, including skipped candidates of replaced strategies; None for an exit pass."""
         return self.unread() if self.unread else self.given.proposed
 
 

@@ -254,7 +254,7 @@ class OrderedReplies(RecordedPorts):
         self._left = deque(rows)
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
-        """Return the next reply if it belongs to a call of this name."""
+        """Return the next reply if it belongs to a call of this name, else None."""
         return self._left.popleft() if self._left and self._left[0][0] == name else None
 
 

@@ -13,7 +13,7 @@ from tradebot.replaying.record_reader import parse_untyped
 from tradebot.replaying.record_writer import RecordError, encode_steps
 
 SETTINGS, ACCEPTED, TOLD, OUTCOME, LENGTH = 2, 3, 7, 8, 9
-"""The indexes of these parts in a record's body."""
+"""The indexes of these items in a record's body, and the number of its items."""
 MARK = "$"
 DEEPEST = 100
 """How deeply lists may be nested."""

@@ -291,7 +291,7 @@ class RecordParts:
 
 
 def encode_steps(value: object) -> bytes:
-    """Encode a value as JSON; its objects were converted to plain values before. Raise RecordError if that failed."""
+    """Encode plain values as MessagePack; raise RecordError if a value can't be written."""
     try:
         return _write(value)
     except (TypeError, OverflowError, ValueError, RecursionError) as error:
@@ -437,7 +437,10 @@ def _fields(kind: Any) -> Step | None:
 
 
 def _fixed_tuple_step(hint: Any) -> Step | None:
-    """Return the step for a tuple with a type for each item; raise TypeError for a type that no record has."""
+    """Return the step for a tuple with a type for each item; None if msgspec writes all the items by itself.
+
+    Raise TypeError for a type that no record has.
+    """
     if getattr(hint, "__origin__", None) is not tuple:
         raise TypeError(f"no record has a {hint}")
     steps = [_step(arg) for arg in hint.__args__]

@@ -165,7 +165,7 @@ class SpanState:
             yield look
 
     def _nearest(self, desk: Desk, symbol: str, at: datetime) -> Quote | None:
-        """Return a symbol's quote in the entry pass nearest in time: this one, or the one before."""
+        """Return a symbol's quote nearest in time, from this entry pass or the one before; None if neither has one."""
         quotes = [each.quotes[symbol] for each in (desk, self._seen) if each and symbol in each.quotes]
         return min(quotes, key=lambda quote: abs(quote.at - at), default=None)
 
@@ -254,7 +254,7 @@ class OverSpan:
 
 
 def _as_before(end: CandidateEnd, then: CandidateEnd | None) -> CandidateEnd:
-    """Return where a candidate ends that its strategy's filters refuse: an earlier refusal stays."""
+    """Return where a candidate ends that its strategy's filters refuse: at `end`, or at an earlier gate as before."""
     before_filters = then is not None and then != SENT and Gate(then.gate).place < Gate.STRATEGY.place
     return then if before_filters and then is not None else end
 

@@ -196,7 +196,7 @@ class StrategyAnswers:
 
     @property
     def _recorded_proposals(self) -> Proposals:
-        """Return the recorded proposals; of strategies that run again, all candidates may not have been read."""
+        """Return the recorded proposals; of a strategy that runs again, maybe only the first candidate was read."""
         proposed = self._recorded.given.proposed
         assert proposed is not None, "an entry pass has proposals"
         return proposed
@@ -244,7 +244,7 @@ class _NoBars:
     """Stands for bars where none are stored."""
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
-        """Return none."""
+        """Return no bars for any symbol."""
         return {}
 
 

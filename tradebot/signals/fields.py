@@ -290,7 +290,7 @@ def _contract(value: object) -> Mapping[str, str]:
 
 
 def _time(value: object) -> str | None:
-    """Return milliseconds since 1970 as text in UTC."""
+    """Return milliseconds since 1970 as ISO text in UTC; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value < _LAST_MS:
         return None
     return f"{datetime.fromtimestamp(int(value) / 1000, UTC):%Y-%m-%dT%H:%M:%S.%f}Z"

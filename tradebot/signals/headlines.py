@@ -16,7 +16,7 @@ OVERLAP = timedelta(minutes=5)
 
 @cache
 def headlines_kind() -> AnyKind:
-    """Return the kind `news` from a source of its own, whose adapter turns the source's rows into these fields."""
+    """Return the kind `news` with the fields into which the adapter of a separate headline source turns its rows."""
     return replace(kind_of(NEWS), fields=parse_field_types("text* id, text created_at headline, list tickers"))
 
 

@@ -210,7 +210,7 @@ class ScoreComponent(Struct, frozen=True, eq=False):
         return not self.by_symbol and all(kind.market_wide for kind in self.reads)
 
     def valuer(self) -> Callable[[ScoringInputs], float | None]:
-        """Return the function that computes the value, for use on many symbols."""
+        """Return the function that computes the value (None if it is absent), for use on many symbols."""
         if self.computed:
             return self.computed
         looks_at, follows = self.looks_at, bool(self.follows)

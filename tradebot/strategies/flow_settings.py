@@ -118,7 +118,7 @@ class FlowSettings(Frozen):
         return FlowWindow(lookback, filters, self.flow_scale_share, self.min_trailing_sessions)
 
     def contradictions(self) -> Iterator[str]:
-        """Yield a message for each way in which the weights couldn't give a valid score."""
+        """Yield a message if the weights could give a score of the wrong sign, or would never allow an entry."""
         weights = self.components()
         following = {part.name: weight for part, weight in weights.items() if part.follows}
         flow = next((weight for part, weight in weights.items() if part.name == "flow"), 0.0)

@@ -41,7 +41,8 @@ _A_MONDAY = date(2026, 11, 16)
 class Cron(Struct, frozen=True):
     """The minutes, hours, days, months and weekdays (Monday is 0) at which something is due, by the venue's clock.
 
-    As in cron, a day counts if either the day of the month or the weekday matches, where both are restricted.
+    `days` and `weekdays` are None if they aren't restricted. As in cron, a day counts if either the day of the month or
+    the weekday matches, where both are restricted.
     """
 
     venue: VenueDay

@@ -75,7 +75,7 @@ class Lane(StrEnum):
 
 
 class LateStart(Struct, frozen=True):
-    """How long a slot that didn't run on time may still begin: this long, or only within the grace period.
+    """How long a slot that didn't run on time may still begin: for `until`, or if that is None, for the grace period.
 
     `text` is the configuration's wording: skip, once until 2h, or always (until the next slot begins).
     """
@@ -214,7 +214,7 @@ def _parts(job: str, value: object, parts: set[str]) -> dict[str, object]:
 
 
 def _words(value: object) -> list[str]:
-    """Return a verb, which may be three words, and its options."""
+    """Return a verb, which may have up to three words, and its options; raise ValueError if a chore can't run it."""
     words = _text(value, "verb", "score --outcomes").split()
     for length in (3, 2, 1):
         verb = " ".join(words[:length])
@@ -274,7 +274,11 @@ def _needs(value: object) -> frozenset[EntryNeed]:
 
 
 def _fits(line: TimetableEntry) -> None:
-    """Raise ValueError if a chore could still be due, or running, when its next slot begins."""
+    """Raise ValueError if a chore could still be due, or running, when its next slot begins.
+
+    Also raise it if the chore's options contain the session's date although all its times are cron times, which also
+    occur on days without a session.
+    """
     assert isinstance(line.times, ChoreTimes)
     gap_s = chore_times.least_gap_s(line.times)
     if gap_s is None:

@@ -39,7 +39,9 @@ class FetchNeed(Struct, frozen=True):
 
     @property
     def once(self) -> bool:
-        """Return True if a kind is fetched only once a session: its replies change once a day, and that suffices."""
+        """Return True if a kind is fetched only once a session: its replies change once a day, and nobody configured a
+        shorter interval than a day.
+        """
         return self.phase in (Phase.MORNING, Phase.EVENING) and self.interval_s >= ONCE_S
 
     def every_s(self, interval_s: int) -> int:
@@ -68,7 +70,10 @@ def slots_of(times: JobTimes, session: Session, from_s: float = 0.0) -> tuple[Si
 
 
 def fetch_priority(core: bool, index: int, last_s: float) -> tuple[bool, int, float, int]:
-    """Return the sort key of a call: core kinds in their order, then the others; within a kind the stalest first."""
+    """Return the sort key of a call: core kinds in their order, each with the stalest calls first.
+
+    The calls of all other kinds follow together, the stalest first.
+    """
     return not core, index if core else 0, last_s, index
 
 
@@ -93,11 +98,12 @@ def fetch_count(slots: Sequence[SimulatedSlot], every_s: int, last_s: float) -> 
 
 
 class FetchSimulation:
-    """Simulates fetching slot by slot, by kind: its calls, and the greatest age of a reply when it is renewed.
+    """Simulates fetching slot by slot, to find each kind's number of calls and the greatest age of its replies.
 
-    `every_s` is the interval of each kind, `asked_s` when its stalest reply came, in seconds after the open, for kinds
-    of which every symbol has a reply of this session. `complete_s` is when every symbol had its first reply, in seconds
-    after the first fetch began; None if some never get one. Without `per_minute`, calls have no limit.
+    `every_s` is the interval of each kind. `asked_s` is when the stalest reply of a kind came, in seconds after the
+    open; it has only the kinds with a reply of this session for every symbol. `age_s` is the greatest age that a reply
+    reaches before it is renewed. `complete_s` is when every symbol had its first reply, in seconds after the first
+    fetch began; None if some symbols never get one. Without `per_minute`, calls have no limit.
     """
 
     def __init__(
@@ -280,8 +286,9 @@ class FetchDecision(StrEnum):
 class FetchPlanEntry(Struct, frozen=True):
     """The plan for one kind of facts.
 
-    `interval_s` is None if it is dropped, `oldest_s` how old its oldest reply gets before it is renewed (None if it
-    never is), and `complete_s` when every symbol has its first reply, in seconds after the first fetch began.
+    `interval_s` is None if the kind is dropped. `oldest_s` is the greatest age that a reply reaches before it is
+    renewed; None if replies are never renewed. `complete_s` is when every symbol has its first reply, in seconds after
+    the first fetch began; None if some symbols never get one.
     """
 
     need: FetchNeed
@@ -301,7 +308,7 @@ class FetchPlanEntry(Struct, frozen=True):
 
 
 class FetchPlan(Struct, frozen=True):
-    """The plan for one full `session`, or for the remainder of one; its lines are in the order of fetching.
+    """The plan for a full `session` or for its remainder; `lines` are in the order of fetching.
 
     `allowance` is None for a source without a limit.
     """
@@ -325,8 +332,9 @@ class FetchPlan(Struct, frozen=True):
     ) -> "FetchPlan":
         """Build the plan for fetching these kinds, core ones first.
 
-        With `from_s`, it is for the rest of a session, in seconds after its open. `asked_s` has the time of each kind's
-        stalest reply, for kinds with a reply for every symbol; `remaining` is how many calls the timetable has left.
+        With `from_s`, plan only the rest of the session, from that many seconds after its open. `asked_s` has the time
+        of each kind's stalest reply, for kinds with a reply for every symbol; `remaining` is how many calls the
+        timetable has left.
         """
         ordered = tuple(sorted(needs, key=lambda need: not need.core))
         day = (allowance.planned_a_day if remaining is None else max(remaining, 0)) if allowance else None
@@ -365,7 +373,10 @@ class FetchPlan(Struct, frozen=True):
         return max((line.complete_s for line in self.lines if line.complete_s is not None), default=0.0)
 
     def room(self, after_open_s: float) -> int | None:
-        """Return how many calls fit before the next slot begins; None if there is no limit, or no slot is left."""
+        """Return how many calls, at least one, fit before the next slot begins.
+
+        Return None if there is no limit, or no slot is left.
+        """
         if self.allowance is None:
             return None
         starts = [slot.start_s for slot in slots_of(self.times, self.session) if slot.start_s > after_open_s]

@@ -70,8 +70,9 @@ CALENDAR_REACH = timedelta(days=7)
 CALENDAR_KNOWN = timedelta(days=41)
 """How far back the calendar must be known in order to find the first session of this month."""
 BEGINS_AHEAD, ENDS_LATE = timedelta(days=5), timedelta(days=2)
-"""How many days before its date a session may begin, and after it may end, in UTC: an evening before, or more if the
-trading of a holiday belongs to the next business day.
+"""The longest time before its date that a session may begin, and after its date that it may end, in UTC.
+
+Some sessions begin the evening before, or days before if the trading of a holiday belongs to the next business day.
 """
 
 
@@ -123,7 +124,7 @@ AGREE = "they agree again"
 MORNING = time(8, 0)
 """The venue's time from which the calendar is fetched once a day."""
 AGAIN = timedelta(minutes=10)
-"""The wait before it is fetched again if the broker's clock contradicts the stored calendar."""
+"""The wait before the calendar is fetched again if the broker's clock contradicts the stored one."""
 NEAR_END_DAYS = 30
 """With this many days left or fewer, people are notified that the calendar ends.
 
@@ -170,7 +171,9 @@ def calendar_end(ledger: Ledger, now: datetime, day: VenueDay) -> date | None:
 
 
 def is_due(ledger: Ledger, clock: VenueClock, day: VenueDay) -> bool:
-    """Return True if the calendar hasn't been fetched today, or the broker's clock contradicts it."""
+    """Return True if the calendar should be fetched: it hasn't been since the last morning, or the broker's clock
+    contradicts it and the last fetch was at least AGAIN ago.
+    """
     last = last_calendar_fetch(ledger, clock.now)
     if last is None or last.at < last_morning(clock.now, day):
         return True
@@ -229,7 +232,7 @@ FAILED, COPIED, NOT_COPIED = "backup failed", "backup copied", "backup not copie
 ARCHIVED = "archive pushed"
 """The names of claims for a session's backup and for archived items.
 
-No entry of the timetable has a space in its name.
+They contain a space, so they can't clash with the names of timetable entries, which never do.
 """
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=10), timedelta(hours=4)
 """The first and the longest wait before the next try: copying large books takes seconds, and every pass would try again
@@ -250,7 +253,7 @@ class FailedBackup(NamedTuple):
 
 
 def failed_backup(ledger: Slots, session: date) -> FailedBackup | None:
-    """Return how the last try of a session's backup failed; None if none has."""
+    """Return how the last try of a session's backup failed; None if no try has failed."""
     tries = [claim for claim in ledger.slot_claims(session) if claim.job == FAILED]
     if not tries:
         return None

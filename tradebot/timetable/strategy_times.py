@@ -100,7 +100,7 @@ class OwnTimes(Times, frozen=True):
 
     @property
     def longest(self) -> int:
-        """Return for how many sessions a slot of the strategy may stay due at most."""
+        """Return the largest number of sessions for which a slot of the strategy may stay due."""
         return max(part.sessions or 1 for part in self.parts)
 
 
@@ -126,7 +126,10 @@ class _PossibleSlot(NamedTuple):
 
 
 class _Day(NamedTuple):
-    """The slots of a session that count, apart from the last one, whose end depends on later ones."""
+    """The slots of a session: `before` has those that count except the last, whose end depends on later sessions.
+
+    `start` is when the session's first slot starts, whether that counts or not.
+    """
 
     before: tuple[_PossibleSlot, ...]
     start: datetime
@@ -149,7 +152,8 @@ def parse(text: str, venue: VenueDay) -> OwnTimes:
 def _problems(times: OwnTimes, entries: JobTimes, usual: Session) -> Iterator[str]:
     """Yield the slots of a usual session that can never be used, because no entry pass starts while they are due.
 
-    A series is only used while entries are made, so that "every 5m" needs no hours of its own.
+    A series is allowed to have slots before the first and after the last entry pass, so that "every 5m" doesn't need to
+    state hours.
     """
     passes = [due.start for due in entries.in_session(usual)]
     for part in times.parts:
@@ -228,7 +232,10 @@ def _days(text: str, which: str) -> SessionChoice:
 
 
 def _limit(text: str, limit: str | None) -> tuple[timedelta | None, int | None]:
-    """Return for how long, or for how many sessions, a slot stays due."""
+    """Return for how long, or for how many sessions, a slot stays due; both are None without a limit.
+
+    Raise ValueError if the limit is out of range.
+    """
     if limit is None:
         return None, None
     if "session" in limit:
@@ -276,9 +283,10 @@ def _day(
     entries: JobTimes,
     last_end: datetime | None,
 ) -> _Day | None:
-    """Return the slots of the first of these sessions; of those that start at the same time, there is only one.
+    """Return the slots of the first of these sessions, at most one for each start time; None if it has none.
 
-    `last_end` is when the last slot before ends unless another one starts, given if that may not be known.
+    `last_end` is when the last slot of the earlier sessions ends if no other slot starts before then. It is only needed
+    if it isn't known which slots the session has, and None otherwise.
     """
     by_start: dict[datetime, _PossibleSlot] = {}
     for slot in sorted(_all(strategy, times, holds, sessions), key=lambda each: (each.slot.start, each.slot.name)):
@@ -320,9 +328,9 @@ def _end(part: OwnPart, due: job_times.Due, sessions: Sequence[Session]) -> date
 
 
 def _counts(slot: _PossibleSlot, sessions: Sequence[Session], entries: JobTimes) -> bool:
-    """Return True if a pass of entries starts in one of these sessions while a slot is due.
+    """Return True if an entry pass starts in one of these sessions while a slot is due.
 
-    A slot that isn't known counts too, because then the end of the one before isn't known either.
+    A slot that isn't known counts too: the session may have it, and then the slot before ends when it starts.
     """
     during = (_starts(entries, session) for session in sessions if session.open < slot.slot.end)
     return not slot.known or any(_starts_within(starts, slot.slot) for starts in during)
@@ -340,7 +348,7 @@ def _starts(times: JobTimes, session: Session) -> tuple[datetime, ...]:
 
 _ORDINALS = ("first", "2nd", "3rd", *(f"{number}th" for number in range(4, 21)), "21st", "22nd", "23rd")
 SESSIONS_OF_MONTH = _ORDINALS[:21]
-"""The sessions that every month has or nearly has; in a shorter month, the later ones are its last one."""
+"""The sessions of the month to choose from. A month with fewer sessions uses its last one instead of later ones."""
 _MOST = {True: 23, False: 5}
 """The most sessions that a month and a week can have."""
 

@@ -181,4 +181,4 @@ class VenueDriver(Struct, frozen=True):
 
 
 Door = VenueDriver
-"""The former name, which packages of venues may still import."""
+"""The former name of VenueDriver, which venue packages of other authors may still import."""

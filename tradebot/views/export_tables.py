@@ -17,12 +17,12 @@ from tradebot.model.position import OwnedFill
 from tradebot.views.trades.history import NOT_OURS, History
 
 FAILED = "FAILED"
-"""The status of an order that was refused by anyone."""
+"""The status of an order that was refused, whoever refused it."""
 NOTHING = Decimal(0)
 
 
 class OrderLine(Struct, frozen=True):
-    """One order of the bot. `id` is the bot's own, `perm_id` the venue's, empty until the venue has given one.
+    """One order of the bot. `id` is the bot's own id, and `perm_id` the venue's, empty until the venue has given one.
 
     `intent` is its purpose, and `status` the venue's word in capitals, or FAILED if it was refused.
     """

@@ -40,12 +40,12 @@ AS_SET = frozenset({StopGap.BY_SETTING, StopGap.NO_STOP_RULE, StopGap.FRACTION, 
 
 
 class PositionProtection(Struct, frozen=True):
-    """How a position is protected: `covered` is for how many of its shares (unsigned) a stop rests at the broker.
+    """How a position is protected. `covered` is the number of its shares (unsigned) with a stop at the broker.
 
-    `resting` are the stops and targets there. For the other shares, `rule` is the bot's own rule with the nearest stop,
-    None if no rule has a stop now. `why` says why they have no stop at the broker, and `refusal` is the broker's
-    message if it refused one. All three are None if every share is covered. `since` is when the gap in protection that
-    the last exit pass left began, and `gap_s` its age; None without a gap.
+    `resting` are the stops and targets at the broker. For the other shares, `rule` is the bot's own rule with the
+    nearest stop, None if no rule has a stop now. `why` says why they have no stop at the broker, and `refusal` is the
+    broker's message if it refused one. All three are None if every share is covered. If the last exit pass left shares
+    without protection, `since` is when that gap began, and `gap_s` its age; otherwise both are None.
     """
 
     covered: Decimal
@@ -213,10 +213,10 @@ def nearest_levels(row: Holding) -> tuple[StopRow | None, StopRow | None]:
 
 
 def _is_target(level: Decimal, away: Decimal, row: Holding) -> bool:
-    """Return True if the price gets to an armed rule by moving in the position's favor.
+    """Return True if the price reaches an armed rule by moving in the position's favor.
 
-    The distance then has the sign of that move, even once it is passed. Where it is zero, a rule beyond the entry price
-    counts as a target.
+    `away` is the rule's distance; negative means that the price has passed it. If `away` is zero, a rule beyond the
+    entry price counts as a target.
     """
     direction = 1 if row.quantity > 0 else -1
     if away and row.price is not None:

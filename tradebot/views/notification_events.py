@@ -344,7 +344,7 @@ def _unknown(before: BotStatus, now: CurrentStatus) -> Iterator[NoticeEvent]:
 GATHER = timedelta(minutes=30)
 """Combined notices are sent every half hour."""
 ALIKE = 3
-"""Up to how many events of a kind are listed individually; beyond that, their number, the first and the last."""
+"""The most events of a kind that are listed one by one; more become one line with the newest event's text."""
 LONGEST, MOST_LINES = 240, 20
 """The most characters of a line, and lines of a notice."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;%$+()'-]+")

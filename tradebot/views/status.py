@@ -110,7 +110,10 @@ def opening_times(
 
 
 def _of_others(with_others: Iterable[OwnedFill], start: datetime) -> Mapping[Owner, datetime]:
-    """Return since when each foreign position counts; foreign trades aren't stored one by one."""
+    """Return the time from which each foreign position counts: its opening if it was open at `start`, else `start`.
+
+    The exact time isn't known for the others, because foreign trades aren't stored one by one.
+    """
     foreign = [owned for owned in with_others if owned.strategy == FOREIGN]
     before = Totals.of(owned for owned in foreign if owned.fill.at < start).positions
     traded = {(owned.strategy, owned.fill.symbol) for owned in foreign}
@@ -160,7 +163,7 @@ PLOTTED = 60
 
 
 class FlowQuota(Struct, frozen=True):
-    """The flow source's last report of our calls; None for fields it didn't report."""
+    """Our use of the flow source's daily quota of calls, as it last reported it; None for fields it didn't report."""
 
     at: datetime
     used_today: int | None

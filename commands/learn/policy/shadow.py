@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class WalkPostponed(Struct, frozen=True):
-    """A policy for which nothing is trained, because its model in shadow stays for now, and why it does."""
+    """A policy that isn't trained, because its present model stays in shadow for now; `why` says why it stays."""
 
     strategy: str
     why: str
@@ -37,8 +37,9 @@ class WalkPostponed(Struct, frozen=True):
 def shadow_occupied(name: str, key: Path, wish: "BacktestOptions") -> str:
     """Return why a policy keeps the model that it has in shadow; empty if another one may replace it.
 
-    A model stays for as many sessions as paper asks for, and as long as it meets every condition. Raise OperatorError,
-    before any training, if the strategy isn't a policy in shadow whose models this key signs.
+    A model stays at least for the number of sessions that promotion to paper requires, and after that as long as it
+    meets every condition for paper. Raise OperatorError, before any training, if the strategy isn't a policy in shadow
+    whose models this key signs.
     """
     with open_bot(wish.state_dir, wish.config) as bot:
         if _is_promoted(bot, name):

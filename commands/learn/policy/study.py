@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 SHOWN = 10
 """How many trials are shown; the document has all of them."""
 LINES = frozenset({"settings", "sampler", "trials", "seed"})
-"""The lines of a space for a study of policies."""
+"""The entries that the space of a policy study may have."""
 CHANGED = {
     "versions": "it was made by another version of tradebot or of a strategy's package",
     "agent": "it has another agent, or other --set, --steps or --seeds",

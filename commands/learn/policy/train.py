@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from tradebot.ports.world import Progress
 
 FILL, SPREAD = "next-open", "spread_bps"
-"""The default fill model: at the next minute's open, a tick worse."""
+"""The default fill model (at the next minute's open, a tick worse), and the cost that is 0 unless an option sets it."""
 
 
 def planned_for(
@@ -328,7 +328,8 @@ def ground_of(options: TrainingOptions, how: WalkOptions, wish: "BacktestOptions
 def run_walk(options: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> Report:
     """Run a walk, or resume a stopped one; exit 10 unless the policy passes.
 
-    With `shadow`, its newly trained model replaces the one that the policy has in shadow, unless that is being judged.
+    With `shadow`, a policy that passes is trained on the newest sessions, and that model replaces the one in shadow. If
+    the one in shadow is still being judged, nothing is trained; exit 0.
     """
     if how.shadow and (why := shadow_occupied(options.strategy, how.key, wish)):
         return Report("learn-policy-walk", WalkPostponed(options.strategy, why), _render_postponed)

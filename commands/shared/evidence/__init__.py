@@ -231,7 +231,7 @@ def _bare(app: "App", ledger: "SqliteLedger", now: datetime | None) -> Mapping[s
 
 
 def _entering(ledger: "SqliteLedger") -> Iterator[tuple[str, datetime]]:
-    """Return the symbol of each working entry, and when it was sent."""
+    """Return an iterator over the working entries, with the symbol of each and the time at which it was sent."""
     recorded = ledger.recorded_intents([order.client_order_id for order in ledger.orders(working=True)])
     opening = (record.intent for record in recorded.values() if record.intent.purpose is Purpose.OPEN)
     return ((intent.instrument.symbol, intent.at) for intent in opening)
@@ -338,9 +338,9 @@ def _of_books(app: "App", past: "SessionEvidence | UnreadablePart | None", *, th
 
 
 def _now(app: "App", facts: "SqliteFacts | UnreadablePart | None") -> datetime | None:
-    """Return trading time; in the sandbox, whose time stands still, that of the last record.
+    """Return trading time: in the sandbox, whose time stands still, the time of the last record.
 
-    Elsewhere it is this machine's time, or that of a record by the broker's clock, which may be a little ahead of it.
+    Elsewhere return this machine's time, or the time of the last record if the broker's clock is a little ahead.
     """
     mark = app.ledger_view.last_reconcile()
     times = [mark.at if mark else None]

@@ -30,7 +30,7 @@ from papervenue.times import SECOND
 DONE, ERROR, USAGE, HELD, REFUSED = 0, 1, 2, 6, 2
 VENUES = ("alpaca", "kraken", "ibkr")
 FACES = {"kraken": "kraken", "tws": "ibkr"}
-"""The names of the APIs that a market's venue can have; Alpaca isn't among them."""
+"""The venue of an API, as the command line names it; an exchange with none of these APIs is Alpaca's."""
 ACTIONS = ("list", "add", "clear", "show", "ready")
 FAULTS = "/exchange/v1/faults"
 SHARES = 21

@@ -92,7 +92,7 @@ def read_recorded(spec: MarketSpec, calendar: Calendar, calendars: Mapping[str, 
 
 
 def held_bars(spec: MarketSpec, bars: Bars, grids: Mapping[str, Grid]) -> BarSource:
-    """Return the source of a market's recorded bars; from `other_us` on, those of perpetuals are dearer."""
+    """Return the source of a market's recorded bars; from `other_us` on, the prices of perpetuals are higher."""
     if not spec.venue.of_perpetuals:
         return HeldContracts(bars) if spec.venue.instruments else HeldBars(bars)
     source = HeldPerpetuals(bars)

@@ -29,7 +29,7 @@ EXIT_REFUSED = 2
 """Exit code of a server that can't use its folder; the last line of its output says what to do."""
 _ANSWER_TIMEOUT_S = 2.0
 _FIRST_REFUSAL = 400
-"""HTTP refuses from this status on."""
+"""The lowest HTTP status that means a refusal."""
 _POLL_S = 0.01
 _STOP_TIMEOUT_S = 10.0
 _LOG_TAIL_CHARS = 600

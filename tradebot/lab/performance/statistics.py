@@ -83,7 +83,8 @@ def sharpe(excesses: Sequence[float], per_year: float) -> Interval | None:
     """Return the annualized Sharpe ratio: mean over standard deviation (of a sample), times the square root of returns
     per year.
 
-    Sharpe, "The Sharpe Ratio", Journal of Portfolio Management 21, 1994. The interval is by `sharpe_error`.
+    Return None if there are fewer than two returns, or if all are equal. Sharpe, "The Sharpe Ratio", Journal of
+    Portfolio Management 21, 1994. The interval is based on `sharpe_error`.
     """
     moments = moments_of_returns(excesses)
     if moments is None:
@@ -111,7 +112,8 @@ def _spread(of: Shape) -> float:
 def probabilistic_sharpe(of: Shape, against: float = 0.0) -> float | None:
     """Return the probability that the true Sharpe ratio is above another one; neither is annualized.
 
-    PSR = Φ((SR - SR*) / standard error): Bailey and López de Prado, 2012, see `sharpe_error`.
+    Return None if the standard error is zero. PSR = Φ((SR - SR*) / standard error): Bailey and López de Prado, 2012,
+    see `sharpe_error`.
     """
     error = sharpe_error(of)
     return _NORMAL.cdf((of.mean / of.deviation - against) / error) if error else None
@@ -154,7 +156,7 @@ def max_drawdown(returns: Iterable[float]) -> float:
 
 
 def calmar(returns: Sequence[float], years: float) -> float | None:
-    """Return the compound annual growth rate over the maximum drawdown; None without a drawdown.
+    """Return the compound annual growth rate over the maximum drawdown; None without a drawdown, or after a total loss.
 
     Young, "Calmar Ratio: A Smoother Tool", Futures, October 1991; here over the whole span, not over 36 months.
     """

@@ -242,7 +242,7 @@ class _Trials(Struct):
 
 
 class _Seated(Struct, eq=False):
-    """A worker of the cluster, by Ray's handle; it has no name until it is ready, and then a task."""
+    """A cluster worker, with Ray's handle to it; it has no name until it is ready, and no task before that."""
 
     actor: Any
     name: list[str | int] | None = None

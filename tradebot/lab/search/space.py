@@ -214,7 +214,7 @@ def _draw_value(choices: SettingRange | Sequence[Any], chance: Random) -> Value:
 
 
 def read_space(path: Path) -> Space:
-    """Read a space from a file; raise ConfigurationError naming each invalid line."""
+    """Read a space from a file; raise OperatorError without a file, ConfigurationError naming each invalid line."""
     if not path.is_file():
         raise OperatorError(f"there is no space {path}", f"write one: {EXPLAINED}")
     try:
@@ -276,7 +276,8 @@ class SpaceChecked(Struct, frozen=True):
 def check(spaced: CheckedSpace) -> SpaceChecked:
     """Check a space before anything runs: each setting's bounds and choices, and some drawn combinations.
 
-    Raise ConfigurationError, with the reason, for a value that is invalid in every drawn combination.
+    Raise ConfigurationError, with the reason, for a setting that a search can't vary, for an end of a range or a choice
+    that is invalid in each of ten drawn combinations, or if no drawn combination is valid.
     """
     space = spaced.space
     for name in space.settings:

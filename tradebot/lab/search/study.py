@@ -406,7 +406,7 @@ FIGURES = "figures"
 
 
 class StudyTrial(Struct, frozen=True):
-    """A trial by its number in the study, from 1, with its values: its figures, or why it was left out."""
+    """A trial: its number in the study, from 1, its values, and its figures or why it was left out."""
 
     place: int
     values: Values

@@ -123,7 +123,7 @@ def trial_report(bench: Bench, result: Result) -> TrialReport:
 
 
 LATER = timedelta(hours=1)
-"""How long after its close a session's day is over."""
+"""How long after the last session's close its daily bar is certainly complete."""
 
 
 def buy_and_hold_returns(market: OpenedMarket, universe: Sequence[str]) -> tuple[float, ...]:

@@ -60,7 +60,8 @@ class _Worker(Struct):
 class Pool(Struct):
     """The workers that run a study's trials: processes on this machine, unless `hand_out` is given.
 
-    `hand_out` runs in a single process and reports the workers on other machines, which `count` counts.
+    `hand_out` runs in a single child process, which reports the workers on other machines; `count` is then the number
+    of those workers.
     """
 
     bench: Bench

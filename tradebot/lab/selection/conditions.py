@@ -6,7 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 LONGEST = 2_520
-"""A condition that this many more sessions (ten years) wouldn't meet at the present rate isn't met by waiting."""
+"""If a condition wouldn't be met after this many more sessions (ten years), waiting counts as useless."""
 
 
 class Comparator(StrEnum):
@@ -61,7 +61,7 @@ class ConditionCheck(Struct, frozen=True):
         )
 
     def _sessions_left(self) -> int | None:
-        """Return after how many more sessions it is first met, by bisection; None if waiting doesn't help."""
+        """Return how many more sessions it takes to meet the condition, by bisection; None if waiting doesn't help."""
         low, high = 0, LONGEST
         if not self.is_met(high):
             return None

@@ -53,7 +53,8 @@ OBJECTIVES: Mapping[str, Objective] = {
     "calmar": _calmar,
     "drawdown": _drawdown,
 }
-"""Functions by name, of returns with a row for each session and a column for each trial; NaN for a trial that has none.
+"""Functions by name. Each takes returns with a row for each session and a column for each trial, and gives one number
+per trial: NaN where the objective is undefined.
 
 Ratios and growth are per year, and a drawdown is below zero. Cash earns nothing in any of them.
 """

@@ -100,8 +100,9 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
     @cached_property
     def typical(self) -> PolicyRun:
-        """Return the run of the seed with the median Sharpe ratio; with an even number of seeds, the worse of the
-        middle two.
+        """Return the run with the median Sharpe ratio; with an even number of runs, the worse of the middle two.
+
+        An undefined ratio counts as zero.
         """
         sharpes = [sharpe if sharpe is not None else 0.0 for sharpe in self.sharpes]
         return self.results.runs[sharpes.index(median_low(sharpes))]
@@ -128,8 +129,8 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
     @cached_property
     def deflated_ratio(self) -> float | None:
-        """Return the probability that the median seed's true ratio is above the best ratio that luck alone would
-        give.
+        """Return the probability that the median seed's true ratio is above the best ratio that luck alone would give;
+        None if a run has no Sharpe ratio.
         """
         if None in self.sharpes:
             return None
@@ -137,13 +138,17 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
     @cached_property
     def low(self) -> float | None:
-        """Return the lower end of the 95% interval of the median seed's annualized Sharpe ratio."""
+        """Return the lower end of the 95% interval of the annualized Sharpe ratio, as the median over seeds.
+
+        Return None if a run has no Sharpe ratio.
+        """
         return None if None in self.sharpes else median(self.by_seed(self.spans[0].tolist()))
 
     @cached_property
     def all_configurations(self) -> Numbers:
-        """Return the returns of all known configurations at equal volatility; this configuration has its
-        typical run.
+        """Return the returns of all known configurations, scaled to equal volatility.
+
+        This configuration is represented by its typical run.
         """
         columns = {returns.configuration: returns.returns for returns in self.results.tried}
         columns[self.results.configuration] = self.typical.returns
@@ -296,7 +301,10 @@ def _of_runs(rules: PolicyRules) -> Iterator[_Row]:
 
 
 def _figure(of: PolicyFigures | str, figure: Callable[[PolicyFigures], float | None], more: int) -> float | None:
-    """Return a figure. More sessions don't change it, because they would need another evaluation."""
+    """Return a figure of a policy's results; None without results.
+
+    It is the same for any number of `more` sessions, because those would need another evaluation.
+    """
     return None if isinstance(of, str) else figure(of)
 
 

@@ -14,7 +14,7 @@ An ordinary 95% interval that is checked 500 times misses zero at some time for 
 without an edge. The asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform
 central limit theory and asymptotic confidence sequences", Annals of Statistics 52, 2024, is wider, and valid for all
 sample sizes together. It is based on Robbins' normal mixture ("Statistical methods related to the law of the iterated
-logarithm", Annals of Mathematical Statistics 41, 1970). Each end is the one-sided bound of that paper.
+logarithm", Annals of Mathematical Statistics 41, 1970). Each end is the one-sided bound of Waudby-Smith et al.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,7 +50,7 @@ from tradebot.views.parity import ParityTotals
 FEWEST = 20
 """With fewer sessions or trades, nothing is estimated."""
 SOON = 100
-"""The number of sessions since a promotion at which its results are compared most sharply with their basis."""
+"""The number of sessions since a promotion for which the interval of the results is narrowest."""
 BLOCK = 10
 GAINS = Resampling(resamples=2_000, mean_block=BLOCK)
 IN_ANY_ORDER = Resampling(resamples=1_000, mean_block=1)
@@ -94,8 +94,8 @@ class TrackRecord(Struct, frozen=True, dict=True):
 
     @cached_property
     def luck(self) -> float | None:
-        """Return the p-value of its mean return, or of the mean's excess over the champion's, before correcting for the
-        number of trials.
+        """Return the p-value of the mean return, or of its excess over the champion's, before correcting for the number
+        of trials; None if it can't be tested.
         """
         above = np.asarray(self.returns) - np.asarray(self.champion or 0.0)
         resamples = min(max(1_000, 40 * (self.trials or 1)), MOST_RESAMPLES)
@@ -104,10 +104,10 @@ class TrackRecord(Struct, frozen=True, dict=True):
 
     @cached_property
     def deeper(self) -> float:
-        """Return by how much its maximum drawdown is deeper than the champion's.
+        """Return by how much the maximum drawdown is deeper than the champion's; zero if it isn't deeper.
 
-        Without a champion, it is compared with the same returns in random order: a deeper drawdown shows that losses
-        come in clusters.
+        Without a champion, it is compared with drawdowns of the same returns in random order: a deeper one shows that
+        losses come in clusters.
         """
         if self.champion is not None:
             against = max_drawdown(self.champion)
@@ -192,6 +192,8 @@ def _ratios(rows: Numbers) -> Numbers:
 def effect_size(trades: Sequence[float], others: Sequence[float] = ()) -> float | None:
     """Return Cohen's d: the difference of two means in pooled standard deviations; without `others`, the difference
     from zero.
+
+    Return None with fewer than 20 returns on either side, or if they don't vary.
     """
     sides = [trades, others] if others else [trades]
     if min(map(len, sides)) < FEWEST:
@@ -295,9 +297,9 @@ def _after_costs(of: TrackRecord, rules: StepRules) -> float | None:
 
 
 def _luck(of: TrackRecord, more: int) -> float | None:
-    """Return the p-value corrected for the number of trials.
+    """Return the p-value corrected for the number of trials; None if the p-value or that number is unknown.
 
-    After `more` sessions, its normal quantile is assumed to have grown with the root of their number.
+    After `more` sessions, its normal quantile is assumed to have grown with the root of the number of sessions.
     """
     if of.luck is None or not of.trials:
         return None

@@ -101,7 +101,7 @@ def rolling(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceSplit
 def paths(cut: SessionCut) -> tuple[tuple[int, ...], ...]:
     """Return the paths of a cross-validation; each path lists which split judges each group.
 
-    Each group is judged in as many splits as there are paths, and each path uses a different one of them.
+    Each group is judged in as many splits as there are paths, and each path uses another of these splits.
     """
     chosen = [*combinations(range(cut.parts), cut.judged)]
     of_groups = [

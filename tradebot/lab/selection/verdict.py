@@ -105,12 +105,12 @@ class SearchQuestion(Struct, frozen=True):
 class SearchVerdict(Struct, frozen=True):
     """The conclusion of a search, in one sentence, with all its evidence.
 
-    `best` is the trial that is best in all sessions, and `kept` has all trials, best first. `outside` is the judged
-    sessions' result of the trials chosen in the others, which is the most to expect. `p` is the larger p-value of the
-    reality check and Hansen's test, times how often such a search was made, and `tested` is its number of sessions;
-    `p_parts` is the p-value of the test on the means of a few long parts. `p_held` is `p` against holding the universe
-    in equal parts, whose return is `held_return`. `without_best_five` is the best trial's gain without its five best
-    trades.
+    `best` is the trial that is best in all sessions, and `kept` has all trials, best first. `outside` is the result in
+    the judged sessions of the trials that were chosen in the other sessions; expect no more than that. `p` is the
+    larger p-value of the reality check and Hansen's test, times how often such a search was made, and `tested` is its
+    number of sessions; `p_parts` is the p-value of the test on the means of a few long parts. `p_held` is `p` against
+    holding the universe in equal parts, whose return is `held_return`. `without_best_five` is the best trial's gain
+    without its five best trades.
     """
 
     found: SearchConclusion
@@ -215,12 +215,12 @@ def judge_search(
 
 
 def _p(test: Superiority | None, times: float) -> float:
-    """Return the larger p of both tests, for so many searches like this one."""
+    """Return the larger p-value of the two tests, multiplied by how many `times` such a search was made, at most 1."""
     return 1.0 if test is None else min(max(test.reality_check, test.spa) * times, 1.0)
 
 
 def _against_holding(returns: Numbers, search_question: SearchQuestion, times: float, how: Resampling) -> float | None:
-    """Return the p of the best trial against holding the universe; None if nobody knows what that earned."""
+    """Return the p-value of the best trial against holding the universe; None if the returns of holding are unknown."""
     if not search_question.held:
         return None
     above = returns - np.asarray(search_question.held)[:, None]
@@ -291,7 +291,10 @@ def _compare_trials(
 
 
 def _deflate_best(returns: Numbers, best: int, trials: int) -> float | None:
-    """Return the deflated Sharpe ratio of the best trial among all that were counted."""
+    """Return the deflated Sharpe ratio of the best trial, given how many were counted.
+
+    Return None if its returns don't vary, or if fewer than two trials have a Sharpe ratio.
+    """
     moments = moments_of_returns(returns[:, best].tolist())
     # One return a year, so that the ratios aren't annualized.
     ratios = [ratio for ratio in measure_objective("sharpe", returns, 1) if ratio is not None]

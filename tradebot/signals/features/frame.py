@@ -26,7 +26,7 @@ from tradebot.signals.structures.bars import Directional, Smoothing, atr, direct
 
 NOWHERE = -1
 
-"""For a bar outside every known session: its session's times and date."""
+"""The session times and date of a bar that lies in no known session."""
 
 
 class ReleaseList(NamedTuple):
@@ -250,7 +250,7 @@ class Measures:
 
     @cached_property
     def whole_session(self) -> Column:
-        """Return 1 where all bars since the session's open are present, and NaN elsewhere."""
+        """Return 1 at bars of a session that these bars contain from its open on, and NaN elsewhere."""
         count = len(self.frame)
         ones = np.where(self.in_session, 1.0, np.nan)
         if count and self.frame.starts[0] > self.frame.opens[0]:

@@ -317,7 +317,7 @@ def flow(alerts: Sequence[FlowAlert], scale: float) -> float:
 
 
 FLOW_READS: tuple[AnyKind, ...] = (FLOW_ALERTS_KIND, OPTIONS_VOLUME_KIND)
-"""The kinds of facts that the flow is computed from, and so each component that follows it."""
+"""The kinds of facts from which the flow, and therefore each component that follows it, is computed."""
 
 
 class FlowShare(ScoreComponent, frozen=True, eq=False, kw_only=True):

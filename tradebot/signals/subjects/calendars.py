@@ -35,9 +35,7 @@ class EarningsReport(SymbolFact, frozen=True):
 
 
 class EarningsFacts(NamedTuple):
-    """The next earnings report by the last reply, which may be in the past by now; `next` is None if the reply had
-    none.
-    """
+    """The next earnings report that the source last listed, or the latest past one if none is upcoming."""
 
     next: date | None
     when: str
@@ -265,7 +263,7 @@ def _at(day: date, at: time) -> datetime:
 
 _DAY = timedelta(days=1)
 ALIGNMENT_DAYS = 14
-"""From how many days before a report on alerts count as related to it."""
+"""How many days before an earnings report the alerts begin to count as related to it."""
 
 
 class Aligned(NamedTuple):
@@ -340,7 +338,7 @@ def _bounds(day: date) -> tuple[datetime, datetime]:
 
 
 def _nearness(day: date | None, today: date) -> float:
-    """Return 1 if a day that isn't over is today, and 0 if it is a week away or there is none."""
+    """Return how near a day is that isn't over: from 1 for today down to 0 for a week away or more; 0 without a day."""
     return 0.0 if day is None else max(0.0, 1 - (day - today).days / CATALYST_DAYS)
 
 

@@ -234,7 +234,7 @@ class MarketState(NamedTuple):
 
 
 def market_state(market: Mapping[str, object], now: datetime) -> MarketState | None:
-    """Return the state of the market from the known facts; None unless all of them are known."""
+    """Return the state of the market from the known facts; None if one is unknown, or if the last tick is too old."""
     volatility, gamma = MARKET_VOLATILITY_KIND.of(market), MARKET_GAMMA_KIND.of(market)
     breadth, ticks = MARKET_BREADTH_KIND.of(market), MARKET_TIDE_KIND.of(market)
     if volatility is None or volatility.realized is None or gamma is None or breadth is None or not ticks:

@@ -175,7 +175,10 @@ def _condense_term_structure(points: Sequence[tuple[date, int, float]]) -> TermF
 
 
 def _at(curve: Sequence[tuple[int, float]], days: int) -> float | None:
-    """Return the volatility over some days. Total variance is linear between two expiries, as in the Cboe's VIX."""
+    """Return the volatility over a number of days, or None unless two expiries enclose it.
+
+    Total variance is interpolated linearly between the two expiries, as in the Cboe's VIX.
+    """
     for (before, low), (after, high) in pairwise(curve):
         if before <= days <= after and before < after:
             total = low**2 * before + (high**2 * after - low**2 * before) * (days - before) / (after - before)
@@ -322,7 +325,10 @@ _RECENT_SKEW = recent(RISK_REVERSAL_KIND)
 
 
 def _skew(inputs: ScoringInputs) -> SkewFacts | None:
-    """Return a recent session's skew and its usual value, if enough sessions are known."""
+    """Return a recent session's skew; its usual value is None if too few sessions are known.
+
+    Return None if no recent session is known.
+    """
     skew: SkewFacts | None = _RECENT_SKEW(inputs)
     return skew._replace(usual=None, spread=None) if skew and skew.sessions < LEAST_SESSIONS else skew
 

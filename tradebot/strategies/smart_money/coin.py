@@ -164,7 +164,7 @@ class Readings:
 
 
 def disorder_of(view: StrategyView, symbol: str, readings: Readings) -> Decision | None:
-    """Return why a coin's bars can't be used: in one of its series, bars are out of order or repeated."""
+    """Return an UNKNOWN decision if bars in one of a coin's series are out of order or repeated, else None."""
     for timeframe in (DAY, HOUR, QUARTER, readings.rules.structure.timeframe):
         disorder = readings.of(view.bars(symbol, timeframe, price=PriceKind.SPOT), _disorder)
         if disorder is not None:
@@ -201,7 +201,7 @@ def coin_of(view: StrategyView, symbol: str, readings: Readings) -> CoinInputs:
 
 
 def _disorder(bars: Series, rules: SmartMoneySettings) -> int | None:
-    """Return when the first bar begins that isn't later than the one before it, in seconds since 1970."""
+    """Return the start of the first bar that isn't later than the one before it, in seconds since 1970 UTC, or None."""
     return next((later for sooner, later in pairwise(bars.starts) if later <= sooner), None)
 
 

@@ -154,7 +154,7 @@ def _points(side: SetupSide, rules: SmartMoneySettings) -> Decision:
 
 
 def _cost_filters(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
-    """Compare the cost of a round trip with what its regime allows; without a stop there is nothing to compare."""
+    """Compare the cost of a round trip with what its regime allows; an unknown cost or a missing stop doesn't pass."""
     of, costs, levels = rules.rules_of(regime_of(side.setup)), side.costs, side.levels
     total, funding = (None, None) if costs is None else (costs.total, costs.funding)
     of_stop = None if total is None or levels is None else total / levels.fraction(levels.stop)

@@ -77,7 +77,10 @@ def side_of(coin: CoinInputs, sign: int, rules: SmartMoneySettings) -> SetupSide
 
 
 def _setup(coin: CoinInputs, sign: int, evidence: Found, rules: SmartMoneySettings) -> Setup | None:
-    """Return the best setup there is: a zone to return to, or else a move to follow."""
+    """Return the best setup there is: a zone to return to, or else a move to follow; None without either.
+
+    If the settings require a block, there is no setup without one.
+    """
     if rules.setups_need_a_block and ReadingKind.BLOCK not in evidence:
         return None
     kind = next((kind for kind in (*ZONES, *MOVES) if kind in evidence), None)
@@ -127,7 +130,10 @@ def _range_zone(fib: FibonacciRange, direction: Direction, entry: Decimal, rules
 def _from_change(
     coin: CoinInputs, price: Decimal, change: StructureReading | None, rules: SmartMoneySettings
 ) -> tuple[Decimal | None, Decimal]:
-    """Return how far the price is from the zone of a change of structure, and the farthest allowed, as fractions."""
+    """Return how far the price is from the zone of a change of structure, and the farthest allowed, as fractions.
+
+    The distance is None without a change.
+    """
     of = rules.change
     limit = min(of.tolerance_fraction + of.atr_multiple * exact(coin.atr) / price, of.max_tolerance_fraction)
     if change is None:

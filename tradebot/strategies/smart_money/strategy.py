@@ -89,7 +89,7 @@ class FilteredSide(NamedTuple):
 def _better(view: StrategyView, symbol: str, readings: Readings) -> FilteredSide:
     """Return the side that agrees with the bias, or the better one if there is no bias.
 
-    A score and the entries at the same time evaluate the same inputs, so the last result is cached.
+    Scoring and proposing at the same moment evaluate the same inputs, so the last result is cached.
     """
     return readings.of_inputs(coin_of(view, symbol, readings), _better_side)
 
@@ -186,7 +186,7 @@ def _distance_text(name: str, distance: Decimal | float) -> str:
 def _beyond(lot: Position, direction: int, entry_terms: EntryTerms, bars: Series) -> Decimal | None:
     """Return how far the newest bar that closed since the entry is from the invalid price, as a fraction of that.
 
-    It is negative beyond that price, and None if no bar has closed since.
+    It is negative beyond that price, and None if no bar has closed since, or if the entry gave no invalid price.
     """
     width = width_of(bars.timeframe)
     if entry_terms.invalid_fraction is None or width is None or bars.start_of(-1) + width <= lot.opened_at:

@@ -144,9 +144,10 @@ class AlpacaBars:
                     yield from keep_readable(kind, _rows(grouped, f"{kind}s"), read, self._tally)
 
     def _plan_error(self, error: DataPlanError) -> Exception:
-        """Return the exception for a refusal because of the data plan:
+        """Return the exception to raise if the data plan doesn't include the requested bars.
 
-        DelayedError the first time, with the required age of bars.
+        The first time, set `delay` and return DelayedError, so that the caller can request older bars; after that,
+        return `error` itself.
         """
         if self.delay:
             return error

@@ -366,7 +366,7 @@ def end_of(order: Callable[[str], Order | None], intent: Intent, sessions: Itera
 
 
 def _never_arrived(sent_at: datetime, sessions: Iterable[Session], now: datetime) -> Proof:
-    """Prove whether a request that Alpaca doesn't know can still arrive. Its ids are never reused.
+    """Determine whether a request that Alpaca doesn't know can still arrive. Alpaca never accepts an order's id twice.
 
     The request was for the session in which it was sent, or for the next one if it was sent between sessions.
     """

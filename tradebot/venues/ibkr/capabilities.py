@@ -16,7 +16,7 @@ EARLIER_NAMES: Mapping[str, str] = {
     "DECISION_LATENCY_MS": "LIMITS__MAX_DECISION_MS",
     "S3_BUCKET": "STORAGE__BACKUP_TO",
 }
-"""The earlier system's variables for settings, by the end of our own variables' names."""
+"""The settings that an earlier system's variables set: the end of our own variable's name, by the earlier name."""
 TRADING_ID = 9002
 """The bot's client id. Only one process at a time can use it."""
 KEYS = (
@@ -56,7 +56,7 @@ STATUSES: Mapping[str, OrderStatus] = {
     "ApiCancelled": OrderStatus.CANCELED,
     "Cancelled": OrderStatus.CANCELED,
 }
-"""Its order states. `Inactive` is left out: such an order neither works nor has ended."""
+"""Interactive Brokers' order states. `Inactive` is left out: such an order neither works nor has ended."""
 INACTIVE = "Inactive"
 TYPES: Mapping[str, OrderType] = {
     "MKT": OrderType.MARKET,
@@ -69,13 +69,12 @@ LIVES: Mapping[str, TimeInForce] = {"DAY": TimeInForce.DAY, "GTC": TimeInForce.G
 SENT_LIVES: Mapping[TimeInForce, str] = {life: word for word, life in LIVES.items()}
 
 LOST, BACK_WITHOUT_DATA, BACK = 1100, 1101, 1102
-"""Codes: the Gateway has lost its connection to the venue; has it again without, or with, its subscriptions."""
+"""Message codes: the Gateway lost its connection to the venue, restored it without its data subscriptions, or restored
+it with them.
+"""
 IN_USE = 326
 REDUCES = 2
-"""The type of the bot's order groups:
-
-a fill of one order reduces the others, and only one of them is at the exchange at a time.
-"""
+"""The type of the bot's order groups: a fill reduces the other orders, and only one at a time is at the exchange."""
 NO_SUCH_ORDER, CANNOT_CANCEL, NOT_CANCELABLE, CANCELED = 10147, 10148, 161, 202
 REFUSED = frozenset({103, 104, 105, 106, 107, 109, 110, 111, 113, 116, 118, 119, 120, 121, 132, 133, 134, 135, 136})
 REFUSED |= frozenset({140, 141, 144, 145, 146, 147, 148, 151, 152, 153, 156, 157, 160, 163, 164})
@@ -89,12 +88,12 @@ NOTICES = frozenset(
 """Codes of notices that aren't refusals."""
 HISTORY_ERROR, NO_CONTRACT = 162, 200
 NO_BARS = "hmds query returned no data"
-"""The only code of the history that means that there are no bars."""
+"""The text of the only history error (code 162) that means that there are no bars, in lower case."""
 WITHOUT_BARS: Mapping[str, str] = {
     "permission": "subscribe this user name to the market's data, and share it with the paper login",
     "different ip": "end the other session of this user name: only one of them gets market data",
     "pacing": "try again in ten minutes: the venue limits how often bars may be requested",
 }
-"""Remedies for other errors, by words in their messages."""
+"""Remedies for other history errors, by words in their messages, in lower case."""
 ARRIVES_WITHIN = timedelta(minutes=2)
 """How long an order may take to appear after it was sent. By then, the connection has reported it."""

@@ -80,7 +80,7 @@ ROOTS: Mapping[str, ContractRoot] = MappingProxyType(
 CHARTED: Mapping[str, str] = MappingProxyType(
     {"EURUSD": "6E", "GBPUSD": "6B", "AUDUSD": "6A", "XAUUSD": "GC", **{f"{name}1!": name for name in ROOTS}}
 )
-"""The common chart names of roots."""
+"""The roots, by the names under which charts commonly show them."""
 
 
 class NoSuchFutureError(ValueError):

@@ -219,8 +219,9 @@ class IbkrConnection:
         return await self.gather("news", self.client.reqNewsProviders)
 
     async def past_headlines(self, number: int, codes: str, start: str, end: str, most: int) -> list[Any]:
-        """Return the newest headlines of a contract after `start` and up to `end`: time, service, id and text of each;
-        and last, whether there are more.
+        """Return the newest headlines of a contract after `start` and up to `end`: time, service, id and text of each.
+
+        The last row says whether there are more.
         """
         return await self.ask_numbered(
             lambda request: self.client.reqHistoricalNews(request, number, codes, start, end, most, [])

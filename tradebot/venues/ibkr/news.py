@@ -28,9 +28,10 @@ class IbkrNews:
         self._venue, self._names = venue, names
 
     def headlines(self, since: datetime, until: datetime) -> Sequence[object]:
-        """Return the headlines about the contracts that were published in a period, or at least in the last day.
+        """Return the headlines about the contracts from a period; a period of less than a day is extended to a day.
 
-        Older ones cost no further request, and show how far back the source reaches when nothing happened lately.
+        The additional headlines cost no further request, and show how far back the source reaches even if there were
+        none lately.
         """
         since = min(since, until - _DAY)
 

@@ -248,7 +248,8 @@ def merge_order_reports(
 def _with_parents(orders: Mapping[str, Order], refs: Mapping[str, str]) -> Mapping[str, Order]:
     """Link each stop to its entry: the stop's client order id names the entry's.
 
-    If a message arrived twice, two entries share an id. Each stop is then younger than its own entry.
+    If a message arrived twice, two entries have the same client order id. A stop then belongs to the newest entry that
+    is older than the stop.
     """
     by_mark = defaultdict[str, list[int]](list)
     for venue_id, ref in refs.items():

@@ -93,7 +93,10 @@ class IbkrOrders:
         return str(stop[2].ocaGroup)
 
     def _beside(self, intent: Intent) -> str:
-        """Return the group of the one stop of the same size as a target, so that only one of them fills."""
+        """Return the group of the stop that protects the same shares as a target, so that only one of the two fills.
+
+        Return an empty text unless stops with the target's symbol, side and quantity are in exactly one group.
+        """
         groups = {
             str(order.ocaGroup)
             for _, contract, order in self._reader.order_reports().own.values()

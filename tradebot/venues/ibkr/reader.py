@@ -222,11 +222,11 @@ class IbkrReader:
         return self._read_reports()
 
     def legs(self, venue_id: str) -> Sequence[Order]:
-        """Return the stop attached to an entry."""
+        """Return the stop attached to an entry; nothing if it has none."""
         return [order for order in self._read_reports().orders.values() if order.parent == venue_id]
 
     def ended(self, since: datetime) -> Sequence[Order]:
-        """Return today's ended orders, oldest first; orders without a time come last."""
+        """Return today's orders that have ended since `since`, oldest first; those without a time come last."""
         orders = [order for order in self._read_reports().orders.values() if order.status.terminal]
         ended = [order for order in orders if order.updated_at is None or order.updated_at >= since]
         return sorted(ended, key=lambda order: (order.updated_at is None, order.updated_at or since))
@@ -362,9 +362,9 @@ async def _executions(line: IbkrConnection) -> tuple[str, list[Any], Mapping[str
 
 
 async def _everything(line: IbkrConnection) -> tuple[str, list[Any], list[Any], list[Any], Mapping[str, Any]]:
-    """Fetch everything, open orders first:
+    """Fetch account number, open orders, completed orders, executions and commissions, in this order.
 
-    an order that ends meanwhile is in the completed list, and its executions come last.
+    So an order that ends meanwhile is in the completed list, and its executions aren't missed.
     """
     opened, completed = await line.open_orders(), await line.completed_orders()
     return line.account, opened, completed, await line.executions(), dict(line.receiver.commissions)
@@ -376,7 +376,7 @@ def _sessions(start: date, end: date, calendar: str, hours: Hours | None) -> Seq
 
 
 ZONE = ZoneInfo("America/New_York")
-"""The time zone of statements, which name none: the one of accounts that haven't chosen another."""
+"""The time zone of statements, which don't name it. It is the default for accounts; an owner can choose another."""
 _NEEDS = "include Trades in the Flex query, at level Execution with all fields, dates as yyyyMMdd and times as HHmmss"
 _ROWS, _EXECUTION = frozenset({"Trade", "TradeConfirm"}), frozenset({"EXECUTION", ""})
 

@@ -159,7 +159,7 @@ class MessageReceiver:
         self._something = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
-        """Return the handler that the library looks up by name; one is called for every message that it knows."""
+        """Return the handler with this name, which the library calls for a message; unneeded messages are ignored."""
         if name in _CALLED:
             return partial(_CALLED[name], self)
         if name in _FIXED:

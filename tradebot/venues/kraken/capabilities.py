@@ -12,7 +12,7 @@ from tradebot.model.venue_day import VenueDay
 from tradebot.venues.door import Key
 
 KEY, SECRET, URL = "KRAKEN_FUTURES_KEY", "KRAKEN_FUTURES_SECRET", "KRAKEN_FUTURES_URL"
-"""The variables for its key, its secret and its address."""
+"""The variables for the venue's key, secret and address."""
 KEYS = (
     Key("kraken_key", (KEY,)),
     Key("kraken_secret", (SECRET,)),

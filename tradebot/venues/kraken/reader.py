@@ -265,6 +265,8 @@ class KrakenReader:
     def has_ended(self, venue_id: str) -> bool | None:
         """Return True if the history shows the end of the order with this venue id; None if it has no such order.
 
+        Return False while the order is listed as open, or if an unreadable row may be about it.
+
         The venue has just reported that the order is gone. If the history is too old, that report and the list of open
         orders decide.
         """

@@ -2,8 +2,8 @@
 
 An order that can fill at the current quote fills at once and pays the assumed slippage. Resting orders are checked
 against the minutes since the last check. A stop fills at its price in the minute that reached it, or at that minute's
-open if it began beyond the stop. A limit order fills at its price once trades go past it. If a minute reaches both, the
-stop fills. There are no partial fills, and no order moves the market.
+open if it began beyond the stop, and pays the slippage too. A limit order fills at its price once trades go past it. If
+a minute reaches both, the stop fills. There are no partial fills, and no order moves the market.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -251,10 +251,9 @@ class SimulatedVenue:
         return sessions[0].open if sessions else self.prices.clock().now
 
     def _minutes(self, account: SimulatedAccount, now: datetime) -> tuple[Sequence[Row], datetime]:
-        """Return the minutes since the last check of each symbol with resting orders, by time, and the time they reach
-        to.
+        """Return the minutes since the last check, by time, for symbols with working orders; and the time they cover.
 
-        A minute that wasn't over, or that the source lacked, is left to the next check.
+        A minute that isn't over, or that the source lacks, is left to the next check.
         """
         symbols = sorted({order.symbol for order in account.working})
         if not symbols or now - account.looked_at < MINUTE:

@@ -109,7 +109,7 @@ def _closed_of(trade: Trade) -> Closed:
 
 
 def _rule(why: str) -> str:
-    """Return the rule that comes first in a reason, in words; a close that made room names what it made room for."""
+    """Return the first rule in a reason, in words; for a swap, name the symbol that the close made room for."""
     with suppress(ValueError):
         if newcomer := next((part.symbol for part in parse(why)[:1]), ""):
             return f"a swap for {newcomer}"

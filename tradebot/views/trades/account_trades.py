@@ -205,7 +205,7 @@ def _adjustments(symbol: str, fills: Sequence[OwnedFill]) -> Iterator[_Traded]:
 def _of_activity(symbol: str, owned: OwnedFill, held_quantity: Decimal, cash: CashMovement | None) -> _Event:
     """Return the event behind an activity's fill: a sale for cash, a split of others' shares, or a transfer of shares.
 
-    Others' shares that no cash was paid for are in the books at a price, and `cash` added that amount back.
+    The books hold others' shares at a price even if nobody paid for them; `cash` is the movement that offsets it.
     """
     fill = owned.fill
     if cash is None or cash.amount_usd != fill.notional:

@@ -56,7 +56,7 @@ class MarketTime:
         return self._until_s(end, last) - self._until_s(start, first)
 
     def _until_s(self, at: datetime, index: int) -> float:
-        """Return for how many seconds the market was open until then, when `index` sessions had begun."""
+        """Return for how many seconds the market was open until `at`, by which `index` sessions had begun."""
         if not index:
             return 0.0
         session = self._sessions[index - 1]

@@ -18,7 +18,7 @@ LATEST = timedelta(days=4)
 """How long after a sale its fee may be booked: on Tuesday after a long weekend for a sale on Friday."""
 _ZERO = Decimal(0)
 Moments = Mapping[tuple[str, datetime], Collection[str]]
-"""The ids of the fills that the broker reported in a symbol, by its name then, at a moment."""
+"""The ids of the fills that the broker reported, by symbol (as it was named then) and moment."""
 _Part = tuple[OpenLot, Decimal]
 """A lot, and the value in USD that its share of a fee is based on."""
 

@@ -160,7 +160,7 @@ class History(Struct, frozen=True, dict=True):
 
     @property
     def opening_usd(self) -> Decimal | None:
-        """Return the account's value when its books were opened; None if it may have had positions."""
+        """Return the account's value when its books were opened; None if unknown, or if it may have had positions."""
         had_positions = self.acknowledged or any(owned.origin in FOUND for owned in self.fills)
         return None if had_positions or self.opened_at is None else self.opening_cash
 

@@ -90,7 +90,7 @@ class ClosedLot(OpenLot, frozen=True):
 
 
 Owner = tuple[str, str]
-"""Whose position it is, and its symbol."""
+"""The owner of a position and its symbol."""
 
 
 class LotStep(NamedTuple):

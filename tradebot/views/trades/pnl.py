@@ -54,7 +54,7 @@ class ProfitGrouping(StrEnum):
 
 
 IN_TIME = frozenset({ProfitGrouping.DAY, ProfitGrouping.WEEK, ProfitGrouping.MONTH})
-"""Cuts whose rows are spans of days."""
+"""Groupings whose rows are spans of days."""
 
 
 PARTS = ("realized", "open", "fees", "dividends", "interest", "funding", "other")
@@ -209,7 +209,10 @@ class ProfitReport:
 
     @property
     def equity_comparison(self) -> EquityComparison | None:
-        """Compare the books with the last equity that the broker reported; None for part of an account."""
+        """Compare the books with the last equity that the broker reported in these days.
+
+        Return None for part of an account, or if no pass read the equity.
+        """
         history = self._known.history
         for end in reversed(history.ends if self._choice.whole else ()):
             if end.equity is not None and end.equity_at is not None and self._choice.days.includes(end.session):
@@ -235,7 +238,7 @@ class ProfitReport:
         return len(self._chosen_fills(history.fills_awaiting_fee)), others
 
     def _chosen_fills(self, fills: Iterable[OwnedFill]) -> Collection[Fill]:
-        """Return the selected fills, each once, without those whose fee came later."""
+        """Return the selected fills that carry a fee, known or not, each once."""
         date_of = self._known.history.day.date_of
         charged = ((fill.strategy, fill.fill) for fill in fills if fill.fill.fee)
         chosen = (fill for owner, fill in charged if self._choice.has(owner, fill.symbol, date_of(fill.at)))

@@ -234,7 +234,7 @@ def _total(term: HoldingPeriod, rows: Sequence[TaxRow]) -> TermTotal:
 
 
 def _sold_near(sale: Sale, sales: Iterable[Sale]) -> bool:
-    """Return True if shares were sold within 30 days of the loss of a short sale, and the loss counts."""
+    """Return True for an unmatched loss of a short sale if shares bought earlier were sold within 30 days of it."""
     if sale.lot.sign > 0 or not sale.unmatched_loss:
         return False
     return any(

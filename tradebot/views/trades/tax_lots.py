@@ -62,7 +62,7 @@ class TaxLot(Struct, frozen=True, dict=True):
 
     @cached_property
     def opened_on(self) -> date | None:
-        """Return the trade date; None if unknown. A plan's shares came at some time before it."""
+        """Return the trade date; None if unknown, as for shares that an accepted plan added: they came before it."""
         return self.opening.day if self.opening is not None and self.share_usd is not None else None
 
     @property
@@ -102,7 +102,10 @@ def _costliest_first(lot: TaxLot) -> tuple[bool, Fraction]:
 
 
 def take_lots(lots: Sequence[TaxLot], quantity: Fraction, method: Method) -> tuple[list[TaxLot], list[TaxLot]]:
-    """Split lots into the pieces that a sale of this many shares closes, oldest first, and the remaining lots."""
+    """Split lots, given oldest first, into the pieces that a sale of this many shares closes, and the remaining lots.
+
+    The pieces are in the order in which the method closes them.
+    """
     pieces, remaining = list[TaxLot](), {id(lot): lot for lot in lots}
     for lot in in_order(lots, method):
         if not quantity:

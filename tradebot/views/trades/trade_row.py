@@ -172,7 +172,7 @@ class TradeRow(Struct, omit_defaults=True):
     ones, in today's shares; prices are averages. `last_exit_at` is None before the first exit, and `closed_at` until
     the last share is closed. `held_s` is the time from the first fill to the last, or to the last recorded moment, and
     `market_s` how long the market was open during it; None if the calendar isn't known. `gross_usd` is the profit of
-    closed shares, and `net_usd` that with fees. `open_usd` is the profit of open shares, at the last recorded price.
+    closed shares before fees, and `net_usd` after. `open_usd` is the profit of open shares, at the last recorded price.
     `risk_usd` is the loss at the first stop, and `r` is the net profit of a closed trade as a multiple of it. `best`
     and `worst` are the excursions that passes saw. `unknown_fees` counts the fills whose fee isn't known yet, so that
     it isn't in `fees_usd` and `net_usd`. `open_fees_usd`, the fees of open shares, aren't in them either. If the

@@ -43,7 +43,7 @@ _AT = attrgetter("at")
 def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> TradeRows:
     """Return a row for each of our positions, and with `by_lot` for each of its pieces.
 
-    `market` has the hours in which the market was open. Each fee is shared among the trades that sold on its day.
+    `market` has the hours in which the market was open. Fees are shared among trades as `allocate_fees` describes.
     """
     making = _Rows(history, market)
     trips = [trip for trip in history.lots.trips if trip.trade.strategy != NOT_OURS]

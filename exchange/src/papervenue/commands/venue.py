@@ -123,7 +123,7 @@ def _correct(command: CommandArguments) -> Answer:
 
 CORRECTIONS = (Entry("POST", EXECUTIONS, _correct),)
 
-"""What a venue's staff may do to an order, besides correcting its executions."""
+"""The command with which a venue's operator corrects an execution, where the venue's rules allow corrections."""
 
 PLAIN_ENTRIES = (
     Entry("POST", FUNDING, _set_funding),

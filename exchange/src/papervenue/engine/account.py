@@ -26,7 +26,9 @@ Values = Callable[[str], Decimal]
 
 @dataclass(slots=True)
 class Position:
-    """A position in shares (negative if short), the average entry price in USD, and the shares since the last close."""
+    """A position in shares (negative if short), the average entry price in USD, and how many of the shares were held at
+    the last close.
+    """
 
     symbol: str
     qty: Decimal
@@ -56,7 +58,8 @@ class Balances(NamedTuple):
     def buying_power(self, reserved: Decimal, multiplier: int = MULTIPLIER) -> Decimal:
         """Return the equity beyond initial margin, doubled for a margin account, less what open orders reserve.
 
-        With a multiplier of 1 it is the cash less the value of short positions. Never negative.
+        With a multiplier of 1 it is the cash less twice the value of short positions and what open orders reserve.
+        Never negative.
         """
         if multiplier == 1:
             return max(self.cash + self.short_value * 2 - reserved, _ZERO)

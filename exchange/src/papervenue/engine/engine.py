@@ -75,7 +75,7 @@ class Engine(EngineState):
         return self.accounts[number]
 
     def reset_account(self, account: Account, cash: Decimal) -> Account:
-        """Replace an account with a fresh one that has a new number and only the same keys."""
+        """Replace an account with a fresh one that has a new number, but the name and the keys of the old one."""
         for order in account.open.values():
             order.status = "canceled"
             self.book.drop(order)

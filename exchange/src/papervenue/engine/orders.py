@@ -67,7 +67,7 @@ class StopLoss(NamedTuple):
 
 
 TAKE_PROFIT = "take_profit"
-"""The type of an order that the price elects from the other side than a stop; with a limit, "_limit" is added."""
+"""The type of an order that the price elects by moving in the order's favor; with a limit, "_limit" is added."""
 
 
 class OrderRequest(NamedTuple):

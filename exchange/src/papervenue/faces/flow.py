@@ -221,7 +221,7 @@ def _oi_changes(rows: Sequence[Row], question: Question) -> Sequence[Row]:
 
 
 def _page(rows: Sequence[Row], question: Question) -> Sequence[Row]:
-    """Return the requested page of the rows, of at most the limit's size."""
+    """Return the requested page of the rows, with at most as many as the limit allows."""
     if question.endpoint.limit is None:
         return rows
     limit, page = question.params.count("limit", *question.endpoint.limit), 0
@@ -290,7 +290,7 @@ def _between(rows: Iterable[Row], newer_us: int, older_us: int) -> Iterator[Row]
 
 
 def _size_of(row: Row, field: str) -> float:
-    """Return the sort key of prints; one that can't be read sorts last among the largest-first."""
+    """Return the sort key of prints by a field; one that can't be read is last when the largest come first."""
     try:
         return number(row.fields, field)
     except (KeyError, TypeError, ValueError, OverflowError):

@@ -152,7 +152,7 @@ _BY_KIND: dict[str, Callable[[Action], Row]] = {
 
 _CODES = Path(__file__).parent / "data" / "codes.json"
 _PLANS = {"A": "CTA", "B": "CTA", "C": "UTP"}
-"""By tape: whose codes its ticks have."""
+"""The plan that defines the condition codes of each tape."""
 
 
 @cache

@@ -382,7 +382,7 @@ def text_of(name: str) -> str | None:
 
 
 def summary_of(name: str) -> str:
-    """Return the first sentence of a ready-made script, which summarizes it."""
+    """Return the first line of a ready-made script, which summarizes it."""
     return (text_of(name) or "").partition("\n")[0].lstrip("# ").rstrip()
 
 

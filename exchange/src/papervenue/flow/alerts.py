@@ -190,7 +190,10 @@ def _fields(symbol: str, session: Session, hit: PlannedAlert, direction: int, pr
 
 
 def _right(symbol: str, session: Session, hit: PlannedAlert, direction: int) -> tuple[str, Random]:
-    """Choose call or put: a bull buys calls (three times in four) or sells puts. Return it with its burst's chance."""
+    """Choose a call or a put: a bull buys calls (three times in four) or sells puts.
+
+    Also return the burst's random generator, to choose the rest of the contract.
+    """
     chooser = random_stream(symbol, session.date, hit.burst)
     bought = chooser.random() < 0.75
     return "C" if (direction > 0) == bought else "P", chooser

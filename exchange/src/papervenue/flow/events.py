@@ -141,7 +141,7 @@ class Reports(Priced):
         return (first, first + 1) if report.when == "postmarket" and exact else (first - 1, first)
 
     def _finished_place(self, index: int, now_us: int) -> int:
-        """Return a session's index, or that of the last finished one if it is later."""
+        """Return a session's index, or the index of the last finished session while that one isn't finished."""
         sessions = self.calendar.all
         last = min(index, len(self.calendar.played) - 1)
         while sessions[last].close_us > now_us:

@@ -49,7 +49,7 @@ class Screens(Priced):
         self._daily, self._volumes, self._volatilities = daily, volumes, volatilities
 
     def screener(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return one row for each symbol that passes the filters, by premium unless another order is requested."""
+        """Return one row for each symbol that passes the filters, by call premium unless another order is requested."""
         index = self.calendar.published_index(question.day, now_us)
         if index is None:
             return NOTHING

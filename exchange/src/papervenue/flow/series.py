@@ -188,7 +188,9 @@ ENDPOINTS = (
     FlowEndpoint("screener", "/api/screener/stocks"),
     FlowEndpoint("info", "/api/stock/{ticker}/info", single=True),
 )
-"""The paths about a market, then those with names in braces, so that a path without a name is found first."""
+"""All paths but the busiest. A fixed path comes before a path with a name in braces that would match it, too, such as
+/api/earnings/premarket before /api/earnings/{ticker}.
+"""
 
 
 class Question(NamedTuple):

@@ -51,7 +51,7 @@ TYPES = {
 }
 """The types of orders, and the prices that each has; a trailing stop has a distance."""
 LATER_TYPES = frozenset({TAKE_PROFIT, f"{TAKE_PROFIT}_limit", "trailing_stop"})
-"""Those that a market of the first edition refuses."""
+"""The types of orders that a market of the first edition refuses."""
 _LIVES = ("day", "gtc", "ioc", "fok")
 _LASTING = ("day", "gtc")
 _ZERO = Decimal(0)
@@ -73,8 +73,9 @@ def admit(
 ) -> Admission:
     """Check every rule; return the admission or raise the Refusal of the first rule that isn't met.
 
-    `changed` is the open order that this request would change in place, if any. A collar is around the mark and for
-    orders that would fill at once, or, unless `by_mark`, around the last price and for all limits.
+    `changed` is the open order that this request would change in place, if any. With `by_mark`, a collar is measured
+    from the mark and applies to limits that would fill at once; otherwise it is measured from the last price and
+    applies to all limits.
     """
     grid = _instrument(floor, request.symbol)
     _check_kind(rules, request)
@@ -129,7 +130,7 @@ def _check_kind(rules: Rules, request: OrderRequest) -> None:
 
 
 def unsupported_type() -> Refusal:
-    """Return the refusal of a type of order; its text is in logs, and so has to stay."""
+    """Return the refusal of a type of order. Logs contain its text, so the text must not change."""
     return refuse("unsupported_type", "orders are market, limit, stop, stop_limit")
 
 
@@ -225,7 +226,7 @@ def set_leverage(floor: EngineState, account: Account, symbol: str, leverage: De
 
 
 def reducible_quantity(account: Account, order: Order) -> Decimal:
-    """Return the remaining quantity that a reduce-only order may fill, plus fills not yet reported to it."""
+    """Return how much a reduce-only order may still fill: the position, plus fills not yet reported to the order."""
     return max(-account.qty(order.symbol) * order.side, _ZERO) + order.unheard
 
 
@@ -245,9 +246,10 @@ def cancel_everything(floor: EngineState, number: str) -> None:
 
 
 def review(floor: EngineState, rules: Rules, *, few_steps: bool = True) -> None:
-    """Compare every account with its margins, and liquidate a part of a position at a time.
+    """Compare every account's equity with its margins, and liquidate a part of a position at a time.
 
-    With `few_steps`, it is a part of what the position was before the first one, otherwise of what is left of it.
+    With `few_steps`, each part is a fraction of the position before the first part, otherwise of the remaining
+    position.
     """
     for account in floor.accounts.values():
         for alone in ("", *account.leverages) if account.positions else ():

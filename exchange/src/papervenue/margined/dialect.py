@@ -93,7 +93,7 @@ class PlainDialect:
         return _ALL if waiting else _CLOSES
 
     def reach(self, floor: EngineState, mark: Mark) -> None:
-        """Activate waiting orders at an open, and expire day orders at a close."""
+        """Activate waiting orders at an open; at a close, expire day orders and record each account's value."""
         if mark.kind == "open":
             order_lifecycle.send_due_orders(floor)
             return

@@ -66,8 +66,8 @@ _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
 Raw = tuple[int, Sequence[object]]
 """A row's number in its file, and its fields: the time, the symbol, open, high, low, close and volume.
 
-The time is ISO text, engine time, or the BadRowError that says what is wrong with it. A row with fewer fields than the
-file has columns has none, and one with more has more than these seven.
+The time is ISO text, engine time, or the BadRowError that says what is wrong with it. A row with too few fields has no
+fields here, and a row with too many has more than these seven.
 """
 
 
@@ -108,11 +108,11 @@ def only_stamp(path: Path, reading: Reading) -> str | None:
 
 
 ALIKE = 0.8
-"""How similar, of 1, a file's name has to be to one that doesn't exist; that both end in .csv says little."""
+"""How similar, from 0 to 1, an existing name has to be to a typed one; that both end in .csv says little."""
 
 
 def _nearest_file(path: Path) -> str:
-    """Return what to type for a file that doesn't exist: the one named most like it, or how to see those there are."""
+    """Return what to type for a file that doesn't exist: the most similar name, or a command that lists the files."""
     try:
         names = sorted(entry.name for entry in path.parent.iterdir())
     except OSError:
@@ -328,7 +328,7 @@ def _bar_file(path: Path, shape: Shape, names: Sequence[str], separator: str, re
 def _only_reading(files: Sequence[BarFile]) -> BarFile:
     """Return the file in the only shape that reads all of its times; raise UnclearFileError if several do.
 
-    The first time that not all shapes can read decides.
+    Reading ends at the first row whose time leaves only one possible shape.
     """
     rows = files[0].data_rows() if len(files) > 1 else iter(())
     first: tuple[int, Sequence[object]] | None = None

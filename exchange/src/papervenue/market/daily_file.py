@@ -46,7 +46,7 @@ from papervenue.market.spec import AS_FOUND, TICKER, MarketError, Reading
 from papervenue.times import NEW_YORK, to_datetime
 
 _MOST_OLD_SHARES = 1_000
-"""Files give ratios with few digits: 0.333333 means 1 for 3."""
+"""The largest denominator of a split ratio. Files give ratios with few digits: 0.333333 means 1 for 3."""
 _PLACES, _SPLIT_PLACES = Decimal("1e-6"), Decimal("1e-5")
 """The precision of reported dividends, and their precision once a later split has divided them."""
 _CENT = UNITS // 100
@@ -140,7 +140,9 @@ _HIGHEST_PRICE, _LOWEST_PRICE = 1e7, 1e-4
 _MOST_SHARES = 1e12
 _LARGEST_RATIO = 1_000.0
 _MORE = "\0more"
-"""How many more fields a row has than the header: with a different number, each value may belong to another column."""
+"""The column with how many more fields a row has than the header. With a different number, each value may belong to
+another column.
+"""
 _OWN_DATE = 10
 _DAYS_IN_PARQUET = "strftime(TRY_CAST(date AS DATE), '%Y-%m-%d') AS date"
 

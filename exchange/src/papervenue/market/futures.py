@@ -152,7 +152,7 @@ def _third(year: int, month: int, weekday: int) -> date:
 
 
 def _business_days(root: FutureRoot, within: date) -> list[date]:
-    """Return the days of a month on which a root trades and whose session no holiday shortens."""
+    """Return the days of a month on which both the New York exchange and the root's own market have a session."""
     first = within.replace(day=1)
     last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     days = HOURS["XNYS"].between(first.isoformat(), last.isoformat())

@@ -32,7 +32,7 @@ from papervenue.times import DAY, HOUR, MINUTE, parse_time, to_datetime
 
 TRADE, MARK, SPOT = "trade", "mark", "spot"
 KINDS = (TRADE, MARK, SPOT)
-"""The kinds of prices; where one is missing, the first that there is takes its place."""
+"""The kinds of prices; missing trades or marks are replaced by the first kind that the files have."""
 FUNDING = "funding"
 FUNDING_PLACES = 18
 """Decimal places of a stored funding rate, which is in USD for a unit and an hour."""
@@ -47,7 +47,9 @@ _TIMES = ("timestamp", "calc_time", "fundingtime", "funding_time", "time")
 _PER_UNIT, _FRACTIONS = "fundingrate", ("relativefundingrate", "last_funding_rate")
 _INTERVAL = "funding_interval_hours"
 _LEAST_FRACTION = Decimal("1e-7")
-"""The highest of an hour's rates is at least this fraction of the price; it makes 0.1% a year."""
+"""If the highest hourly rate in USD is below this fraction of the price, 0.1% a year, the rates must be fractions of
+the price.
+"""
 _FINEST = Grid(
     Instrument(symbol="COIN", ticks=(TickStep(Decimal(0), Decimal("1e-12")),), level=Decimal(1), settlement="paid")
 )
@@ -430,7 +432,9 @@ def as_minutes(candle: Bar, minutes: int) -> list[Bar]:
 
 
 def _place_funding(bars: dict[tuple[str, int], list[Bar]], symbol: str, recorded: Recorded, start_us: int) -> None:
-    """Add a symbol's funding rates, each at the beginning of its hours; a fraction is one of the last price before."""
+    """Add a symbol's funding rates, each at the beginning of its hours; a rate that is a fraction is multiplied by the
+    last price before.
+    """
     if not recorded.rates.get(symbol):
         return
     kind = next(kind for kind in (MARK, TRADE, SPOT) if any((symbol, kind) == key[:2] for key in recorded.candles))

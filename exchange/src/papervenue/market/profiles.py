@@ -54,7 +54,7 @@ class Profile(NamedTuple):
 
     @property
     def implied_volatility(self) -> float:
-        """Return the annualized volatility: about sixteen times the daily volatility, for 252 sessions."""
+        """Return the annualized implied volatility: the daily volatility times 15.9, for 252 sessions, plus a tenth."""
         return self.daily_volatility * 15.9 * 1.1
 
 
@@ -125,7 +125,7 @@ Shocks = Mapping[str, float]
 
 
 def shocks_of(seed: int, sessions: Sequence[Session]) -> Shocks:
-    """Return the sudden moves of a market by date, as returns: one every few sessions, most of them falls."""
+    """Return the sudden moves of a market by date, as returns: one in every 30 sessions, most of them falls."""
     shocks = {}
     for index in range(0, len(sessions) - _SHOCK_DAYS + 1, _SHOCK_DAYS):
         rng = random_stream(seed, "shock", index)

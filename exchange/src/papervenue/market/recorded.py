@@ -111,7 +111,9 @@ def read_bars(spec: MarketSpec, calendar: Calendar, calendars: Mapping[str, Cale
 
 
 def symbols_to_play(spec: MarketSpec, calendar: Calendar, heard: Collection[str], skipped: Skipped) -> tuple[str, ...]:
-    """Return the symbols to play: the requested symbols, or all that have a bar. Raise MarketError if one has none."""
+    """Return the symbols to play: the requested symbols, or all that have a bar. Raise MarketError if none has a bar,
+    or if a requested share has none.
+    """
     if not heard:
         first, last = calendar.market[0].date, calendar.market[-1].date
         hint = f"the market runs from {first} to {last}; choose its start and sessions within the file"
@@ -144,7 +146,8 @@ def held_in(source: Source, path: Path, bar_stamp: str | None, reading: Reading 
 def _range_of(source: Source, path: Path, shift_us: int, reading: Reading, *, parses_all: bool) -> RecordedRange | None:
     """Return the range of a file; None if not all prices were parsed and those of its last bar turn out unreadable.
 
-    Only the prices of bars that can extend the range matter, and of those after the first bar, only the last one's.
+    Unless `parses_all`, only the prices of bars that can extend the range or add a symbol are parsed: of the later bars
+    of known symbols, only those of the last one.
     """
     first = last = None
     skipped, symbols = Skipped(source), set[str]()

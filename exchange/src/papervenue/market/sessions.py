@@ -19,7 +19,9 @@ from papervenue.market.venue import Venue
 from papervenue.times import HOUR, at_zone, parse_time, rfc3339, to_datetime
 
 HISTORY_SESSIONS = 300
-"""Sessions before the market's first: a year of daily rows, and another year to rank them against."""
+"""How many sessions before the market's first the calendar has: a year of daily rows, and a year against which the
+newest of them are ranked.
+"""
 _FOLLOWING_SESSIONS = 10
 _LONGEST_PAUSE = timedelta(days=10)
 _AFTER_LAST_DAY = 12 * HOUR

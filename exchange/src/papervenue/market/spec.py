@@ -124,7 +124,7 @@ NEXT_BAR = FillSpec()
 NEXT_OPEN = FillSpec(model="next-open")
 """The strict model, but an order that is marketable when a bar opens fills completely there."""
 CLOSE = FillSpec(model="close")
-"""The strict model, but an order that is marketable when it arrives fills at once, at the last close."""
+"""The strict model, but an order that is marketable on arrival fills at once, at the quote around the last price."""
 PAPER = FillSpec(model="paper", volume_share=None, partial_rate=Decimal("0.1"))
 """The model that behaves like Alpaca's paper accounts: fills are immediate and of any size; one in ten is partial."""
 SPECS: Mapping[str, FillSpec] = MappingProxyType({spec.model: spec for spec in (NEXT_BAR, NEXT_OPEN, CLOSE, PAPER)})

@@ -28,7 +28,7 @@ _MARGIN_US = 1_000
 _TRADE_NUMBERS_A_MINUTE = 100
 
 QuoteAround = Callable[[int], tuple[int, int]]
-"""Return bid and ask around a price, all in price units."""
+"""Returns bid and ask around a price, all in price units."""
 
 
 class Trade(NamedTuple):

@@ -232,7 +232,7 @@ SHARE = Grid(
     )
 )
 
-"""What every symbol is that the market's specification doesn't name."""
+"""The grid of every symbol that the market's specification doesn't name."""
 
 
 Dialect = Literal["alpaca", "plain"]

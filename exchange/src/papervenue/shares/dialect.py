@@ -144,7 +144,9 @@ class Alpaca:
         return FillModel(spec)
 
     def kinds(self, floor: EngineState, *, waiting: bool) -> frozenset[str]:
-        """Return the kinds of marks; without open orders, only marks at which interest is posted."""
+        """Return the kinds of marks. Without open orders these are closes and, if there is interest, the marks at which
+        it is posted or accrued.
+        """
         if waiting:
             return _ALL
         return _WITHOUT_ORDERS if floor.costs.interest else _CLOSES

@@ -166,7 +166,7 @@ class Packer:
         return packed
 
     def rows(self, orders: Iterable[Order]) -> bytes:
-        """Encode orders for `Past.read`: their sequences, then their fields."""
+        """Encode orders for `SnapshotOrders.read`: their sequences, then their fields."""
         ordered = sorted(orders, key=attrgetter("sequence"))
         rows = self.pack([[*_ORDER_FIELDS(order)] for order in ordered])
         return self.pack([[order.sequence for order in ordered], rows])

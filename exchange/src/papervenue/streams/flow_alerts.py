@@ -28,7 +28,7 @@ _SAME = (
     "ask",
 )  # fmt: skip
 
-"""Fields that both have in the same form."""
+"""Fields that the REST API and the websocket have in the same form."""
 
 _NUMBERS = (
     "underlying_price", "total_premium", "total_ask_side_prem", "total_bid_side_prem", "price", "volume_oi_ratio",

@@ -164,7 +164,7 @@ class ServerSent:
         ]
 
     def capture(self, event: Event, event_place: EventPosition) -> bool | None:
-        """Note that clients have to be woken once the event's line is written; None if there are no clients."""
+        """Return True if clients have to be woken once the event's line is written, None if there are no clients."""
         return True if self._streams else None
 
     def publish(self, captured: object) -> None:
@@ -234,7 +234,7 @@ class EventStream:
             await asyncio.sleep(0)
 
     async def _more(self) -> bool:
-        """Wait until there may be something to send; return False if nothing was sent to the client for long."""
+        """Wait until there may be something to send; return False if there was nothing for the heartbeat interval."""
         try:
             await asyncio.wait_for(self._woken.wait(), HEARTBEAT_S)
         except TimeoutError:

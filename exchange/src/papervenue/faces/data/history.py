@@ -76,7 +76,7 @@ class DataHistory:
         return range(first, bisect_right(self._midnights, end_us))
 
     def _days(self, start_us: int, end_us: int) -> range:
-        """Return what `indices` does, with the sessions before the market's first whose minutes are known."""
+        """Return the sessions as `indices` does, and also those before the market's first whose minutes are known."""
         days, past = self.indices(start_us, end_us), self._past_midnights
         if not past or start_us >= self._midnights[0]:
             return days
@@ -158,7 +158,7 @@ class DataHistory:
     def _stamps(self, timeframe: Timeframe, past_days: int | None) -> tuple[list[int], list[list[int]]]:
         """Return the midnights that a timeframe's bars are stamped with, and the sessions of each.
 
-        They begin that many sessions before the market, or with the first known day.
+        They begin `past_days` sessions before the market's first, or with the first known day if that is None.
         """
         indices = range(-(self._market.past_days if past_days is None else past_days), len(self._sessions))
         firsts = [(index, timeframe.first_day(date.fromisoformat(self._session(index).date))) for index in indices]

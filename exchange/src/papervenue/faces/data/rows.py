@@ -28,7 +28,7 @@ def listing(market: Market, symbol: str, asof_us: int | None) -> Listing | None:
     """Return the listing of a symbol, or None if the symbol isn't in use yet.
 
     A symbol listed at `asof_us` has its company's entire past, under former and later names. Any other symbol, and
-    every symbol if that is None, has only what was traded under its own name.
+    every symbol if `asof_us` is None, has only what was traded under its own name.
     """
     delisted = {action.symbol for action in market.actions if action.kind in (NAME_CHANGE, CASH_MERGER)}
     if symbol not in market.known and symbol not in delisted:

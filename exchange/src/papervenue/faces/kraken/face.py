@@ -107,7 +107,7 @@ def _batch(command: CommandArguments) -> Answer:
 
 
 def batch_of(command: CommandArguments, params: Params) -> list[Mapping[str, Any]]:
-    """Parse the commands of a batch; raise a Refusal for one that can't be read."""
+    """Return the commands of a batch; raise a Refusal if the batch is empty, too long, or can't be read."""
     listed = commands_in(params)
     if not listed or len(listed) > MOST_IN_A_BATCH:
         raise error(command.engine.now_us, "invalidArgument: json")

@@ -47,7 +47,7 @@ _GONE = {"filled": "full_fill", "rejected": "rejected"}
 
 Told = dict[str, Any]
 Follower = Callable[[], Iterable[Told]]
-"""Returns what is new of a feed since it was called last; at first, what there is."""
+"""Returns the new messages of a feed since its last call; the first call returns the current state."""
 
 
 class Feeds:
@@ -126,11 +126,11 @@ class Feeds:
         return {"feed": TICKER, "product_id": symbol, "time": milliseconds(self._engine.now_us), **same, **other}
 
     def of_symbol(self, feed: str, symbol: str) -> Follower:
-        """Return what follows a feed of a symbol."""
+        """Return the follower of a symbol's feed."""
         return {TICKER: self._tickers, LITE: self._lite_tickers, TRADES: self._trades, BOOK: self._book}[feed](symbol)
 
     def of_account(self, feed: str, account: Account) -> Follower:
-        """Return what follows a feed of an account."""
+        """Return the follower of an account's feed."""
         if feed == LOG:
             return self._log_entries(account)
         read = {POSITIONS: self._positions, BALANCES: self._balances, NOTIFICATIONS: self._notifications}[feed]
@@ -311,7 +311,7 @@ class Feeds:
 
 
 def _wallet(now: Margins, available: Decimal) -> Told:
-    """Return the cash and the equity behind positions, and what is available of it."""
+    """Return the cash and the equity behind positions, and the margin that is available."""
     amounts = {
         "balance_value": now.cash,
         "portfolio_value": now.equity,
@@ -323,7 +323,7 @@ def _wallet(now: Margins, available: Decimal) -> Told:
 
 
 def _changes(read: Callable[[], Told]) -> Follower:
-    """Return what tells a message again whenever it has changed."""
+    """Return a follower that returns a message whenever it has changed since the last call."""
     last: Told | None = None
 
     def tell() -> Iterator[Told]:
@@ -336,7 +336,11 @@ def _changes(read: Callable[[], Told]) -> Follower:
 
 
 class _Client:
-    """The conversation on one connection: the key whose feed it listens to by feed, and what it follows besides."""
+    """The conversation on one connection.
+
+    `keys` has the key of an account for each feed of events that the client listens to, and `followed` has the
+    followers of the other feeds.
+    """
 
     def __init__(self, socket: Socket, engine: Engine, feeds: Feeds) -> None:
         self.socket = socket
@@ -354,7 +358,7 @@ class _Client:
         self.socket.put(Message(_plain(body)))
 
     def say_new(self, key: str | None = None) -> None:
-        """Say what is new of everything that is followed, or of an account's feeds only."""
+        """Send the new messages of all followed feeds, or only of the feeds of the account with a key."""
         for (feed, of), tell in [*self.followed.items()]:
             if key is None or (feed in _OF_ACCOUNT and of == key):
                 for message in tell():
@@ -392,7 +396,7 @@ class _Client:
                 self.say(**self._feeds.snapshot(feed, account))
 
     def _follow_one(self, what: tuple[str, str], tell: Follower | None) -> None:
-        """Follow a feed of a symbol or an account from now on, or no longer."""
+        """Start to follow a feed of a symbol or an account, and send its first messages; stop if `tell` is None."""
         self.followed.pop(what, None)
         if tell is not None:
             self.followed[what] = tell

@@ -399,7 +399,7 @@ _UNSET = (
     *("realized_pnl", "fee", "execution", "collateral", "funding_rate", "realized_funding"),
     *("conversion_spread_percentage", "liquidation_fee"),
 )
-"""The fields of a row that have these values unless they are set."""
+"""The fields of a row that are null unless they are set."""
 
 
 def _goes_with(entry: Activity, following: object) -> bool:

@@ -468,9 +468,10 @@ class Charts:
             yield Candle(start_us, opens[0], max(highs), min(lows), closes[-1], sum(volumes) if kind == TRADE else 0)
 
     def _bars(self, symbol: str, kind: str, span_us: int, first_us: int, until_us: int) -> Iterator[Bar]:
-        """Yield the parts of the candles that begin in a span: complete minutes or, of the past, longer parts.
+        """Yield the parts of the candles that begin in a span: complete minutes, or longer parts before the market's
+        first session.
 
-        A part of the past is cheap to compute, and never belongs to two candles.
+        The longer parts are cheap to compute, and none belongs to two candles.
         """
         market, now_us = self._engine.market, self._engine.now_us
         wicks = kind != MARK or symbol not in market.known

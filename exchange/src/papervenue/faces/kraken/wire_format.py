@@ -166,7 +166,7 @@ def trigger_event(grid: Grid, order: Order) -> dict[str, Any]:
 
 
 def trigger_side(order: Order) -> str:
-    """Return from which side the price reaches a stop: from above or from below."""
+    """Return on which side of its trigger price a stop is triggered: above it or below it."""
     return "trigger_above" if rises_to_stop(order) else "trigger_below"
 
 

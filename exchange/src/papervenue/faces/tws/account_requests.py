@@ -102,7 +102,7 @@ class TwsReads:
         return TwsMessage(PORTFOLIO, {"version": 8, **named, "position": net.qty, **money, **ends})
 
     def average_cost(self, net: NetPosition) -> Decimal:
-        """Return the cost of one contract, with its multiplier, and as the venue's document says with its commission.
+        """Return the cost of one contract, including its multiplier and, as the venue documents it, its commission.
 
         https://interactivebrokers.github.io/tws-api/interfaceIBApi_1_1EWrapper.html (updatePortfolio, averageCost)
         """

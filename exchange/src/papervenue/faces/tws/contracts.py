@@ -90,7 +90,7 @@ class Contracts:
         ]
 
     def front_months(self, wanted: Mapping[str, str]) -> list[str]:
-        """Return the month of each matching root that its continuous future stands for now."""
+        """Return the current front month of each matching root, to which its continuous future refers."""
         now = to_datetime(self._engine.now_us).astimezone(CHICAGO).date().isoformat()
         fronts: dict[str, str] = {}
         for symbol in sorted(self._engine.market.symbols, key=self._last_us):
@@ -99,7 +99,7 @@ class Contracts:
         return [*fronts.values()]
 
     def months_in_turn(self, symbol: str) -> Iterator[tuple[str, int, int]]:
-        """Yield each month of a contract's root with the time in which the continuous future stands for it."""
+        """Yield each month of a contract's root, with the start and the end of the time when it is the front month."""
         from_us = 0
         for month in sorted(self._engine.market.symbols, key=self._last_us):
             if self.instrument(month).root == self.instrument(symbol).root:
@@ -109,7 +109,7 @@ class Contracts:
                 from_us = until_us
 
     def rolls(self, symbol: str) -> str:
-        """Return the date from whose session on the next month is the front month."""
+        """Return the date of the first session in which the next month is the front month; empty if there is none."""
         return self.instrument(symbol).rolls or ""
 
     def _fits(self, symbol: str, wanted: Mapping[str, str]) -> bool:
@@ -196,7 +196,7 @@ class Contracts:
         ]
 
     def _hours(self, session: Session, symbol: str) -> tuple[str, str]:
-        """Return the trading and the liquid hours of a session; the latter may be none."""
+        """Return the trading hours of a session and its liquid hours, or that it has none."""
         (begin, end), day = _LIQUID[self.root(symbol).group], session.date
         ends_us = min(session.close_us, self._last_us(symbol))
         liquid_us = at_zone(CHICAGO, day, *begin), min(at_zone(CHICAGO, day, *end), ends_us)
@@ -226,7 +226,7 @@ def _span(from_us: int, to_us: int) -> str:
 
 
 def all_details(contracts: Contracts, request: str, symbols: list[str], kind: str = FUTURE) -> Iterator[TwsMessage]:
-    """Yield the details of some contracts as ones of a security type, and an end message."""
+    """Yield the details of some contracts, labeled with a security type, and an end message."""
     for symbol in symbols:
         message = contracts.details(request, symbol)
         yield TwsMessage(DETAILS, {**message.fields, "secType": kind})

@@ -18,7 +18,7 @@ from papervenue.times import MINUTE, SECOND
 
 _NOW, _NO_DATA, _NO_CONTRACT, _INVALID, _NO_END, _NOT_MASTER = 49, 162, 200, 321, 10339, 327
 _MASTER = 0
-"""The client that the orders belong to which no client has placed."""
+"""The id of the client that gets the orders which no client has placed."""
 _ACCOUNT_EVERY_US = 3 * MINUTE
 """How often an account is reported again if only prices have changed."""
 _NO_DEFINITION = "No security definition has been found for the request"
@@ -43,7 +43,7 @@ def no_positions(session: TwsSession, fields: Fields) -> Answer:
 
 
 def _unknown_account(session: TwsSession, request: object, number: str) -> TwsMessage | None:
-    """Return the error for another account than the client's own, which may be left out."""
+    """Return the error if a request names another account than the client's own, otherwise None; it may name none."""
     if number in ("", session.gateway.account.number):
         return None
     return error(request, _INVALID, f"Error validating request: invalid account code '{number}'")
@@ -115,7 +115,7 @@ def summary(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
 
 
 def bind(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
-    """Give client 0 the orders that no client has placed, those of the future too."""
+    """Give client 0 the orders that no client has placed, including future ones."""
     if session.client != _MASTER:
         yield error(-1, _NOT_MASTER, "Only the default client (i.e 0) can auto bind orders")
         return
@@ -176,7 +176,7 @@ def rule(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
 
 
 def _one(session: TwsSession, request: str, fields: Fields) -> str | TwsMessage:
-    """Return the symbol of the one contract that a client means, or the error if it doesn't mean one."""
+    """Return the symbol of the only contract that matches a request, or the error if none or several match."""
     months = session.gateway.contracts.find(contract_query(fields))
     return months[0] if len(months) == 1 else error(request, _NO_CONTRACT, _NO_DEFINITION)
 
@@ -260,7 +260,7 @@ def unfollow(session: TwsSession, fields: Fields) -> Answer:
 
 
 def refuse_request(number: int, id_at: int) -> Request:
-    """Return the request of a kind that isn't served here: it is answered under its own id."""
+    """Return the entry for a message that isn't served here; it is answered with an error under its own id."""
 
     def refuse(session: TwsSession, fields: Fields) -> Answer:
         return (error(fields[id_at], _INVALID, f"Error validating request: this exchange has no answer to {number}"),)
@@ -271,7 +271,9 @@ def refuse_request(number: int, id_at: int) -> Request:
 _ID_FIRST = (22, 78, 79, 83, 84, 88, 96, 97, 100, 102, 104)
 """The messages that aren't served here and begin with their id: scanners, options, articles, histograms, ticks, ..."""
 _ID_SECOND = (10, 21, 52, 54, 55, 67, 68, 74)
-"""Those whose id follows a version: market depth, exercises, fundamentals, implied volatility, display groups, ..."""
+"""The messages that aren't served here and whose id follows a version: market depth, exercises, fundamentals, implied
+volatility, display groups, ...
+"""
 _ORDERS, _ACCOUNT = f"GET {ROOT}/orders", f"GET {ROOT}/account"
 REQUESTS: Mapping[int, Request] = MappingProxyType(
     {

@@ -48,7 +48,7 @@ class Prices:
         self._contracts = contracts
 
     def begin(self, request: str, symbol: str) -> Iterator[TwsMessage]:
-        """Yield the messages before the first price."""
+        """Yield the first messages for a request: the tick size, the type of data, and the current ticks."""
         tick = self._contracts.root(symbol).tick
         yield TwsMessage(PARAMETERS, {"reqId": request, "minTick": tick, "exchange": "", "permissions": 3})
         yield TwsMessage(TYPE, {"version": 1, "reqId": request, "type": _LIVE})

@@ -56,9 +56,9 @@ _OF_QUOTES: Mapping[str, tuple[int, ...]] = MappingProxyType(
 )
 """Whether a bar of quotes shows the bid (0) or the ask (1) as its open, high, low and close."""
 SHOWN = frozenset({TRADES, MIDPOINT, *_OF_QUOTES})
-"""What bars can be of."""
+"""The kinds of prices that bars can show."""
 _CORNER_S, _SECONDS = 20, 60
-"""How many seconds the price takes from each corner of a minute to the next."""
+"""How many seconds the price takes from each corner of a minute to the next, and how many a minute has."""
 _DURATION = re.compile(r"(\d{1,5}) ([SDWMY])")
 _UNBOUNDED_S = 10**9
 _SPANS = {"S": SECOND, "D": DAY, "W": 7 * DAY, "M": 30 * DAY, "Y": 365 * DAY}
@@ -107,7 +107,10 @@ class TwsHistory:
         return TwsMessage(BARS, {"reqId": request, "start": start, "end": end, "count": len(shown), "bars": shown})
 
     def _bars(self, symbol: str, end_us: int, size: int, number: int, unit: str) -> list[Bar]:
-        """Return a contract's bars up to a moment; of days all if the span is in days, because those are sessions."""
+        """Return a contract's bars in a span of time up to a moment.
+
+        If the span is in days, all daily bars are returned, because its days are sessions.
+        """
         if size:
             return self._intraday(symbol, self._start(symbol, end_us, number, unit), end_us, size)
         days = self._days(symbol, end_us)
@@ -143,7 +146,7 @@ class TwsHistory:
         return TwsMessage(HEAD, {"reqId": request, "time": text})
 
     def latest(self, symbol: str, size: int) -> Bar | None:
-        """Return the unfinished bar of a size, built from the minutes that are complete."""
+        """Return the unfinished bar of a size, built from complete minutes; None before the first of them is over."""
         now_us = self._engine.now_us
         bars = self._intraday(symbol, (now_us - 1) // (size * SECOND) * size * SECOND, now_us, size)
         return bars[-1] if bars else None
@@ -156,7 +159,7 @@ class TwsHistory:
         return begun[-min(number, len(begun))].open_us if begun else end_us
 
     def _intraday(self, symbol: str, from_us: int, to_us: int, size: int) -> list[Bar]:
-        """Return the bars of a size in seconds that are complete in a span of time."""
+        """Return the bars of `size` seconds, built from the complete minutes or seconds in a span of time."""
         market, calendar, size_us = self._engine.market, self._engine.market.calendars[symbol], size * SECOND
         part_us = MINUTE if size_us >= MINUTE else SECOND
         bars: dict[int, Bar] = {}

@@ -114,7 +114,7 @@ def status(grid: Grid, order: Order, last: Decimal | None = None) -> TwsMessage:
 
 
 def bound(order: Order) -> TwsMessage:
-    """Return the message that a client has an order from now on which no client has placed."""
+    """Return the message that gives a client an order that no client has placed."""
     client, number = ids_of(order)
     return TwsMessage(BOUND, {"permId": perm_id(order), "clientId": client, "orderId": number})
 

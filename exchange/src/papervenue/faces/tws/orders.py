@@ -25,7 +25,7 @@ TYPES = {"MKT": "market", "LMT": "limit", "STP": "stop", "STP LMT": "stop_limit"
 LIVES = {"": "day", "DAY": "day", "GTC": "gtc", "IOC": "ioc", "FOK": "fok"}
 SIDES = {"BUY": 1, "SELL": -1}
 _BY_HAND = "0:-"
-"""How the labels of orders begin that no client sent."""
+"""The beginning of the labels of orders that no client has sent."""
 _REDUCED = 3
 """The type of a group in which a fill reduces the other orders by the same quantity."""
 

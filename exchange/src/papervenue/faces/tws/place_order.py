@@ -27,7 +27,9 @@ HEAD = (
     *("scaleTable", "activeStartTime", "activeStopTime", "hedgeType", "optOutSmartRouting", "clearingAccount"),
     *("clearingIntent", "notHeld", "deltaNeutral", "algoStrategy", "algoId", "whatIf"),
 )
-"""The fields after the contract. Some would be followed by others; an order that sets one of those is refused."""
+"""The fields after the contract. Some of them, if set, would be followed by further fields; an order that sets one of
+those is refused.
+"""
 _LEAST = 2 + CONTRACT_FIELDS + len(HEAD)
 PROFILE_AT = 2 + CONTRACT_FIELDS + HEAD.index("modelCode")
 """Where clients of older versions send the profile of an order's allocation, which isn't in `HEAD`."""

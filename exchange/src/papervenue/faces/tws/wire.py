@@ -28,7 +28,7 @@ _UNTIL: Mapping[int, Mapping[str, int]] = MappingProxyType(
 )
 """The last version in which a message has a field."""
 DESCRIBED_SINCE = 176
-"""The version since which a client's matches for a text have descriptions."""
+"""The version since which the symbols that match a client's text have descriptions."""
 PROFILES_UNTIL = 176
 """The last version in which a client sends the profile of an order's allocation."""
 HELLO = b"API\0"
