@@ -5,11 +5,10 @@ import secrets
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from hashlib import sha256
 from hmac import compare_digest
 from http import HTTPStatus
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import quote
 
@@ -111,7 +110,7 @@ class Logins:
 
     def _is_right(self, token: str, address: str, typed: str) -> bool:
         # A program that keeps using an old token must not lock out its owner.
-        now, client = self._clock(), (typed, _neighborhood(address))
+        now, client = self._clock(), (typed, _client_network(address))
         wrong = self._wrong.get(client, deque(maxlen=MOST_WRONG))
         if len(wrong) == MOST_WRONG and now - wrong[0] < WRONG_S:
             raise TooManyLoginsError(int(WRONG_S - (now - wrong[0])) + 1)
@@ -264,8 +263,16 @@ def _digest(text: str) -> str:
     return sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
-def _neighborhood(address: str) -> str:
+def _client_network(address: str) -> str:
     """Return the name under which wrong tokens from an address are counted; empty for this machine and if unknown."""
-    with suppress(ValueError):
-        return "" if ip_address(address).is_loopback else address
-    return ""
+    try:
+        client = ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(client, IPv6Address):
+        # A server that also listens for IPv6 sees an IPv4 client's address in this form.
+        client = client.ipv4_mapped or client
+    if client.is_loopback:
+        return ""
+    # A computer with IPv6 usually has a whole /64 network of addresses.
+    return str(client if isinstance(client, IPv4Address) else IPv6Network((int(client), 64), strict=False))

@@ -103,6 +103,24 @@ def test_all_addresses_of_this_machine_count_as_one_and_old_ones_are_forgotten()
     assert known.log_in(TOKEN, "127.0.0.1") is not None
 
 
+@pytest.mark.parametrize(
+    ("wrong", "same", "other"),
+    [
+        ("2001:db8:1:2::{}", "2001:db8:1:2:aaaa::1", "2001:db8:1:3::1"),
+        ("fe80::{}%eth0", "fe80::aaaa%eth0", "fe80:0:0:1::1%eth0"),
+        ("::ffff:10.0.0.1", "10.0.0.1", "::ffff:10.0.0.2"),
+    ],
+    ids=["a network", "a link", "IPv4 over IPv6"],
+)
+def test_wrong_tokens_are_counted_by_ipv6_network_and_by_ipv4_address(wrong: str, same: str, other: str) -> None:
+    known = logins()
+    for last in range(MOST_WRONG):
+        assert known.log_in("nonsense", wrong.format(last + 1)) is None
+    with pytest.raises(TooManyLoginsError):
+        known.log_in(TOKEN, same)
+    assert known.log_in(TOKEN, other) is not None
+
+
 def test_a_session_ends_twelve_hours_after_it_looked_last() -> None:
     clock = Clock()
     known = logins(clock)
