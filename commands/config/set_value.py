@@ -229,10 +229,10 @@ def _render(console: "Console", data: SettingChanged) -> None:
             console.print(f"  {describe_difference(difference)}", markup=False)
         console.print("Next: tradebot config accept, or set it back", markup=False)
     elif data.changes and not data.dry_run:
-        console.print(f"  {_counting(data)}", style="dim", markup=False)
+        console.print(f"  {_when_used(data)}", style="dim", markup=False)
 
 
-def _counting(data: SettingChanged) -> str:
+def _when_used(data: SettingChanged) -> str:
     """Describe when a running `serve` uses the changes."""
     late = [change.key for change in data.changes if counts_at_start(Settings, change.key)]
     restarted = f"A running serve takes over {', '.join(late)} when it is restarted"

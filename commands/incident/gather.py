@@ -192,7 +192,7 @@ def _is_near(row: Mapping[str, Any], at: datetime) -> bool:
 
 def redactor_of(app: "App", subject: "IncidentSubject", environ: Mapping[str, str]) -> IdentityRedactor:
     """Return a redactor for all private data of a bot."""
-    _learn(app, environ)
+    _load_all_secrets(app, environ)
     account = app.folder.account_number
     host = platform.node()
     environment = {**_env_file(), **environ}
@@ -226,7 +226,7 @@ def hidden_id(key: "IntentKey", text: Callable[[str], str]) -> str:
     return anew.client_order_id()
 
 
-def _learn(app: "App", environ: Mapping[str, str]) -> None:
+def _load_all_secrets(app: "App", environ: Mapping[str, str]) -> None:
     """Load every key and address once, because only keys that this process has loaded are hidden in texts."""
     with suppress(TradebotError):
         load_secrets(environ, Path(".env"), app.settings.venue)

@@ -206,7 +206,9 @@ class DeliveryRound:
     def _unwell(self) -> tuple[str, Severity]:
         """Return the parts of the bot that aren't OK in words, empty if all are, and how severe that is."""
         if self._health is None or time.monotonic() >= self._health[0] + HEALTH_S:
-            judgments = [cycle for cycle in judge_passes(evidence_of(self._app)) if cycle.subject not in TOLD_OTHERWISE]
+            judgments = [
+                judged for judged in judge_passes(evidence_of(self._app)) if judged.subject not in TOLD_OTHERWISE
+            ]
             findings = rank_judgments(judgments)
             worst = Severity.ERROR if worst_state(judgments) is HealthState.FAILED else Severity.WARN
             finding_text = "; ".join(f"{finding.subject} {finding.state}, {finding.found}" for finding in findings[:3])

@@ -134,7 +134,7 @@ def run(
         path = approvals.write(app.folder, result.plan, app.settings.storage.plans) if result.plan else None
         return result, booked, path
 
-    result, booked, backup_made = under_pass_lock(app, "reconcile", work)
+    result, booked, plan_file = under_pass_lock(app, "reconcile", work)
     data = Compared(
         at=result.at,
         positions=len(result.view.positions),
@@ -144,7 +144,7 @@ def run(
         activities_booked=result.bookings,
         findings=tuple(_row(finding) for finding in result.findings),
         plan=result.plan.id if result.plan else None,
-        plan_file=str(backup_made) if backup_made else None,
+        plan_file=str(plan_file) if plan_file else None,
         applied=plan.id if plan else None,
         from_statement=booked.booked,
         doubtful_in_statement=booked.doubtful,

@@ -111,7 +111,7 @@ def passes_of(facts: "Facts | None") -> Passes:
     if facts is None:
         return {}
     cycles = [cycle for job in DECIDING for cycle in facts.cycles(job=job)]
-    return {cycle.id: cycle for cycle in sorted(cycles, key=lambda kept_pass: kept_pass.at)}
+    return {cycle.id: cycle for cycle in sorted(cycles, key=lambda cycle: cycle.at)}
 
 
 def decided_again_in(

@@ -191,7 +191,7 @@ def _refusals(
     if app.folder.kind == BACKTEST:
         return (), "The value of the refusals isn't measured: a backtest stores no bars after it has ended."
     try:
-        refused_tradeses = refused_trades(app, choice.days.first, progress, choice.days.last, history.at)
+        all_refused = refused_trades(app, choice.days.first, progress, choice.days.last, history.at)
     except TradebotError as error:
         return (), f"The value of the refusals isn't known: {problem_of(app, error)}"
     return tuple(
@@ -205,7 +205,7 @@ def _refusals(
             stake_usd=each.worth.stake_usd,
             sentence=each.sentence,
         )
-        for each in refused_tradeses
+        for each in all_refused
         if choice.strategy in (None, each.strategy)
     ), ""
 

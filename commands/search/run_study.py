@@ -124,7 +124,10 @@ def study_inputs(file: Path, wish: BacktestOptions, how: StudyOptions) -> Search
     spaced = Spaced(space, quiet.settings, clean(str(file)))
     checked = check(spaced)
     identity, results = identity_of(quiet), Results(plan.folder)
-    name = how.study or f"{file.stem[:40]}-{_digest([identity.fingerprint, _of(file)])[:FINGERPRINT_CHARACTERS]}"
+    name = (
+        how.study
+        or f"{file.stem[:40]}-{_digest([identity.fingerprint, _space_fingerprint(file)])[:FINGERPRINT_CHARACTERS]}"
+    )
     if not NAME.fullmatch(name):
         raise OperatorError(
             f"a study can't be called {word(name)}", "use letters, digits, dots, dashes and underscores"
@@ -138,7 +141,7 @@ def _digest(value: object) -> str:
     return sha256(json_text(value).encode()).hexdigest()
 
 
-def _of(file: Path) -> str:
+def _space_fingerprint(file: Path) -> str:
     """Return the fingerprint of a space's content, ignoring comments and the file's location."""
     return _digest(read_space(file).model_dump(mode="json"))
 

@@ -217,14 +217,15 @@ def _number(value: object) -> Decimal | None:
 
 def slippage_sentences(totals: "Sequence[TotalSlippage]", *, every: bool = False) -> "Iterator[str]":
     """Yield the cost of fills against the midpoint at decision; with `every`, also against the other midpoints."""
-    from tradebot.views.slippage import THE_ONE
+    from tradebot.views.slippage import AT_DECISION
 
-    the_one = next((slippage.total for slippage in totals if slippage.against == THE_ONE), None)
+    reference = next((slippage.total for slippage in totals if slippage.against == AT_DECISION), None)
     for total_slippage in totals:
-        if total_slippage.of and (every or total_slippage.against == THE_ONE):
+        if total_slippage.of and (every or total_slippage.against == AT_DECISION):
             yield _slippage(total_slippage)
-        if total_slippage.of and every and total_slippage.against != THE_ONE and total_slippage.total and the_one:
-            yield f"  difference from the slippage at {THE_ONE}: {total_slippage.total.usd - the_one.usd:+,.2f} USD"
+        if total_slippage.of and every and total_slippage.against != AT_DECISION and total_slippage.total and reference:
+            usd = total_slippage.total.usd - reference.usd
+            yield f"  difference from the slippage at {AT_DECISION}: {usd:+,.2f} USD"
 
 
 def _slippage(total: "TotalSlippage") -> str:

@@ -149,18 +149,18 @@ def _kinds(app: "App", moment: TradingMoment) -> Iterator[KindEvidence]:
     failures = _failures(app, since, now)
     for kind, symbols in app.needed_facts.items():
         subjects: set[str | None] = {None} if kind.market_wide else set(symbols)
-        answer_countses = [row for row in counts[kind.name] if row.symbol in subjects]
-        failed = _since_last_reply(failures.get(kind.name, ()), answer_countses)
+        subject_counts = [row for row in counts[kind.name] if row.symbol in subjects]
+        failed = _since_last_reply(failures.get(kind.name, ()), subject_counts)
         yield KindEvidence(
             kind=kind,
             wanted=len(subjects),
-            at=tuple(row.at for row in answer_countses),
+            at=tuple(row.at for row in subject_counts),
             limit_s=_limit_s(app, kind),
             interval_s=kind.interval_s(app.rules.poll_s),
             replies=tuple(reply for reply in replies[kind.name] if reply.symbol in subjects),
-            received=sum(row.received for row in answer_countses),
-            foreign=sum(row.foreign for row in answer_countses),
-            rejected=sum(row.rejected for row in answer_countses),
+            received=sum(row.received for row in subject_counts),
+            foreign=sum(row.foreign for row in subject_counts),
+            rejected=sum(row.rejected for row in subject_counts),
             failed=len(failed),
             failure=failed[-1].details.get("message", "") if failed else "",
             nulls=nulls.get(kind.name, NONE),

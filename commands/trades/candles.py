@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from tradebot.ports.stores import Bars
     from tradebot.views.trades.history import History
 
-Place = Callable[[datetime], int]
+IndexAt = Callable[[datetime], int]
 """Returns the place of the candle in which a moment lies."""
 
 
@@ -95,12 +95,12 @@ def _resting_stops(history: History, trade: TradeRow, sign: int) -> Iterator[tup
             yield stop.at, stop.price
 
 
-def draw_levels(axes: Axes, plans: Sequence[PlannedLevels], chart_area: Place, end: datetime) -> None:
+def draw_levels(axes: Axes, plans: Sequence[PlannedLevels], index_at: IndexAt, end: datetime) -> None:
     """Draw the levels of trades over the candles in which each was open; a single trade's levels are labeled."""
     for plan in plans:
-        first, last = chart_area(plan.trade.opened_at), chart_area(plan.trade.closed_at or end)
+        first, last = index_at(plan.trade.opened_at), index_at(plan.trade.closed_at or end)
         last = max(last, first + 1)
-        _moves(axes, plan, chart_area, last)
+        _moves(axes, plan, index_at, last)
         for price, color, style, word in lines_of(plan):
             axes.plot([first, last], [float(price)] * 2, color=color, linewidth=1.0, linestyle=style, zorder=3)
             if len(plans) == 1:
@@ -108,11 +108,11 @@ def draw_levels(axes: Axes, plans: Sequence[PlannedLevels], chart_area: Place, e
                 axes.annotate(text, at, color=color, fontsize=8, va="center", xytext=(6, 0), textcoords="offset points")
 
 
-def _moves(axes: Axes, plan: PlannedLevels, chart_area: Place, last: int) -> None:
+def _moves(axes: Axes, plan: PlannedLevels, index_at: IndexAt, last: int) -> None:
     """Draw the stop that rested at the venue, from when it was sent to when the next one was."""
     if plan.stops:
-        places, prices = [chart_area(at) for at, _ in plan.stops], [float(price) for _, price in plan.stops]
-        axes.step([*places, last], [*prices, prices[-1]], where="post", color=LOSS, linewidth=1.2, zorder=3)
+        indexes, prices = [index_at(at) for at, _ in plan.stops], [float(price) for _, price in plan.stops]
+        axes.step([*indexes, last], [*prices, prices[-1]], where="post", color=LOSS, linewidth=1.2, zorder=3)
 
 
 def lines_of(plan: PlannedLevels) -> Iterator[tuple[Decimal, str, str, str]]:
@@ -171,10 +171,10 @@ def draw_candles(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datet
     if not trades or as_of is None:
         raise OperatorError(f"There is no trade in {symbol} to draw", "tradebot trades")
     first, last = min(each.opened_at for each in trades), max(each.closed_at or as_of for each in trades)
-    return drawn_on(app, series_around(app, symbol, first, last, as_of), trades, as_of)
+    return candle_chart(app, series_around(app, symbol, first, last, as_of), trades, as_of)
 
 
-def drawn_on(app: App, series: Series, trades: Sequence[TradeRow], as_of: datetime) -> CandleChart:
+def candle_chart(app: App, series: Series, trades: Sequence[TradeRow], as_of: datetime) -> CandleChart:
     """Return the data for drawing trades on their symbol's candles."""
     fills = _fills(app, trades, series.symbol, as_of) if trades else []
     history = read_history(app) if trades else None
@@ -218,14 +218,14 @@ def _bars(app: App) -> Bars:
 
 
 def _candles(axes: Axes, of: Series) -> None:
-    places = range(len(of))
-    axes.vlines(places, of.low, of.high, color=QUIET, linewidth=0.7, zorder=1)
+    indexes = range(len(of))
+    axes.vlines(indexes, of.low, of.high, color=QUIET, linewidth=0.7, zorder=1)
     bodies = [(min(pair), abs(pair[1] - pair[0])) for pair in zip(of.open, of.close, strict=True)]
     colors = ["white" if close > opened else QUIET for opened, close in zip(of.open, of.close, strict=True)]
     bottoms, heights = zip(*bodies, strict=True)
-    axes.bar(places, heights, bottom=bottoms, width=0.7, color=colors, edgecolor=QUIET, linewidth=0.5, zorder=2)
+    axes.bar(indexes, heights, bottom=bottoms, width=0.7, color=colors, edgecolor=QUIET, linewidth=0.5, zorder=2)
     step = -(-len(of) // LABELS)
-    axes.set_xticks(places[::step], [label(of, index) for index in places[::step]])
+    axes.set_xticks(indexes[::step], [label(of, index) for index in indexes[::step]])
     axes.margins(x=0.01)
     axes.set_ylabel("USD", color=QUIET)
     axes.tick_params(length=0, labelcolor=QUIET)
@@ -250,6 +250,6 @@ def _trades(axes: Axes, of: CandleChart) -> None:
             )
     for side, marker, color, name in SIDES:
         of_side = [fill for fill in of.fills if fill.side is side]
-        places, prices = [of.candle_index(fill.at) for fill in of_side], [float(fill.price) for fill in of_side]
-        axes.scatter(places, prices, marker=marker, s=42, color=color, edgecolor="white", zorder=4, label=name)
+        indexes, prices = [of.candle_index(fill.at) for fill in of_side], [float(fill.price) for fill in of_side]
+        axes.scatter(indexes, prices, marker=marker, s=42, color=color, edgecolor="white", zorder=4, label=name)
     axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, labelcolor=INK)

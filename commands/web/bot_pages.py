@@ -269,7 +269,9 @@ def load_symbol_rows(app: App, symbols: Sequence[str], holdings: Sequence[Holdin
     facts, last = app.existing_facts, cycles_of(app, PassSpan())
     session = last[-1].session if last else None
     prices_by_symbol = facts.candidate_prices(JOB, session, symbols, MOST_PRICES) if facts and session else {}
-    records = {record.candidate.symbol: record for record in sorted(last[-1].candidates, key=_telling)} if last else {}
+    records = (
+        {record.candidate.symbol: record for record in sorted(last[-1].candidates, key=_shown_last)} if last else {}
+    )
     closes = _closes_before(app, session, symbols) if session else {}
     working = {order.symbol for order in app.ledger_view.orders(working=True)}
     rows = []
@@ -289,7 +291,7 @@ def _with_mark(timed_prices: Sequence[tuple[datetime, Decimal]], positions: Sequ
     return [*(price for _, price in timed_prices), *later]
 
 
-def _telling(record: CandidateRecord) -> tuple[bool, float]:
+def _shown_last(record: CandidateRecord) -> tuple[bool, float]:
     """Return the sort key of strategies' decisions about one symbol: one that no gate refused is last, and is shown."""
     return record.terminal is None, abs(record.candidate.score or 0)
 

@@ -23,7 +23,7 @@ from commands.shared.number_format import format_signed, units, usd
 from commands.shared.span_options import PassSpan
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, DAY_SECOND, MINUTE, local, stamp, zone
-from commands.trades.candles import FEW, CandleChart, PlannedLevels, drawn_on, label, lines_of, series_around
+from commands.trades.candles import FEW, CandleChart, PlannedLevels, candle_chart, label, lines_of, series_around
 from commands.trades.report import read as read_trades
 from commands.web.html_rendering import PagePart, render_html
 from commands.why_no_orders.reading import cycles_of, known_symbol
@@ -99,7 +99,7 @@ def load_symbol(app: App, typed: str, which: str) -> SymbolChart:
     first = first if which == ALL else max(first, since)
     series = series_around(app, symbol, first, as_of, as_of).last(MOST)
     trade_rows = [each for each in trades if each.closed_at is None or each.closed_at >= series.start_of(0)]
-    of = drawn_on(app, series, trade_rows, as_of)
+    of = candle_chart(app, series, trade_rows, as_of)
     # Years of passes take long to read, and would be unreadable in a chart.
     start = max(of.series.start_of(0), since)
     cycles = cycles_of(app, PassSpan(since_s=int((as_of - start).total_seconds())), symbol=symbol)

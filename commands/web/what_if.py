@@ -123,7 +123,7 @@ def sliders_of(app: App, symbol: str | None, session: str | None, at: str | None
         key = str(app.folder.path), what_if_subject.head.id, symbol
         if key not in _KEPT:
             try:
-                _KEPT[key] = _Trying(asking, what_if_subject, symbol).sliders()
+                _KEPT[key] = _SliderTrials(asking, what_if_subject, symbol).sliders()
             except RecordError as error:
                 raise not_kept(what_if_subject.head, str(error)) from error
             while len(_KEPT) > KEPT:
@@ -131,7 +131,7 @@ def sliders_of(app: App, symbol: str | None, session: str | None, at: str | None
         return _KEPT[key]
 
 
-class _Trying:
+class _SliderTrials:
     """Replays one pass with other values of thresholds."""
 
     def __init__(self, asking: WhatIfRunner, subject: WhatIfSubject, symbol: str | None) -> None:

@@ -48,8 +48,8 @@ from tradebot.replaying.span_replay import (
 )
 from tradebot.views.what_if_span import (
     HORIZONS,
+    GateCounts,
     Later,
-    QuestionCounts,
     SentAt,
     SymbolOrders,
     UndecidedPass,
@@ -330,7 +330,7 @@ def _by_symbol(symbols: "Sequence[SymbolOrders]") -> Table:
     return table
 
 
-def _by_stop(stops: "Sequence[QuestionCounts]") -> Table:
+def _by_stop(stops: "Sequence[GateCounts]") -> Table:
     table = Table("ended at", number("then"), number("now"), sentence("meaning"))
     for stop in stops:
         table.row(escape(stop.reason or stop.gate), f"{stop.then:,}", f"{stop.now:,}", escape(in_units(stop.meaning)))

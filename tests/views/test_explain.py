@@ -110,7 +110,7 @@ def test_target_that_is_held_exactly_missed_nothing() -> None:
     told = funnel([cycle(record("NONE", reached("0", "0")), record("NEAR", reached("579.03", "579.34")))])
     assert there(told.reasons[0].nearest).symbol == "NEAR"
     assert funnel([cycle(record("NONE", reached("0", "0")))]).reasons[0].nearest is None
-    assert reached("0", "0").is_above_zero is False
+    assert reached("0", "0").is_nonzero is False
 
 
 def test_decision_that_ends_a_candidate_must_have_a_reason() -> None:

@@ -182,13 +182,13 @@ def _rotations(settings: Sections, named: Sequence[str]) -> Generator[str, None,
 
     strategies = settings.strategies
     in_use, sections, allotments = strategies.in_use(), strategies.sections(), strategies.allotments()
-    wantings: list[TargetStrategy] = []
+    targets: list[TargetStrategy] = []
     for name in named:
         section = sections[name]
         universe = section.universe or settings.universe
         wanted = yield from wanting(name, in_use[name], allotments[name], section.limits, universe)
-        wantings += [wanted] if wanted else []
-    return wantings
+        targets += [wanted] if wanted else []
+    return targets
 
 
 def _liquidations(settings: Sections) -> Iterator[str]:

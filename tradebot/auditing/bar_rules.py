@@ -60,13 +60,13 @@ class SessionSeconds(NamedTuple):
 
 def hours_of(sessions: Iterable[Session], venue: VenueDay) -> tuple[SessionSeconds, ...]:
     """Return the hours of sessions; without extended trading, they begin and end with the regular ones."""
-    session_secondses = []
+    hours = []
     for session in sessions:
         around = (session.open, session.close)
         early, late = (venue.at(session.date, clock) for clock in venue.extended) if venue.extended else around
         moments = venue.begins(session.date), early, *around, late
-        session_secondses.append(SessionSeconds(*(int(moment.timestamp()) for moment in moments)))
-    return tuple(session_secondses)
+        hours.append(SessionSeconds(*(int(moment.timestamp()) for moment in moments)))
+    return tuple(hours)
 
 
 class SessionBars(Struct, frozen=True):

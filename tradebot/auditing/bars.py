@@ -59,9 +59,9 @@ def missing_minutes(
     A symbol that lacks a share q of its minutes has a run of k missing ones about n·q^k times in n minutes.
     """
     share = filled_fraction(every)
-    session_barses = [day for day in every if day.count]
-    minutes = sum(day.hours.minutes for day in session_barses)
-    for day in session_barses:
+    sessions_with_bars = [day for day in every if day.count]
+    minutes = sum(day.hours.minutes for day in sessions_with_bars)
+    for day in sessions_with_bars:
         rate = max(1 - share, 1 / day.hours.minutes)
         for run in _runs(day.missing):
             if minutes * rate ** len(run) < CHANCE:
@@ -248,8 +248,8 @@ def _looked_at(
         starts = {bar.start_s for bar in stored.bars}
         sessions = len({each.midnight_s for each in hours if starts & {each.midnight_s, each.open_s}})
     else:
-        session_barses = [day for day in by_minute if day.count]
-        sessions, missing = len(session_barses), sum(len(day.missing) for day in session_barses)
+        sessions_with_bars = [day for day in by_minute if day.count]
+        sessions, missing = len(sessions_with_bars), sum(len(day.missing) for day in sessions_with_bars)
         liquid = filled_fraction(by_minute) >= LIQUID_SHARE
     return SymbolChecked(
         stored.symbol, stored.timeframe, len(stored.bars), sessions, first, last, missing, liquid, 0, stored.price

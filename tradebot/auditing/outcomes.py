@@ -437,8 +437,8 @@ class RefusedTally:
 
     def worth(self) -> Mapping[str, Refusals]:
         """Return the totals by strategy; a strategy without refused trades is left out."""
-        worths = ((name, refused.worth()) for name, refused in sorted(self._strategies.items()))
-        return {name: worth for name, worth in worths if worth is not None}
+        by_strategy = ((name, refused.worth()) for name, refused in sorted(self._strategies.items()))
+        return {name: worth for name, worth in by_strategy if worth is not None}
 
 
 _REACH = {horizon.name: horizon.reach for horizon in HORIZONS}

@@ -75,8 +75,8 @@ def shocks_in_bars(series: Series, limits: Limits) -> Iterator[Shock]:
     move, span = limits.max_minute_move_fraction, limits.max_minute_range_fraction
     # Comparing a float with a decimal is exact, but slow; nearly all minutes are far below both.
     near_move, near_span = (inf if limit is None else float(limit) * NEARLY for limit in (move, span))
-    befores = [*series.open[:1], *series.close[:-1]]
-    bars = zip(series.starts, befores, series.close, series.high, series.low, strict=True)
+    previous_closes = [*series.open[:1], *series.close[:-1]]
+    bars = zip(series.starts, previous_closes, series.close, series.high, series.low, strict=True)
     for start, before, close, high, low in bars:
         moved, ranged = abs(close / before - 1), high / low - 1
         if moved < near_move and ranged < near_span:

@@ -70,7 +70,7 @@ class Decision(Struct, frozen=True, gc=False):
         return None if isinstance(self.observed, str | None) else float(self.observed)
 
     @property
-    def is_above_zero(self) -> bool | None:
+    def is_nonzero(self) -> bool | None:
         """Return True if `observed` isn't zero when shown with four decimals; None if it or the limit isn't a
         number.
         """

@@ -282,13 +282,13 @@ def _halves(pair: Resting) -> tuple[Order, ...]:
     return tuple(order for order in (pair.limit, pair.stop) if order)
 
 
-def joinable_stop_id(world: World, pair: Resting) -> str:
+def joinable_stop_id(world: World, resting: Resting) -> str:
     """Return the venue's id of a single stop that can trigger, if an exit for the same shares can join its group.
 
-    Otherwise, and for a pair with a limit, return an empty text.
+    Otherwise, and for a pair of stop and limit, return an empty text.
     """
-    plain = pair.stop is not None and pair.limit is None and pair.can_trigger
-    return pair.stop.venue_id if world.venue.exits_join and plain and not pair.ending and pair.stop else ""
+    is_single = resting.stop is not None and resting.limit is None and resting.can_trigger
+    return resting.stop.venue_id if world.venue.exits_join and is_single and not resting.ending and resting.stop else ""
 
 
 def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:

@@ -226,7 +226,7 @@ def _split(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> B
         return None
     fills = [fill for position in positions for fill in split_fills(position, ratio, first.at)]
     fills += _fraction(positions[0], ratio, after - before, rows) if len(positions) == 1 else []
-    booking = replace(_move_shares(rows, first, fills), restated=tuple(restated_best_prices(positions, symbol, ratio)))
+    booking = replace(_move_shares(rows, first, fills), restated=tuple(restated_extremes(positions, symbol, ratio)))
     return _if_agreed(books_before, broker, booking, symbol)
 
 
@@ -299,7 +299,7 @@ def _paid_out(positions: Sequence[Position], rows: Sequence[Activity]) -> Iterat
         yield unreported_fill(*closed, rows[0].at)
 
 
-def restated_best_prices(
+def restated_extremes(
     positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1)
 ) -> Iterator[RestatedPosition]:
     """Yield how the best and worst price of each of our positions are restated: under the symbol `to`, for `ratio` new
@@ -321,7 +321,7 @@ def _rename(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> 
     positions, acknowledged = books_before.positions(old, gone.at), books_before.acknowledged.get(old, _ZERO)
     fills = [fill for position in positions for fill in _carry_lots(position, new, gone.at)]
     carried = ((old, _ZERO), (new, books_before.acknowledged.get(new, _ZERO) + acknowledged)) if acknowledged else ()
-    best = tuple(restated_best_prices(positions, new))
+    best = tuple(restated_extremes(positions, new))
     return _if_agreed(
         books_before, broker, replace(_move_shares(rows, gone, fills), acknowledged=carried, restated=best), old, new
     )

@@ -25,7 +25,7 @@ from tradebot.model.trading import ReconcileMark
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money, Slots
-from tradebot.reconciliation.activity_booking import name_fills, restated_best_prices, round_shares, split_fills
+from tradebot.reconciliation.activity_booking import name_fills, restated_extremes, round_shares, split_fills
 from tradebot.reconciliation.catch_up import (
     CatchUpResult,
     catch_up,
@@ -315,7 +315,7 @@ def _restate(ledger: Money, finding: Finding, accepted: _Accepted, current: Reco
         ),
         name_fills(f"{accepted.name}:split", fills, Origin.PLAN, accepted.plan),
         ((symbol, round_shares(Fraction(acknowledged) * ratio)),) if acknowledged else (),
-        tuple(restated_best_prices(positions, symbol, ratio)),
+        tuple(restated_extremes(positions, symbol, ratio)),
     )
     ledger.book(booking, current.at)
 

@@ -196,7 +196,7 @@ class PlanFitter(Struct, frozen=True, dict=True):
                 break
         else:
             self._spread_over_the_day(planned)
-        self._take_back(planned)
+        self._restore(planned)
         return planned
 
     def course(self, planned: Intervals) -> FetchSimulation:
@@ -238,7 +238,7 @@ class PlanFitter(Struct, frozen=True, dict=True):
                 longer = (each for each in self._longer(need, inf) if self._has_calls({**planned, need.name: each}))
                 planned[need.name] = next(longer, None)
 
-    def _take_back(self, planned: Intervals) -> None:
+    def _restore(self, planned: Intervals) -> None:
         """Restore dropped kinds at a low frequency, then raise frequencies while everything fits.
 
         Most important first.

@@ -204,7 +204,7 @@ def _miss(end: EndPoint) -> NearMiss | None:
 
 ERRORS = frozenset({Reason.PASS_FAILED, Reason.KEYS_REFUSED, Reason.VENUE_UNREACHABLE})
 """Reasons that stand for an error whose message the pass recorded."""
-BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
+CAUSES_IN_ORDER = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
 """Causes from the worst to the best."""
 
 NOTHING = "No pass is recorded: trade-once hasn't run."
@@ -225,7 +225,7 @@ def why_no_orders(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[Sa
     shut = limits_blocking_entries(cycles[-1:] if answer.funnel.orders else cycles)
     if not shut:
         return answer
-    worst = min(map(row_of, shut), key=lambda row: BLAME.index(row.cause))
+    worst = min(map(row_of, shut), key=lambda row: CAUSES_IN_ORDER.index(row.cause))
     shut_text = " ".join(sentence_of(decision, answer.sentence) for decision in shut)
     if answer.verdict in (NoOrdersAnswer.BROKEN, NoOrdersAnswer.BLOCKED):
         then = answer.then if answer.remedy == worst.remedy else worst.remedy
@@ -313,7 +313,7 @@ _ABOVE_ZERO = frozenset({Reason.CLUSTER_TOO_SMALL, Reason.FAMILIES_TOO_FEW, Reas
 
 def remedy_of(reason: Reason, decisions: Sequence[Decision]) -> str:
     """Return the remedy for a reason: what would let the nearest of these decisions pass, unless no setting would."""
-    above = {decision.is_above_zero for decision in decisions} - {None}
+    above = {decision.is_nonzero for decision in decisions} - {None}
     without_signal = above == {False}
     return FROM_NOTHING if reason in _ABOVE_ZERO and without_signal else REASONS[reason].remedy
 
@@ -364,7 +364,7 @@ def deciding_reason(reasons: Mapping[Reason, int]) -> Reason:
     Unless something is broken, an entry that lacks only an approval decides.
     """
     missing = next((reason for reason in reasons if reason in _NEEDS_APPROVAL), None)
-    worst = min((REASONS[reason].cause for reason in reasons), key=BLAME.index)
+    worst = min((REASONS[reason].cause for reason in reasons), key=CAUSES_IN_ORDER.index)
     if missing and worst is not Cause.BROKEN:
         return missing
     return max((reason for reason in reasons if REASONS[reason].cause is worst), key=lambda reason: reasons[reason])

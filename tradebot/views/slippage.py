@@ -17,7 +17,7 @@ from tradebot.model.trade import IntentFacts, OrderFacts
 
 IN_FULL = 10_000
 """How many basis points make up the whole."""
-THE_ONE = "decision"
+AT_DECISION = "decision"
 """The default midpoint for slippage: every order of the bot has one at its decision."""
 
 

@@ -42,7 +42,7 @@ class SymbolOrders(Struct, frozen=True):
     now: int
 
 
-class QuestionCounts(Struct, frozen=True):
+class GateCounts(Struct, frozen=True):
     """The number of candidates that ended at a gate for a reason, without and with the change; the `gate` "sent" counts
     orders.
     """
@@ -112,8 +112,8 @@ class WhatIfSpan(Struct, frozen=True):
     fewer: int
     resized: int
     symbols: tuple[SymbolOrders, ...]
-    stops: tuple[QuestionCounts, ...]
-    next: QuestionCounts | None
+    stops: tuple[GateCounts, ...]
+    next: GateCounts | None
     orders: tuple[SentAt, ...]
     kept_back: tuple[SentAt, ...]
     earned: tuple[WhatIfEarnings, ...]
@@ -129,22 +129,22 @@ Later = Mapping[tuple[str, date, int], Decimal]
 """The price of a symbol some sessions after another one; unknown prices are absent."""
 
 
-def stops_of(passes: Iterable[ReplayedCycle], symbol: str | None) -> tuple[QuestionCounts, ...]:
+def stops_of(passes: Iterable[ReplayedCycle], symbol: str | None) -> tuple[GateCounts, ...]:
     """Return the gates at which a different number of candidates ended, most refusals first."""
     then, now = Counter[CandidateEnd](), Counter[CandidateEnd]()
-    for candidate_end in passes:
-        for count, ends in ((then, candidate_end.then), (now, candidate_end.now)):
+    for cycle in passes:
+        for count, ends in ((then, cycle.then), (now, cycle.now)):
             count.update(end for (_, name, _), end in ends.items() if symbol in (None, name))
-    question_countses = [_stop(end, then[end], now[end]) for end in {**then, **now} if then[end] != now[end]]
-    return tuple(sorted(question_countses, key=lambda change: (-change.now, -change.then, change.gate, change.reason)))
+    changes = [_stop(end, then[end], now[end]) for end in {**then, **now} if then[end] != now[end]]
+    return tuple(sorted(changes, key=lambda change: (-change.now, -change.then, change.gate, change.reason)))
 
 
-def _stop(end: CandidateEnd, then: int, now: int) -> QuestionCounts:
+def _stop(end: CandidateEnd, then: int, now: int) -> GateCounts:
     meaning = REASONS[Reason(end.reason)].meaning if end.reason else ""
-    return QuestionCounts(end.gate or "sent", end.about, end.reason, meaning, then, now)
+    return GateCounts(end.gate or "sent", end.about, end.reason, meaning, then, now)
 
 
-def next_limit(stops: Sequence[QuestionCounts]) -> QuestionCounts | None:
+def next_limit(stops: Sequence[GateCounts]) -> GateCounts | None:
     """Return the limit with the largest increase in refusals; None if no limit refuses more."""
     names = {gate.value for gate in FOLLOWS} | {_stop(SENT, 0, 0).gate, Gate.STRATEGY.value}
     more = [stop for stop in stops if stop.now > stop.then and stop.gate not in names]
@@ -154,10 +154,10 @@ def next_limit(stops: Sequence[QuestionCounts]) -> QuestionCounts | None:
 def symbols_of(passes: Sequence[ReplayedCycle]) -> tuple[SymbolOrders, ...]:
     """Return the symbols whose orders differ, largest increase first."""
     more, fewer, sent = Counter[str](), Counter[str](), Counter[str]()
-    for candidate_end in passes:
-        sent.update(name for (_, name, _), end in candidate_end.then.items() if end == SENT)
-        more.update(each.symbol for each in candidate_end.more)
-        fewer.update(each.symbol for each in candidate_end.fewer)
+    for cycle in passes:
+        sent.update(name for (_, name, _), end in cycle.then.items() if end == SENT)
+        more.update(each.symbol for each in cycle.more)
+        fewer.update(each.symbol for each in cycle.fewer)
     names = {name for name in (*more, *fewer) if more[name] != fewer[name]}
     rows = [SymbolOrders(name, sent[name], sent[name] + more[name] - fewer[name]) for name in names]
     return tuple(sorted(rows, key=lambda change: (change.then - change.now, change.symbol)))

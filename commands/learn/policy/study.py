@@ -210,10 +210,10 @@ def _play_remaining(
     total = study.space.total
     try:
         search(of, study, results, how, lambda trial: progress_bar(f"trial {trial} of {total}"))
-        rankeds = rank_configurations(of, study)
-        if rankeds:
+        ranking = rank_configurations(of, study)
+        if ranking:
             # Only now are all the others known, to compare the best one with.
-            run_walks(of.walk_of(rankeds[0].job), results, how)
+            run_walks(of.walk_of(ranking[0].job), results, how)
     except (KeyboardInterrupt, TerminatedError) as signalled:
         code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
         done = f"{pluralize(len(study.in_order()), 'trial')} of {total:,}"
@@ -225,7 +225,7 @@ def _play_remaining(
             rank, top.place, top.job.configuration, top.values, top.figures.sharpe, top.figures.held_out,
             top.figures.positive, top.figures.seeds, top.figures.trades, str(of.walk_of(top.job).folder / RESULTS),
         )
-        for rank, top in enumerate(rankeds, 1)
+        for rank, top in enumerate(ranking, 1)
     )  # fmt: skip
 
 

@@ -152,9 +152,9 @@ def without_old(
     return {**by_symbol, **{symbol: _without(by_symbol[symbol], kinds) for symbol, kinds in old.items()}}
 
 
-def _oldest_usable(symbol_factses: Iterable[SymbolFacts], now: datetime) -> Iterable[tuple[str, str, str]]:
+def _oldest_usable(all_facts: Iterable[SymbolFacts], now: datetime) -> Iterable[tuple[str, str, str]]:
     since: dict[str, str | None] = {}
-    for facts in symbol_factses:
+    for facts in all_facts:
         for name in facts.known:
             if name not in since:
                 limit_s = None if name == FLOW_ALERTS else kind_of(name).max_age_s

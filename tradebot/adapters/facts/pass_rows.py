@@ -97,7 +97,7 @@ def _common(record: CandidateRecord) -> tuple[Any, ...]:
     failures = [(index, decision) for index, decision in enumerate(record.decisions) if not decision.passed]
     (index, end), (_, then) = (*failures, (0, None), (0, None))[:2]
     unknown = record.client_order_id if end and end.reason is Reason.VENUE_UNKNOWN else None
-    above, then_above = (decision and decision.is_above_zero for decision in (end, then))
+    above, then_above = (decision and decision.is_nonzero for decision in (end, then))
     reasons = end and end.reason, then and then.reason, above, then_above
     query_values = (end.gate, end.about, index) if end else (None, "", 0)
     return record.candidate.strategy, *reasons, unknown, *query_values

@@ -276,11 +276,11 @@ class Driver:
             return index
         after_idle_period = max(index, day.index_from(self._idle_period.until))
         next_asked = max(index, day.index_from(self._next_strategy_run)) if self._next_strategy_run else index
-        nexts = [after_idle_period, grid.next_of(Job.TRADE_ONCE, next_asked)]
-        nexts += [grid.next_of(job, index) for job in self._never_skipped]
+        next_indexes = [after_idle_period, grid.next_of(Job.TRADE_ONCE, next_asked)]
+        next_indexes += [grid.next_of(job, index) for job in self._never_skipped]
         if self._stamp_at_reconcile != self._ahead.stamp:
-            nexts.append(grid.next_of(Job.RECONCILE, index))
-        return min(nexts)
+            next_indexes.append(grid.next_of(Job.RECONCILE, index))
+        return min(next_indexes)
 
     def _run_or_skip(self, day: _Day, index: int, call: Call) -> None:
         """Run a slot's pass, or skip it if it would change nothing."""
@@ -445,9 +445,9 @@ def _never_skipped(world: World) -> frozenset[Job]:
 def _next_evaluation(world: World, proposed: Proposals) -> datetime | None:
     """Return when a strategy is due next; None if one may be due in any pass, or if that is unknown."""
     waiting = {waiting.strategy: waiting.next for waiting in proposed.own.waiting}
-    nexts = [waiting.get(strategy.name) for strategy in world.strategies]
-    starts = [slot.start for slot in nexts if slot is not None]
-    return min(starts) if starts and len(starts) == len(nexts) else None
+    next_slots = [waiting.get(strategy.name) for strategy in world.strategies]
+    starts = [slot.start for slot in next_slots if slot is not None]
+    return min(starts) if starts and len(starts) == len(next_slots) else None
 
 
 def _refused_until(

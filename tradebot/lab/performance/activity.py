@@ -24,7 +24,7 @@ from tradebot.model.account import ActivityKind, CashKind, CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.instrument import notional
 from tradebot.model.position import Origin, OwnedFill
-from tradebot.views.slippage import THE_ONE, TotalSlippage, cost_usd
+from tradebot.views.slippage import AT_DECISION, TotalSlippage, cost_usd
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.fees import cash_kind
 from tradebot.views.trades.history import NOT_OURS, History
@@ -210,7 +210,7 @@ def activity_figures(
 def _slippage(of: TotalSlippage) -> Figure:
     value = float(of.total.usd) if of.total else None
     note = f"{of.total.bps:+.1f} bps" if of.total else "no midpoint is known"
-    label = "Slippage" if of.against == THE_ONE else f"Slippage at {of.against}"
+    label = "Slippage" if of.against == AT_DECISION else f"Slippage at {of.against}"
     return Figure(
         f"slippage_{of.against}", label, FigureUnit.USD, value, of.known, 1, FILLS, note=note if of.of else ""
     )

@@ -294,11 +294,11 @@ class HistoryPages:
 
         If `now`, the venue's time, is given, pages read at that time may be reused; otherwise they are read again.
         """
-        tolds = tuple(self._newest_elements(name, since, now) for name in ("orders", "triggers", "executions"))
-        if self._read is None or any(map(is_not, tolds, self._read[0])):
-            orders, triggers, executions = tolds
-            oldest, events = min(page.replied_at for page in tolds), [*orders.elements, *triggers.elements]
-            self._read = tolds, build_history(events, executions.elements, oldest, self._number.cached_id, self._tally)
+        pages = tuple(self._newest_elements(name, since, now) for name in ("orders", "triggers", "executions"))
+        if self._read is None or any(map(is_not, pages, self._read[0])):
+            orders, triggers, executions = pages
+            oldest, events = min(page.replied_at for page in pages), [*orders.elements, *triggers.elements]
+            self._read = pages, build_history(events, executions.elements, oldest, self._number.cached_id, self._tally)
         return self._read[1]
 
     def sizes(self, lacking: Collection[Order], now: datetime | None) -> Mapping[str, Decimal]:

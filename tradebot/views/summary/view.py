@@ -20,7 +20,7 @@ from tradebot.model.sentences import noun_for, pluralize, span
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import Trade
 from tradebot.model.trading import TradingState
-from tradebot.views.explain import BLAME, deciding_reason, limits_blocking_entries, row_of, sentence_of
+from tradebot.views.explain import CAUSES_IN_ORDER, deciding_reason, limits_blocking_entries, row_of, sentence_of
 from tradebot.views.holdings import FOREIGN_OWNER, Holding
 from tradebot.views.status import describe_waiting, quota
 from tradebot.views.summary.values import (
@@ -295,7 +295,7 @@ def _did(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
     reason = deciding_reason(counts)
     share = "each" if counts[reason] == summary.candidates else f"{counts[reason]:,} of them"
     row = REASONS[reason]
-    cause = min((row.cause, *(row_of(decision).cause for decision in shut)), key=BLAME.index)
+    cause = min((row.cause, *(row_of(decision).cause for decision in shut)), key=CAUSES_IN_ORDER.index)
     refused_by = f"{looked}{waits}{',' * bool(waits)} and refused {share}, because {mid_sentence(row.meaning)}"
     yield " ".join((f"{VERDICTS[cause]}.", *reasons, refused_by))
 
@@ -375,13 +375,13 @@ def _positions(summary: Summary, session_records: SessionRecords) -> Iterator[st
         yield f"{names(others)} in the account {is_} not the bot's, which leaves it alone."
 
 
-def _stops(helds: Sequence[SummaryPosition]) -> Iterator[str]:
-    if all(position.at_broker for position in helds):
-        yield f"{'Each has its stop' if len(helds) > 1 else 'Its stop rests'} at the broker."
+def _stops(positions: Sequence[SummaryPosition]) -> Iterator[str]:
+    if all(position.at_broker for position in positions):
+        yield f"{'Each has its stop' if len(positions) > 1 else 'Its stop rests'} at the broker."
         return
-    if bare := [position.symbol for position in helds if position.stop_usd is None]:
+    if bare := [position.symbol for position in positions if position.stop_usd is None]:
         yield f"No stop is known for {names(bare)}."
-    if ours := [position.symbol for position in helds if position.stop_usd is not None and not position.at_broker]:
+    if ours := [position.symbol for position in positions if position.stop_usd is not None and not position.at_broker]:
         stops, rest, them = ("stop", "doesn't", "it") if len(set(ours)) == 1 else ("stops", "don't", "them")
         yield f"The {stops} of {names(ours)} {rest} rest at the broker; the bot itself watches {them}."
 
@@ -442,13 +442,13 @@ def clip_line(line: str, command: str = "") -> str:
 
 def _short(day: Summary, records: SessionRecords, first: str) -> str:
     """Return the message: the headline, then what needs a person, then the rest as far as it fits."""
-    needs, helds = day.needs, day.positions
+    needs, positions = day.needs, day.positions
     lines = [clip_line(f"- {need.what}", need.next) for need in needs[:FEW]]
     lines += [f"- {len(needs) - FEW:,} more; tradebot summary shows all."] if len(needs) > FEW else []
     lines += [*_did(day, records), *list(_trades(day))[:1]]
-    gains = [f"{lot.symbol}{'' if lot.gain_usd is None else f' {lot.gain_usd:+,.0f} USD'}" for lot in helds]
+    gains = [f"{lot.symbol}{'' if lot.gain_usd is None else f' {lot.gain_usd:+,.0f} USD'}" for lot in positions]
     if records.judgments and records.holdings is not None:
-        lines.append(f"It holds {names(gains) if helds else 'nothing'}.")
+        lines.append(f"It holds {names(gains) if positions else 'nothing'}.")
     lines += _slots(day, records) if day.missed else ()
     lines += [*_quota(day, records), *_actions_of(records), *records.unknown]
     lines += [] if day.needs or day.unknown or not records.judgments else ["All is well, and nothing needs you."]

@@ -102,7 +102,7 @@ class Flow(ComputedSeries):
         """Return a session's planned alerts, oldest first; prices are read only if the market's edge isn't 0."""
         session = self.calendar.market[index]
         rights: dict[int, tuple[int, str]] = {}
-        planneds = []
+        planned_alerts = []
         for hit in sorted(_plan(random_stream(self.seed, "alerts", symbol, session.date), session)):
             if hit.burst not in rights:
                 toward = self.direction(symbol, session, hit.burst_at_us, hit.coin, hit.foresight)
@@ -110,8 +110,8 @@ class Flow(ComputedSeries):
             toward, right = rights[hit.burst]
             premium = _premium(hit.draws[4], hit.draws[5], hit.clustered)
             ask_side, bid_side = _sides(premium, (right == "P") == (toward > 0), hit.draws)
-            planneds.append(Planned(hit.at_us, right, ask_side, bid_side, premium))
-        return planneds
+            planned_alerts.append(Planned(hit.at_us, right, ask_side, bid_side, premium))
+        return planned_alerts
 
     def direction(self, symbol: str, session: Session, at_us: int, coin: int, foresight: float) -> int:
         """Return +1 or -1: the coin toss, or with probability `edge` the sign of the next hour's return."""

@@ -255,15 +255,15 @@ class Volumes(AlertSeries):
         session = self.calendar.all[index]
         draw = random_stream(self.seed, "ticks", symbol, session.date).random
         minutes = (session.close_us - session.open_us) // MINUTE
-        shareses = []
+        shares = []
         for _ in "CP":
             weights = [0.2 + 1.6 * draw() for _ in range(minutes)]
             leans = [0.6 * draw() - 0.3 for _ in range(minutes)]
             pairs = list(zip(weights, leans, strict=True))
-            shareses.append(
+            shares.append(
                 Shares(_shares([w + w * e for w, e in pairs]), _shares([w - w * e for w, e in pairs]), _shares(weights))
             )
-        return shareses[0], shareses[1]
+        return shares[0], shares[1]
 
     def fields(self, symbol: str, index: int, now_us: int) -> dict[str, Any]:
         """Return a session's trading as shown by the daily series and the screener."""

@@ -89,8 +89,8 @@ def span_of(
 
     Nothing after a period's sessions is read. Raise OperatorError if the periods can't be used for training.
     """
-    withins = [*zip(spans, rows_of(plan, name, wanted, spans, progress), strict=True)]
-    within, parts = zip(*((each, rows) for each, rows in withins if rows), strict=True)
+    spans_with_rows = [*zip(spans, rows_of(plan, name, wanted, spans, progress), strict=True)]
+    within, parts = zip(*((each, rows) for each, rows in spans_with_rows if rows), strict=True)
     return TrainingSpan(plan, name, within, parts, fit_scaling(wanted, [row.values for part in parts for row in part]))
 
 

@@ -262,8 +262,8 @@ class Feeds:
         if feed in (ORDERS, VERBOSE):
             rows = [self._order(order) for order in account.open.values()]
             return {"feed": f"{feed}_snapshot", "account": account.number, "orders": rows}
-        settleds = (settled for settled in reversed(account.activities) if isinstance(settled, Fill))
-        fills = [self._fill(settled) for settled in islice(settleds, _SNAPSHOT_FILLS)]
+        newest_first = (settled for settled in reversed(account.activities) if isinstance(settled, Fill))
+        fills = [self._fill(settled) for settled in islice(newest_first, _SNAPSHOT_FILLS)]
         return {"feed": f"{FILLS}_snapshot", "account": account.number, "fills": fills}
 
     def _change_message(self, order: Order) -> Told:

@@ -367,8 +367,8 @@ class KrakenReads:
                 until_us = parse_time(call.query["lastFillTime"])
             except ValueError:
                 raise error(self._engine.now_us, "invalidArgument: lastFillTime") from None
-        settleds = (settled for settled in reversed(owner.activities) if isinstance(settled, Fill))
-        wanted = (settled for settled in settleds if until_us is None or settled.at_us < until_us)
+        newest_first = (settled for settled in reversed(owner.activities) if isinstance(settled, Fill))
+        wanted = (settled for settled in newest_first if until_us is None or settled.at_us < until_us)
         return timed_reply(self._engine.now_us, fills=[self._fill(fill) for fill in islice(wanted, _FILLS_A_PAGE)])
 
     def _fill(self, settled: Fill) -> dict[str, Any]:
