@@ -75,6 +75,15 @@ def test_models_answer_and_their_later_results_count_from_the_next_session_on(si
     assert good_models(signed.folder / "models.json") == {"policy": (first, second)}
 
 
+def test_process_goes_on_between_passes_because_its_code_is_the_bots_own(signed: Signed) -> None:
+    with running(signed, signed.write(constant([0.75]))) as models:
+        assert quantities(models.answer(view())) == [2]
+        before = models._process
+        assert not models.runs_other_code()
+        models.end_if_changed()
+        assert models._process is before is not None
+
+
 def test_model_that_fails_its_test_is_replaced_by_the_last_good_one_which_says_so(signed: Signed) -> None:
     good, bad = signed.write(constant([0.75])), signed.write(failing())
     noted = signed.folder / "models.json"

@@ -105,6 +105,10 @@ class ModelProcess(PluginStrategy):
         if isinstance(self._read, Decision):
             self._read = None
 
+    def runs_other_code(self) -> bool:
+        """Return False: the process runs the bot's own code, and the models were checked when they were read."""
+        return False
+
     def answer(self, view: StrategyView) -> Sequence[Target] | Decision:
         """Return a target for each symbol of the view, or why there is none; never raise for a model's failure."""
         session = view.situation and view.situation.session

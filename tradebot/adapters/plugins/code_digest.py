@@ -69,6 +69,7 @@ ON_RECORD: Mapping[str, str] = MappingProxyType({
     "837743afa5e6": "b46e759fc69f",
     "0710704b2a5a": "b46e759fc69f",
     "865e99665803": "b46e759fc69f",
+    "575a9b8eef48": "b46e759fc69f",
 })  # fmt: skip
 """The digest that stands in promotions, passes and backtests, by that of code that behaves identically, bit for bit.
 
