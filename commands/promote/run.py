@@ -77,7 +77,7 @@ class EvidenceSource(NamedTuple):
     """Every session on paper that was compared with its replay since the values were fixed."""
     why_not: str = ""
     is_broken: bool = False
-    """Whether the record can't be relied on: unreadable, of other settings, or of a shadow that is halted."""
+    """Whether the record can't be relied on: it is unreadable, or of a shadow that is halted."""
 
 
 class StrategyEvidence(NamedTuple):
@@ -250,10 +250,10 @@ def _source(app: "App", name: str, champion: str) -> EvidenceSource:
 
 
 def _in_shadow(app: "App", path: Path, name: str) -> EvidenceSource:
-    """Return a strategy's record in shadow.
+    """Return a strategy's record in shadow; it is marked as broken if it can't be read or the shadow is halted.
 
-    It is marked as broken if it can't be read, is halted, or if the shadow's settings differ from the bot's present
-    ones; with other settings, its results are left out too.
+    If the shadow last ran with other settings than the bot's present ones, such as other models, its results are left
+    out until its next pass.
     """
     try:
         with open_bot(str(path), None) as own:
@@ -268,7 +268,7 @@ def _in_shadow(app: "App", path: Path, name: str) -> EvidenceSource:
             return source
         return source._replace(why_not=f"{HALTED} --state-dir {quote(str(path))}", is_broken=True)
     why_not = "the shadow run used other settings: tradebot shadow"
-    return source._replace(own=OwnResults({}), why_not=why_not, is_broken=True)
+    return source._replace(own=OwnResults({}), why_not=why_not)
 
 
 def _evidence(sources: Sequence[EvidenceSource], reached: date | None, per_year: int) -> TrackRecord:
