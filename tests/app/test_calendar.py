@@ -129,7 +129,7 @@ def test_event_of_a_difference_names_both_hours_and_the_consequence() -> None:
     desk.asks(Broker({TODAY.date: replace(TODAY, close=TODAY.close + HOUR)}))
     (event,) = desk.events.emitted
     assert event.details["message"] == (
-        "Mon 2026-11-16 now has 14:30 to 22:00 UTC, before 14:30 to 21:00 UTC: the broker's calendar has 14:30 "
+        "Mon 2026-11-16 now has 14:30 to 22:00 UTC instead of 14:30 to 21:00 UTC: the broker's calendar has 14:30 "
         "to 22:00 UTC, exchange_calendars 14:30 to 21:00 UTC. Entries stay blocked that day; exits follow the broker's "
         "clock"
     )
@@ -248,8 +248,8 @@ def test_what_the_broker_tells_of_its_own_days_is_stored_and_only_changes_are_to
     broker.changes["friday"] = replace(friday, close=friday.close - HOUR)
     ask(ledger, NIGHTS, broker, replace(clock, now=MORNING + HOUR), events, "test")
     assert [event.details["message"] for event in events.emitted] == [
-        "Fri 2026-11-20 now has 23:00 to 21:00 UTC, before 23:00 to 22:00 UTC",
-        "metals: Fri 2026-11-20 now has 23:00 to 21:00 UTC, before 23:00 to 22:00 UTC",
+        "Fri 2026-11-20 now has 23:00 to 21:00 UTC instead of 23:00 to 22:00 UTC",
+        "metals: Fri 2026-11-20 now has 23:00 to 21:00 UTC instead of 23:00 to 22:00 UTC",
     ]
     assert difference(ledger, friday.date) == "", "there is no second calendar to differ from"
     assert ledger.sessions(friday.date, friday.date, "metals") == (broker.changes["friday"],)

@@ -220,7 +220,7 @@ SCENARIOS = [
     ("promotion: {live: {effect: null}}", "promotion.live.effect null requires less than the rung below it"),
     (
         "promotion: {shadow: {sessions: 59, mean_above: 0}}",
-        "promotion.shadow.mean_above needs sessions of at least 60, not 59",
+        "promotion.shadow.mean_above needs sessions to be at least 60, not 59",
     ),
     ("promotion: {live: {traded: []}}", "promotion.live.traded"),
     ("promotion: {error: 0.3}", "promotion.error"),

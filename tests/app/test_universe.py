@@ -136,7 +136,7 @@ def test_candidate_symbols_take_the_place_of_the_shipped_universe_by_any_of_thei
             "universe: [PF_XBTUSD, PF_ETHUSD, FF_SOLUSD_261225]\nregistry: {enabled: true, discovery: true}",
             "FF_SOLUSD_261225 isn't PF_SOLUSD, and registry.discovery trades each coin as its perpetual",
         ),
-        ("liquidity_tiers: {A: BTC}", "neither lists of symbols by tier nor one list"),
+        ("liquidity_tiers: {A: BTC}", "is neither a list of symbols nor lists of symbols by tier"),
         ("liquidity_tiers: [BTC]\nregistry: {candidate_symbols: [BTC]}", "and registry.candidate_symbols are both set"),
     ],
 )

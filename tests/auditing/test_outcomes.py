@@ -58,14 +58,15 @@ def test_verdict_is_a_plain_sentence(found: MeasuredOutcome, sentence: str) -> N
             REFUSED,
             "SPY",
             "The gates refused 84 trades in 21 sessions; with 1,000 USD in each, held to the close, they would have "
-            "made 312.50 USD less than the same in SPY (95% interval -700.00 to +75.00 USD): refusing them neither "
-            "clearly cost nor clearly saved money.",
+            "made 312.50 USD less than the same stakes in SPY (95% interval -700.00 to +75.00 USD): refusing them "
+            "neither clearly cost nor clearly saved money.",
         ),
         (
             replace(REFUSED, usd=50.0, low_usd=10.0),
             "SPY",
             "The gates refused 84 trades in 21 sessions; with 1,000 USD in each, held to the close, they would have "
-            "made 50.00 USD more than the same in SPY (95% interval +10.00 to +75.00 USD): refusing them cost money.",
+            "made 50.00 USD more than the same stakes in SPY (95% interval +10.00 to +75.00 USD): refusing them "
+            "cost money.",
         ),
         (
             replace(REFUSED, high_usd=-20.0),

@@ -39,7 +39,7 @@ def test_nothing_is_sent_before_a_yes_nor_after_one_that_comes_too_late(bot: Bot
     too_late = bot.says("approve", late)
     assert (too_late.code, too_late.err) == (
         2,
-        f"error: {late} has expired: nobody answered in time.\n  next: tradebot approvals shows what waits.\n",
+        f"error: {late} has expired: nobody answered in time.\n  next: tradebot approvals shows what is waiting.\n",
     )
     assert bot.says("reject", late).code == 2
     assert submitted(bot) == []

@@ -153,7 +153,7 @@ def test_restoring_over_what_is_not_a_bot_or_from_nothing_is_refused(copy: Bot, 
     other = tmp_path / "other"
     other.mkdir()
     (other / "letters.txt").write_text("private")
-    refuses(copy.says("restore", "--from", str(usb), "--state-dir", str(other)), 2, "neither empty nor a state")
+    refuses(copy.says("restore", "--from", str(usb), "--state-dir", str(other)), 2, "neither empty nor a state folder")
     assert files(other) == {"letters.txt": b"private"}
 
 

@@ -61,7 +61,7 @@ def test_a_folder_with_files_of_others_is_refused_as_it_is(place: Bot) -> None:
     (place.folder / "notes.txt").write_text("mine")
     said = place.says("init", "--symbols", "2")
     assert said.code == 2
-    assert f"{place.folder} is neither empty nor a state: it contains notes.txt." in said.err
+    assert f"{place.folder} is neither empty nor a state folder: it contains notes.txt." in said.err
     assert (mode_of(place.folder), os.listdir(place.folder)) == (0o755, ["notes.txt"])
 
 
@@ -87,7 +87,7 @@ def test_what_an_interrupted_run_left_unused_is_moved_aside(place: Bot, cut_shor
         SqliteLedger.create(place.folder, ACCOUNT, NOW).close()
     else:
         (place.folder / "ledger.db").touch()
-    assert "(moves books aside if they were never used" in place.says("status").err
+    assert "(moves unused books aside, and leaves used books alone)" in place.says("status").err
     refuses(place.says("init", "--symbols", "2"), 0, f"were moved to {place.folder}/aside-1")
     assert (place.folder / "aside-1" / "ledger.db").exists()
     assert place.says("status").code == 0

@@ -85,7 +85,7 @@ def test_nothing_but_its_bot_trades_in_its_folder(bot: Bot, line: str) -> None:
     refuses(
         bot.says(line, "--state-dir", str(bot.folder / "shadow" / "flow")),
         ExitCode.USAGE,
-        "its bot trades in it",
+        "only tradebot shadow trades in it",
         "to trade now: tradebot shadow\n",
     )
 
@@ -121,7 +121,7 @@ def test_one_that_cannot_be_followed_says_why_and_that_it_may_begin_anew(bot: Bo
     said = bot.says("shadow", "--json")
     assert said.code == ExitCode.FINDINGS
     assert why in said.data["strategies"][0]["problem"]
-    assert f"shadow books hold no money: remove {file.parent}" in said.data["strategies"][0]["problem"]
+    assert f"shadow books hold no real money: remove {file.parent}" in said.data["strategies"][0]["problem"]
     assert [bool(row["why_not"]) for row in bot.json("promote", "flow")["sources"]] == [False, name == "ledger.db"]
     kept.rename(file)
     assert bot.says("shadow").code == ExitCode.DONE

@@ -397,7 +397,7 @@ def test_a_session_keeps_its_contract_whatever_becomes_known_during_it() -> None
 
 
 @pytest.mark.parametrize(
-    ("days", "words"), [(None, "no bars now"), (volumes(MESZ6=[9, 9]), "MESH7 without bars, so only the date counts")]
+    ("days", "words"), [(None, "no bars now"), (volumes(MESZ6=[9, 9]), "no bars of MESH7, so only the date counts")]
 )
 def test_without_volumes_only_the_date_counts_and_that_is_told(
     days: Mapping[str, Mapping[date, float]] | None, words: str

@@ -63,7 +63,7 @@ def test_a_counter_signal_is_told_once_until_it_is_gone() -> None:
     assert event.symbol == "AAPL"
     assert event.details == {
         "strategy": "flow",
-        "cause": "it wants to sell and holds the other side",
+        "cause": "the strategy wants to sell but holds the opposite side",
         "score": "-0.700",
     }
     enter(scene, "gone", wanted("MSFT"))
@@ -136,7 +136,7 @@ def test_a_candidate_that_only_lacks_room_is_missed_once_until_it_has_room() -> 
         scene.later(60)
     (event,) = told(scene, EventKind.MISSED_CANDIDATE)
     assert event.severity is Severity.INFO, "a full book is no trouble"
-    assert (event.symbol, event.details["cause"]) == ("MSFT", "only room was missing: MAX_OPEN_POSITIONS")
+    assert (event.symbol, event.details["cause"]) == ("MSFT", "refused only for lack of room: MAX_OPEN_POSITIONS")
 
 
 def test_a_close_that_the_broker_refuses_is_told_and_the_third_one_loudly() -> None:

@@ -21,7 +21,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.view import Close, Open, Reduce, StrategyView, Target, Want
 
 D = Decimal
-BAD_TARGETS = "its targets are not rising levels with shares of at most 1"
+BAD_TARGETS = "its targets are not rising levels whose shares add up to at most 1"
 
 HELD = Position("momentum", "XOM", (Lot(Decimal(-7), Decimal(100), NOW),), Decimal(0), NOW)
 VIEW = StrategyView(NOW, ("AAPL", "MSFT", "JPM"), lots={"XOM": HELD})

@@ -323,11 +323,12 @@ def test_a_list_is_read_as_it_is_written() -> None:
                 {"break_even": {"after_share": 0.9}},
                 {"ladder": {"levels": [{"r": 1, "share": 0.4}, {"r": 2, "share": 0.4}]}},
             ],
-            "break_even's after_share 0.9 is above 0.8, the sum of ladder's shares: its levels never close as much",
+            "break_even's after_share 0.9 is above 0.8, the sum of ladder's shares: its levels never close that much",
         ),
         (
             [{"scale_out": {"levels": [{"fraction": 0.1, "share": 0.5}]}}, {"break_even": {"after_share": 0.51}}],
-            "break_even's after_share 0.51 is above 0.5, the sum of scale_out's shares: its levels never close as much",
+            "break_even's after_share 0.51 is above 0.5, the sum of scale_out's shares: its levels never close that "
+            "much",
         ),
     ],
 )

@@ -294,7 +294,8 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
         "orders",
         seen.OrderEvidence(90, 0, None, unbooked=("68 GOOGL bought by order a",), unbooked_at=ago(260)),
         DEGRADED,
-        "68 GOOGL bought by order a: the broker's list of fills has lacked it for 4 min, so it isn't booked yet",
+        "68 GOOGL bought by order a: the broker's list of fills has lacked it for 4 min, so the fills aren't "
+        "booked yet",
     ),
     ("config", seen.Config(200, without_sector=("ZZZZ",)), DEGRADED, "1 symbol without a sector, so not bought: ZZZZ"),
     ("calendar", seen.CalendarEvidence(4, NOW.date() + timedelta(days=6)), DEGRADED, "until 2026-11-22"),
@@ -309,7 +310,7 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
     ("clock", past(cycles=[cycle(at=ago(-360))]), FAILED, "dated 360 s after this machine's time"),
     ("clock", past(cycles=[cycle(why=Reason.CUT_SHORT)]), UNKNOWN, "nothing to examine"),
     ("replay", seen.Replays(30, NOW, 28, 2), DEGRADED, "28 of 30 passes kept; the last 2 have no record"),
-    ("parity", seen.ParityEvidence(3, NOW.date(), "words", 2), DEGRADED, f"2 differences of {NOW.date()} unexplained"),
+    ("parity", seen.ParityEvidence(3, NOW.date(), "words", 2), DEGRADED, f"2 unexplained differences in {NOW.date()}"),
     ("models", ModelsSeen((made_ago(45),)), OK, "1 model unchanged since signing, the oldest made 45 days ago"),
     ("models", ModelsSeen((made_ago(1), made_ago(46))), DEGRADED, "was made 46 days ago; at most 45 are allowed"),
     ("models", ModelsSeen((replace(made_ago(1), refused="MODEL_CHANGED (x)"),)), DEGRADED, "MODEL_CHANGED (x)"),

@@ -52,7 +52,7 @@ def test_signal_is_healthy_if_fresh_complete_and_as_documented() -> None:
 def test_bad_rows_count_among_the_rows_of_the_same_replies() -> None:
     kind = health(evidence(received=1_189, foreign=200, rejected=191))
     assert (kind.rows, kind.bad, kind.match_rate) == (1_189, 391, 1 - 200 / 1_189)
-    assert kind.why == "391 of 1,189 rows are foreign or can't be read"
+    assert kind.why == "391 of 1,189 rows belong to other symbols or can't be read"
 
 
 def test_too_many_bad_rows_of_alerts_close_entries() -> None:
@@ -77,7 +77,7 @@ CASES: list[Row] = [
     ({"at": (ago(60),)}, SignalHealth.DEGRADED, "1 of 2 calls never answered"),
     ({"failed": 1, "failure": "no"}, SignalHealth.DEGRADED, "1 call failed since the last reply: no"),
     ({"at": (ago(60), ago(481))}, SignalHealth.DEGRADED, "late: 481 s old, and it should be fetched every 240 s"),
-    ({"foreign": 8, "rejected": 1}, SignalHealth.DEGRADED, "9 of 40 rows are foreign or can't be read"),
+    ({"foreign": 8, "rejected": 1}, SignalHealth.DEGRADED, "9 of 40 rows belong to other symbols or can't be read"),
     ({"replies": ()}, SignalHealth.UNKNOWN, "no reply has a row, so there is nothing to judge"),
 ]
 

@@ -190,7 +190,7 @@ def test_our_orders_that_no_longer_fit_are_named_for_as_long_as_they_work() -> N
     scene.venue.listed["AAPL"] = listing(ticks=(TickStep(Decimal(0), Decimal("0.25")),), lot=Decimal(10))
     trade_once(scene.world(wanted("JPM")), call(slot="next day"))
     name = order.client_order_id
-    unfit = (f"order {name}: 100.20 is off the tick", f"order {name}: {order.quantity:f} isn't whole lots")
+    unfit = (f"order {name}: 100.20 is off the tick", f"order {name}: {order.quantity:f} isn't a whole number of lots")
     next_day(scene)
     assert [f.evidence[2:] for f in compared(scene).findings if f.kind is CHANGED] == [unfit]
     told = [details["orders"] for details in scene.told("instrument_changed")]

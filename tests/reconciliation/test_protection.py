@@ -163,7 +163,7 @@ def test_a_position_that_no_rule_can_judge_is_found_at_once() -> None:
     (finding,) = found(scene)
     assert (finding.kind, finding.evidence) == (
         FindingKind.MISSING_STOP,
-        ("QUOTE_MISSING: no rule can evaluate its price",),
+        ("QUOTE_MISSING: no exit rule can evaluate the position's price",),
     )
     scene.venue.is_open = False
     assert found(scene) == ()

@@ -37,7 +37,7 @@ OURS = differing(DifferenceType.ORDER, ParityCause.OURS, "12.5")
             "the last 2 sessions: fills 3.1 bps worse than assumed, 1 decision differs",
         ),
         ([day(0, "-5", LATE, LATE)], "the last session: fills 5.0 bps better than assumed, 2 decisions differ"),
-        ([day(0, "0", OURS)], "the last session: fills as assumed, no decision differs, 1 difference unexplained"),
+        ([day(0, "0", OURS)], "the last session: fills as assumed, no decision differs, 1 unexplained difference"),
         ([DayParity(FIRST, "1", True, 5, 40, 0, 0)], "the last session: no fills to compare, no decision differs"),
     ],
 )

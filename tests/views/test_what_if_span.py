@@ -68,7 +68,7 @@ def test_span_of_a_symbol_tells_only_of_it_and_names_the_others() -> None:
     one = Filled(AAPL, Decimal(100))
     passes = [passed({"AAPL": WEAK, "MSFT": WEAK}, {"AAPL": SENT, "MSFT": FULL}, one)]
     found = what_if_span(passes, (NOW, NOW), (), nothing, symbol="MSFT")
-    assert found.sentence == "No other order would be sent; 1 candidate would have a different result."
+    assert found.sentence == "The same orders would be sent; 1 candidate would have a different result."
     assert (found.more, found.lets_through, [one.symbol for one in found.symbols]) == (0, False, ["AAPL"])
     assert [one.reason for one in found.stops] == ["MAX_OPEN_POSITIONS", "SCORE_BELOW_MIN"]
 
@@ -84,7 +84,7 @@ def test_span_without_a_difference_says_so() -> None:
     half = Filled(replace(AAPL, quantity=AAPL.quantity / 2), Decimal(1))
     both = [passed({"AAPL": SENT}, {"AAPL": SENT}, half, fewer=[Filled(AAPL, Decimal(1))])]
     smaller = what_if_span(both, (NOW, NOW), (), nothing)
-    assert smaller.sentence == "1 order would have another size or price."
+    assert smaller.sentence == "1 order would have a different size or price."
     assert (smaller.resized, smaller.more, smaller.fewer, smaller.lets_through) == (1, 0, 0, False)
 
 

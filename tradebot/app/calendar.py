@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.event import EventKind
-from tradebot.model.sentences import pluralize
+from tradebot.model.sentences import noun_for, pluralize
 from tradebot.model.venue import Capabilities
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.stores import Calendar, Events, Ledger, Slots
@@ -140,7 +140,8 @@ def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, even
         message = f"it ends on {until}, in {pluralize((until - today).days, 'day')}: tradebot schedule check"
         events.emit(EventKind.CALENDAR_ENDS.at(clock.now, {"until": str(until), "message": message}))
     differing = sum(bool(change.text) for change in changes)
-    agrees = f"{pluralize(differing, 'day')} differ from exchange_calendars" if differing else "it agrees"
+    days = f"{pluralize(differing, 'day')} {noun_for(differing, 'differs', 'differ')}"
+    agrees = f"{days} from exchange_calendars" if differing else "it agrees"
     return f"fetched the broker's calendar until {until}: {agrees}"
 
 
@@ -160,7 +161,7 @@ def _ask_for_others(ledger: Slots, read: Read, clock: VenueClock, today: date) -
         gone = [day for day in changed if day not in theirs]
         ledger.put_sessions([theirs[day] for day in changed if day in theirs], gone, name)
         for day in (day for day in changed if day in stored):
-            what = f"now has {hours(theirs.get(day))}, before {hours(stored[day])}"
+            what = f"now has {hours(theirs.get(day))} instead of {hours(stored[day])}"
             yield {"date": str(day), "message": f"{name}: {day:%a %Y-%m-%d} {what}"}
 
 
@@ -218,7 +219,7 @@ def _is_called_off(session: Session, clock: VenueClock) -> bool:
 
 def _change_details(change: CalendarChange, venue: Capabilities) -> Mapping[str, str]:
     """Return the event details of a change."""
-    what = f"{change.day:%a %Y-%m-%d} now has {hours(change.after)}, before {hours(change.before)}"
+    what = f"{change.day:%a %Y-%m-%d} now has {hours(change.after)} instead of {hours(change.before)}"
     if change.after == change.before:
         what = f"{change.day:%a %Y-%m-%d} still has {hours(change.after)}"
     if change.text:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LOCK = ".policies.lock"
 MODES = (None, "inference", "training")
 """The modes that the file may set. A rule would act without the conditions of learned policies."""
-HEAD = "# Written by tradebot, over the sections of these strategies; tradebot config show --origin names it.\n"
+HEAD = "# Written by tradebot. Overrides these sections of your configuration; see tradebot config show --origin.\n"
 
 
 def read_learned(folder: Path) -> Mapping[str, Any]:

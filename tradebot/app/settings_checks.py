@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from tradebot.app.settings_schema import Sections, ServeSettings
     from tradebot.strategies.section_validation import TargetStrategy
 
-FOLLOWED = "add `shadow: {verb: shadow, when: every 5m from open+3m until close, late: skip, limit: 4m}` to it"
+FOLLOWED = "add `shadow: {verb: shadow, when: every 5m from open+3m until close, late: skip, limit: 4m}` to timetable"
 MOST_UNWATCHED_S = 900
 """The longest time without an exit check, in seconds.
 

@@ -231,7 +231,7 @@ def _names(source: str, value: object) -> Iterator[str]:
     """Yield the symbols that an earlier version listed; a tier may be empty."""
     for names in value.values() if isinstance(value, Mapping) else [value]:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            message = f"{EARLIER} ({source}) has neither lists of symbols by tier nor one list"
+            message = f"{EARLIER} ({source}) is neither a list of symbols nor lists of symbols by tier"
             raise ConfigurationError(message, f"remove it, and write {SECTION}: {{{KEY}: [BTC, ETH]}}")
         yield from names
 

@@ -42,7 +42,7 @@ def settings_of(around: RecordEnvironment) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        raise RecordError(f"its setting {name} isn't one that this program can use: {first['msg']}") from error
+        raise RecordError(f"this program can't use its setting {name}: {first['msg']}") from error
 
 
 def rules_of_record(around: RecordEnvironment) -> Rules:

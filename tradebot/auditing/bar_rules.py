@@ -260,7 +260,9 @@ def duplicates(stored: RawSeries, venue: VenueDay) -> Iterator[BarFinding]:
     """Find bars with the same start, and daily bars of the same date."""
     for before, bar in pairwise(stored.bars):
         if before.start_s == bar.start_s or (stored.daily and _same_date(before.start_s, bar.start_s, venue)):
-            words = "the same bar twice" if before.close == bar.close else "two bars of one time with different prices"
+            words = (
+                "the same bar twice" if before.close == bar.close else "two bars of the same time with different prices"
+            )
             yield finding(stored, Flaw.DUPLICATE, (before.start_s, bar.start_s), words, 2, bar.close, before.close)
 
 

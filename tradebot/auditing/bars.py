@@ -69,7 +69,7 @@ def missing_minutes(
             else:
                 lost = [minute for minute in run if minute in lost_by_feed]
                 if lost:
-                    finding = f"{pluralize(len(lost), 'minute')} that other liquid symbols lack too: the source lost it"
+                    finding = f"{pluralize(len(lost), 'minute')} lost by the source, for other liquid symbols too"
                     yield _hole(stored, day, lost, finding)
 
 
@@ -303,6 +303,6 @@ def _holes(stored: RawSeries, starts: Sequence[int]) -> Iterator[BarFinding]:
         if missing:
             lost = list(run)
             observed = (
-                f"{pluralize(len(lost), 'bar')} in a row missing, although there always is a {stored.price} price"
+                f"{pluralize(len(lost), 'bar')} in a row missing, although there is always a {stored.price} price"
             )
             yield finding(stored, Flaw.HOLE, (lost[0], lost[-1]), observed, len(lost), len(lost))

@@ -468,7 +468,7 @@ def what_refusals_did(refusals: Refusals | None, benchmark: str | None) -> str:
     if refusals is None:
         return "No refused trade is complete yet, so nothing can be said about refusals."
     usd, is_gain = f"{abs(refusals.usd):,.2f} USD", refusals.usd >= 0
-    gained = f"made {usd} {'more' if is_gain else 'less'} than the same in {benchmark}"
+    gained = f"made {usd} {'more' if is_gain else 'less'} than the same stakes in {benchmark}"
     gained = gained if benchmark is not None else f"{'made' if is_gain else 'lost'} {usd}"
     what = (
         f"The gates refused {pluralize(refusals.trades, 'trade')} in {pluralize(refusals.sessions, 'session')}; with "

@@ -299,5 +299,5 @@ def _roll_out_of(world: World, month: ContractMonth, session: date, now: datetim
         volumes[symbol] = {day: volume for day, volume in every.items() if day < session}
     lacking = [symbol for symbol in symbols if not volumes[symbol]]
     if lacking:
-        return RollOut(month.rolling.on), f"{' and '.join(lacking)} without bars, so only the date counts"
+        return RollOut(month.rolling.on), f"no bars of {' and '.join(lacking)}, so only the date counts"
     return roll_out_date(month.rolling, *(volumes[symbol] for symbol in symbols)), ""

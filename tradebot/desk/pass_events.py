@@ -236,7 +236,7 @@ def _of_entries(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[System
     keys = {_key(each.candidate) for each in before.candidates if _lacked_only_room(each)} if before else set()
     for record in (each for key, each in crowded.items() if key not in keys):
         end = record.terminal
-        why = f"only room was missing: {end.reason}" if end else ""
+        why = f"refused only for lack of room: {end.reason}" if end else ""
         yield EventKind.MISSED_CANDIDATE.at(desk.now, _details(record.candidate, why, None), record.candidate.symbol)
     for refusal in _newly_refused(stale, before):
         decision = refusal.decision
@@ -255,7 +255,9 @@ def _counter_signals(
         candidate = record.candidate
         held_then = before is not None and opened[candidate.strategy, candidate.symbol] < before.at
         if not (held_then and _key(candidate) in keys):
-            details = _details(candidate, f"it wants to {candidate.side.value} and holds the other side", None)
+            details = _details(
+                candidate, f"the strategy wants to {candidate.side.value} but holds the opposite side", None
+            )
             yield EventKind.COUNTER_SIGNAL.at(desk.now, details, candidate.symbol)
 
 

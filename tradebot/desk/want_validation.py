@@ -234,7 +234,7 @@ _OPEN: Rules = (
         "its invalid distance is not a Decimal between 0 and 1",
         lambda want, may: _is_distance(want.invalid_fraction, 1),
     ),
-    ("its targets are not rising levels with shares of at most 1", lambda want, may: _are_levels(want.targets)),
+    ("its targets are not rising levels whose shares add up to at most 1", lambda want, may: _are_levels(want.targets)),
     ("its hold is not a number of seconds above 0", lambda want, may: _is_hold(want.hold_s)),
     ("its contracts are not all valid", lambda want, may: _each(want.contracts, _is_contract)),
     ("its cluster is not a text of at most 200 characters", lambda want, may: _is_text(want.cluster)),

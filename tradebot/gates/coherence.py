@@ -394,7 +394,7 @@ def promotion_contradictions(rules: PromotionRules) -> Iterator[str]:
     for rung, step in steps:
         if step.mean_above is not None and (step.sessions or 0) < FEWEST_FOR_A_MEAN:
             yield (
-                f"promotion.{rung}.mean_above needs sessions of at least {FEWEST_FOR_A_MEAN}, not "
+                f"promotion.{rung}.mean_above needs sessions to be at least {FEWEST_FOR_A_MEAN}, not "
                 f"{format_yaml_scalar(step.sessions)}: with fewer, its interval is too narrow"
             )
 

@@ -195,7 +195,7 @@ def prices(evidence: HealthEvidence, price_evidence: records.PriceEvidence) -> H
 
 def parity(evidence: HealthEvidence, parities: records.ParityEvidence) -> HealthVerdict:
     """Compare the last session with its backtest; a difference without an outside cause is a fault of this program."""
-    ours = f"{pluralize(parities.ours, 'difference')} of {parities.session} unexplained; " if parities.ours else ""
+    ours = f"{pluralize(parities.ours, 'unexplained difference')} in {parities.session}; " if parities.ours else ""
     state, step = (DEGRADED, f"tradebot parity {parities.session}") if parities.ours else (OK, "")
     return HealthVerdict(state, f"{ours}{parities.words}", parities.sessions, UNKNOWABLE, step)
 
@@ -205,7 +205,8 @@ def replay(evidence: HealthEvidence, replays: records.Replays) -> HealthVerdict:
     fresh = by_slots(evidence, replays.at, Job.EVALUATE_EXITS)
     finding = f"{replays.kept:,} of {pluralize(replays.passes, 'pass', 'passes')} kept"
     if replays.lacking:
-        return HealthVerdict(DEGRADED, f"{finding}; the last {replays.lacking:,} have no record", replays.passes, fresh)
+        last = noun_for(replays.lacking, "the last has", f"the last {replays.lacking:,} have")
+        return HealthVerdict(DEGRADED, f"{finding}; {last} no record", replays.passes, fresh)
     return HealthVerdict(OK, finding, replays.passes, fresh)
 
 
@@ -235,7 +236,7 @@ def orders(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> H
         return HealthVerdict(DEGRADED, finding, order_evidence.records, next="tradebot evaluate-exits --force-slot")
     lacking = [*_unbooked_fills(evidence, order_evidence), *_untold(evidence, order_evidence)]
     if lacking and not order_evidence.unresolved:
-        finding = f"{'; '.join(lacking)}, so it isn't booked yet"
+        finding = f"{'; '.join(lacking)}, so the fills aren't booked yet"
         return HealthVerdict(
             DEGRADED, finding, order_evidence.records, next="tradebot positions, then tradebot reconcile"
         )
@@ -251,7 +252,7 @@ def orders(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> H
         return HealthVerdict(OK, f"none of {count} in the books has an unknown outcome", order_evidence.records)
     finding = f"{pluralize(order_evidence.unresolved, 'order')} with an unknown outcome"
     finding += (
-        f", the oldest of {order_evidence.oldest}: no order is sent in this symbol" if order_evidence.oldest else ""
+        f", the oldest in {order_evidence.oldest}: no order is sent in this symbol" if order_evidence.oldest else ""
     )
     finding += f"; {going_on}" if going_on else ""
     late = (
@@ -275,7 +276,7 @@ def _lost_stops(evidence: HealthEvidence, order_evidence: records.OrderEvidence)
 def _unbooked_fills(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> Iterator[str]:
     """Yield fills of orders that the broker's list of fills lacks, and for how long."""
     if order_evidence.unbooked:
-        lack = _lack_text(evidence, order_evidence.unbooked_at, "it")
+        lack = _lack_text(evidence, order_evidence.unbooked_at, noun_for(len(order_evidence.unbooked), "it", "them"))
         yield f"{', '.join(order_evidence.unbooked[:SHOWN])}: the broker's list of fills {lack}"
 
 

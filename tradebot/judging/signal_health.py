@@ -228,9 +228,8 @@ def _unusable(kind_evidence: KindEvidence, largest_share: Decimal) -> str:
     bad = kind_evidence.foreign + kind_evidence.rejected
     if not kind_evidence.received or Decimal(bad) / kind_evidence.received <= largest_share:
         return ""
-    return (
-        f"{bad:,} of {pluralize(kind_evidence.received, 'row')} {noun_for(bad, 'is', 'are')} foreign or can't be read"
-    )
+    belong = noun_for(bad, "belongs", "belong")
+    return f"{bad:,} of {pluralize(kind_evidence.received, 'row')} {belong} to other symbols or can't be read"
 
 
 def _components(

@@ -52,7 +52,7 @@ def fixed_since(app: App, name: str) -> UnchangedSince:
         return (
             UnchangedSince(since)
             if same
-            else UnchangedSince(None, "it was played by other code: play the backtest again")
+            else UnchangedSince(None, "the backtest ran with different code: play it again")
         )
     other = app.existing_facts.other_code(name, code or "") if app.existing_facts else None
     return UnchangedSince(max(since, other) if other else since)

@@ -82,8 +82,8 @@ class EventKind(Enum):
     PROTECTION_GAP = (
         "orders.protection_gap",
         "Since the time shown, no stop at the broker can trigger for these shares: an exit replaced it, the broker "
-        "refused it, or its state doesn't allow it. Or the broker's replies about it disagree, so it may not work. "
-        "The bot's own rules act. Not reported again until the gap ends.",
+        "refused it, or its state doesn't allow it. Or the broker's replies about a stop disagree, so that "
+        "stop may not work. The bot's own rules act. Not reported again until the gap ends.",
     )
     PROTECTION_GAP_ENDED = (
         "orders.protection_gap_ended",
@@ -159,7 +159,7 @@ class EventKind(Enum):
     )
     CONTRACT_CHOSEN = (
         "contracts.chosen",
-        "From this session on, a root refers to another contract, because of the date or of volume; or the volumes "
+        "From this session on, a root refers to a different contract, because of the date or volume. Or the volumes "
         "of its contracts are unknown, so only the date counts.",
         Severity.INFO,
     )
@@ -259,8 +259,8 @@ class EventKind(Enum):
     )
     CALENDAR_CHANGED = (
         "calendar.calendar_changed",
-        "The broker's calendar has other hours for a day than were stored, or than exchange_calendars has. Slots and "
-        "exits follow the broker's; entries are blocked on a day on which the two differ.",
+        "The broker's calendar has different hours for a day than were stored, or than exchange_calendars has. Slots "
+        "and exits follow the broker's; entries are blocked on a day on which the two differ.",
     )
     CALENDAR_ENDS = (
         "calendar.calendar_ends",

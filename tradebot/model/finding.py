@@ -86,7 +86,7 @@ class FindingKind(StrEnum):
         "a position of ours is gone, and so are the orders that rested to close it; the broker no longer reports "
         "which of them filled, and at what price; a statement does (reconcile --statement)",
         True,
-        "closes it at the price of the order shown, as an assumption until a statement proves another",
+        "closes it at the price of the order shown, as an assumption until a statement proves a different price",
     )
     ORPHAN = (
         "orphan",
@@ -154,7 +154,7 @@ class FindingKind(StrEnum):
         "split",
         "the broker reports a split, but its position does not prove the ratio",
         True,
-        "restates quantity, average and best price to the broker's quantity, at the same cost",
+        "restates quantity, average and best price for the broker's quantity, at the same cost",
     )
     RENAME = (
         "rename",

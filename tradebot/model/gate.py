@@ -136,7 +136,7 @@ class DisplacementReasons:
         "tradebot orders --all shows what happened to the close. The next pass chooses again.",
     )
     DISPLACED_LATELY = idle(
-        "The symbol recently replaced another or was to be replaced, so it does neither for now.",
+        "The symbol recently replaced another or was due to be replaced, so neither happens again for now.",
         "Wait for displacement.cooldown_s to pass, or auction.cooldown_s.",
         Unit.SECONDS,
     )

@@ -40,7 +40,7 @@ class OrderReasons:
     )
     APPROVAL_EXPIRED = blocked(
         "Nobody approved this entry in time.",
-        "Nothing to do: approval is requested again an hour later. approval.wait_s sets how long it waits.",
+        "Nothing to do: it is requested again in an hour or the next slot. approval.wait_s sets the wait.",
         Unit.SECONDS,
     )
     APPROVAL_PRICE_WORSE = blocked(

@@ -42,7 +42,7 @@ class RealMoneyReasons:
         "tradebot promote NAME shows what is missing; for real money, add --from with the paper bot's folder.",
     )
     PROMOTION_LAPSED = blocked(
-        "The strategy was promoted with other code or settings: its entries are blocked, exits continue.",
+        "The strategy was promoted with different code or settings: its entries are blocked, exits continue.",
         "Set them back, or promote the strategy with the new ones: tradebot promote NAME.",
     )
     DEMOTED = blocked(

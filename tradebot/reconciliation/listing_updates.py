@@ -159,7 +159,7 @@ def orders_off_grid(books: Books, listing: Listing) -> Iterator[str]:
             if price % listing.tick_at(price):
                 yield f"order {order.client_order_id}: {price:f} is off the tick"
         if order.open_quantity % listing.instrument.lot:
-            yield f"order {order.client_order_id}: {order.open_quantity:f} isn't whole lots"
+            yield f"order {order.client_order_id}: {order.open_quantity:f} isn't a whole number of lots"
 
 
 def findings(books: Books, listed: ListingsInForce, stored: Iterable[ListingRecord]) -> Iterator[Finding]:

@@ -355,5 +355,5 @@ def last_exit_pass(ledger: Ledger, now: datetime, day: VenueDay) -> datetime:
 
 def _describe(decision: Decision) -> str:
     if decision.verdict is Verdict.UNKNOWN:
-        return f"{decision.reason}: no rule can evaluate its price"
+        return f"{decision.reason}: no exit rule can evaluate the position's price"
     return f"{decision.reason} is met, but no exit order is working: run tradebot evaluate-exits"

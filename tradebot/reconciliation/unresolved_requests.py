@@ -81,9 +81,9 @@ def _outcome(
     if intent.operation is Operation.CANCEL:
         ending = target is None or target.status.terminal or target.status is OrderStatus.PENDING_CANCEL
         if ending:
-            return Reply(WriteOutcome.ACCEPTED, message="its status shows it")
+            return Reply(WriteOutcome.ACCEPTED, message="the order has ended, or is being canceled")
     if intent.operation is Operation.REPLACE and in_place and target and intent.is_shown_by(target):
-        return Reply(WriteOutcome.ACCEPTED, message="its order shows it")
+        return Reply(WriteOutcome.ACCEPTED, message="the order already has the new terms")
     proof = reader.end_of(intent, sessions, passed)
     if proof.order is not None and not (in_place and intent.operation is Operation.REPLACE):
         return _outcome_if_ours(proof.order, intent)

@@ -141,7 +141,13 @@ class _Comparing:
                 self._note_decision(slot, live, strategy, symbol, cause, *_where(then, now))
         if live.otherwise and not self._of_pass[slot]:
             self._note_decision(
-                slot, live, "", "", ParityCause.OURS, "as recorded", f"the same record gives another {live.otherwise}"
+                slot,
+                live,
+                "",
+                "",
+                ParityCause.OURS,
+                "as recorded",
+                f"a replay of the record differs in {live.otherwise}",
             )
 
     def _note_decision(

@@ -150,7 +150,7 @@ def _part(text: str, venue: VenueDay) -> ChorePart:
     if match := _BESIDE.fullmatch(moment):
         beside = job_times.edge(match[1])
         if not 0 < abs(beside.offset_s) <= MOST_BESIDE_S:
-            raise ValueError(f"{text!r}: a time outside the session is at most {MOST_BESIDE_S // 3600}h away from it")
+            raise ValueError(f"{text!r}: use up to {MOST_BESIDE_S // 3600}h before the open or after the close")
         return ChorePart(days, beside)
     if match := _PRE_MARKET.fullmatch(moment):
         return ChorePart(days, PreMarket(_before_the_open(text, int(match[1]), int(match[2]), venue), venue))
@@ -211,8 +211,12 @@ def _field(text: str, low: int, high: int, names: Sequence[str], whole: str) -> 
         first = low if match["all"] else _number(match["first"], low, names, item, whole)
         last = high if match["all"] or (match["step"] and not match["last"]) else first
         last = _number(match["last"], low, names, item, whole) if match["last"] else last
-        if not low <= first <= last <= high or match["step"] == "0":
+        if not low <= min(first, last) <= max(first, last) <= high:
             raise ValueError(f"{whole!r}: {item!r} is not within {low} to {high}")
+        if first > last:
+            raise ValueError(f"{whole!r}: {item!r} ends before it begins; write two ranges, separated by a comma")
+        if match["step"] == "0":
+            raise ValueError(f"{whole!r}: {item!r} has a step of zero")
         numbers |= set(range(first, last + 1, int(match["step"] or 1)))
     return frozenset(numbers)
 

@@ -208,7 +208,7 @@ def _parts(job: str, value: object, parts: set[str]) -> dict[str, object]:
     if unknown:
         times = job_times.EXPECTED if job in set(Job) else chore_times.EXPECTED
         raise ValueError(
-            f"it has {', '.join(sorted(parts))}, but no {', '.join(unknown)}; or write just its times: {times}"
+            f"it takes {', '.join(sorted(parts))}, but not {', '.join(unknown)}; or write just its times: {times}"
         )
     return {**_DEFAULTS, **fields}
 
@@ -269,7 +269,7 @@ def _needs(value: object) -> frozenset[EntryNeed]:
     named = [] if value is None else value if isinstance(value, list | tuple) else [value]
     unknown = [each for each in named if each not in set(EntryNeed)]
     if unknown:
-        raise ValueError(f"needs {unknown[0]!r}; it can name {' and '.join(EntryNeed)}")
+        raise ValueError(f"needs {unknown[0]!r}; use {' or '.join(EntryNeed)}")
     return frozenset(EntryNeed(str(each)) for each in named)
 
 
@@ -285,8 +285,8 @@ def _fits(line: TimetableEntry) -> None:
         return
     if line.limit_s is not None and line.limit_s >= gap_s:
         raise ValueError(
-            f"limit {line.limit_s} s is not below the {gap_s} s between two of its slots ({line.times}): one would "
-            "still run when the next is due"
+            f"limit {line.limit_s} s is not below the {gap_s} s between two of its slots ({line.times}): one run "
+            "could last until the next is due"
         )
     if line.late.until is not None and line.late is not UNTIL_NEXT and line.late.until.total_seconds() > gap_s:
         raise ValueError(

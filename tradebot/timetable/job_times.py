@@ -172,7 +172,7 @@ def seconds(text: str) -> int:
     """Return a duration such as 30m in seconds; raise ValueError if it isn't in whole minutes."""
     length = int(text[:-1]) * UNITS[text[-1]]
     if length % MINUTE_S:
-        raise ValueError(f"{text}: slots start on whole minutes, so use a multiple of 60s")
+        raise ValueError(f"{text}: times are in whole minutes, so use a multiple of 60s")
     return length
 
 

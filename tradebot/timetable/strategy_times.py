@@ -227,7 +227,7 @@ def _days(text: str, which: str) -> SessionChoice:
         return SessionChoice(text, which == "first", text.endswith("month"))
     number, monthly = int(which[:-2]), text.endswith("month")
     if not 2 <= number <= _MOST[monthly]:
-        raise ValueError(f"{text!r}: a number is from 2nd to {_ORDINALS[_MOST[monthly] - 1]}; use first or last")
+        raise ValueError(f"{text!r}: a number must be from 2nd to {_ORDINALS[_MOST[monthly] - 1]}; use first or last")
     return SessionChoice(text, True, monthly, number)
 
 

@@ -131,7 +131,7 @@ def _approval(event: SystemEvent, venue: Capabilities) -> str:
 
 OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.LIVE_ARMED: _Told(Topic.ARMING, "armings of live trading", _armed_text),
-    EventKind.APPROVAL_ASKED: _Told(Topic.APPROVALS, "entries that wait for approval", _approval),
+    EventKind.APPROVAL_ASKED: _Told(Topic.APPROVALS, "entries waiting for approval", _approval),
     EventKind.PROTECTION_GAP: _Told(Topic.PROTECTION, "positions without a stop", _gap),
     EventKind.PROTECTION_GAP_ENDED: _Told(Topic.PROTECTION, "positions with a stop again", _gap_ended),
     EventKind.OVERFILLED: _Told(
@@ -165,7 +165,9 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
         "Entries pause: {healthy} of the required {needed} coins have healthy data. See tradebot registry",
     ),
     EventKind.ENTRIES_RESUMED: _Told(
-        Topic.HEALTH, "ends of such pauses", "Entries resume: {healthy} coins have healthy data, {needed} are required"
+        Topic.HEALTH,
+        "ends of pauses of all entries",
+        "Entries resume: {healthy} coins have healthy data, {needed} are required",
     ),
     EventKind.LIST_NOT_BELIEVED: _Told(
         Topic.HEALTH,
@@ -182,12 +184,12 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.SLOT_MISSED: _Told(Topic.SLOTS, "reports of missed slots", "{job} {message}"),
     EventKind.OWN_SLOT_MISSED: _Told(
         Topic.SLOTS,
-        "slots of strategies missed",
+        "missed slots of strategies",
         "The strategy {strategy} didn't run in its slot {slot} of {session}",
     ),
     EventKind.OWN_SLOT_UNFINISHED: _Told(
         Topic.SLOTS,
-        "slots of strategies not finished",
+        "unfinished slots of strategies",
         "The slot {slot} of {session} ended before the strategy {strategy} had reached its targets",
     ),
     EventKind.PROPOSAL_REFUSED: _Told(Topic.STRATEGIES, "refused answers of strategies", _refusal_text),

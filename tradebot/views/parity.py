@@ -73,5 +73,5 @@ def in_words(totals: ParityTotals) -> str:
         fills = f"fills {abs(totals.worse_bps):.1f} bps {'worse' if totals.worse_bps > 0 else 'better'} than assumed"
     differ = "differs" if totals.decisions == 1 else "differ"
     decisions = f"{pluralize(totals.decisions, 'decision')} {differ}" if totals.decisions else "no decision differs"
-    ours = f", {pluralize(totals.ours, 'difference')} unexplained" if totals.ours else ""
+    ours = f", {pluralize(totals.ours, 'unexplained difference')}" if totals.ours else ""
     return f"{span}: {fills}, {decisions}{ours}"

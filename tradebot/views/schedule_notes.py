@@ -52,7 +52,7 @@ def is_half(session: Session, venue: VenueDay) -> bool:
 def _of_day(day: date, sessions: Sequence[Session], lines: Sequence[TimetableEntry], venue: VenueDay) -> Iterator[str]:
     session = next((each for each in sessions if each.date == day), None)
     if session is None and day.weekday() < SATURDAY:
-        yield f"{day:%a %Y-%m-%d} is a holiday: there is no session, so nothing runs that is timed by a session."
+        yield f"{day:%a %Y-%m-%d} is a holiday: there is no session, so nothing timed by a session runs."
     if session is not None and is_half(session, venue):
         yield _half_day(session, sessions, lines, venue)
     yield from _clocks(day, lines, venue)

@@ -242,7 +242,7 @@ def _of_pass(data: WhatIf, now: CycleRecord) -> tuple[str, str]:
     others = len(data.changed) - more - fewer - resized
     parts = [f"{pluralize(more, 'more order')} would be sent"] if more else []
     parts += [f"{pluralize(fewer, 'order')} wouldn't be sent"] if fewer else []
-    parts += [f"{pluralize(resized, 'order')} would have another size or price"] if resized else []
+    parts += [f"{pluralize(resized, 'order')} would have a different size or price"] if resized else []
     parts += (
         [f"{pluralize(others, 'other candidate' if parts else 'candidate')} would have a different result"]
         if others

@@ -251,8 +251,8 @@ def _sentence(more: int, fewer: int, resized: int, moved: int, *, whole: bool) -
     if more or fewer or resized:
         would = [f"{pluralize(more, 'more order')} would be sent"] if more else []
         would += [f"{pluralize(fewer, 'order')} wouldn't{' be sent' * (not more)}"] if fewer else []
-        would += [f"{pluralize(resized, 'order')} would have another size or price"] if resized else []
+        would += [f"{pluralize(resized, 'order')} would have a different size or price"] if resized else []
         return f"{', and '.join((', '.join(would[:-1]), would[-1])) if would[1:] else would[0]}."
     if moved:
-        return f"No other order would be sent; {pluralize(moved, 'candidate')} would have a different result."
+        return f"The same orders would be sent; {pluralize(moved, 'candidate')} would have a different result."
     return no_difference(whole=whole)

@@ -300,7 +300,7 @@ def left_out(unrecorded: Unrecorded | None) -> str | None:
     recorded_text = f"This backtest recorded only candidates for which an order was sent {option}."
     refused = ", ".join(f"{each.count:,} {each.reason}" for each in unrecorded.refused)
     return (
-        f"{recorded_text} {count:,} others were refused in all: {refused}."
+        f"{recorded_text} {pluralize(count, 'other was', 'others were')} refused in all: {refused}."
         if count
         else f"{recorded_text} No other was refused."
     )

@@ -139,7 +139,7 @@ def test_first_of_two_rows_for_one_bar_counts_across_files(make: Make, tmp_path:
     assert [bar.close for bar in found.of("AAPL")] == [100.5]
     assert [(Path(bad.file).name, bad.row, bad.reason) for bad in found.bad] == [
         ("bars.csv", 3, "duplicate"),
-        ("second.csv", 2, "duplicate with other numbers"),
+        ("second.csv", 2, "duplicate with different numbers"),
     ]
 
 

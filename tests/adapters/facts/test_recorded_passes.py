@@ -88,7 +88,7 @@ def test_part_that_is_missing_is_told(kept: KeptPasses, tmp_path: Path) -> None:
     keep(kept, "a", b"one", b"two")
     with closing(sqlite3.connect(tmp_path / "passes.db")) as database, database:
         database.execute("DELETE FROM parts WHERE number = 1")
-    with pytest.raises(RecordError, match="1 of its parts are missing"):
+    with pytest.raises(RecordError, match="its record lacks 1 part"):
         kept.record("a")
 
 

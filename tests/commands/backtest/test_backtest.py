@@ -31,6 +31,7 @@ from tradebot.lab.backtest.setup import MissingBars
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Intake
 from tradebot.model.reasons import Reason
+from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import StrategyView, Target
 from tradebot.ports.strategy import Strategy
@@ -226,7 +227,7 @@ def test_why_no_orders_says_what_was_not_recorded(player: Player, level: str) ->
         refused = ", ".join(f"{count:,} {reason}" for reason, count in ended.items() if reason != "SENT")
         count = sum(ended.values()) - ended["SENT"]
         what = "This backtest recorded only candidates for which an order was sent (--recorder counts). "
-        what += f"{count:,} others were refused in all: {refused}."
+        what += f"{pluralize(count, 'other was', 'others were')} refused in all: {refused}."
         assert "Left out: This backtest recorded" in said.out
     for one in (said.out, of_symbol.out, of_reason.err):
         assert what in " ".join(one.split())

@@ -163,7 +163,9 @@ def test_report_names_holdings_without_a_price(traded: Bot) -> None:
         ledger.apply_fills([fill(9, symbol="NVDA", quantity="1", price="100", at=on(19, 15))], on(19, 20))
     (traded.folder / "facts.db").unlink()
     said = " ".join(traded.says("report").out.split())
-    assert "No price of 2026-11-19 was seen for NVDA; the books use the last earlier one, or the cost." in said
+    assert (
+        "No price of 2026-11-19 was seen for NVDA; the books use the last price before that day, or the cost." in said
+    )
 
 
 def test_report_reads_the_evidence_of_a_backtest(traded: Bot) -> None:

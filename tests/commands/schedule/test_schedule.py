@@ -78,7 +78,7 @@ def test_schedule_refuses_a_bad_date_with_an_example(bot: Bot) -> None:
 def test_schedule_explains_unusual_days(bot: Bot) -> None:
     notes = bot.json("schedule", "--next", "460", "--at", "2026-11-26")["notes"]
     assert [note["said"] for note in notes] == [
-        "Thu 2026-11-26 is a holiday: there is no session, so nothing runs that is timed by a session.",
+        "Thu 2026-11-26 is a holiday: there is no session, so nothing timed by a session runs.",
         "Fri 2026-11-27 is a half day: the session closes at 13:00 in New York, so times relative to the close are 3 "
         "hours earlier.",
     ]

@@ -89,7 +89,7 @@ FALLING = [{"r": 5, "multiple": 1.4}, {"r": 3, "multiple": 1.5}]
 @pytest.mark.parametrize(
     ("listed", "words"),
     [
-        ([{"atr_trail": {"multiple": 1.5, "arm_r": 1, "tighten": FALLING}}], "rises from one to the next"),
+        ([{"atr_trail": {"multiple": 1.5, "arm_r": 1, "tighten": FALLING}}], "rise from one to the next"),
         ([KEEPS, {"profit_target": {"fraction": 0.02}}], "the target closes first, so break_even could never act"),
         (
             [{"liquidation_distance": {"trim_below": 0.1, "trim_share": 0.5, "close_below": 0.1}}],

@@ -235,7 +235,9 @@ def test_trade_counts_once_for_its_first_refusal_on_its_own_side() -> None:
     assert f"they would have earned {0.02 * STAKE_USD:.2f} USD before costs. A conclusion takes" in one.evidence
 
 
-@pytest.mark.parametrize(("gain", "says"), [(0.01, "cost money. Learning loosens nothing"), (-0.01, "saved money.")])
+@pytest.mark.parametrize(
+    ("gain", "says"), [(0.01, "cost money. Learning never loosens a limit"), (-0.01, "saved money.")]
+)
 def test_enough_refusals_say_what_they_cost_or_saved(gain: float, says: str) -> None:
     names = [f"S{number}" for number in range(4)]
     days = [

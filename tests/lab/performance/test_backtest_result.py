@@ -154,7 +154,7 @@ def test_limits_below_the_wants_are_named_with_values_that_fit() -> None:
     assert told.said == (
         "reached in 0 of 1 rebalance",
         "stopped by SYMBOL_NOTIONAL_ABOVE_MAX in 1",
-        "to fit them: limits.max_symbol_fraction: 0.35, limits.max_gross_fraction: 1.04",
+        "to fit them, set limits.max_symbol_fraction: 0.35, limits.max_gross_fraction: 1.04",
     )
 
 

@@ -135,7 +135,7 @@ def test_cluster_that_takes_its_driver_along_is_a_sentence(tmp_path: Path) -> No
 
 def test_node_with_another_program_plays_nothing() -> None:
     answer = TrialSeat().open("tradebot 9.9", b"")
-    assert "another version of tradebot" in answer["error"]
+    assert "a different version of tradebot" in answer["error"]
     assert "install the same there" in answer["hint"]
 
 

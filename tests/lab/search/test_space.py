@@ -29,7 +29,10 @@ def spaced(folder: Path, text: str) -> Spaced:
         ("settings: {a: [1, 2]}\ntrail: 3", "trail: a space has no such key"),
         ("settings: {a: [1, 2]}\nobjectives: [luck]", "objectives must differ, and each must be one of sharpe"),
         ("settings: {a: [1, 2]}\nsampler: tpe\njudge: {by: cpcv}", "cpcv can't judge it"),
-        ("settings: {a: {from: 0.1, to: 0.5}}\nsampler: grid", "a grid needs steps or choices: a has none"),
+        (
+            "settings: {a: {from: 0.1, to: 0.5}}\nsampler: grid",
+            "a grid needs steps or choices, but there are none for a",
+        ),
         ("settings: {a: [1, 2]}\njudge: {by: cpcv, parts: 4, judged: 3}", "at most half of the parts"),
     ],
 )

@@ -141,7 +141,7 @@ def test_what_needs_a_person_comes_first_in_words_and_is_counted() -> None:
     )
     assert data.sections[0].title == "What needs you"
     assert data.headline.startswith(f"{SESSION.date:%A} {SESSION.date}: 2 things need you")
-    assert data.needs[1:] == (PersonNeed("There is no evidence of flow and broker.", "tradebot health"),)
+    assert data.needs[1:] == (PersonNeed("There is no evidence about flow and broker.", "tradebot health"),)
     # What isn't due is well, and the permission is no part.
     assert told(data, "Health") == "2 of 5 parts of the bot are well; strategies, flow and broker are not."
     assert told(summary(SEEN), "What needs you") == "Nothing."

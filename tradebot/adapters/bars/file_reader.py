@@ -154,7 +154,7 @@ class FilesRead(Struct):
         bars = self.bars.setdefault(symbol, {})
         first = bars.get(bar.start_s)
         if first is not None:
-            reason = "duplicate" if first == bar else "duplicate with other numbers"
+            reason = "duplicate" if first == bar else "duplicate with different numbers"
             raise _BadRowError(reason, symbol, bar.start_s)
         bars[bar.start_s] = bar
         self.places.setdefault(symbol, {})[bar.start_s] = (len(self.files) - 1) * _FILE + row
@@ -244,7 +244,7 @@ def _timeframe(file: BarFile, how: ImportOptions) -> str:
     apart = f"{file.step_s} seconds" if file.step_s < MINUTE_S else pluralize(file.step_s // MINUTE_S, "minute")
     raise OperatorError(
         f"{file.path}: its closest bars are {apart} apart, but only {MINUTES} and {DAYS} bars are stored",
-        "import minute bars, from which the others are computed; if these are minute bars with pauses: tradebot "
+        "import minute bars, from which longer bars are computed; if these are minute bars with gaps: tradebot "
         f"bars import {how.files}{how.options} --timeframe {MINUTES}",
     )
 
@@ -298,7 +298,7 @@ def _drop_minutes(read: FilesRead) -> None:
     timed = Counter(row.symbol for row in read.bad if row.reason == NOT_MIDNIGHT)
     for symbol in [symbol for symbol, bars in read.bars.items() if timed[symbol] > len(bars)]:
         for start_s in sorted(read.bars[symbol]):
-            read.drop(symbol, start_s, "a minute bar at midnight, on a day without others")
+            read.drop(symbol, start_s, "not a daily bar: most rows of its symbol aren't at midnight")
 
 
 def _bar(

@@ -317,7 +317,10 @@ def require_unpaired(store: ChatStore) -> None:
     """Raise OperatorError if someone is paired already: a bot has one person and one chat."""
     paired = store.paired_person()
     if paired is not None:
-        raise OperatorError(f"the chat is already paired with person {paired.user}", "tradebot chat revoke")
+        raise OperatorError(
+            f"the chat is already paired with user {paired.user}",
+            "to pair somebody else, first run tradebot chat revoke",
+        )
 
 
 def _digest(code: str) -> str:

@@ -351,7 +351,7 @@ def query_candidates(database: CacheConnection, passes: Iterable[int]) -> Mappin
         max(count - len(records[cycle]), 0) for cycle, count in database.execute(SUMMED, query_values).fetchall()
     )
     if lacking > database.bad_rows.count:
-        raise DamagedError(f"{pluralize(lacking, 'candidate')} of its passes can't be found")
+        raise DamagedError(f"{pluralize(lacking, 'candidate')} of the stored passes can't be found")
     return records
 
 

@@ -26,6 +26,7 @@ from tradebot.adapters.state.state_folder import PASSES
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.event import EventKind
+from tradebot.model.sentences import pluralize
 from tradebot.ports.stores import Events
 from tradebot.replaying.record_reader import LONGEST
 from tradebot.replaying.record_writer import MOST_REMEMBERED, PartCache, RecordError, StoredRecord, digest_of
@@ -131,7 +132,7 @@ class KeptPasses:
             content = decompress(packed)
             self._read_parts[number] = digest_of(content), content
         if lacking := set(new) - self._read_parts.keys():
-            raise RecordError(f"{len(lacking)} of its parts are missing")
+            raise RecordError(f"its record lacks {pluralize(len(lacking), 'part')}")
         return [self._read_parts[number] for number in numbers]
 
     def _keep_or_start_over(self, kept_pass: KeptPass, written: StoredRecord) -> None:

@@ -135,9 +135,9 @@ class MarketAux:
                 break
         if len(rows) < count:
             raise TemporaryError(
-                f"GET {self.PATH}: {count:,} headlines since {since:%H:%M} UTC, but {len(rows):,} in "
+                f"GET {self.PATH}: there are {count:,} headlines since {since:%H:%M} UTC, but only {len(rows):,} in "
                 f"{pluralize(page, 'page')}",
-                "Name fewer symbols in news.symbols, or take a plan with longer pages.",
+                "Name fewer symbols in news.symbols, or subscribe to a plan with longer pages.",
             )
         names = {"id": "uuid", "created_at": "published_at", "headline": "title"}
         return [*rows_in_our_fields(rows, names, "entities", "symbol")]
@@ -161,7 +161,7 @@ class MarketAux:
         meta, rows = body.get("meta"), body.get("data")
         count = meta.get("found") if isinstance(meta, dict) else None
         if not isinstance(rows, list) or not isinstance(count, int):
-            raise TemporaryError(f"GET {self.PATH} answered without headlines or their number: {reply.excerpt}")
+            raise TemporaryError(f"GET {self.PATH} answered without headlines or their count: {reply.excerpt}")
         return count, rows
 
 

@@ -258,7 +258,7 @@ def _become_nobody(own: Path) -> None:
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError as missing:
-        raise PermissionError("there is no user nobody") from missing
+        raise PermissionError("this system has no user named nobody") from missing
     os.chown(own, nobody.pw_uid, nobody.pw_gid)
     own.parent.chmod(0o711)
     os.setgroups([])

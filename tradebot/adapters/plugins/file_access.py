@@ -64,7 +64,7 @@ def why_unreadable(file: Path, private: Sequence[Path]) -> str:
     if in_state or real.name.startswith(".env") or any(real.is_relative_to(path) for path in hidden):
         return "is hidden from plug-ins, like all keys, state folders and simulated markets"
     if real.stat().st_nlink > 1 and any(_is_same(real, path) for path in hidden):
-        return "is hidden from plug-ins: it is another name of a file with keys, state or the simulated market"
+        return "is hidden from plug-ins: it is another name for a file with keys, state or the simulated market"
     return ""
 
 

@@ -69,7 +69,7 @@ def _read_entry_points() -> Sequence[EntryPoint]:
         malformed = [point.name for point in points if EntryPoint.pattern.match(point.value) is None]
     except (OSError, TypeError, ValueError, AttributeError) as error:
         why = f"the entry points of an installed package can't be read: {error}"
-        raise OperatorError(why, "install it again; pip check") from error
+        raise OperatorError(why, "install that package again; pip check may name it") from error
     if malformed:
         raise OperatorError(
             f"the entry point of the strategy {malformed[0]} can't be read", "install its package again"

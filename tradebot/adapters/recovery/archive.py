@@ -251,7 +251,9 @@ def _manifest(offsite_store: OffsiteStore, name: str, version: str, scratch: Pat
     try:
         manifest = msgspec.json.decode(encoded, type=Manifest)
     except msgspec.MsgspecError as error:
-        raise OperatorError(f"{key} in {offsite_store.where} belongs to another version", "upgrade tradebot") from error
+        raise OperatorError(
+            f"{key} in {offsite_store.where} was written by another version of tradebot", "upgrade tradebot"
+        ) from error
     hashes = [stored.sha256 for stored in manifest.files.values()]
     if manifest.name != name or not all(map(_is_inside, manifest.files)) or not all(map(_HASH.fullmatch, hashes)):
         raise OperatorError(f"{key} in {offsite_store.where} names files outside its folder", ANOTHER)

@@ -310,7 +310,7 @@ def require_whole(stored: FileDigest | None, content: FileDigest, where: str, na
     if stored != content:
         raise TradebotError(
             f"{name} in {where} differs from what was sent: {stored.bytes:,} of {content.bytes:,} bytes, or "
-            "other content",
+            "different content",
             "run it again; if it happens again, check that disk",
             code=ExitCode.UNAVAILABLE,
         )

@@ -141,7 +141,7 @@ def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: 
                 for record in sources.records():
                     replay(books, record, sources)
             books.checkpoint_totals()
-            books.history.record("REDUCE_ONLY", "recover", f"{name} waits to be accepted", now)
+            books.history.record("REDUCE_ONLY", "recover", f"{name} is waiting to be accepted", now)
             books.upkeep.mark_rebuilt(name, _rebuild_record(sources), now)
         if joined is None:
             books.file.check_pages()

@@ -26,7 +26,7 @@ KEPT = 1_000
 
 """The number of requests stored; the oldest are deleted."""
 
-SHOW = "tradebot approvals shows what waits."
+SHOW = "tradebot approvals shows what is waiting."
 
 TABLES = (
     """CREATE TABLE requests (

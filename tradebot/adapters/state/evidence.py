@@ -201,7 +201,7 @@ def trading(folder: StateFolder) -> StateFolder:
     """
     if folder.kind == SHADOW:
         raise OperatorError(
-            f"{folder.path} has a strategy's shadow trading: it is read-only, and only its bot trades in it",
+            f"{folder.path} holds a strategy's shadow trading: it is read-only, and only tradebot shadow trades in it",
             f"tradebot report {option(folder.path)}; to trade now: tradebot shadow {option(folder.path.parent.parent)}",
         )
     if folder.kind != BACKTEST:

@@ -44,7 +44,7 @@ def parts_of(path: Path) -> Mapping[str, Any]:
     form, _, digest = first.partition(b" ")
     if form != FORM.encode():
         raise OperatorError(
-            (f"{path} has another format than {FORM}, which this program reads."), "use the version that made it"
+            f"{path} has a different format; this program reads {FORM}.", "use the version of tradebot that made it"
         )
     head, _, rest = rest.partition(b"\n")
     if len(head) > LONGEST_HEAD or _sum(head).encode() != digest:

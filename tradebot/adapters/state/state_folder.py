@@ -158,7 +158,7 @@ def prepare(path: Path) -> None:
         foreign = sorted(entry.name for entry in path.iterdir() if not _belongs_here(entry)) if path.exists() else []
         if foreign:
             raise OperatorError(
-                f"{path} is neither empty nor a state: it contains "
+                f"{path} is neither empty nor a state folder: it contains "
                 f"{', '.join(foreign[:3])}{' …' * (len(foreign) > 3)}.",
                 f"name a new folder: {option(path / DEFAULT)}",
             )
@@ -428,7 +428,7 @@ def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
             return DamagedMarkerError(f"{path} has books ({LEDGER}), but its marker ({MARKER}) is lost.", again)
         return OperatorError(
             f"{path} has books ({LEDGER}) but no marker ({MARKER}): setup never finished, or the marker was lost.",
-            f"{_init(path, environ)}   (moves books aside if they were never used, and leaves others alone)",
+            f"{_init(path, environ)}   (moves unused books aside, and leaves used books alone)",
         )
     states, init = known_states(environ), _init(path, environ)
     reason = f"States known here: {', '.join(map(str, states[:MOST_NAMED]))}." if states else "No state is known here."

@@ -44,7 +44,7 @@ WHY: Mapping[str, str] = {
     "ConnectionResetError": "the connection was interrupted",
     "RemoteDisconnected": "the connection was interrupted",
     "IncompleteRead": "the answer was cut short",
-    "ConnectTimeoutError": "no connection in time",
+    "ConnectTimeoutError": "no connection could be opened in time",
     "ReadTimeoutError": "it took too long",
     "DecodeError": "the answer can't be decompressed",
     "SSLError": "no trusted connection, because its certificate can't be verified",

@@ -129,7 +129,7 @@ class AtrTrail(PriceRule):
     @classmethod
     def _rises(cls, steps: tuple[Tightening, ...]) -> tuple[Tightening, ...]:
         if any(later.r <= earlier.r for earlier, later in pairwise(steps)):
-            raise ValueError("must have an r that rises from one to the next")
+            raise ValueError("must have values of r that rise from one to the next")
         return steps
 
     def measure(self, watched: WatchedPosition, price: Decimal) -> Measure | RuleInput:
@@ -196,7 +196,7 @@ class BreakEven(PriceRule):
             name = "ladder" if isinstance(steps, Ladder) else "scale_out"
             return (
                 f"break_even's after_share {self.after_share} is above {shares}, the sum of {name}'s shares: its "
-                "levels never close as much"
+                "levels never close that much"
             )
         gains = (rule.gain for rule in others if rule.gain is not None)
         target = min((gain for gain in gains if gain > 0), default=None)

@@ -44,7 +44,7 @@ from tradebot.timetable.job_times import JobTimes
 Elsewhere = Callable[["World", "datetime"], AbstractContextManager["World"]]
 """Yields a bot's world with bars and quotes whose future after a time differs."""
 NOTHING = "nothing"
-OTHERS = "with other bars and quotes from there on"
+OTHERS = "with different bars and quotes from there on"
 
 
 class RepeatedQuestions(Struct):

@@ -143,8 +143,8 @@ def _delay(plan: BacktestPlan, times: Mapping[str, OwnTimes | None]) -> tuple[Pl
     moved = {name: text for name, text in later.items() if text}
     if stuck:
         return (
-            f"A day's delay isn't played: {', '.join(stuck)} may trade in every session. Times that name a session of "
-            "the week or month can be moved to the next one; on data a day old, this would be another strategy."
+            f"A day's delay isn't played: {', '.join(stuck)} may trade in every session. Only times that name a "
+            "session of the week or month can be delayed; trading on day-old data would be a different strategy."
         )
     return (PlanVariant(VariantKind.DELAY, "a session later", _with_times(plan, moved)),)
 

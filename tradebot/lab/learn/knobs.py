@@ -217,15 +217,15 @@ class Blocked:
         if not self._enough(key):
             more = max(LEAST - trades, 0), max(fewest_sessions(1) - len(usd), 0)
             parts = [f"{pluralize(more[0], 'more blocked trade')}"] if more[0] else []
-            parts += [f"{pluralize(more[1], 'more session')} with such"] if more[1] else []
+            parts += [f"{pluralize(more[1], 'more session')} with refusals"] if more[1] else []
             return f"{what}. A conclusion takes {' and '.join(parts)}."
         if not proven:
             return f"{what}: that can't be distinguished from chance."
         if total < 0:
             return f"{what}: refusing them saved money."
         return (
-            f"{what}: refusing them cost money. Learning loosens nothing; tradebot why-no-orders --what-if shows what "
-            "another value lets through."
+            f"{what}: refusing them cost money. Learning never loosens a limit; tradebot why-no-orders --what-if shows "
+            "what another value would let through."
         )
 
 

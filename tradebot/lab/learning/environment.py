@@ -265,7 +265,9 @@ class Environment:
         if first is None or first.observation is None:
             self.close()
             why = dict(first.passed_over) if first else {}
-            raise NoDecisionError(f"the market ends without a decision: {why}", "play more sessions or fewer features")
+            raise NoDecisionError(
+                f"the market ends without a decision: {why}", "play more sessions, or use fewer features"
+            )
         if first.equity <= 0:
             self.close()
             raise TradebotError("an episode begins with equity above zero", "give the market more cash")

@@ -72,7 +72,7 @@ def _borrowing(rates: Rates) -> str:
 
 
 def _of_benchmark(of: BenchmarkPrices, exposed: Exposure | None) -> str:
-    how = of.how or f"{of.symbol} is held from the first session on, with dividends, without costs and taxes."
+    how = of.how or f"{of.symbol} is held from the first session on, with dividends, without costs or taxes."
     they, have, are = ("they", "have", "are") if of.how else ("it", "has", "is")
     if exposed is None:
         return f"{how} At equal leverage {they} {are}n't shown, because the account's exposure isn't known."

@@ -127,7 +127,7 @@ def _reach_notes(
         more = f", and {len(most) - SHOWN} more reasons" if len(most) > SHOWN + 1 else ""
         yield f"stopped by {', '.join(most[: SHOWN if more else SHOWN + 1])}{more}"
     if fitting:
-        yield f"to fit them: {', '.join(f'{name}: {value}' for name, value in fitting.items())}"
+        yield f"to fit them, set {', '.join(f'{name}: {value}' for name, value in fitting.items())}"
     if names := ", ".join(without):
         yield f"without a sector, so never bought: {names}; give each one under sectors"
 

@@ -111,14 +111,14 @@ def benchmark_names(benchmark: str | None, measured: MeasuredPath) -> tuple[str,
 
 _ASSUMED: Mapping[Block, tuple[str, ...]] = {
     Block.YEARS: (
-        "A year's drawdown begins at its own peaks. Exposure and turnover are defined as under Trading; costs are "
-        "those paid, plus what fills cost against the midpoint.",
+        "A year's drawdown is measured from peaks within that year. Exposure and turnover are defined as under "
+        "Trading; costs are those paid, plus what fills cost against the midpoint.",
     ),
     Block.ROLLING: (
         "Spans are of {year} sessions and begin at each session, so they overlap: together they contain little "
         "more information than the years do.",
     ),
-    Block.WINDOWS: ("Each half year has {half} returns and ends at another session, so they overlap.",),
+    Block.WINDOWS: ("Each half year has {half} returns and ends at a different session, so they overlap.",),
     Block.TAILS: (
         "These figures are of single sessions, as they occurred: one in twenty was at the value at risk or below, "
         "and the expected shortfall is the mean of these. The tail ratio is the gain that one session in twenty "
@@ -126,7 +126,7 @@ _ASSUMED: Mapping[Block, tuple[str, ...]] = {
         "kurtosis.",
     ),
     Block.AGAINST: (
-        "The mean difference is that of the session returns, with a Student's t interval: zero within it means "
+        "The mean difference is between session returns, with a Student's t interval: zero within it means "
         "that chance alone may explain it.",
         "Beta and alpha are the slope and the height of the least-squares line of the account's returns above "
         "cash over the benchmark's (Jensen, 1968), with Student's t intervals; alpha is multiplied by the number "
@@ -176,7 +176,7 @@ def _of_halts(values: Mapping[str, float | None]) -> Iterator[str]:
     if all(fitting):
         yield (
             f"Halts that fit this history are halts.drawdown_fraction: {fitting[0]:g} and halts.daily_loss_fraction: "
-            f"{fitting[1]:g} or more: the strategy itself reaches each in one such year of twenty."
+            f"{fitting[1]:g}, or more. In one such year of twenty, the strategy itself reaches each of them."
         )
 
 

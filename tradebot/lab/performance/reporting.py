@@ -228,12 +228,12 @@ def what_differs(profit: pnl.ProfitReport) -> Iterator[str]:
     if compared is None:
         if unpriced:
             unseen = f"No price of {profit.ends[-1].day} was seen for {', '.join(unpriced)}"
-            yield f"{unseen}; the books use the last earlier one, or the cost."
+            yield f"{unseen}; the books use the last price before that day, or the cost."
         return
     if apart := profit.difference_usd:
-        side = "above" if apart > 0 else "below"
+        side = "more" if apart > 0 else "less"
         source = f"the broker's equity of {compared.at:%Y-%m-%d %H:%M}Z, at its own prices"
-        yield f"According to {source}, it is {abs(apart):,.2f} USD {side} the profit in the books."
+        yield f"According to {source}, the profit is {abs(apart):,.2f} USD {side} than in the books."
     if compared.unpriced:
         yield f"No price was seen for {', '.join(compared.unpriced)}; the books value these at cost."
     if compared.left_out:

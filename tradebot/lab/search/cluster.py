@@ -78,7 +78,7 @@ class ClusterWorker:
     def open(self, program: str, work: bytes) -> dict[str, Any]:
         """Prepare to run; return this worker's name, or why it can't run."""
         try:
-            require_here(program, program_here(), "another version of tradebot or of Python")
+            require_here(program, program_here(), "a different version of tradebot or Python")
             self.take(pickle.loads(work))  # noqa: S301 - from the driver, whose code a Ray worker runs anyway
         except TradebotError as error:
             return error_fields(error)
@@ -105,7 +105,7 @@ class TrialSeat(ClusterWorker):
         with suppress(OSError):
             os.chdir(work.folder)
         bench: Bench = pickle.loads(work.bench)  # noqa: S301 - as above
-        require_here(work.code, code_of(bench.plan.settings), "other code of a strategy")
+        require_here(work.code, code_of(bench.plan.settings), "different strategy code")
         self._bench = replace(bench, environ=dict(os.environ))
         self._study = Study(work.place.storage, work.place.name, bench.spaced.space, workers=work.workers)
 
@@ -132,7 +132,7 @@ def require_here(wanted: object, here: object, what: str) -> None:
     """Raise OperatorError naming this node unless it has the required value."""
     if wanted != here:
         raise OperatorError(
-            f"the node {node()} of the cluster has {what} {here} instead of {wanted}",
+            f"the node {node()} of the cluster has {what}: {here} instead of {wanted}",
             "install the same there, or take the node out of the cluster (ray stop, on that machine)",
         )
 

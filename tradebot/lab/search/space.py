@@ -134,7 +134,7 @@ class Space(Frozen):
             raise ValueError("tpe learns from all trials, so cpcv can't judge it: use sampler: random, or walk-forward")
         if self.sampler == "grid":
             if open_ends := [name for name, setting in self.settings.items() if _all_of(setting) is None]:
-                raise ValueError(f"a grid needs steps or choices: {', '.join(open_ends)} has none")
+                raise ValueError(f"a grid needs steps or choices, but there are none for {', '.join(open_ends)}")
             if (count := self.grid_size) > MOST_TRIALS:
                 raise ValueError(f"this grid has {count:,} points, and at most {MOST_TRIALS:,} can be played")
         return self

@@ -127,7 +127,7 @@ def rung_conditions(of: TrackRecord, rules: PromotionRules, rung: Rung) -> Itera
     step, error = rules.of(rung), float(rules.error)
     fits = of.traded <= set(step.traded)
     where = (
-        f"its sessions are from {name_rung(of.traded)}, and it takes {name_rung(step.traded)}"
+        f"its sessions are from {name_rung(of.traded)}, and this rung accepts {name_rung(step.traded)}"
         if of.returns
         else UNTRADED
     )
@@ -230,7 +230,7 @@ def _counts(of: TrackRecord, rules: StepRules) -> Iterator[_Row]:
     )
     worse = None if parity is None or parity.ours else parity.worse_bps
     unexplained = (
-        f"{pluralize(parity.ours, 'difference')} from the backtest unexplained" if parity and parity.ours else ""
+        f"{pluralize(parity.ours, 'unexplained difference')} from the backtest" if parity and parity.ours else ""
     )
     yield (
         "parity_worse_bps",

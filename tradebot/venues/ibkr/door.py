@@ -119,7 +119,7 @@ def _client_id(venue: IbkrVenue, tally: DriftTally) -> VenueCheck:
             "Master API client ID empty"
         )
         return VenueCheck(
-            HealthState.FAILED, f"{len(others)} of our open orders belong to another client id", "orders", fix=fix
+            HealthState.FAILED, f"open orders of ours with another client id: {len(others)}", "orders", fix=fix
         )
     return VenueCheck(HealthState.OK, f"{number}, and no other client has our orders", "connection")
 

@@ -288,7 +288,9 @@ class IbkrLink:
         except VenueError as error:
             raise TemporaryError(f"{IBKR.title}: {printable(error.words)} ({error.code})") from error
         except (GoneError, ConnectionError) as error:
-            raise RetryableError("the Gateway has closed the connection", "it restarts each day") from error
+            raise RetryableError(
+                "the Gateway has closed the connection", "it restarts each day; try again in a few minutes"
+            ) from error
         except TimeoutError as error:
             if self._line is not None and self._line.receiver.cut:
                 # The Gateway will report when the venue is back; a new connection would not know about the outage.

@@ -86,7 +86,7 @@ class SimulatedAccount(Struct, frozen=True):
 
 def replacement_advice(folder: Path) -> str:
     """Return how to replace damaged shadow books, which can't be rebuilt."""
-    return f"shadow books hold no money: remove {folder}, and the strategy starts over in shadow"
+    return f"shadow books hold no real money: remove {folder}, and the strategy starts over in shadow"
 
 
 def read_account(folder: Path) -> SimulatedAccount:

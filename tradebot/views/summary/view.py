@@ -169,7 +169,7 @@ def _needs(session_records: SessionRecords, refusals: Sequence[RefusalCount]) ->
         subject = names(subjects)
         yield PersonNeed(f"{subject[:1].upper()}{subject[1:]}: {in_words(cause).rstrip('.')}.", following)
     if unknown := [judgment.subject for judgment in findings if judgment.state is HealthState.UNKNOWN]:
-        yield PersonNeed(f"There is no evidence of {names(unknown)}.", "tradebot health")
+        yield PersonNeed(f"There is no evidence about {names(unknown)}.", "tradebot health")
     yield from (PersonNeed(in_words(note), "") for note in session_records.notes)
 
 
@@ -451,7 +451,9 @@ def _short(day: Summary, records: SessionRecords, first: str) -> str:
         lines.append(f"It holds {names(gains) if positions else 'nothing'}.")
     lines += _slots(day, records) if day.missed else ()
     lines += [*_quota(day, records), *_actions_of(records), *records.unknown]
-    lines += [] if day.needs or day.unknown or not records.judgments else ["All is well, and nothing needs you."]
+    lines += (
+        [] if day.needs or day.unknown or not records.judgments else ["All is well, and nothing needs your attention."]
+    )
     message = first
     for line in map(clip_line, lines):
         message += f"\n{line}" if len(message) + len(line) < SHORT else ""

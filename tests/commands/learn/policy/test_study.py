@@ -209,7 +209,7 @@ def test_setting_that_is_searched_and_set_is_refused(tmp_path: Path) -> None:
 
 def test_too_few_sessions_to_choose_in_are_named(tmp_path: Path) -> None:
     said = study(*place_in(tmp_path), "--to", "2026-12-07")
-    assert (said.code, "judged sessions are too few" in said.err) == (2, True)
+    assert (said.code, "judged sessions: too few" in said.err) == (2, True)
     assert "a study needs 6 judged sessions" in said.err
 
 

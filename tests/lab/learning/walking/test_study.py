@@ -57,7 +57,7 @@ def test_what_was_held_out_chooses_nothing(returns: list[float], instead: float)
 
 @pytest.mark.parametrize(("sessions", "embargo", "fewest"), [(5, 1, 6), (7, 2, 8)])
 def test_too_few_sessions_are_refused_with_how_many_it_takes(sessions: int, embargo: int, fewest: int) -> None:
-    with pytest.raises(OperatorError, match=f"{sessions} judged sessions are too few") as told:
+    with pytest.raises(OperatorError, match=f"only {sessions} judged sessions: too few") as told:
         choosing(sessions, embargo)
     assert f"{fewest} judged sessions" in told.value.hint
     assert choosing(fewest, embargo) == 2

@@ -164,12 +164,12 @@ def test_folder_of_another_walk_or_split_is_refused(tmp_path: Path, monkeypatch:
     of = walk_in(tmp_path)
     walking._begin(of)
     walking._begin(of)
-    with pytest.raises(OperatorError, match=r"another walk, with another .*splits"):
+    with pytest.raises(OperatorError, match=r"another walk, with a different .*splits"):
         walking._begin(across_groups(tmp_path))
-    with pytest.raises(OperatorError, match="another walk, with another configuration"):
+    with pytest.raises(OperatorError, match="another walk, with a different configuration"):
         walking._begin(replace(of, job=replace(JOB, features=NAMES[:1])))
     monkeypatch.setattr(walking, "__version__", "9.9.9")
-    with pytest.raises(OperatorError, match="another walk, with another program"):
+    with pytest.raises(OperatorError, match="another walk, with a different program"):
         walking._begin(of)
     (of.folder / walking.STUDY).write_text("{")
     with pytest.raises(OperatorError, match="another walk"):

@@ -138,12 +138,12 @@ def validate_job(job: TrainingJob) -> TrainingJob:
         raise OperatorError(f"{job.seed} is not a seed", f"use whole numbers from 0 to {MOST_SEED}")
     if job.of.steps is not None and not LEAST_STEPS <= job.steps <= MOST_STEPS:
         raise OperatorError(
-            f"{job.steps} steps are not enough to train", f"use whole numbers from {LEAST_STEPS} to {MOST_STEPS}"
+            f"{job.agent} can't train for {job.steps:,} steps", f"use whole numbers from {LEAST_STEPS} to {MOST_STEPS}"
         )
     if job.of.steps is not None and job.steps <= (unlearned := int(job.values.get("learning_starts", 0))):
         raise OperatorError(
             f"{job.agent} learns nothing in its first {unlearned:,} steps, but gets only {job.steps:,}",
-            "give it more, or change that: --set learning_starts=100",
+            "train for more steps, or start learning earlier: --set learning_starts=100",
         )
     if wrong := [name for name in job.features if name not in features()]:
         near = closest_names(wrong[0], features(), 3)

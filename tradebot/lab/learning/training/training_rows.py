@@ -65,7 +65,9 @@ def fit_scaling(names: Sequence[str], rows: Sequence[Mapping[str, float]]) -> Fi
     """
     whole = [row for row in rows if all(name in row and isfinite(row[name]) for name in names)]
     if not whole:
-        raise TradebotError("no bar of the training span has every feature", "leave out the missing ones")
+        raise TradebotError(
+            "no bar of the training span has every feature", "leave out the missing features: --without NAME"
+        )
     table = np.array([[row[name] for name in names] for row in whole])
     return FittedScaling(tuple(names), tuple(table.mean(axis=0).tolist()), tuple(table.std(axis=0).tolist()))
 

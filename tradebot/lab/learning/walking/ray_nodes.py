@@ -61,7 +61,7 @@ class UnitSeat(ClusterWorker):
         with suppress(OSError):
             os.chdir(work.folder)
         walk: Walk = pickle.loads(work.walk)  # noqa: S301 - from the driver, whose code a Ray worker runs anyway
-        require_here(work.code, code_of(walk.plan.settings), "other code of a strategy")
+        require_here(work.code, code_of(walk.plan.settings), "different strategy code")
         if _identity_in(walk) != work.identity:
             raise OperatorError(
                 f"the node {node()} of the cluster doesn't have the folder {walk.folder} of the walk",

@@ -111,7 +111,7 @@ def choosing(sessions: int, embargo: int) -> int:
     count = training_sessions(sessions) - embargo
     if count < FEWEST:
         raise OperatorError(
-            f"{pluralize(sessions, 'judged session')} are too few: the settings are chosen by the "
+            f"only {pluralize(sessions, 'judged session')}: too few, because the settings are chosen by the "
             f"first half, without its last {pluralize(embargo, 'session')}",
             f"give a longer market: a study needs {2 * (FEWEST + embargo)} judged sessions",
         )

@@ -253,7 +253,7 @@ def _begin(of: Walk) -> None:
         document = {}
     if different := [name for name in identity if document.get(name) != json.loads(json_text(identity))[name]]:
         raise OperatorError(
-            f"{of.folder} contains another walk, with another {', '.join(different)}",
+            f"{of.folder} contains another walk, with a different {', '.join(different)}",
             "name another folder: --results FOLDER",
         )
 
