@@ -191,7 +191,7 @@ def approve(bot: "App", request: Id) -> Report:
 
 @on_bot("reject", VerbPurpose.OPERATE, 50, {"reject/1": (AnsweredData,)}, epilog="tradebot reject nvda-k3f7q")
 def reject(bot: "App", request: Id) -> Report:
-    """Reject an entry that waits.
+    """Reject a pending entry.
 
     No approval is requested for it again in this session.
     """

@@ -107,7 +107,7 @@ def fetch(name: str, folder: Path, location: str, version: str | None) -> Report
 def _render_pushed(console: "Console", data: ArchivePushed) -> None:
     size = f"{pluralize(data.files, 'file')}, {pluralize(data.bytes, 'byte')}"
     console.print(f"Archived {data.name} as {data.version[:SHORT]} in {data.place}", markup=False, soft_wrap=True)
-    sent = f"{data.sent} sent and verified there" if data.sent else "all of them were there already"
+    sent = f"{data.sent} sent and verified there" if data.sent else "everything was there already"
     console.print(f"  {size}; {sent}", markup=False)
 
 

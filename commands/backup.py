@@ -242,7 +242,7 @@ def backup(
     bot: "App",
     only_list: Annotated[bool, typer.Option("--list", help="List backups without making one.")] = False,
     session: Annotated[
-        bool, typer.Option("--session", help="Only back up the session that ended, once; delete old facts.")
+        bool, typer.Option("--session", help="For a chore: back up after a session, once, and delete old facts.")
     ] = False,
     to: Annotated[
         str | None, typer.Option("--to", metavar="PLACE", help="Also copy it off this machine [storage.backup_to].")

@@ -21,6 +21,7 @@ from tradebot.errors import ExitCode
 from tradebot.judging.evidence import HealthEvidence, SessionEvidence
 from tradebot.judging.judgment import HealthState, Judgment, rank_judgments, worst_state
 from tradebot.judging.pass_health import judge_passes
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,7 +143,11 @@ def _first_pass(note: "ServeNote | None", evidence: "HealthEvidence") -> "CheckR
     own = [claim for claim in claims if claim.missed_reason is None and claim.by.endswith(f"/{note.pid}")]
     if own:
         last = max(own, key=lambda claim: claim.at)
-        return ok(f"{len(own)} since the start, the last {last.job} {last.slot}", "claimed slots", len(own))
+        return ok(
+            f"{pluralize(len(own), 'slot')} since the start, the last one {last.job} {last.slot}",
+            "claimed slots",
+            len(own),
+        )
     return CheckResult(
         HealthState.NOT_DUE, "books and broker agree; no slot has been due since the start", "", 0, age_s=None
     )

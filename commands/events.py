@@ -116,7 +116,7 @@ def _line(screen: "Console", event: "SystemEvent") -> None:
 )
 def events(
     last: Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="Show the last N.")] = 20,
-    refusals: Annotated[bool, typer.Option("--refusals", help="Show how many entries gates refused, too.")] = False,
+    refusals: Annotated[bool, typer.Option("--refusals", help="Also show how many entries the gates refused.")] = False,
     on: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events as they happen.")] = False,
     state_dir: StateDir = None,
     config: Config = None,

@@ -327,8 +327,9 @@ def _render_checklist(console: "Console", steps: "tuple[Step, ...]") -> None:
 
 
 def _render_armed(console: "Console", data: ArmedSessions) -> None:
-    days = f"{data.first}" if data.first == data.last else f"{data.first} to {data.last}"
-    console.print(f"[yellow]Armed[/yellow]: the bot may trade real money in the session of {days}.")
+    is_single = data.first == data.last
+    days = f"the session of {data.first}" if is_single else f"the sessions from {data.first} to {data.last}"
+    console.print(f"[yellow]Armed[/yellow]: the bot may trade real money in {days}.")
     console.print(f"Entries end {when(data.until, MINUTE)}; exits continue. tradebot halt stops entries at once.")
     if data.trading_state == "ACTIVE":
         console.print("Next: tradebot status")
@@ -337,7 +338,7 @@ def _render_armed(console: "Console", data: ArmedSessions) -> None:
 
 
 def _render_taken_over(console: "Console", data: TakeOverResult) -> None:
-    console.print(f"{data.folder} trades this account now; {data.instead_of} sends nothing any more.", markup=False)
+    console.print(f"{data.folder} trades this account now; {data.instead_of} no longer sends anything.", markup=False)
     console.print("Its books may lack what the other folder has done since it was copied. Next: tradebot reconcile")
 
 
@@ -351,10 +352,11 @@ def _render_taken_over(console: "Console", data: TakeOverResult) -> None:
 def _status(
     bot: "App",
     paper: Annotated[
-        Path | None, typer.Option("--paper", metavar="FOLDER", help="The paper bot whose sessions and trades count.")
+        Path | None,
+        typer.Option("--paper", metavar="FOLDER", help="Folder of the paper bot whose sessions and trades count."),
     ] = None,
 ) -> Report:
-    """Show which conditions orders still have to meet.
+    """Show which conditions for sending orders are met.
 
     Lists each condition and how to meet it. Exits with code 10 if any is not met. A checklist shows what should have
     been tried before real money is traded; orders don't depend on it.

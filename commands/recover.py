@@ -236,7 +236,7 @@ def _read_rebuilt(app: "App", name: str) -> Recovered:
         return Recovered(**{**content, "doubts": doubts})
     except (OSError, ValueError, KeyError, TypeError):
         lost = DoubtRow(
-            "report", str(_file(app, name)), "the list of what the rebuild couldn't prove can't be read any more"
+            "report", str(_file(app, name)), "the list of what the rebuild couldn't prove can no longer be read"
         )
         return Recovered("rebuilt", name, False, None, None, None, 0, 0, 0, False, (lost,))
 

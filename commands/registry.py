@@ -236,10 +236,10 @@ def _print_discovery(console: "Console", search: DiscoveryData) -> None:
 
     if search.at:
         console.print(
-            f"Of {pluralize(search.listed, 'contract')} listed at {when(search.at)}, {search.traded} are traded"
+            f"Of {pluralize(search.listed, 'contract')} listed at {when(search.at)}, the bot trades {search.traded}"
         )
     else:
-        console.print("The venue's list of contracts wasn't read yet: the configured universe is traded")
+        console.print("The venue's list of contracts hasn't been read yet: the bot trades the configured universe")
     if search.problem:
         console.print(f"The last list was rejected: {clean(search.problem)}", markup=False)
     if search.left_out:
@@ -255,7 +255,7 @@ def _print_head(console: "Console", data: RegistryData) -> None:
 
 
 def _pause_text(data: RegistryData) -> str:
-    healthy = f"{data.healthy} of the {data.needed} required coins have healthy data"
+    healthy = f"healthy data for {data.healthy} of the {data.needed} required coins"
     return f"Entries pause at {when(data.as_of)}: {healthy}"
 
 

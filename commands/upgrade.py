@@ -145,7 +145,9 @@ def _store(path: "Path", kind: "CacheDatabase") -> "CheckResult":
         return ok(f"version {old}, as this tradebot writes it", "file")
     what = "no file of this kind" if old is None else f"version {old}"
     aside = f"{what}; this tradebot reads {kind.version}, so it moves the file aside and starts without"
-    return warn(f"{aside} {kind.holds}", f"cp -a {path}* ELSEWHERE if you want to go back", "file")
+    return warn(
+        f"{aside} {kind.holds}", f"cp -a {path}* ELSEWHERE first, if you may go back to the earlier version", "file"
+    )
 
 
 def _settings(folder: "StateFolder", loaded: "Loaded") -> "CheckResult":

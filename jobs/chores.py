@@ -67,7 +67,7 @@ class Chores(Struct, frozen=True):
             ended = self.run(words, line.limit_s, self.stopping)
         if ended.why == STOPPED:
             # Without an end it counts as cut short, and is run again by the next process.
-            raise TradebotError(f"tradebot {' '.join(words)} was stopped by serve ending; the next serve reruns it")
+            raise TradebotError(f"tradebot {' '.join(words)} was stopped because serve ended; the next serve reruns it")
         end = ENDED if _went_well(ended) else FAILED
         text = f"{_outcome(ended)}, {ended.took_s:.1f} s"
         self.ledger.claim_slot(f"{slot.job}{end}", slot.session, slot.name, text, now)

@@ -31,7 +31,7 @@ def adopt(
         str | None, typer.Option("--confirm", help="Type the symbol here if there is no terminal.")
     ] = None,
 ) -> Report:
-    """Acknowledge a position that the bot did not open.
+    """Acknowledge a position that the bot didn't open.
 
     With --manage the bot takes it over, and its exit rules will close it.
     """

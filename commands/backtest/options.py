@@ -261,7 +261,9 @@ def _with_sessions_until(wish: BacktestOptions, file: Path | None, flags: dict[s
     settings = load(file, os.environ, flags).settings
     start = settings.sandbox.start
     if start > wish.last:
-        raise OperatorError(f"the market begins on {start}, after --to {wish.last}", "give --from an earlier date")
+        raise OperatorError(
+            f"the market begins on {start}, after --to {wish.last}", "choose an earlier --from or a later --to"
+        )
     days = _dates(start, wish.last, settings.capabilities.calendar)
     if not days:
         raise OperatorError(f"the exchange is closed from {start} to {wish.last}", "give a longer span")

@@ -67,7 +67,7 @@ def run_missing_variants(finished: Finished, results: "Results") -> BacktestVari
         raise TradebotError(
             f"Stopped after {len(variants)} of {pluralize(len(plan_variants.changes), 'variant')}. The backtest and "
             "these variants are kept.",
-            "to continue: the same command with --resume. To look at them: tradebot report --state-dir "
+            "to continue, run the same command with --resume. To look at them: tradebot report --state-dir "
             f"{results.folder_of(finished.name)}",
             code=code,
         ) from signalled
@@ -316,7 +316,7 @@ def _course(data: "BacktestData") -> "Iterator[str]":
     """Yield which strategies traded, with which settings, and how long the run took."""
     played, result, speed = data.played, data.result, data.speed
     yield f"Traded by {', '.join(played.strategies)}; settings: {clean(played.configuration)}"
-    share = f"{speed.passes_ran:,} of {speed.passes_due:,} passes ran, the others would have changed nothing"
+    share = f"{speed.passes_ran:,} of {speed.passes_due:,} passes ran; the others would have changed nothing"
     bars = played.bars * speed.sessions // max(result.sessions, 1)
     rate = f"{speed.elapsed_s:,.1f} s: {rate_of(speed.sessions, bars, speed.elapsed_s)}"
     yield f"Took      {rate if speed.sessions else 'none, it was played before'}; {share}"
@@ -332,7 +332,7 @@ def _waits(waits: "Sequence[MissingBars]") -> "Iterator[str]":
         ]
         more = f" and {len(named) - SHOWN_WAITS} more" if len(named) > SHOWN_WAITS else ""
         verb = "looks back over" if can_decide else "needs"
-        yield f"{strategy} {verb} {depth:,} bars of {timeframe}; has them for {', '.join(named[:SHOWN_WAITS])}{more}"
+        yield f"{strategy} {verb} {depth:,} bars of {timeframe}; has enough for {', '.join(named[:SHOWN_WAITS])}{more}"
 
 
 def reasons_without_trades(data: "BacktestData") -> "Iterator[str]":
@@ -389,7 +389,7 @@ def _halt_lines(halts: "Sequence[BacktestHalt]") -> "Iterator[str]":
         yield "          The halt was never ended, so no position was opened after it."
         loosen = "".join(f"loosen {' and '.join(names)}, or " for names in [halts[-1].settings] if names)
         yield (
-            f"          To continue after it: {loosen}have it ended after some sessions "
+            f"          To continue after it: {loosen}let the backtest end it after some sessions "
             "(backtest.unhalt_after_sessions)."
         )
 

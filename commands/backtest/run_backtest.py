@@ -339,6 +339,10 @@ def _stopped_error(finished: Finished, results: "Results", signalled: BaseExcept
     results.save(finished.name, run, document_of(finished))
     done = f"{len(run.ends):,} of {pluralize(run.total, 'session')}, until {run.ends[-1].session}"
     resumes = results.checkpoint(finished.name).exists()
-    again = "to continue: the same command with --resume" if resumes else "to repeat it: the same command with --force"
+    again = (
+        "to continue, run the same command with --resume"
+        if resumes
+        else "to repeat it, run the same command with --force"
+    )
     look = f"To look at it: tradebot report --state-dir {results.folder_of(finished.name)}"
     return TradebotError(f"Stopped after {done}. Finished sessions are stored.", f"{again}. {look}", code=code)

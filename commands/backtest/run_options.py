@@ -74,7 +74,10 @@ Prices = Annotated[
 ]
 DayPrices = Annotated[
     str | None,
-    typer.Option("--day-prices", help="Prices that days are played with: open-and-close, or close (looks ahead)."),
+    typer.Option(
+        "--day-prices",
+        help="Daily bars: show the close at the close (open-and-close), or near the open (close; looks ahead).",
+    ),
 ]
 Flow = Annotated[
     str | None, typer.Option("--flow", metavar="FOLDER", help="Replay the flow that this folder's bot has fetched.")

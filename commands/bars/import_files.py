@@ -320,7 +320,7 @@ def options_of(
             "say whether minute bars are stamped at their start or at their end", "--stamp start or --stamp end"
         )
     if name == "1Day" and (stamp or reading["zone"]):
-        raise OperatorError(DATE_ALONE, "leave them out")
+        raise OperatorError(DATE_ALONE, "leave out --stamp and --zone")
     options = {"timeframe": name, "stamp": stamp} | reading
     typed = "".join(f" --{option} {shlex.quote(value)}" for option, value in options.items() if value)
     return ImportOptions(name, stamp, now, venue, **reading, files=shlex.join(map(str, files)), options=typed)

@@ -106,7 +106,7 @@ def is_listening(bot: "App") -> bool:
 
 
 def render_code(console: "Console", data: PairingCode) -> None:
-    console.print(f"Send this to your Telegram bot, in a private chat, until {when(data.until)}:")
+    console.print(f"Send this to your Telegram bot, in a private chat, before {when(data.until)}:")
     console.print(f"\n  [bold]{data.code}[/bold]\n")
     if not data.listening:
         console.print("Nothing is listening yet. Next: tradebot serve, or tradebot chat listen")
@@ -148,7 +148,7 @@ group("chat", "Let one person query the bot from a chat, halt it, and approve en
 @on_bot("chat pair", VerbPurpose.TELL, 50, {"chat-pair/1": ("commands.chat:PairingCode",)}, epilog="tradebot chat pair")
 @changes_trading
 def pair(bot: "App") -> Report:
-    """Show the code that pairs a person and chat.
+    """Show a code that pairs your Telegram chat with the bot.
 
     The person who sends it to your Telegram bot within ten minutes can query the bot from then on. After five wrong
     codes, a new one is needed.
@@ -226,7 +226,7 @@ def listen(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Answer chat messages until a signal ends it. `serve` runs this automatically."""
+    """Answer chat messages until interrupted. `serve` runs this automatically."""
     from commands.chat.listener import Listener
 
     with open_bot(state_dir, config) as bot, ExitStack() as stack:

@@ -98,7 +98,7 @@ def read(update: object, now: float) -> ChatMessage:
 
 
 def _read_typed(message: dict[str, Any], now: float) -> ChatMessage:
-    _nothing_else(message, MESSAGE, "it isn't plainly typed")
+    _nothing_else(message, MESSAGE, "not a plainly typed message")
     user, chat = _person(message), _private(message)
     number, age = _whole(message, "message_id"), now - _whole(message, "date")
     if age > OLDEST_S:
@@ -129,21 +129,21 @@ def words_of(text: str) -> tuple[str, str, str]:
     """
     match = _TYPED.fullmatch(text)
     if match is None:
-        raise RefusedMessageError("not a word that it knows")
+        raise RefusedMessageError("not a command that the bot knows")
     verb, about, amount = match[1].lower(), match[2] or "", match[3]
     if verb in ELSEWHERE:
-        raise RefusedMessageError("only where the bot runs", verb)
+        raise RefusedMessageError("possible only on the machine where the bot runs", verb)
     if verb == "close" and re.fullmatch(SYMBOL_PATTERN, about.upper()):
         return verb, about.upper(), "" if amount is None else _plain(Decimal(amount))
     if amount is not None:
-        raise RefusedMessageError("not a word that it knows")
+        raise RefusedMessageError("not a command that the bot knows")
     if verb == "why" and re.fullmatch(SYMBOL_PATTERN, about.upper()):
         return verb, about.upper(), ""
     if verb in ("approve", "reject") and _ID.fullmatch(about.lower()):
         return verb, about.lower(), ""
     if verb in (*LOOKS, "halt", "help", "start", "yes", "no") and not about:
         return verb, "", ""
-    raise RefusedMessageError("not a word that it knows")
+    raise RefusedMessageError("not a command that the bot knows")
 
 
 def _plain(amount: Decimal) -> str:
@@ -346,7 +346,7 @@ class Listener:
             return verb, about
         action = self._store.press(*pressed, message, now)
         if action is None:
-            raise RefusedMessageError("not a button that is open")
+            raise RefusedMessageError("not a button that can still be pressed")
         verb, _, about = action.partition(" ")
         return verb, about
 
@@ -355,9 +355,9 @@ class Listener:
         minute.
         """
         if not self._app.settings.chat.may_close:
-            raise RefusedMessageError("only where the bot runs", "close")
+            raise RefusedMessageError("possible only on the machine where the bot runs", "close")
         if self._app.mode is Mode.LIVE:
-            raise RefusedMessageError("with real money, only on the pages or where the bot runs", "close")
+            raise RefusedMessageError("with real money, possible only on the pages or where the bot runs", "close")
         if not amount:
             return
         question = self._store.open_question(f"{KEEP_POSITION} {symbol} {amount}", now)
@@ -524,7 +524,7 @@ class Listener:
         self._hints = [at for at in self._hints if now - at < 60]
         if len(self._hints) < MOST_HINTS_A_MINUTE:
             self._hints.append(now)
-            self._say(chat, [f"Nothing done: {why}.", "Send help for what I can do."])
+            self._say(chat, [f"Nothing done: {why}.", "Send help to see what I can do."])
 
     def _tell_refusals(self) -> None:
         """Emit an event with the refused messages, at most every ten minutes."""

@@ -168,7 +168,7 @@ def table_of(changes: "tuple[Difference, ...]") -> object:
 
 def _render(screen: "Console", data: Accepted) -> None:
     if not data.accepted:
-        screen.print("Nothing to accept: no setting has changed since it was accepted.")
+        screen.print("Nothing to accept: no setting has changed since the last acceptance.")
         return
     looser = sum(difference.looser for difference in data.differences)
     tighter = len(data.differences) - looser

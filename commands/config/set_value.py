@@ -222,7 +222,9 @@ def _render(console: "Console", data: SettingChanged) -> None:
             markup=False,
         )
     if data.only_new_bots and data.changes:
-        console.print("  It applies when a market is created: this bot's market stays as it is, the next demo uses it.")
+        console.print(
+            "  The change applies when a market is created: the next demo has it; this bot's market stays as it is."
+        )
     if data.looser:
         console.print(f"{pluralize(len(data.looser), 'setting')} looser than accepted, so entries are blocked:")
         for difference in data.looser:

@@ -63,7 +63,7 @@ def demo(
         typer.Option("--strategy", help="Let only this strategy trade.", autocompletion=strategies),
     ] = None,
     minutes: Annotated[
-        int, typer.Option("--minutes", min=1, max=LONGEST, help="Number of minutes to play of a session.")
+        int, typer.Option("--minutes", min=1, max=LONGEST, help="Number of minutes of a session to play.")
     ] = SESSION_MINUTES,
     venue: Venue = None,
     bars: Bars = None,

@@ -324,9 +324,10 @@ def render(console: "Console", data: "DemoData") -> None:
 
 def _edge_words(edge: float) -> str:
     if not edge:
-        return "Its flow is noise, so a strategy can only earn by luck, and pays its costs."
+        return "The generated flow is noise, so a strategy can earn only by luck, and pays costs."
     return (
-        f"Its flow predicts prices with an artificial edge of {edge:g}, so the profit says nothing about real markets."
+        f"The generated flow predicts prices with an artificial edge of {edge:g}, so the profit says nothing about "
+        "real markets."
     )
 
 

@@ -174,7 +174,7 @@ def _check_models(app: "App", name: str) -> CheckResult:
     rows = [row for row in model_rows(app) if row.strategy == name and row.acts]
     if not rows:
         fix = f"Add a signed model to strategies.{name}.models: docs/POLICIES.md"
-        return bad("it has no model, so its rule trades or nothing does", fix, "models", 0)
+        return bad("it has no model, so only a rule could trade", fix, "models", 0)
     refused = next((row for row in rows if row.reason), None)
     if refused:
         return bad(f"{refused.id}: {refused.reason} ({refused.found})", refused.next, "models", len(rows))

@@ -175,9 +175,7 @@ def _engine_clock(app: "App") -> CheckResult:
     limit_s = app.settings.limits.max_clock_disagreement_s
     finding = f"the exchange's clock and its engine are {abs(ahead_s):,.1f} s apart; at most {limit_s} s is allowed"
     if abs(ahead_s) > limit_s:
-        fix = (
-            "tradebot exchange faults shows what shifts it; until they agree there are no entries and no exits by time"
-        )
+        fix = "tradebot exchange faults shows what shifts the clock; until both agree, no entries and no timed exits"
         return bad(finding, fix, "clocks", 2)
     return ok(finding, "clocks", 2)
 

@@ -104,7 +104,8 @@ def run_drill(bot: "App", name: Annotated[str, typer.Argument(help="The drill; d
         raise OperatorError(f"there is no drill named {word(name)}", f"choose one of {', '.join(DRILLS)}")
     if bot.mode is Mode.LIVE:
         raise OperatorError(
-            "drills are for the sandbox and for paper, not for a bot with real money", "tradebot drill list"
+            "drills are for the sandbox and for paper, not for a bot with real money",
+            "name another bot: tradebot drill run DRILL --state-dir FOLDER",
         )
     print_to_stderr(f"{drill.what} The drill uses a separate, temporary bot, and takes about half a minute.")
     at, began = datetime.now(UTC), time.monotonic()

@@ -398,7 +398,7 @@ def _totals(data: PlannedFetches) -> tuple[str, ...]:
     spared = data.wanted_calls - data.calls
     less = f"; as configured they would be {data.wanted_calls:,}" if spared > 0 else ""
     used = "nothing counted yet" if data.used_today is None else pluralize(data.used_today, "call")
-    unlimited = ("This source has no limit, so everything is fetched as configured; the plan shows a source with one.",)
+    unlimited = ("This source has no limit, so everything is fetched as configured; the plan is for one with limits.",)
     return (
         f"Calls a session: {data.calls:,}{less}. The timetable may make {per_day}.",
         f"First fetch: {pluralize(data.first_calls, 'call')} in {data.first_s:,.0f} s, "

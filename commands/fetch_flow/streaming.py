@@ -114,7 +114,7 @@ def _render(console: "Console", data: FlowStreamed) -> None:
         return
     parts = f"{data.others:,} about other symbols, {data.bad:,} unreadable, {data.lost:,} lost"
     console.print(f"  stream: {pluralize(data.received, 'row')} ({parts}), joined {pluralize(data.joined, 'time')}")
-    console.print(f"  REST API: {pluralize(data.calls, 'call')}, which brought {pluralize(data.filled, 'fact')}")
+    console.print(f"  REST API: {pluralize(data.calls, 'call')}, which added {pluralize(data.filled, 'fact')}")
     if data.missed:
         console.print(f"  [yellow]{pluralize(data.missed, 'alert')} should have come over the stream.[/yellow]")
     if not data.complete:

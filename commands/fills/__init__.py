@@ -30,7 +30,7 @@ def fills(
         bool, typer.Option("--midpoints", help="Also show slippage at sending and on arrival, and the differences.")
     ] = False,
 ) -> Report:
-    """Show what was bought and sold, and its slippage.
+    """Show fills, and the slippage of each.
 
     Slippage is against the midpoint of bid and ask when the order was decided on; --midpoints adds the other two: when
     it was sent, and when a pass first saw it at the broker. A cost is positive on either side of the market. Reads the

@@ -150,4 +150,4 @@ def lines_if_unwritten(path: Path, request: HaltRequest, latch: HaltResult, orde
     if orders["problem"]:
         yield f"  not everything was done: {orders['problem']}"
     yield f"  next: make {path} writable, then tradebot halt again"
-    yield f"  until then: touch {path / 'HALT'} from somewhere it is writable, or revoke the key at the broker"
+    yield f"  until then: touch {path / 'HALT'} as a user who can write there, or revoke the key at the broker"

@@ -286,7 +286,7 @@ def pack_pass(
     """
     kept_record = passes.record(kept_pass.id)
     if kept_record is None:
-        raise RecordError("it isn't stored any more")
+        raise RecordError("it is no longer stored")
     body, parts = kept_record
     recorded = read_record(body, parts, {})
     difference = replay(recorded, rules(recorded)).difference

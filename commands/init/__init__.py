@@ -101,7 +101,7 @@ Start = Annotated[str | None, typer.Option("--start", help="Date of the first se
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed for the generated market and flow.")]
 EDGE = (
     "Shares: how much generated flow predicts, 0 to 1; 0 is noise. Perpetuals: 0 takes trends and shocks out of the "
-    "prices, so that nothing predicts them; any other number leaves them."
+    "prices, so that nothing predicts them; any other number leaves them in."
 )
 Edge = Annotated[float | None, typer.Option("--edge", help=EDGE)]
 FlowFolder = Annotated[str | None, typer.Option("--flow-folder", help="Use captured flow responses from this folder.")]
@@ -119,7 +119,7 @@ DataPlan = Annotated[
 ]
 Symbols = Annotated[
     str | None,
-    typer.Option("--symbols", help="Number of symbols, or their names with commas.", autocompletion=complete_symbols),
+    typer.Option("--symbols", help="Number of symbols, or names separated by commas.", autocompletion=complete_symbols),
 ]
 
 

@@ -131,7 +131,7 @@ def _risk(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
             ),
             "max_gross_fraction": (
                 min(account.max_gross_fraction, sizes.gross),
-                "all positions together: if every stop is hit, the loss stays within the day's",
+                "all positions: if every stop is hit, the loss stays within the daily limit",
             ),
             "max_sector_fraction": (
                 min(account.max_sector_fraction, sizes.gross),
@@ -145,7 +145,7 @@ def _risk(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     yield from _commented_rows(
         2,
         {
-            "daily_loss_fraction": (HALTS_AT * day, "after losing this much in a day, it halts until you resume it"),
+            "daily_loss_fraction": (HALTS_AT * day, "after losing this much in a day, it halts until tradebot unhalt"),
             "drawdown_fraction": (
                 max(halts.drawdown_fraction, DRAWDOWNS * day),
                 "it also halts if equity falls this far below its highest",

@@ -121,7 +121,7 @@ def ask_questions(terminal: Terminal, path: Path) -> WizardAnswers:
         lambda typed: replace(answers, mode=_mode(typed, path)),
     )
     answers = ask(
-        f"2. Which symbols: their names with commas, or a number of the shipped ones? [all {len(shipped.universe)}]",
+        f"2. Which symbols: names separated by commas, or a number of the shipped ones? [all {len(shipped.universe)}]",
         lambda typed: replace(answers, symbols=_symbols(typed, shipped)),
     )
     answers = ask(

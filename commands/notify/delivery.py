@@ -363,8 +363,8 @@ def confirmed_by(bot: "App", channel: str | None, code: str, addresses: Mapping[
     from commands.shared.checklist import READ, remember
 
     if channel is None or channel not in addresses:
-        names = ", ".join(addresses) or "none has an address yet"
-        raise OperatorError("--confirm needs a channel that has an address", f"name one of them: {names}")
+        hint = f"name one of them: {', '.join(addresses)}" if addresses else "none has one yet: tradebot notify list"
+        raise OperatorError("--confirm needs a channel that has an address", hint)
     expected = confirmation_code(bot.folder.id, addresses[channel])
     if code.strip().lower() != expected:
         raise OperatorError(

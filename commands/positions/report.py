@@ -152,8 +152,8 @@ def _suspended_text(row: "Holding", now: datetime | None) -> str:
 def _unfinished_text(row: "Holding", close: "UnfinishedClose") -> str:
     why = f"to make room for {clean(close.displaced_by)}" if close.displaced_by else "by hand"
     return (
-        f"{clean(row.symbol)}: a close {why}, last sent at {when(close.since)}, isn't finished: {row.quantity:,f} are "
-        "left. The next exit pass continues it"
+        f"{clean(row.symbol)}: a close {why}, last sent at {when(close.since)}, isn't finished: {row.quantity:,f} "
+        "still open. The next exit pass continues it"
     )
 
 

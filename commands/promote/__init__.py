@@ -18,7 +18,9 @@ Name = Annotated[
 ]
 Folder = Annotated[
     str | None,
-    typer.Option("--from", metavar="DIR", help="A folder whose evidence counts too, if the hash is the same."),
+    typer.Option(
+        "--from", metavar="DIR", help="A folder whose evidence counts too, if the strategy has the same hash there."
+    ),
 ]
 To = Annotated[
     str | None,
@@ -54,7 +56,9 @@ def promote(
     results: Results = None,
     by_itself: Annotated[
         bool,
-        typer.Option("--by-itself", help="Promote what is in shadow until_promoted, if promotion.by_itself says so."),
+        typer.Option(
+            "--by-itself", help="Promote strategies with shadow: until_promoted, if promotion.by_itself allows it."
+        ),
     ] = False,
     confirmed: AccountTail = None,
 ) -> Report:
@@ -71,7 +75,10 @@ def promote(
 
     if by_itself:
         if name is not None or to is not None or folder or without_evidence or results:
-            raise OperatorError("--by-itself stands alone", "tradebot promote --by-itself")
+            raise OperatorError(
+                "--by-itself can't be combined with a strategy, --to, --from, --results or --without-evidence",
+                "tradebot promote --by-itself",
+            )
         return by_results.promote_by_itself(bot)
     if results:
         if name is not None or to is not None or folder or without_evidence:
@@ -124,7 +131,7 @@ def retire(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Let a policy's rule act in its models' place.
+    """Let a policy's rule decide instead of its models.
 
     Writes strategies.NAME.mode: rule and shadow: false into your configuration, and accepts that and nothing else. Its
     positions keep their stops, and the rule decides about them from the next pass on.

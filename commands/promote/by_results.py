@@ -52,7 +52,7 @@ def promote_by_itself(app: "App") -> Report:
     with open_bot(str(app.folder.path), None) as own:
         if effective(own.settings) != effective(app.settings):
             raise OperatorError(
-                "nothing is promoted by itself by another configuration than the bot's own",
+                "--by-itself promotes only with the bot's own configuration, not with another one",
                 "tradebot promote --by-itself",
             )
     sentences, problems = list[str](), list[str]()
@@ -83,7 +83,10 @@ def _promote_if_ready(app: "App", name: str, highest: Rung) -> Rung | None:
     numbers = {each.name: each.number for each in judged if each.number is not None}
     mean_interval = interval(evidence.evidence, float(app.settings.promotion.error))
     if following is Rung.PAPER and mean_interval is None:
-        raise OperatorError("it has too few sessions for its results ever to demote it", f"tradebot promote {name}")
+        raise OperatorError(
+            "it has too few sessions to compare later results with, so these could never demote it",
+            f"tradebot promote {name}",
+        )
     with app.pass_lock("promote"):
         require_unmoved(app, name, before)
         _require_as_judged(app, name, evidence.digest)
@@ -148,15 +151,17 @@ def _demote_if_worse(app: "App", name: str) -> str:
     evidence = gather_evidence(app, name)
     assert evidence.last is not None, "a promoted strategy has a last promotion"
     if evidence.last.based_on is None:
-        why = f"it was promoted on fewer than {FEWEST} sessions, with which no results can be compared"
-        raise OperatorError(why, f"tradebot promote {name} counts them; with enough, put it down and promote it again")
+        why = f"it was promoted on fewer than {FEWEST} sessions, too few to compare later results with"
+        raise OperatorError(
+            why, f"tradebot promote {name} counts them; once there are enough, demote and promote it again"
+        )
     since = returns_after(evidence.own, app.day.date_of(evidence.last.at))
     based_on, error = evidence.last.based_on, float(app.settings.promotion.error)
     least = least_since(based_on, since, error)
     if least is None or fmean(since) >= least:
         return ""
     earned = f"the mean of the {pluralize(len(since), 'session')} since its promotion is {fmean(since):+.4%}"
-    why = f"{earned}, below the {least:+.4%} that the results it was promoted on lead to expect"
+    why = f"{earned}, below {least:+.4%}, the least to expect from the results it was promoted on"
     numbers = {"mean": fmean(since), "least": least, "sessions": float(len(since))}
     with app.pass_lock("demote"):
         require_unmoved(app, name, before)

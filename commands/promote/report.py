@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 LABELS: Mapping[str, str] = {
-    "traded": "sessions that count",
+    "traded": "traded on a rung that counts",
     "sessions": "sessions",
     "sessions_here": "of these, on this rung",
     "trades": "closed trades",
@@ -316,7 +316,8 @@ def render_policies(out: "Console", data: PoliciesJudged) -> None:
         made_from = f"{pluralize(len(row.features), 'feature')}, and {pluralize(len(row.data), 'file')} of market data"
         out.print(f"  made from {made_from}", markup=False)
         out.print(
-            f"  by luck alone, one or more of that many would pass a 5% test in {row.some_pass:.1%} of cases",
+            f"  without any skill, the chance that at least one of {pluralize(row.trials, 'configuration')} passes a "
+            f"5% test is {row.some_pass:.1%}",
             markup=False,
         )
         _print_runs(out, row)

@@ -383,7 +383,7 @@ def override(app: "App", name: str, to: "Rung") -> Report:
         )
     if digest == SUBMITTED and to is not Rung.LIVE:
         raise OperatorError(
-            f"{name} isn't a strategy in use, so it has no allotment of which it could trade a part",
+            f"{name} isn't a strategy in use, so it has no allotment to trade a part of",
             f"tradebot promote {name} --to live --without-evidence",
         )
     sentence = f"{name} trades {to.words} without evidence"

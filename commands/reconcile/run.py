@@ -157,7 +157,10 @@ def run(
 def _read_executions(app: "App", path: "Path") -> "Sequence[Executed]":
     """Return the executions of a statement's file; raise OperatorError if it can't be read, or the venue has none."""
     if app.driver.statement is None:
-        raise OperatorError(f"{app.settings.capabilities.title} reports everything itself, so no statement is needed")
+        raise OperatorError(
+            f"{app.settings.capabilities.title} reports everything itself, so no statement is needed",
+            "tradebot reconcile",
+        )
     try:
         return app.driver.statement(path.read_bytes(), app.ledger.account_number)
     except OSError as error:

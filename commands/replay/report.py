@@ -167,7 +167,7 @@ class PassReplayer:
         """Return the record of a pass."""
         record = self._kept.record(kept_pass.id)
         if record is None:
-            raise RecordError("it isn't stored any more")
+            raise RecordError("it is no longer stored")
         return read_record(*record, self._shared)
 
     def rules(self, recorded: RecordedCycle) -> "Rules":
@@ -256,10 +256,12 @@ def decided_again_from(path: Path, version: str | None) -> ReplayReport:
     parts = parts_of(path)
     if "pass" not in parts:
         why = _text(parts.get("about"), "why") or "it has no record of a pass"
-        raise OperatorError(f"The pass in {path} can't be decided again: {why}.", "its other parts are plain text")
+        raise OperatorError(f"The pass in {path} can't be decided again: {why}.", "read the rest of the file as text")
     shape, in_order, tree = _parse_part(path, parts["pass"])
     if version not in (None, shape.version):
-        raise OperatorError(f"The pass in {path} wasn't recorded by {version}.", f"by: {shape.version}")
+        raise OperatorError(
+            f"The pass in {path} wasn't recorded by {version}.", f"use --from-version {shape.version}, or leave it out"
+        )
     changed, unreadable, decisions = list[ChangedPass](), list[Unreadable](), 0
     try:
         outcome = _replay_part(

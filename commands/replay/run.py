@@ -82,7 +82,8 @@ def _select_passes(every: "Sequence[KeptPass]", typed: str | None, from_version:
     if kept_passes:
         versions = ", ".join(sorted({kept_pass.version for kept_pass in kept_passes}))
         raise OperatorError(
-            f"No pass of {word(typed or 'the run')} was recorded by {word(from_version or '')}.", f"by: {versions}"
+            f"No pass of {word(typed or 'the run')} was recorded by {word(from_version or '')}.",
+            f"--from-version with one of: {versions}",
         )
     span = f"{every[0].session} to {every[-1].session}"
     sessions_text = f"recorded sessions: {span}; the last pass has the id {every[-1].id}"

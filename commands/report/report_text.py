@@ -258,7 +258,7 @@ def interruption(account: "AccountReport") -> str:
     if not account.interrupted:
         return ""
     until = f"ends with {account.to_session}" if account.to_session else "played no session to its end"
-    return f"This backtest was interrupted and {until}. To play the rest: the same tradebot backtest with --resume."
+    return f"This backtest was interrupted and {until}. To play the rest, run the same tradebot backtest with --resume."
 
 
 def headline(account: "AccountReport", name: str, yet: str) -> str:

@@ -51,7 +51,7 @@ def _refuse_combinations(
     if (chore is not None) != (what == RUN):
         raise OperatorError("only schedule run takes the name of a chore", "tradebot schedule run audit")
     if again and what != RUN:
-        raise OperatorError("--again belongs to run", "tradebot schedule run audit --again")
+        raise OperatorError("--again belongs to schedule run", "tradebot schedule run audit --again")
     if what is not None and (count is not None or day is not None):
         raise OperatorError("--next and --at apply only to the list of what is due", "tradebot schedule --next 20")
 

@@ -123,7 +123,7 @@ def _kept_waiting(line: TimetableEntry, timetable: Timetable, slots: "dict[str, 
         if any(slot.start - reach < start <= slot.start for slot in slots[line.job][-50:] for start in starts):
             yield Problem(
                 line.job,
-                f"it skips slots for which it is late, and {other.job} may still run then, up to {other.limit_s} s",
+                f"it skips a slot if it is late, and {other.job} may still be running, for up to {other.limit_s} s",
                 f"write late: once until 1h, or move it away from {other.job}",
             )
 

@@ -41,9 +41,7 @@ From = Annotated[
 ]
 At = Annotated[
     str | None,
-    typer.Option(
-        "--at", metavar="TIME", help="The time of that session, such as 10:30; by default, that of its last reply."
-    ),
+    typer.Option("--at", metavar="TIME", help="The time of that session, such as 10:30 [the time of its last reply]."),
 ]
 Variants = Annotated[
     bool,

@@ -196,8 +196,8 @@ def render(out: "Console", data: "Outcomes") -> None:
     for strategy in data.strategies:
         _render_strategy(out, strategy, data)
     out.print(
-        f"± is a 95% interval; a session counts once, because its candidates move together. A star is more than "
-        f"chance: in a table without any effect, one appears with a chance of at most {data.level:.0%}.",
+        f"± is a 95% interval; a session counts once, because its candidates move together. A star marks more "
+        f"than chance: in a table without any effect, the chance of any star is at most {data.level:.0%}.",
         markup=False,
     )
 

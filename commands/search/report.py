@@ -87,7 +87,7 @@ def _head(data: Searched) -> Iterator[str]:
         yield f"{took}; stored in {clean(data.storage)}"
     if checked.refused:
         share = f"{checked.refused} of {checked.drawn} drawn combinations"
-        yield f"Note: the loader refuses {share}, such as: {clean(checked.why)}"
+        yield f"Note: {share} aren't valid settings, such as: {clean(checked.why)}"
     for why, count in data.left_out.items():
         yield f"Left out: {pluralize(count, 'trial')}, {clean(why)}"
     if trials.left and trials.played:
@@ -133,16 +133,19 @@ def _evidence(of: SearchVerdict, objective: str) -> Iterator[str]:
         yield f"Holding      {of.held_return:+.2%} for the universe in equal parts; {beating}"
     if of.overfitting:
         yield (
-            f"Overfitting  {of.overfitting.probability:.0%}: how often the best of one half of the sessions is in the "
-            f"lower half of the other; it loses there in {of.overfitting.loss:.0%}"
+            f"Overfitting  {of.overfitting.probability:.0%}: how often the best trial of one half of the sessions "
+            f"ranks in the lower half of trials in the other; it loses money there in {of.overfitting.loss:.0%}"
         )
     if of.deflated_sharpe is not None:
-        yield f"Deflated     {of.deflated_sharpe:.1%} Sharpe ratio, as the best of {pluralize(of.counted, 'trial')}"
+        yield (
+            f"Deflated     {of.deflated_sharpe:.1%} chance that the Sharpe ratio is above what luck gives the best of "
+            f"{pluralize(of.counted, 'trial')}"
+        )
     if of.plateau:
         one_of = of.plateau
         yield (
-            f"Plateau      {pluralize(one_of.neighbors, 'neighbor')} of trial {of.best.number} have {objective} "
-            f"{one_of.lowest:.2f} to {one_of.highest:.2f}, the middle one {one_of.median:.2f}; it has {one_of.best:.2f}"
+            f"Plateau      {objective} {one_of.lowest:.2f} to {one_of.highest:.2f}, median {one_of.median:.2f}, for "
+            f"{pluralize(one_of.neighbors, 'neighbor')} of trial {of.best.number}, which has {one_of.best:.2f}"
         )
     for variant in of.variants:
         yield f"{variant.name.capitalize():12} {variant.total_return:+.2%} for the best trial"

@@ -93,7 +93,9 @@ def search(file: Path, wish: BacktestOptions, how: StudyOptions) -> Searched:
         done = f"{pluralize(study.counts().played, 'trial')} of {space.total:,}"
         so_far = _best_so_far(_ranked_trials(inputs, study), space.objectives[0])
         raise TradebotError(
-            f"Stopped after {done}. They are stored.{so_far}", "to continue: the same command with --resume", code=code
+            f"Stopped after {done}. They are stored.{so_far}",
+            "to continue, run the same command with --resume",
+            code=code,
         ) from signalled
     elapsed_s = time.monotonic() - started
     longest = max((trial.longest for trial in study.played_trials()), default=0)

@@ -59,7 +59,7 @@ def run(
     if speed is not None and app.mode is not Mode.SANDBOX:
         raise OperatorError(f"mode {app.mode} trades in real time, so --speed can't be used", "tradebot serve")
     _refuse_training(app)
-    running = "If it is serve, it runs all that is due, as tradebot status shows. Otherwise, wait for it to finish."
+    running = "If that is serve, it runs everything that is due: tradebot status. Otherwise, wait for it to finish."
     with state_locks.hold(app.folder.path, "serve", wait_s=LOCK_WAIT_S, name=state_locks.SERVE_LOCK, hint=running):
         return Daemon(app, f"serve {by}", speed, tell, config, load or (lambda: app.loaded), lost).run()
 

@@ -225,7 +225,7 @@ class ServePages:
     def _answer(self, environ: Mapping[str, Any]) -> PageReply:
         match = HOST.fullmatch(str(environ.get("HTTP_HOST", "")).lower())
         if ((match[1] or match[2]) if match else "") not in self._hosts:
-            return _refusal(HTTPStatus.MISDIRECTED_REQUEST, "this name isn't among health.hosts")
+            return _refusal(HTTPStatus.MISDIRECTED_REQUEST, "this host name isn't in health.hosts")
         if environ["REQUEST_METHOD"] not in METHODS:
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are answered")
         if environ.get("CONTENT_LENGTH") not in (None, "", "0") or environ.get("HTTP_TRANSFER_ENCODING"):
@@ -259,10 +259,10 @@ class ServePages:
         _require_known(wanted, "subsystem", SUBSYSTEMS)
         _require_known(wanted, "severity", frozenset(Severity))
         if wanted.get("symbol") and not SYMBOL.fullmatch(wanted["symbol"]):
-            raise InvalidRequestError("symbol is not a symbol, such as AAPL")
+            raise InvalidRequestError("symbol must be a ticker such as AAPL")
         last = wanted.pop("last", str(USUAL_EVENTS))
         if not last.isascii() or not last.isdigit() or not 1 <= int(last[:6]) <= MOST_EVENTS:
-            raise InvalidRequestError(f"last is a number from 1 to {MOST_EVENTS}")
+            raise InvalidRequestError(f"last must be a number from 1 to {MOST_EVENTS}")
         events, unreadable = last_events(self._events, SEARCHED)
         rows = [each for each in events if all(getattr(each, name) == value for name, value in wanted.items() if value)]
         return document(200, {"looked_at": len(events), "unreadable": unreadable, "events": rows[-int(last) :]})
@@ -283,7 +283,7 @@ def _parameters(query: str, names: tuple[str, ...]) -> dict[str, str]:
     if len(headers) < len(pairs) or not all(headers.values()):
         raise InvalidRequestError("a parameter is empty or given twice")
     if unknown := headers.keys() - set(names):
-        expected = f"use {', '.join(names)}" if names else "there are none here"
+        expected = f"use {', '.join(names)}" if names else "this page takes none"
         raise InvalidRequestError(f"{pluralize(len(unknown), 'unknown parameter')}: {expected}")
     return headers
 

@@ -78,7 +78,7 @@ def next_after(wrong: ConfigurationError, values: Sequence[tuple[tuple[str, ...]
     shown = f"tradebot config show {next(iter(sections), '')}".rstrip()
     if wrong.names:
         return f"{shown} lists the available settings, with their values"
-    return f"change the settings that it names as well, all at once: {together}; {shown} lists the values"
+    return f"also change the other settings that the error names, in one command: {together}; {shown} lists the values"
 
 
 def _refuse_keys(typed: Sequence[str]) -> None:

@@ -254,7 +254,7 @@ def _found_to_leave(path: "Path", environ: "Mapping[str, str]") -> "StateFolder"
     except DamagedMarkerError as error:
         folder = folder_identity.marker_from_copy(path, error)
         print_error(error)
-        note("  until then a copy of it is used instead, and new entries are refused when you start them yourself")
+        note("  until then, a copy of the marker is used instead, and trade-once refuses to run")
         return folder
 
 

@@ -76,7 +76,7 @@ def _test(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Show what one strategy wants or why not, and how fast.
+    """Show what a strategy wants, and how fast it answers.
 
     It sees the facts and bars of your bot. Without a bot, or if the bot has no flow yet, they are generated. Quotes,
     positions and equity are always current. Gates are not evaluated. Nothing is sent or recorded, except bars that it

@@ -1,8 +1,8 @@
 """The strategy that `tradebot strategy new NAME --kind bars` writes, and its test."""
 
 SUMMARY = """\
-It reads 5-minute bars, and trades against a price that is far from its mean. Each position has a stop and a target of
-its own, and is closed early if the price is back at its mean.
+It reads 5-minute bars, and trades against a price that is far from its mean. Each position has its own stop and
+target, and is closed early if the price is back at its mean.
 """
 
 STRATEGY = '''\

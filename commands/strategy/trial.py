@@ -99,7 +99,7 @@ def _render_answer(console: "Console", data: "TriedMoment") -> None:
         _render_wants(console, data.wants)
     if data.repeats is False:
         console.print("[red]The same view gave a different answer in a second run.[/red]")
-        console.print("  Next: remove chance, clocks and memory from propose; it must depend on the view alone")
+        console.print("  Next: remove randomness, clocks and state from propose; it must depend on the view alone")
 
 
 def _render_wants(console: "Console", wants: "tuple[WantRow, ...]") -> None:
@@ -151,7 +151,7 @@ def _numbers(decision: "Decision") -> str:
 def _cost(cost: "AnswerCost", *, own_process: bool) -> str:
     start = ", including the start of its process" if own_process else ""
     later = "" if cost.later_s is None else f"; run again, {_took(cost.later_s)} (median of {cost.again})"
-    limit = "" if cost.limit_s is None else f"; it may take {cost.limit_s:g} s"
+    limit = "" if cost.limit_s is None else f"; the limit is {cost.limit_s:g} s"
     return f"first answer {_took(cost.first_s)}{start}{later}{limit}"
 
 

@@ -98,7 +98,7 @@ def read(app: "App", typed: str | None) -> Summary:
     # Without books, use the time of the sandbox's last recorded pass.
     still = sqlite_facts.last_pass() if sqlite_facts and app.mode is Mode.SANDBOX else None
     summary_period = _period_of(app, books, evidence.now or still or evidence.at, _day(typed))
-    lost = {"Its decisions aren't known": ledger, "What it decided isn't known": facts}
+    lost = {"The bot's trades and positions aren't known": ledger, "The bot's decisions aren't known": facts}
     unknown = [
         f"{what}: {part.why} Next: {part.next}" for what, part in lost.items() if isinstance(part, UnreadablePart)
     ]
@@ -330,7 +330,7 @@ def _beside(
     day, opened = summary_period.session.date, start.session if start else None
     change = _change(days, day, day, opened)
     if change is None:
-        return replace(money, without=why or f"{BENCHMARK} has no price of this session and the one before.")
+        return replace(money, without=why or f"{BENCHMARK} lacks a price of this session or of the one before.")
     if base is None or start is None:
         return replace(money, benchmark=change)
     since = _change(days, start.session, day, opened)

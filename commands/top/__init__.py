@@ -39,7 +39,7 @@ def top(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Show the bot's state on a screen to leave open.
+    """Show the bot's state on a screen that updates itself.
 
     Four screens, by the keys 1 to 4: an overview, the positions, why the bot did or didn't trade, and its events. `h`
     halts after a typed word, `q` quits. Reads the bot's own records, without contacting the broker. With --bots, one

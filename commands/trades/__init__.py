@@ -12,7 +12,7 @@ from commands.shared.verb_options import Config, Explain, Json, StateDir, finish
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[note TRADE [TEXT]]", help="Write a note to a trade, named by its symbol or its id."),
+    typer.Argument(metavar="[note TRADE [TEXT]]", help="Add a note to a trade, named by its symbol or its id."),
 ]
 Strategy = Annotated[
     str | None, typer.Option("--strategy", help="Only trades of this strategy.", autocompletion=strategies)

@@ -31,7 +31,7 @@ LATELY = timedelta(hours=1)
 """How long after a swap its new position may be opened, if the settings have no auction."""
 VALUES = (
     "A value is the score that a position was entered with, plus the value of its profit at that time, less the cost "
-    "of a trade; a newcomer's is its score less the cost. It had to exceed the position's value by the threshold."
+    "of a trade; a newcomer's value is its score less the cost, and had to exceed the position's by the threshold."
 )
 EARNED = (
     "Amounts in USD are after fees: what the closed position had earned, and what its newcomer "

@@ -38,9 +38,9 @@ WASH_SALES = (
     "within 30 days before or after "
     "the sale, by any strategy or by hand. It is added to the basis of these shares, whose holding period includes "
     "that of the shares sold (Internal Revenue Code sections 1091 and 1223(3); Treasury Regulations 1.1091-1 and "
-    f"1.1091-2; {PUBLICATION}). What is left of the purchase that was sold replaces nothing (Rev. Rul. 56-602). No "
-    "source we know covers two more cases: we assume that shares sold again before the loss, and purchases that close "
-    "a short sale, replace nothing either."
+    f"1.1091-2; {PUBLICATION}). Shares left over from the purchase that was sold don't count as replacements (Rev. "
+    "Rul. 56-602). No source we know covers two more cases: we assume that shares sold again before the loss, and "
+    "purchases that close a short sale, don't count either."
 )
 NOT_COVERED = (
     "Not covered: options and other securities that are substantially identical, and other accounts of yours or your "
@@ -170,7 +170,7 @@ def _assumptions(method: str, history: History) -> tuple[str, ...]:
 
 def _notes(whole: "TaxYear", year: "TaxYear", moved: Iterable[tuple[str, str, date]]) -> Iterator[str]:
     if len(year.rows) != len(whole.rows):
-        shown = f"Shown are {len(year.rows):,} of {pluralize(len(whole.rows), 'row')} of {year.year}"
+        shown = f"Showing {len(year.rows):,} of {pluralize(len(whole.rows), 'row')} of {year.year}"
         yield f"{shown}; the figures on disallowed losses are about all of them."
     if year.begun and year.begun.year >= year.year:
         yield f"The books began on {year.begun}. Earlier sales aren't known."

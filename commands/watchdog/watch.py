@@ -243,7 +243,7 @@ def watch(
     units = {name: each for name, each in memory.causes.items() if " " not in name}
     if failed:
         name = "-".join(failed.split())
-        units[name] = WatchCause(now, f"{name} failed, and it isn't started again: systemctl status")
+        units[name] = WatchCause(now, f"{name} failed, and systemd doesn't start it again: systemctl status")
     over = {name: each for name, each in memory.causes.items() if name not in by_name and name not in units}
     # Without stored data, nothing counts as late, so the alarm is raised at once.
     unwritten = write(folder, replace(memory, causes={**over, **wrong, **units}))

@@ -237,9 +237,13 @@ def _too_long(path: str, headers: Headers) -> Response | None:
         f"send {LONGEST_BODY:,} bytes at most, with a Content-Length header",
     )
     if not length.isdecimal():
-        return _refusal_response(path, OperatorError("its length is unknown", step), HTTPStatus.LENGTH_REQUIRED)
+        return _refusal_response(
+            path, OperatorError("the request doesn't state its length", step), HTTPStatus.LENGTH_REQUIRED
+        )
     if len(length) > len(str(LONGEST_BODY)) or int(length) > LONGEST_BODY:
-        return _refusal_response(path, OperatorError("this is too long", step), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        return _refusal_response(
+            path, OperatorError("the request is too long", step), HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        )
     return None
 
 

@@ -336,7 +336,7 @@ def _silent_since(app: "App", last: datetime) -> str | None:
     missed = [due for due in app.settings.timetable[Job.TRADE_ONCE].in_session(session) if last < due.start <= now]
     if len(missed) < MANY_MISSED:
         return None
-    return f"{len(missed)} slots of this session have passed without a pass since. Next: tradebot doctor"
+    return f"{len(missed)} slots of this session went by without a pass. Next: tradebot doctor"
 
 
 def _reasons(cycle: "CycleRecord") -> frozenset[object]:

@@ -84,13 +84,13 @@ def show_what_if(console: "Console", data: "WhatIf") -> None:
         _about(console, what_if_outcome)
     others = [outcome for outcome in data.changed if outcome.symbol != data.symbol]
     if others:
-        heading = "Besides it" if data.symbol else "Changed"
+        heading = "Other symbols" if data.symbol else "Changed"
         console.print(f"{heading}:", markup=False)
         console.print(_table(others[:SHOWN]))
     if len(others) > SHOWN:
         console.print(f"  … and {len(others) - SHOWN:,} more that differ", markup=False)
     if data.symbol and not others:
-        console.print("Besides it, nothing changes.", markup=False)
+        console.print("No other symbol changes.", markup=False)
     rest = f"{pluralize(data.same, 'candidate')} as before" if data.same else "no candidate as before"
     console.print(f"{rest}; orders: {data.orders_then:,} then, {data.orders_now:,} now", markup=False)
 

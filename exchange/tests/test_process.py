@@ -95,7 +95,7 @@ def test_server_resumes_where_its_log_ends_after_a_kill(folder: Path) -> None:
     assert second.pid != first.pid
     ask(second.url, "/exchange/v1/tick", {"seconds": 60})
     assert ask(second.url, f"/v2/orders/{order['id']}")["status"] == "filled"
-    assert "cut a torn last line of 24 bytes" in (folder / "server.log").read_text()
+    assert "removed an incomplete last line of 24 bytes" in (folder / "server.log").read_text()
 
 
 def test_a_server_that_stands_still_is_known_without_being_asked(folder: Path) -> None:

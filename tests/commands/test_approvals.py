@@ -104,7 +104,7 @@ def test_only_the_paired_persons_yes_in_time_sends_an_entry_from_a_file_and_once
         shows(bot.says("unhalt", "--confirm", bot.tail()), 0, "")
         assert chat.types(f"approve {name}")[0].startswith(f"Yes to {name}: sent")
         chat.types(f"approve {name}")
-        assert "not a button that is open" in chat.hears(fake.pressed(*press))[0]
+        assert "not a button that can still be pressed" in chat.hears(fake.pressed(*press))[0]
         assert submitted(bot)[before:] == ["AMZN"]
         late = given(bot, "AAPL")
         chat.hears()

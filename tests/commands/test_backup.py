@@ -377,7 +377,8 @@ def test_health_reports_a_failed_backup_until_one_succeeds(app: App, own: StateF
     way.unlink()
     state, text = health(now)
     assert state is HealthState.DEGRADED
-    assert f"the last try failed at {DAY} 21:31 UTC, the next is at {DAY} 21:41 UTC" in text, text
+    assert f"the last try failed at {DAY} 21:31 UTC (" in text, text
+    assert f"); the next is at {DAY} 21:41 UTC" in text, text
     backup_after_session(app, now, at_once=True)
     assert health(now)[0] is HealthState.OK
 

@@ -245,7 +245,7 @@ def test_a_close_by_hand_that_is_not_finished_is_named_with_what_it_left(traded:
     rows = {row["symbol"]: row for row in traded.json("positions")["positions"] if "unfinished" in row}
     assert (list(rows), rows[held["symbol"]]["unfinished"]["why"]) == ([held["symbol"]], "by_hand")
     shown = " ".join(traded.shown("positions").split())
-    assert f"isn't finished: {Decimal(held['quantity']):,f} are left. The next exit pass continues it" in shown
+    assert f"isn't finished: {Decimal(held['quantity']):,f} still open. The next exit pass continues it" in shown
     assert f"{held['symbol']}: a close by hand, last sent at 2026-11-17 10:" in shown
     assert judged(traded)["state"] == "DEGRADED"
     assert f"{held['symbol']}: a close by hand isn't finished" in judged(traded)["found"]

@@ -38,7 +38,7 @@ def bot(coins: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
 def test_before_any_look_nothing_is_known_and_entries_pause(bot: Bot) -> None:
     assert bot.says("registry").code == 10
     assert bot.shown("registry").splitlines() == [
-        f"Entries pause at {HOUR}: 0 of the 2 required coins have healthy data",
+        f"Entries pause at {HOUR}: healthy data for 0 of the 2 required coins",
         "Next check of every coin: next pass",
         "coin       tier     why not",
         "PF_ADAUSD  unknown  TIER_UNKNOWN: never looked at",
@@ -160,7 +160,7 @@ def test_what_the_venue_lists_is_traded_and_an_unreadable_list_changes_nothing(d
     assert {row["symbol"] for row in discoverer.json("registry")["coins"]} == {"PF_ADAUSD", "PF_XBTUSD"}
     assert len(told(discoverer, "list_not_believed")) == 1
     shown = discoverer.shown("registry")
-    assert "The venue's list of contracts wasn't read yet: the configured universe is traded" in shown
+    assert "The venue's list of contracts hasn't been read yet: the bot trades the configured universe" in shown
     assert "The last list was rejected: the venue's list of instruments is not a list" in shown
 
     assert discoverer.says("registry", "--refresh").code == 0
@@ -175,4 +175,4 @@ def test_what_the_venue_lists_is_traded_and_an_unreadable_list_changes_nothing(d
     (changed,) = told(discoverer, "universe_changed")
     assert (changed["symbols"], changed["removed"]) == (str(len(coins)), "PF_ADAUSD")
     shown = discoverer.shown("registry")
-    assert re.search(rf"Of 56 contracts listed at .*, {len(coins)} are traded", shown)
+    assert re.search(rf"Of 56 contracts listed at .*, the bot trades {len(coins)}", shown)

@@ -85,7 +85,7 @@ def test_one_that_is_cut_short_each_time_has_failed_after_the_third_time_unless_
 def test_one_that_was_stopped_or_killed_has_no_end_and_is_run_again() -> None:
     ledger = MemoryLedger(ACCOUNT)
     said, _, events = run(ledger, Program(ChoreEnd(-15, STOPPED, 1, "")))
-    assert ("was stopped by serve ending" in said, events) == (True, [])
+    assert ("was stopped because serve ended" in said, events) == (True, [])
     assert is_unfinished(ledger, SLOT)
     assert run(ledger, Program(ChoreEnd(0, None, 1, "")), "another")[1:] == (0, ["chore_ran"])
     assert claims(ledger) == {"parity": "serve", "parity again 1": "another", "parity ended": "exit 0, 1.0 s"}

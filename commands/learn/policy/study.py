@@ -218,7 +218,7 @@ def _play_remaining(
         code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
         done = f"{pluralize(len(study.in_order()), 'trial')} of {total:,}"
         raise TradebotError(
-            f"Stopped after {done}. They are stored.", "to continue: the same command", code=code
+            f"Stopped after {done}. They are stored.", "to continue, run the same command", code=code
         ) from signalled
     return tuple(
         PolicyTried(
@@ -253,7 +253,7 @@ def _render(out: "Console", data: PolicyStudied) -> None:
         out.print(f"and {len(data.tried) - SHOWN:,} more with --json")
     out.print(f"{pluralize(data.counted, 'configuration')} trained so far; promote counts all of them.")
     out.print(f"Kept: {data.journal}", markup=False)
-    out.print("To trade with it, make a bot: tradebot init --profile policy", markup=False)
+    out.print("To trade with a policy, create a bot: tradebot init --profile policy", markup=False)
     out.print(f"Next: tradebot promote --results {data.tried[0].file}", markup=False)
 
 

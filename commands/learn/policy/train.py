@@ -60,7 +60,7 @@ def planned_for(
     settings = settings_of(wish)
     if not driver_for(settings.venue).months:
         raise OperatorError(
-            f"policies learn futures, and {settings.venue} has none", "add --profile policy, or --venue ibkr"
+            f"policies learn to trade futures, and {settings.venue} has none", "add --profile policy, or --venue ibkr"
         )
     root = _root(settings.universe)
     off = {name: None for name in settings.strategies.in_use() if name != strategy}
@@ -245,7 +245,7 @@ def _render(console: "Console", data: PolicyTrained) -> None:
     elif data.drafts[0].on_arrays:
         console.print("Trained with the vectorized engine, which matched the bot to the cent on random actions")
     console.print(f"Configuration {data.configuration[:16]}, one of {pluralize(data.trials, 'trial')} so far")
-    console.print("Its profit isn't known: only sessions that it wasn't trained on can show that.")
+    console.print("The profit isn't known: only sessions outside the training can show it.")
     console.print(f"Next: tradebot model sign {clean(data.drafts[0].folder)} --key FILE --to models", markup=False)
 
 
@@ -368,7 +368,7 @@ def _render_walk(out: "Console", data: PolicyWalked) -> None:
         out.print(f"Model {data.in_shadow}, trained on the newest sessions, is in shadow from the next pass on.")
         out.print("Next: tradebot promote shows what it lacks, in sessions that it wasn't trained on")
         return
-    out.print("To trade with it, make a bot: tradebot init --profile policy", markup=False)
+    out.print("To trade with a policy, create a bot: tradebot init --profile policy", markup=False)
     out.print(f"Next: tradebot promote --results {data.file}", markup=False)
 
 

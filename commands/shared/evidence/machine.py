@@ -157,7 +157,7 @@ def backups_of(
 def _failure_text(failed: FailedBackup) -> str:
     # Only a full date and time is shown in the reader's own time zone.
     failed_at, again_at = (f"{at:%Y-%m-%d %H:%M} UTC" for at in (failed.at, failed.again_at))
-    return f"the last try failed at {failed_at}, the next is at {again_at}: {failed.why}"
+    return f"the last try failed at {failed_at} ({failed.why}); the next is at {again_at}"
 
 
 def _backup_time(name: str) -> datetime | None:

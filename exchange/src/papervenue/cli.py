@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen.run(chosen)
     except process.FolderInUseError as held:
-        return _print_error(str(held), "use the one that is running, or stop it", HELD)
+        return _print_error(str(held), "use the running exchange, or stop it", HELD)
     except MarketError as error:
         return _print_error(error.message, error.hint, REFUSED)
     except OSError as error:
@@ -148,7 +148,7 @@ def _logins(status: Mapping[str, Any], *, secrets: bool) -> Iterator[str]:
 
 def _now(status: Mapping[str, Any]) -> str:
     if status["finished"]:
-        return f"  {status['now']}: the market's last session is over; serve another --folder"
+        return f"  {status['now']}: the market's last session is over; choose another --folder"
     state = f"open until {status['next_close']}" if status["is_open"] else f"closed until {status['next_open']}"
     return f"  {status['now']}: {state}"
 
@@ -262,18 +262,16 @@ def _parser() -> argparse.ArgumentParser:
         return argument_parser
 
     serve = verb("serve", _serve)
-    serve.add_argument(
-        "--as", dest="venue", choices=VENUES, help="which venue's APIs to offer; a new market offers Alpaca's"
-    )
+    serve.add_argument("--as", dest="venue", choices=VENUES, help="venue whose APIs to offer [alpaca for a new market]")
     serve.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; by default a free one")
     serve.add_argument("--time", default="step", help="step (only by papervenue tick), real, or a factor such as 60x")
-    serve.add_argument("--symbols", nargs="+", default=(), metavar="SYMBOL", help="what a new market lists")
+    serve.add_argument("--symbols", nargs="+", default=(), metavar="SYMBOL", help="symbols of a new market")
     serve.add_argument("--start", type=date.fromisoformat, metavar="DAY", help="first day of a new market")
     serve.add_argument("--sessions", type=int, default=60, help="how many sessions a new market has")
     serve.add_argument("--seed", type=int, default=7, help="a different seed generates different prices")
     serve.add_argument("--bars", metavar="FILE", help="play recorded minutes, CSV or Parquet")
     serve.add_argument("--bars-as", action="append", default=[], help="how to read the file, such as zone=UTC")
-    serve.add_argument("--bar-stamp", choices=("start", "end"), help="when a recorded minute is stamped")
+    serve.add_argument("--bar-stamp", choices=("start", "end"), help="what recorded minutes are stamped with")
     serve.add_argument("--fill", choices=MODELS, default="paper", help="how orders of a new market fill")
     serve.add_argument("--cash", type=_cash, default=Decimal(100_000), help="cash of a new market's accounts")
     serve.add_argument("--account", type=_account, action="append", default=[], help="NAME or NAME=CASH; may repeat")

@@ -219,7 +219,7 @@ def serve(
             if exchange.engine.now_us < wall_us < exchange.market.calendar.last_close_us:
                 exchange.run(tick_to(wall_us))
         if exchange.log.torn_bytes:
-            sys.stderr.write(f"log.jsonl: cut a torn last line of {exchange.log.torn_bytes} bytes\n")
+            sys.stderr.write(f"log.jsonl: removed an incomplete last line of {exchange.log.torn_bytes} bytes\n")
         feed = flow_source(exchange, state_dir)
         # Find out whether the port is usable before changing anything for the clients served on it.
         with _listen(port) as listener:

@@ -143,7 +143,7 @@ def test_backtest_that_halted_says_first_until_when_and_which_settings_let_it_go
     why = r"Targets reached in 1 of 1 rebalance Halted 2025-03-06 .* ET: DAILY_LOSS_HALT: 0.0\d+ against 0.01"
     nobody = (
         " The halt was never ended, so no position was opened after it. To continue after it: loosen "
-        r"halts.daily_loss_fraction, or have it ended after some sessions \(backtest.unhalt_after_sessions\)."
+        r"halts.daily_loss_fraction, or let the backtest end it after some sessions \(backtest.unhalt_after_sessions\)."
     )
     assert re.fullmatch(why + nobody, first("--name", "halted"))
     monkeypatch.setenv("TRADEBOT_BACKTEST__UNHALT_AFTER_SESSIONS", "1")
@@ -421,7 +421,7 @@ def test_an_interrupt_keeps_the_variants_that_are_done_and_resume_plays_the_othe
     assert said.code == ExitCode.INTERRUPTED
     # The first session is the run itself, and the second one is the session later.
     assert "Stopped after 4 of 23 variants. The backtest and these variants are kept." in " ".join(said.err.split())
-    assert "to continue: the same command with --resume" in said.err
+    assert "to continue, run the same command with --resume" in said.err
     done = read_evidence(folder).variants
     names = [one.name for one in done]
     assert names == ["costs x2", "a session later", "first session of month", "2nd session of month"]

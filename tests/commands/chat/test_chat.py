@@ -134,7 +134,10 @@ def test_hostile_messages_do_nothing_and_are_recorded_with_reasons(chat: Chat, m
             assert record.asked == "", "nothing is kept of what strangers write"
     assert (chat.verbs.ran, {body["chat_id"] for body in chat.fake.sent}) == ([], {ANN})
     assert set(chat.fake.asked) == {"getUpdates", "sendMessage", "answerCallbackQuery"}
-    heard, own = chat.fake.asked.count("answerCallbackQuery"), chat.store.refusals()["not a button that is open"]
+    heard, own = (
+        chat.fake.asked.count("answerCallbackQuery"),
+        chat.store.refusals()["not a button that can still be pressed"],
+    )
     assert heard == own, "strangers' buttons get no answer either"
     assert len(chat.fake.sent) == 1 + 5, "the question, and five hints a minute"
     assert chat.presses("Yes, halt")[0].startswith("Halted: REDUCE_ONLY.")
@@ -156,7 +159,7 @@ def test_halt_is_asked_for_once_more_and_each_answer_counts_once(chat: Chat) -> 
     yes = chat.fake.button("Yes, halt")["callback_query"]["data"]
     assert chat.presses("No") == ["Not halted."]
     assert chat.hears(chat.fake.pressed(yes, 1000 + len(chat.fake.sent) - 1)) == [
-        "Nothing done: not a button that is open.\nSend help for what I can do."
+        "Nothing done: not a button that can still be pressed.\nSend help to see what I can do."
     ]
     assert chat.verbs.ran == []
     chat.types("halt")
@@ -174,7 +177,7 @@ def test_entry_that_waits_is_shown_once_and_its_button_approves_it(chat: Chat) -
     assert chat.types("approvals")[0] == "1 entry waiting for approval"
     assert chat.presses("Approve NVDA")[0].startswith("Yes to nvda-k3f7q: sent")
     assert chat.last() == ("approve nvda-k3f7q", "done", "")
-    assert "not a button that is open" in chat.presses("Reject NVDA")[0]
+    assert "not a button that can still be pressed" in chat.presses("Reject NVDA")[0]
     assert chat.verbs.ran == [("approvals", "--json")] * 3 + [("approve", "nvda-k3f7q", "--json")]
 
 
@@ -370,7 +373,7 @@ def test_chat_may_close_but_never_real_money(trader: Bot, fake: FakeTelegram, mo
         before = sent_orders(trader)
         assert "close" not in chat.types("help")[0]
         for text in (f"close {symbol}", f"close {symbol} 33"):
-            assert chat.types(text)[0].startswith("Nothing done: only where the bot runs")
+            assert chat.types(text)[0].startswith("Nothing done: possible only on the machine where the bot runs")
         assert chat.verbs.ran == []
     # A listener may have its settings from before they were changed: the verb reads them again.
     confirmed = partial(accept_confirmation, Confirmation(ConfirmedAt.CHAT, symbol))
@@ -379,7 +382,7 @@ def test_chat_may_close_but_never_real_money(trader: Bot, fake: FakeTelegram, mo
     configure(trader.folder, MAY_CLOSE)
     with listening(trader, fake) as chat:
         monkeypatch.setattr(App, "mode", Mode.LIVE)
-        assert chat.types(f"close {symbol}")[0].startswith("Nothing done: with real money, only on the pages")
+        assert chat.types(f"close {symbol}")[0].startswith("Nothing done: with real money, possible only on the pages")
     assert sent_orders(trader) == before
 
 

@@ -95,7 +95,7 @@ def hostile() -> Iterator[tuple[Made, str]]:
     for value in NUMBERS:
         yield _numbered(value), "not in Telegram's form: update_id"
     for name in EXTRA:
-        yield _changed(name, {"id": ANN}), f"it isn't plainly typed: {name}"
+        yield _changed(name, {"id": ANN}), f"not a plainly typed message: {name}"
     for kind in KINDS:
         yield _kind(kind), f"not a kind of message that is answered: {kind}"
     for value in WRONG:
@@ -103,7 +103,7 @@ def hostile() -> Iterator[tuple[Made, str]]:
         yield _chat(id=value), "not in Telegram's form: id"
         yield _changed("date", value), "not in Telegram's form: date"
         yield _changed("message_id", value), "not in Telegram's form: message_id"
-        yield _typed(value), "not a word that it knows" if isinstance(value, str) else "without a text"
+        yield _typed(value), "not a command that the bot knows" if isinstance(value, str) else "without a text"
         yield _pressed(value), "not a button of this bot"
     for user in (EVE, 1, ANN + 1, 70010, 700):
         yield _typed("halt", user), "from somebody else"
@@ -130,8 +130,8 @@ def hostile() -> Iterator[tuple[Made, str]]:
         "a" * 9999,
     ):
         yield _pressed(data), "not a button "
-    yield _open(message=1002), "not a button that is open"
-    yield _open(message=999), "not a button that is open"
+    yield _open(message=1002), "not a button that can still be pressed"
+    yield _open(message=999), "not a button that can still be pressed"
     for name in ("inline_message_id", "game_short_name", "never_seen"):
         yield _open(**{name: "1"}), f"not a button of an ordinary message: {name}"
     yield _open(id="\n"), "not a button of this bot"

@@ -153,7 +153,7 @@ def test_config_accept_shows_confirms_and_records_once(copy: Bot, monkeypatch: p
     assert copy.says("halt").code == 0
     nothing = copy.says("config", "accept")
     assert nothing.code == 0
-    assert nothing.out.strip() == "Nothing to accept: no setting has changed since it was accepted."
+    assert nothing.out.strip() == "Nothing to accept: no setting has changed since the last acceptance."
     before = fingerprint(copy)
     monkeypatch.setenv(LIMIT, "10001")
     monkeypatch.setenv("TRADEBOT_EXITS__TIME_EXIT_S", "7200")
@@ -329,7 +329,7 @@ def test_settings_that_need_each_other_are_set_at_once(mine: Path, capsys: pytes
     alone = set_to(capsys, *words)
     assert (alone.code, mine.read_text()) == (2, MINE)
     assert "max_new_entries 5 is above max_open_positions 2" in alone.err
-    assert "change the settings that it names as well, all at once: KEY VALUE KEY VALUE" in alone.err
+    assert "also change the other settings that the error names, in one command: KEY VALUE KEY VALUE" in alone.err
     more = ("limits.max_new_entries", "2", "strategies.flow.limits.max_new_entries", "2")
     assert set_to(capsys, *words, *more).code == 0
     assert mine.read_text().endswith("strategies:\n  flow:\n    limits:\n      max_new_entries: 2\n")

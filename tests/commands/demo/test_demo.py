@@ -80,7 +80,7 @@ def test_it_plays_a_session_and_says_the_books_agree(played: tuple[Path, subproc
     _, done = played
     assert done.returncode == 0, done.stderr
     assert f"{MINUTES} minutes, 20 symbols, seed 7" in done.stdout
-    assert "Its flow is noise" in done.stdout
+    assert "The generated flow is noise" in done.stdout
     assert "the ledger and the exchange's account agree to the cent" in done.stdout
 
 

@@ -222,7 +222,7 @@ def test_policies_are_shown_with_seeds_benchmarks_conditions_and_one_sentence(bo
         f"ppo ({GOOD_POLICY.configuration}): 500 sessions from 2024-01-01 to 2025-11-28 "
         "that its models weren't trained on",
         "20 configurations trained, 20 compared",
-        "by luck alone, one or more of that many would pass a 5% test in 64.2% of cases",
+        "without any skill, the chance that at least one of 20 configurations passes a 5% test is 64.2%",
         "To reach paper: 14 of 14 conditions of learned policies met",
         "seed 4",
         "buy and hold",

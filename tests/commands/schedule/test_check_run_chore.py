@@ -46,4 +46,4 @@ def chores(bot: Bot) -> tuple[str, str, str]:
 
 def test_chore_without_a_past_slot_cannot_run_again(bot: Bot) -> None:
     assert "no slot is due now" in bot.shown("schedule", "run", "audit", "--again")
-    refuses(bot.says("schedule", "--again"), 2, "--again belongs to run")
+    refuses(bot.says("schedule", "--again"), 2, "--again belongs to schedule run")

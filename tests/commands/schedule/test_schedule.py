@@ -127,7 +127,11 @@ def problems(tmp_path: Path, lines: str) -> list[tuple[str, str, str]]:
             "needs reconciled, which reconcile doesn't provide before",
             "remove its needs",
         ),
-        ("audit: {when: close+10m, late: skip}", "backup may still run then, up to 1800 s", "late: once until 1h"),
+        (
+            "audit: {when: close+10m, late: skip}",
+            "backup may still be running, for up to 1800 s",
+            "late: once until 1h",
+        ),
     ],
 )
 def test_schedule_check_names_each_problem_with_its_remedy(tmp_path: Path, lines: str, problem: str, fix: str) -> None:

@@ -270,7 +270,7 @@ def test_screen_says_the_verdict_and_what_it_rests_on() -> None:
     ):
         assert part in said
     assert "tradebot config set" in said
-    assert "7 of 100 drawn combinations, such as: these don't fit" in said
+    assert "7 of 100 drawn combinations aren't valid settings, such as: these don't fit" in said
     assert "2 trials, fewer than 30 closed trades" in said
     assert "3 trials left, or run by other processes: the same command with --resume continues" in said
     assert "in-sample and out of sample: sharpe; 40 more with --json" in said

@@ -177,7 +177,7 @@ def test_second_serve_is_refused_naming_the_first(holiday: Bot) -> None:
     process = holiday.process("serve", "--speed", "60", "--json")
     until(process, "reconcile")
     second = holiday.says("serve")
-    assert (second.code, "it runs all that is due, as tradebot status" in second.err) == (6, True)
+    assert (second.code, "it runs everything that is due: tradebot status" in second.err) == (6, True)
     assert f"serve, process {process.pid}, since 20" in second.err
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=120)

@@ -84,10 +84,10 @@ Shares are long-term if they were held for more than one year, counted from the 
 Wash sales (code W): a loss doesn't count to the extent that the same shares were bought within 30
   days before or after the sale, by any strategy or by hand. It is added to the basis of these
   shares, whose holding period includes that of the shares sold (Internal Revenue Code sections 1091
-  and 1223(3); Treasury Regulations 1.1091-1 and 1.1091-2; IRS Publication 550 (2024)). What is left
-  of the purchase that was sold replaces nothing (Rev. Rul. 56-602). No source we know covers two
-  more cases: we assume that shares sold again before the loss, and purchases that close a short
-  sale, replace nothing either.
+  and 1223(3); Treasury Regulations 1.1091-1 and 1.1091-2; IRS Publication 550 (2024)). Shares left
+  over from the purchase that was sold don't count as replacements (Rev. Rul. 56-602). No source we
+  know covers two more cases: we assume that shares sold again before the loss, and purchases that
+  close a short sale, don't count either.
 A short sale counts on the trade date of the purchase that closed it, and is short-term (Treasury
   Regulation 1.1233-1(a)). For a loss, the day of delivery would count (Rev. Rul. 2002-44), which
   may be in the next year; these rows don't consider that.
@@ -168,7 +168,7 @@ def test_tax_notes_name_what_is_left_out_or_may_change() -> None:
 def test_tax_notes_say_how_many_rows_a_choice_hides() -> None:
     data = sales_of_year(WASHED, 2026, "fifo", strategy="flow")
     assert (data.rows, data.totals) == ((), ())
-    assert data.notes[0] == "Shown are 0 of 2 rows of 2026; the figures on disallowed losses are about all of them."
+    assert data.notes[0] == "Showing 0 of 2 rows of 2026; the figures on disallowed losses are about all of them."
 
 
 @pytest.fixture

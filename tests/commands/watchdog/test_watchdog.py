@@ -244,7 +244,10 @@ def test_failed_unit_is_told_at_once_and_each_time(
     for count in (1, 2):
         code, data = watch.says("--failed", "tradebot-exits@main")
         assert code == 10
-        assert data["wrong"][-1]["found"] == "tradebot-exits@main failed, and it isn't started again: systemctl status"
+        assert (
+            data["wrong"][-1]["found"]
+            == "tradebot-exits@main failed, and systemd doesn't start it again: systemctl status"
+        )
         assert receiver.bodies().count("tradebot-exits main failed") == count
 
 
@@ -262,7 +265,7 @@ def test_failed_unit_that_nobody_could_be_told_of_is_told_in_the_next_round_and_
         assert (code, data["wrong"][-1]["bot"], data["wrong"][-1]["told"]) == (10, "tradebot@main.service", True)
         _, data = watch.says()
         assert "tradebot@main.service" not in {each["bot"] for each in (*data["wrong"], *data["over"])}
-        assert receiver.bodies().count("failed, and it isn't started again") == 1
+        assert receiver.bodies().count("failed, and systemd doesn't start it again") == 1
 
 
 def test_without_settings_the_way_to_write_them_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,7 @@ def test_symbol_shows_its_way_and_what_else_gets_through(refusing: Bot) -> None:
         "  flow, then: ALREADY_POSITIONED",
         "  flow, now:  CLUSTER_TOO_SMALL, 5 alerts against 30 alerts",
         "    refused by COOLDOWN, 4 min against 30 min too",
-        "Besides it, nothing changes.",
+        "No other symbol changes.",
         "3 candidates as before; orders: 0 then, 0 now",
     ]
     (one,) = refusing.json("why-no-orders", "MSFT", "--what-if", MORE)["about"]
@@ -169,7 +169,7 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(refusin
         (
             ["--what-if", "limits.max_open_positions=1"],
             "max_new_entries 5 is above max_open_positions 1: one pass could never open",
-            "change the settings that it names as well, all at once: --what-if KEY=VALUE --what-if "
+            "also change the other settings that the error names, in one command: --what-if KEY=VALUE --what-if "
             "KEY=VALUE; tradebot config show",
         ),
         (

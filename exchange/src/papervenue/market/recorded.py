@@ -124,7 +124,7 @@ def symbols_to_play(spec: MarketSpec, calendar: Calendar, heard: Collection[str]
         return symbols
     silent = [symbol for symbol in symbols if symbol not in heard]
     if silent:
-        raise MarketError(f"{spec.path}: no bar of {', '.join(silent[:5])}", "leave it out of the symbols")
+        raise MarketError(f"{spec.path}: no bar of {', '.join(silent[:5])}", "leave out symbols without bars")
     return symbols
 
 

@@ -366,7 +366,7 @@ at("proof").addEventListener("submit", event => {
   token = at("token").value.trim();
   at("token").value = "";
   at("proof").hidden = true;
-  tell("Now do again what was refused.");
+  tell("Now repeat the action that was refused.");
 });
 document.addEventListener("visibilitychange", () => document.hidden ? clearTimeout(timer) : refresh());
 readyMade().catch(() => say("summary", "The list of ready-made faults couldn't be loaded. Reload the page."));

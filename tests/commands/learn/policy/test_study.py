@@ -252,7 +252,7 @@ def test_study_that_a_person_stops_says_how_far_it_is_and_how_to_go_on(place: tu
     with patch("tradebot.lab.learning.walking.walk.run_task", stopped):
         said = said_by("learn", "policy", "study", *there)
     assert (said.code, "Stopped after 2 trials of 12. They are stored." in said.err) == (ExitCode.INTERRUPTED, True)
-    assert "to continue: the same command" in said.err
+    assert "to continue, run the same command" in said.err
     # The third one was begun, so it has been tried.
     assert len(Results(tmp_path / "bot").trials("policy")) == 3
     assert study(*there).code == 0
