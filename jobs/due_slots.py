@@ -25,6 +25,8 @@ After a longer pause without work, in seconds, the machine slept or the process 
 COMPARE_EVERY = timedelta(minutes=1)
 """How often to check the stored calendar for changes while nothing is due."""
 DAY = timedelta(days=1)
+AFTER_CLOSE = timedelta(minutes=1)
+"""How long after a session's close the broker is expected to have reported its last fills and expired orders."""
 
 Claims = Mapping[tuple[str, date, str], SlotClaim]
 
@@ -136,6 +138,12 @@ class SlotTracker:
         if now.date() != self._day:
             self._begin_day(now)
         return min((slot.start for slot in self._ahead if slot.start > now), default=None)
+
+    def has_session_ended(self, since: datetime, now: datetime) -> bool:
+        """Return True if a session ended after `since`, AFTER_CLOSE ago or earlier, and no other one is open now."""
+        sessions = self._planned.sessions
+        ended = any(since < session.close + AFTER_CLOSE <= now for session in sessions)
+        return ended and not any(session.contains(now) for session in sessions)
 
     def write(self, missed: Iterable[MissedSlot], now: datetime, by: str) -> Sequence[MissedSlot]:
         """Claim all missed slots at once; return those that no other process had claimed."""
@@ -272,6 +280,11 @@ class SlotPlanner:
     def wrote(self) -> None:
         """Record that the missed slots of the past day last returned have been written, so that day is settled."""
         self._past = self._past[1:]
+
+    @property
+    def sessions(self) -> Sequence[Session]:
+        """Return the stored sessions around today, as they were when slots were last read."""
+        return self._sessions
 
     @property
     def has_changed(self) -> bool:

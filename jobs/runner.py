@@ -258,8 +258,12 @@ class Runner:
         if due.missed and self._pace.is_trustworthy:
             with self._despite_passing_failures(now):
                 tell_missed(self._slot_tracker, self._context, due.missed, now)
-        if not self.is_reconciled and Job.RECONCILE in self._context.verbs:
-            self._reconcile(now)
+        if Job.RECONCILE in self._context.verbs:
+            # No slot comes after the close, but fills of the last minute and expired orders do.
+            ended = self.looked_at is not None and self._slot_tracker.has_session_ended(self.looked_at, now)
+            self.is_reconciled = self.is_reconciled and not ended
+            if not self.is_reconciled:
+                self._reconcile(now)
         for slot in due.run:
             # While an answer took its time, the slot may have run or ended.
             ran_meanwhile = now <= self._tried.get((slot.job, slot.name), EARLIER) <= self._pace.now

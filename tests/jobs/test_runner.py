@@ -16,6 +16,7 @@ from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import CannotWriteError, ClocksDisagreeError, ExitCode, OperatorError, TemporaryError
+from tradebot.model.bar import Session
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
 from tradebot.model.serving import Pause
@@ -379,6 +380,28 @@ def test_after_a_sleep_books_are_compared_before_anything_else_and_a_sentence_te
         claim.slot: claim.missed_reason for claim in bench.ledger.slot_claims(SESSION.date) if claim.job == "trade-once"
     }
     assert missed == {"open+2m": None, "open+12m": Reason.ASLEEP, "open+22m": Reason.ASLEEP, "open+32m": Reason.ASLEEP}
+
+
+def test_books_are_compared_once_more_a_minute_after_the_close_and_again_if_the_broker_is_away() -> None:
+    bench, close = Bench(), (SESSION.close - SESSION.open) / timedelta(minutes=1)
+    bench.runner.begin()
+    bench.tick(close - 1)
+    assert bench.tick(close + 0.9) == []
+    bench.fails[Job.RECONCILE] = TemporaryError("away")
+    assert bench.tick(close + 1) == [(LogKind.FAILED, Job.RECONCILE)]
+    del bench.fails[Job.RECONCILE]
+    assert bench.tick(close + 2) == [(RAN, Job.RECONCILE)]
+    assert bench.tick(close + 600) == []
+
+
+def test_no_comparison_is_added_where_the_next_session_opens_at_the_close() -> None:
+    bench, close = Bench(), (SESSION.close - SESSION.open) / timedelta(minutes=1)
+    after = Session(SESSION.date + timedelta(days=1), SESSION.close, SESSION.close + timedelta(hours=6))
+    bench.ledger.put_sessions([SESSION, after])
+    bench.runner.begin()
+    bench.tick(close - 1)
+    assert bench.tick(close + 1) == [(RAN, Job.RECONCILE)]
+    assert bench.lines[-1].slot == "open+1m"
 
 
 def test_after_a_sleep_entries_of_a_lane_of_their_own_wait_for_a_comparison_that_came_after_it() -> None:
