@@ -87,9 +87,9 @@ class DemoData(Struct, frozen=True):
     """The sessions that were run. `differences` is empty if ledger and exchange agree to the cent.
 
     `session` is the first one, and `minutes` is the total. `earned` is None if ledger and exchange disagree, because
-    the trades' profit is then unknown. `edge` and `flow` are None if no strategy reads flow. `configuration` is the
-    file with the user's settings, `strategies` are those in use, and `beside` compares the run with the previous one,
-    None if there is none.
+    the trades' profit is then unknown. `edge` and `flow` are None if no strategy reads flow, and `edge` also if the
+    flow was captured. `configuration` is the file with the user's settings, `strategies` are those in use, and `beside`
+    compares the run with the previous one, None if there is none.
     """
 
     state_dir: str
@@ -163,7 +163,7 @@ def _data(app: "App", played: "Sequence[PlayedSession]", elapsed_s: float, confi
         minutes=sum(session.minutes for session in played),
         symbols=len(app.settings.universe),
         seed=sandbox.seed,
-        edge=sandbox.edge if reads_flow else None,
+        edge=sandbox.edge if reads_flow and sandbox.flow_folder is None else None,
         flow=_flow(app, session) if reads_flow else None,
         funnel=funnel(traded),
         exits=_exits(app, session),

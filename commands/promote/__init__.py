@@ -119,7 +119,7 @@ def demote(bot: "App") -> Report:
 @verb(
     "retire",
     VerbPurpose.OPERATE,
-    110,
+    105,
     {"retire/1": ("commands.promote.retiring:Retired",)},
     epilog="tradebot retire policy\ntradebot retire policy --confirm 4321  # the account's last four characters",
 )

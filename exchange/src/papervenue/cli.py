@@ -172,8 +172,8 @@ def _status(chosen: argparse.Namespace) -> None:
     """Show address, time, accounts and faults."""
     status = _query_exchange(chosen, "GET", "/exchange/v1/status")
     rows = [
-        f"  account {row['name']}: {row['equity']} of equity, {row['cash']} cash, {row['positions']} positions, "
-        f"{row['open_orders']} open of {row['orders']} orders"
+        f"  account {row['name']}: {row['equity']} of equity, {row['cash']} cash, positions: {row['positions']}, "
+        f"orders: {row['orders']}, of which {row['open_orders']} are open"
         for row in status["accounts"]
     ]
     armed = f"  faults armed: {', '.join(status['faults']) or 'none'}"

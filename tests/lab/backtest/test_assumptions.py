@@ -63,6 +63,14 @@ def test_person_who_ends_halts_is_an_assumption() -> None:
     assert ended == "optimistic: a person accepts each, and ends it 5 sessions later"
 
 
+def test_halts_by_margin_are_named_if_they_are_on() -> None:
+    limits = {"margin_fraction": 0.92, "maintenance_fraction": 0.9}
+    halts = said(replace(PLAN, settings=load(None, {}, {"venue": "kraken_futures", "halts": limits}).settings))[
+        "halts"
+    ].value
+    assert halts.endswith("initial margin 92%, maintenance margin 90%")
+
+
 def test_assumption_that_makes_a_result_unreal_is_marked_and_so_is_what_a_file_lacks() -> None:
     def loud(plan: BacktestPlan, **told: Any) -> list[str]:
         return [one.name for one in assumptions(plan, **{"with_flow": False} | told) if one.is_loud]

@@ -184,6 +184,7 @@ def _halts(settings: Settings) -> Assumption:
         f"daily loss {_percent(halts.daily_loss_fraction)}",
         f"equity below {halts.min_equity_usd:,.0f} USD" if halts.min_equity_usd is not None else "",
         f"initial margin {_percent(halts.margin_fraction)}" if halts.margin_fraction is not None else "",
+        f"maintenance margin {_percent(halts.maintenance_fraction)}" if halts.maintenance_fraction is not None else "",
     ]
     if (lasting := settings.backtest.unhalt_after_sessions) is None:
         return Assumption("halts", ", ".join(filter(None, parts)), "no entries after a halt, because no person ends it")
