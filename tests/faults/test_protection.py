@@ -172,6 +172,14 @@ def test_a_pass_that_was_lied_to_leaves_it_to_the_next_one_to_tell() -> None:
     assert len(broken(lines, [1, 6, 7, 8], OVER)) == 1
 
 
+def test_a_pass_that_a_clock_behind_misdates_may_tell_an_end_before_it() -> None:
+    lie = {"at": at(7).isoformat(), "event": "fault_fired", "account": "one", "on": "GET /v2/clock"}
+    lines = [*PROTECTED, *CANCELED, lie, LEAVING, sold(8), line(9, "order_new", "OTHER")]
+    assert broken(lines, [1, 5, 6, 8.5], BEGUN, told(6, 5, 6)) == []
+    assert len(broken(lines, [1, 5, 6, 8.5], BEGUN)) == 1
+    assert len(broken(LATER, [1, 5, 6, 8.5], BEGUN, told(6, 5, 6))) == 1
+
+
 @pytest.mark.parametrize(("minute", "problems"), [(2.5, 0), (3.5, 1)])
 def test_a_fill_of_which_a_pass_was_told_late_is_protected_in_time_by_the_next_one(
     minute: float, problems: int

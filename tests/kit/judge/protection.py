@@ -193,8 +193,16 @@ class Law:
                 yield f"{self._name(gap)}: the pass at {_clock(each.at)} left it untold"
                 return
         ends = [told.until for told in known if told.until]
-        if seeing and self._was_seen_closed(gap) and (not ends or max(ends) < (gap.ended or FOREVER) - SLACK):
+        if seeing and self._was_seen_closed(gap) and not self._ends_are_right(gap, ends):
             yield f"{self._name(gap)}: told to have ended before, or never"
+
+    def _ends_are_right(self, gap: Gap, ends: Sequence[datetime]) -> bool:
+        """Return True if a gap was told to end when it did; a pass that was lied to may tell an end before its lie.
+
+        A venue's clock that is behind dates the pass itself.
+        """
+        until = gap.ended or FOREVER
+        return any(end >= until - SLACK or any(end < at <= until for at in self._lied) for end in ends)
 
     def _ended_in_time(self, gap: Gap, seen: Pass) -> bool:
         """Return True if a gap ended soon after the fill that began it, by this pass: no later one can have done that.
