@@ -9,7 +9,7 @@ import pytest
 
 from tests.kit.core.recorded import Taken, trade_once
 from tests.kit.core.scene import Scene, call, evaluate_exits, wanted
-from tests.kit.values import SESSION, exit_rules, quote
+from tests.kit.values import SESSION, exit_rules, quote, there
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, ExposureRange
@@ -295,6 +295,6 @@ def test_candidate_that_a_filter_refuses_ends_alike_unread(closed: tuple[tuple[R
     found = what_if([taken], whole=whole)[0]
     assert found.then == found.now == ended_in(taken.record.outcome)
     assert found.now["flow", "MSFT", Purpose.OPEN].gate == ("permission" if closed else "strategy")
-    given = read_record(*body(taken), {}, only_passing=True).given
-    assert given.proposed is not None
-    assert [one.symbol for one in given.proposed.candidates] == ["AAPL"]
+    recorded = read_record(*body(taken), {}, only_passing=True)
+    assert [one.symbol for one in there(recorded.given.proposed).candidates] == ["AAPL"]
+    assert {one.symbol for one in there(recorded.all_proposals).candidates} == {"AAPL", "MSFT"}

@@ -92,7 +92,7 @@ class RecordedCycle(Struct, frozen=True):
     """A parsed record: the pass's inputs, and the bytes of its decisions.
 
     `tape` returns new recorded ports for a single use, of the requested class or else of the reader's. `unread` reads
-    all proposals; None unless candidates of replaced strategies were skipped.
+    all proposals; None if no candidate was left out.
     """
 
     given: CycleInputs
@@ -103,7 +103,7 @@ class RecordedCycle(Struct, frozen=True):
 
     @property
     def all_proposals(self) -> Proposals | None:
-        """Return all proposals, including skipped candidates of replaced strategies; None for an exit pass."""
+        """Return all proposals, including the candidates that were left out; None for an exit pass."""
         return self.unread() if self.unread else self.given.proposed
 
 
@@ -213,7 +213,8 @@ def read_record(
     def tape(wanted: type[RecordedPorts] = kind) -> RecordedPorts:
         return tape_of(told_once(), source, wanted)
 
-    unread = cache(lambda: source.read(Proposals, whole[names[GIVEN].index("proposed")])) if replaced else None
+    is_cut = bool(replaced) or only_passing
+    unread = cache(lambda: source.read(Proposals, whole[names[GIVEN].index("proposed")])) if is_cut else None
     return RecordedCycle(source.read(CycleInputs, encoded_inputs), outcome, around, tape, unread)
 
 
