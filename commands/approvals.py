@@ -35,7 +35,7 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The request's id; tradebo
 
 
 class ApprovalRow(Struct, frozen=True):
-    """One request: quantity in shares (unsigned), the price when approval was requested, and its value in USD.
+    """One request: the quantity in shares (unsigned), the price when approval was requested, and the value in USD.
 
     `state` is waiting, approved, sent, rejected or expired. `order` is the client order id of the order that an
     approval created, if any.

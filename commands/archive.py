@@ -78,7 +78,7 @@ class ArchiveFetched(Struct, frozen=True):
 
 
 def push_to_archive(bot: "App", name: str, source: Path, to: str) -> Report:
-    """Archive a file or a folder; raise OperatorError or TemporaryError if that isn't possible."""
+    """Archive a file or a folder; raise OperatorError or TemporaryError if it can't be archived."""
     archive.require_name(name)
     offsite_store = require_offsite_storage(bot, to)
     pushed, now = archive.push_files(source, name, offsite_store), bot.stamp_time()

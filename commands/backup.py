@@ -33,7 +33,7 @@ BY_HAND = "by-hand"
 
 
 class Copy(Struct, frozen=True):
-    """One verified copy: the last record of its journal, its numbers of intents and fills, and its size in bytes."""
+    """One verified copy: the last record of its journal, how many intents and fills it has, and its size in bytes."""
 
     name: str
     path: str
@@ -66,8 +66,8 @@ class Backups(Struct, frozen=True):
 def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report:
     """Copy the books, verify the copy and check the other backups; exit 10 if one of them is damaged.
 
-    The copy is then also sent to `to`, or to `storage.backup_to`. Raises OperatorError if the copy can't be written,
-    and TradebotError if it can't be sent; the copy on this machine is kept then.
+    The copy is then also sent to `to`, or to `storage.backup_to`. Raises OperatorError if the copy can't be written.
+    Raises TradebotError if it can't be sent; the copy on this machine is kept in that case.
     """
     copy, hashed = None, Hashed()
     if not only_list:
@@ -97,8 +97,9 @@ def offsite_storage(to: str) -> "OffsiteStore":
 
 
 def require_offsite_storage(app: "App", to: str) -> "OffsiteStore":
-    """Return the off-site storage; raise OperatorError for the bot's own folder, because the copy would be lost with
-    it.
+    """Return the off-site storage.
+
+    Raise OperatorError if it is in the bot's own folder, because the copy would be lost together with the folder.
     """
     offsite_store, own = offsite_storage(to), app.folder.path.resolve()
     if not to.startswith("s3://") and Path(to).expanduser().resolve().is_relative_to(own):
@@ -131,8 +132,8 @@ def _remember_copy(app: "App", backup: Path, why: str) -> None:
 def run_session(app: "App") -> Report:
     """Back up the session that ended, once, and delete old facts; exit 10 if a backup is damaged.
 
-    The newest backup of a session is copied on to `storage.backup_to`. Raises TradebotError if the session's backup
-    couldn't be made, or couldn't be copied on.
+    The newest backup of a session is also copied to `storage.backup_to`. Raises TradebotError if the session's backup
+    couldn't be made or couldn't be copied there.
     """
 
     now = datetime.now(UTC)
@@ -174,8 +175,8 @@ def _send_session(app: "App", backup: Path, to: str) -> None:
 def backup_after_session(app: "App", now: datetime, *, at_once: bool = False) -> bool:
     """Copy the books and delete old facts, once after each session; the caller holds the pass lock.
 
-    Return True if a backup was due. A failed copy is recorded and the pass continues, because an exit doesn't wait for
-    disk space. The next attempt waits as long as `failed_backup` says; with `at_once` it doesn't wait.
+    Return True if a backup was due. If the copy fails, that is recorded and the pass continues, because exits must not
+    wait for disk space. The next attempt waits as long as `failed_backup` says; with `at_once`, it doesn't wait.
     """
 
     ended = [s for s in begun_by(app.ledger, now, timedelta(days=7)) if s.close <= now]

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class Adopted(Struct, frozen=True):
     """A position that was marked as known or taken over: signed shares, and the broker's average price in USD.
 
-    `findings` counts the remaining differences between books and broker. `closes` names the exit rule that the broker's
-    last price already meets, so that the next exit pass closes the position.
+    `findings` counts the remaining differences between books and broker. If the broker's last price already meets an
+    exit rule, the next exit pass closes the position, and `closes` names that rule.
     """
 
     at: datetime

@@ -65,7 +65,9 @@ LOOKED_BACK = 5
 def load_audit_evidence(
     app: "App", since_s: int | None, *, offline: bool
 ) -> tuple[HealthEvidence, Trading | UnreadablePart]:
-    """Return the evidence from the bot's own records, and the evidence about trading, or why the books can't be read.
+    """Return the evidence from the bot's own records and the evidence about trading.
+
+    If the books can't be read, return why instead of the evidence about trading.
 
     If the broker doesn't respond, the evidence says so. If `since_s` is None, the period starts at the session's open.
     """
@@ -168,7 +170,7 @@ def _books_after(
 def due_in(past: SessionEvidence, moment: TradingMoment) -> list[Job]:
     """Return the jobs that had a slot in the sessions covered by the evidence.
 
-    If this session opened at the moment the previous one closed, only this session's slots count.
+    If this session opened at the moment when the previous one closed, only this session's slots count.
     """
     session = moment.session
     touches = session is not None and any(before.close == session.open for before in past.sessions)

@@ -120,10 +120,10 @@ SENT = "SENT"
 
 
 class PlayedSpan(Struct, frozen=True):
-    """What a backtest ran on: the number of bars (minute bars, or daily ones from a daily file), the symbols and
-    the strategies.
+    """What a backtest ran on: the number of bars, the symbols and the strategies.
 
-    `configuration` is the source of the settings, and `data` the files of the market.
+    Bars are minute bars, or daily ones from a daily file. `configuration` is the source of the settings, and `data` are
+    the files of the market.
     """
 
     bars: int
@@ -134,7 +134,7 @@ class PlayedSpan(Struct, frozen=True):
 
 
 class EntryExclusion(Struct, frozen=True):
-    """Why a strategy, or one of its symbols, was left out of entry passes, and how often."""
+    """Why a strategy, or one of its symbols, was left out of entry passes, and in how many passes."""
 
     strategy: str
     reason: str
@@ -157,9 +157,9 @@ class BacktestData(Struct, frozen=True):
     """One backtest. `differences` counts the final differences between books and exchange.
 
     `ended` counts entry candidates by the gate that refused them, the most frequent first; under SENT it counts those
-    that led to orders. With the recorder `none`, nothing is counted. `trials` is the number of different settings or
-    code versions tried so far by strategy, including this run. `sensitivity` compares the run with its variants, if
-    requested, and `not_varied` lists in sentences the variants that weren't run.
+    that led to orders. With the recorder `none`, nothing is counted. `trials` is, by strategy, how many different
+    settings or code versions have been tried so far, including this run. `sensitivity` compares the run with its
+    variants, if requested, and `not_varied` lists in sentences the variants that weren't run.
     """
 
     name: str
@@ -336,7 +336,10 @@ def _waits(waits: "Sequence[MissingBars]") -> "Iterator[str]":
 
 
 def reasons_without_trades(data: "BacktestData") -> "Iterator[str]":
-    """Yield why no order was filled, most frequent reasons first, and when each missing input becomes available."""
+    """Yield why no order was filled, the most frequent reason first.
+
+    If an input was missing, also yield when it becomes available.
+    """
     if data.result.fills:
         return
     yield "Nothing was traded:"
@@ -443,7 +446,9 @@ FIELD = re.compile(r"\w+=(?=[^=]*$)")
 
 
 def first_difference(text: str, unknown: str) -> tuple[str, str]:
-    """Return both texts; if one is long, only the first field that differs, such as `score=0.51` and `score=0.12`."""
+    """Return both texts or, if one is long, only the first field that differs, such as `score=0.51` and
+    `score=0.12`.
+    """
     if max(len(text), len(unknown)) <= SHORT:
         return text, unknown
     differing = (index for index, (letter, other) in enumerate(zip(text, unknown, strict=False)) if letter != other)

@@ -48,7 +48,7 @@ SCHEMA = 1
 
 
 class Finished(Struct, frozen=True):
-    """A run that has ended or was stopped, its inputs, and how many sessions an earlier process ran."""
+    """A run that has ended or was stopped, with its inputs, and how many of its sessions an earlier process ran."""
 
     name: str
     planned: "PlannedBacktest"
@@ -172,8 +172,9 @@ def load_strategies(planned: PlannedBacktest, *, prove_all: bool = False) -> "It
 
 @contextmanager
 def play(wish: BacktestOptions, how: RunOptions) -> "Iterator[tuple[Finished, Results]]":
-    """Run the backtest that the options describe, store it, and yield it with its results; a lock excludes other
-    processes.
+    """Run the backtest that the options describe, store it, and yield it with its results.
+
+    Other processes are locked out meanwhile.
 
     Raises TradebotError with the code of the signal if it was stopped; the finished part is stored. A finished run
     whose variants weren't all run can still be resumed.
@@ -238,9 +239,10 @@ def _play_backtest(
 
 
 def plan_from_first_ready_day(wish: BacktestOptions) -> "tuple[PlannedBacktest, tuple[MissingBars, ...]]":
-    """Return the plan, and the strategies and symbols that lack bars when it begins.
+    """Return the plan, and the strategies and symbols that lack bars on its first day.
 
-    Without --from, it starts on the first day when some symbol of each strategy has the bars that the strategy needs.
+    Without --from, the backtest starts on the first day on which each strategy has at least one symbol with all the
+    bars that it needs.
     """
     plan = plan_backtest(wish)
     venue = plan.plan.spec.venue

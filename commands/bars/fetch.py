@@ -42,7 +42,7 @@ class WantedBars(Struct, frozen=True):
 
 
 class FetchedRow(Struct, frozen=True):
-    """One request with its timeframe and symbols as the store names them, and how many of its bars are new.
+    """One request: its timeframe and symbols as the store names them, and how many of its bars are new.
 
     `strategy` is the strategy that needs them; None for a request on the command line.
     """
@@ -64,9 +64,10 @@ class BarsFetched(Struct, frozen=True):
 
 
 def run(app: "App", wanted: "Callable[[datetime], WantedBars | None]", heard: Callable[[int], None]) -> Report:
-    """Fetch the requested bars or, without a request, those that the strategies in use need.
+    """Fetch the requested bars; without a request, fetch the bars that the strategies in use need.
 
-    Raise TemporaryError if the source doesn't respond; earlier bars are stored, and the message says how many.
+    Raise TemporaryError if the source doesn't respond. The bars received until then are stored, and the message says
+    how many.
     """
     now, before = app.now(), _count(app)
     request = wanted(now)

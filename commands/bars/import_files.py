@@ -63,7 +63,7 @@ FILES_SHOWN = 5
 
 
 class SymbolRead(Struct, frozen=True):
-    """The valid bars of one symbol; `new` counts those that are missing or different in the store.
+    """The valid bars of one symbol; `new` counts the bars that the store lacks or has with other values.
 
     `sessions` counts the sessions with a bar, `gaps` the sessions without one between the first and the last bar, and
     `findings` what `bars check` would find in these bars alone.
@@ -83,9 +83,9 @@ class SymbolRead(Struct, frozen=True):
 class BarsImported(Struct, frozen=True):
     """The contents of the files, how they were understood, and the result of importing them.
 
-    `sample` are the first three bars. `bad` counts the skipped rows by reason; `bad_rows` are the first 1,000 of them,
-    and `findings` the 1,000 most urgent. If `refused` says that the times of the bars can't be right, nothing was
-    stored.
+    `sample` are the first three bars. `bad` counts the skipped rows by reason, and `bad_rows` are the first 1,000 of
+    them. `findings` are the 1,000 most urgent findings about the bars. If `refused` says that the times of the bars
+    can't be right, nothing was stored.
     """
 
     files: "tuple[FileUnderstood, ...]"

@@ -77,7 +77,7 @@ def now_of(app: "App") -> datetime:
 
 
 def sessions_between(app: "App", first: date, last: date, calendar: str = "") -> "Sequence[Session]":
-    """Return a calendar's sessions in a period plus a margin of some days; by default, the venue's calendar."""
+    """Return a calendar's sessions in a period, and those of a few days around it; by default, the venue's calendar."""
     from tradebot.app.calendar import list_sessions
 
     days = first - MARGIN, last + MARGIN
@@ -85,7 +85,7 @@ def sessions_between(app: "App", first: date, last: date, calendar: str = "") ->
 
 
 def by_calendar(app: "App", symbols: Iterable[str]) -> "Mapping[str, Collection[str]]":
-    """Return symbols by the name of their calendar, which is empty for the venue's own."""
+    """Return symbols grouped by the name of their calendar; the name is empty for the venue's own calendar."""
     by_calendar: dict[str, list[str]] = {}
     for symbol in symbols:
         by_calendar.setdefault(_calendar_of(app, symbol), []).append(symbol)
@@ -93,10 +93,11 @@ def by_calendar(app: "App", symbols: Iterable[str]) -> "Mapping[str, Collection[
 
 
 def odd_at(app: "App", now: datetime) -> "Odd":
-    """Return a function that says why a bar can't belong to a symbol, judged by its prices, its day and the date of
+    """Return a function that says why a bar can't belong to a symbol, judging by its prices, its day and the date of
     `now`.
 
-    The function returns an empty text if the bar may belong to it, always so at a venue without such a check.
+    The function returns an empty text if the bar may belong to the symbol. It always does so at a venue without such a
+    check.
     """
     oddity, today = app.driver.oddity, app.day.date_of(now)
 

@@ -132,7 +132,7 @@ def of_health(data: Data) -> Iterator[str]:
 
 
 def summarize_last_decision(data: Data) -> Iterator[str]:
-    """Yield the last decision about a symbol, its reason, and possible actions."""
+    """Yield the last decision about a symbol, the reason, and what the user can do."""
     score = "" if data.get("score") is None else f", score {data['score']:+.2f}"
     at = f" ({_when(data['at'])}{score})" if data.get("at") else ""
     yield f"{data['symbol']}: {data['sentence']}{at}"
@@ -150,7 +150,7 @@ def of_approvals(data: Data) -> Iterator[str]:
 
 
 def of_request(row: Data, *, waits: bool = True) -> Iterator[str]:
-    """Yield a pending entry's details: price and value as they were when approval was requested."""
+    """Yield a pending entry's details, with the price and the value at the time when approval was requested."""
     side = "sell short" if row["side"] == "sell" else row["side"]
     quantity = f"{Decimal(row['quantity']).normalize():,f}"
     yield f"{side} {quantity} {row['symbol']} at {_price(row, 'price')} or better, {_usd(row['worth_usd'])} USD"

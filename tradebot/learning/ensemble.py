@@ -1,6 +1,6 @@
 """Combine several models' outputs into one target, which the caller rounds once.
 
-In mode META, one model is chosen for each session by the models' results in earlier sessions.
+In mode META, one model acts in each session; it is chosen by the models' results in earlier sessions.
 """
 
 from bisect import bisect_left
@@ -64,8 +64,8 @@ def select_model(results: Mapping[str, Results], session: date, sessions: int) -
     """Return the model that acts in a session; None unless every model has an earlier result.
 
     Another model takes over only if its score is a tenth better than the acting model's, and no sooner than five
-    sessions after the last change. The choice is computed from the first session in which every model has an earlier
-    result, so the same results always give the same choice. If scores are equal, the first model acts.
+    sessions after the last change. The choice is computed anew from the first session in which every model has an
+    earlier result, so the same results always give the same choice. If scores are equal, the first model acts.
     """
     earlier = {name: before(result, session) for name, result in results.items()}
     if not earlier or not all(earlier.values()):
@@ -145,8 +145,7 @@ APART = 0.7
 
 
 class PolicyMode(StrEnum):
-    """What a policy does: nothing (TRAINING), act by its rule (RULE), by one model, by several models together, or by a
-    model chosen per session.
+    """What a policy does: nothing (TRAINING), or act by its rule (RULE), by one model, or by several models together.
 
     META chooses the acting model anew for each session.
     """
@@ -161,8 +160,9 @@ class PolicyMode(StrEnum):
 class Combine(StrEnum):
     """How several models' outputs are combined.
 
-    WEIGHTED: their mean, weighted by recent results. MAJORITY: the mean of those on one side, if that is at least half
-    of them. CONFIDENCE: their mean, weighted by confidence. ADAPTIVE: their mean, or zero if they are too far apart.
+    WEIGHTED: their mean, weighted by recent results. MAJORITY: the mean of the outputs on one side, if at least half of
+    all outputs are on that side. CONFIDENCE: their mean, weighted by confidence. ADAPTIVE: their mean, or zero if they
+    are too far apart.
     """
 
     WEIGHTED = "weighted"

@@ -55,12 +55,13 @@ class SessionResult(Struct, frozen=True):
 
 
 class Card(Struct, frozen=True):
-    """A model's training and inputs. `features` are the market features, in the order in which an observation has them.
+    """What a model was trained on, how, and what it reads. `features` are the market features, in the order of an
+    observation.
 
-    The model decides at the close of each bar of `timeframe`. A `recurrent` model remembers the session since its open.
-    `settings` are its training settings, `seeds` all seeds that were trained, `trials` how many configurations were
-    tried, and `results` its returns in sessions on which it wasn't trained, oldest first. `program` is the version of
-    tradebot that made it.
+    The model decides at the close of each bar of `timeframe`. A `recurrent` model remembers what it saw since the
+    session's open. `settings` are its training settings, `seeds` all seeds that were trained, `trials` how many
+    configurations were tried, and `results` its returns in sessions on which it wasn't trained, oldest first. `program`
+    is the version of tradebot that made it.
     """
 
     format: int
@@ -157,7 +158,7 @@ def _of_probe(card: Card, probe: Probe) -> Iterator[str]:
 
 
 def other_features(card: Card, names: Mapping[str, int]) -> Sequence[str]:
-    """Return the card's features that aren't available in the version it needs, each with the difference."""
+    """Return the card's features that aren't available in the version the model needs, each with how it differs."""
     return [
         f"{used.name} version {used.version}"
         + (f", but this program has {names[used.name]}" if used.name in names else "")

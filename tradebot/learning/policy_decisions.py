@@ -31,7 +31,7 @@ def refusal(reason: Reason, observed: Number | str, limit: Number | str | None =
 
 
 def fallback_reasons(records: Iterable[CandidateRecord]) -> Mapping[str, Decision]:
-    """Return why a fallback acted instead of the models, by strategy; without strategies whose models acted."""
+    """Return, by strategy, why a fallback acted instead of its models; leave out strategies whose models acted."""
     by_name = dict[str, Decision]()
     for record in records:
         for decision in record.decisions:

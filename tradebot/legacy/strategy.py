@@ -299,9 +299,10 @@ _FADES_IN_MINUTES = 45.0
 
 
 class LegacyStrategy(FlowStrategy):
-    """Replaces the flow strategy and uses its settings.
+    """The previous bot's strategy; it replaces the flow strategy and uses its settings.
 
-    The weights in the settings only determine which facts are fetched; the score has fixed weights for its rows.
+    The weights in the settings only determine which facts are fetched, because the rows of the score have fixed
+    weights.
     """
 
     def _wants(self, view: StrategyView) -> list[Open]:

@@ -1,4 +1,4 @@
-"""The broker's account figures at one moment, the activities other than trades, and how the books record them."""
+"""The broker's account figures at one moment, its activities other than trades, and how the books record them."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -60,12 +60,12 @@ class Corrects(Struct, frozen=True):
 
 
 class Activity(Struct, frozen=True):
-    """One row of the broker's activities other than fills: the broker's own kind, signed shares, signed USD.
+    """One row of the broker's activities other than fills, with the broker's own kind, signed shares and signed USD.
 
     `meaning` is the kind as the venue's adapter understands it. `price` is USD per share, if the broker gave one. A row
-    that isn't `executed` was corrected or canceled. If it is the fee of a fill, `fill_id` names the fill, and the fee's
-    own `id` is `order.fee_id(fill_id)`. Such a fee is booked once the books have the fill, unless the fill already
-    included it. If it `corrects` a fill, quantity (unsigned) and price are the fill's new values.
+    that isn't `executed` was corrected or canceled. If the row is the fee of a fill, `fill_id` names that fill, and the
+    row's own `id` is `order.fee_id(fill_id)`. Such a fee is booked once the books have the fill, unless the fill
+    already included the fee. If the row `corrects` a fill, quantity (unsigned) and price are the fill's new values.
     """
 
     id: str
@@ -160,7 +160,7 @@ class CashKind(StrEnum):
 
 
 class CashMovement(Struct, frozen=True):
-    """A cash movement that no fill explains: signed USD, and `at` is when it happened at the broker.
+    """A cash movement that no fill explains, in signed USD; `at` is when it happened at the broker.
 
     `kind` is the broker's own code, such as DIV or FEE, or empty for an accepted plan, and `sub_kind` the broker's code
     for a subtype, such as COM for a commission, or empty. `meaning` is the adapter's interpretation of both; it is None
@@ -206,8 +206,9 @@ class Account(Struct, frozen=True):
 
 
 class EquityPeak(Struct, frozen=True, array_like=True):
-    """The account's peak equity, and an equity far above it that a second reading has yet to confirm (or zero), in
-    USD.
+    """The account's peak equity in USD.
+
+    `seen_once` is an equity far above the peak that another reading has yet to confirm, or zero.
     """
 
     highest: Decimal
@@ -271,8 +272,9 @@ class BrokerView(Struct, frozen=True):
     """One reading of the account at the broker; `unreadable` counts the rows we couldn't parse.
 
     `steady` is False if our own orders changed during every attempt; positions and orders may then be from different
-    moments. `orders_at` is the venue's time of its order list, or None. `repeated` maps the venue id of an order to its
-    client order id if another order of ours already has that client order id; in `orders`, such an order has none.
+    moments. `orders_at` is the venue's time of its order list, or None. If two of our orders have the same client order
+    id, `repeated` maps the second one's venue id to that client order id, and in `orders` the second one has no client
+    order id.
     """
 
     account: Account
@@ -291,7 +293,7 @@ class BrokerView(Struct, frozen=True):
 
     @property
     def whole_at(self) -> datetime | None:
-        """Return the time of the venue's order list if that list can prove that an order has ended; else None.
+        """Return the time of the venue's order list; None if the list can't prove that an order has ended.
 
         A list with an unreadable row proves nothing.
         """

@@ -1,4 +1,4 @@
-"""Auctions among the positions and candidates of several strategies: their settings, and each participant's value.
+"""Auctions among the positions and candidates of several strategies: the settings, and the value of each participant.
 
 A value is stored with its components, as text in the books.
 """

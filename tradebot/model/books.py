@@ -44,14 +44,14 @@ class Books(Struct, frozen=True, dict=True):
     `other_calendars` has the sessions of instruments that use a different calendar.
 
     `with_others` are fills that aren't ours, and fills that moved shares between us and others; `acknowledged` are the
-    foreign positions that a person acknowledged, as signed shares by symbol. `orders` are those that may still fill,
-    those reported recently, and those without an intent in these books. `chains` maps each order to itself and the
+    foreign positions that a person acknowledged, as signed shares by symbol. `orders` are orders that may still fill,
+    that were reported recently, or that have no intent in these books. `chains` maps each order to itself and the
     orders it replaced, `intents_by_id` has their intents by client order id, and `filled` the booked shares of each
-    order. `intents` are unresolved ones and all intents of the last sessions. `kept` has the stored terms of our open
-    positions.
+    order. `intents` are all unresolved intents and all intents of the last sessions. `kept` has the stored terms of our
+    open positions.
 
-    `over` are the venue's ids of our working orders that the venue's adapter can prove to have expired; without proof,
-    an order may still fill.
+    `over` are the venue's ids of our working orders whose expiry the venue's adapter can prove. Without proof, an order
+    may still fill.
 
     Some orders carry our mark but were never recorded here: `sent_by_another_copy` are those sent while these books
     were in use, and `noted_too_early` those reported after a person had acknowledged their symbol as foreign. Both
@@ -155,7 +155,9 @@ class Books(Struct, frozen=True, dict=True):
         return entry_terms.instrument if entry_terms else None
 
     def opened_otherwise(self, instrument: Instrument) -> Instrument | None:
-        """Return an open position's instrument if its multiplier or currency differs from `instrument`'s, else None."""
+        """Return an open position's own instrument if its multiplier or currency differs from `instrument`'s; else
+        None.
+        """
         for opened in self._instruments_by_symbol.get(instrument.symbol, ()):
             if (opened.multiplier, opened.currency) != (instrument.multiplier, instrument.currency):
                 return opened

@@ -25,7 +25,7 @@ SHARES = Decimal(100)
 
 
 class OptionContract(Struct, frozen=True):
-    """An option contract with alerts in the direction of an entry.
+    """An option contract whose alerts point in the direction of an entry.
 
     `symbol` is its OCC symbol, `net_premium` the sum of those alerts' ask-side minus bid-side premium in USD, positive
     if bullish, and `alerts` are their ids, newest first. All other fields come from the newest alert: `bid` and `ask`
@@ -127,7 +127,7 @@ class Input(Struct, frozen=True):
 class ComponentInputs(Struct, frozen=True):
     """A component's formula (over the names of its inputs) and those inputs; `absent` says why it has no value.
 
-    `inferred` says what the formula relies on although the flow source doesn't define it.
+    `inferred` names what the formula assumes because the flow source doesn't define it.
     """
 
     component: str
@@ -147,9 +147,9 @@ class Candidate(Struct, frozen=True):
     entry) and `invalid_fraction` (the distance at which the reason for the trade is gone), both fractions of the entry
     price, are stored for exit rules and the strategy. `why` is the reason to reduce or close: the strategy's own words,
     or the exit rules' composed reason. `slot` is the strategy's own slot, and `slot_session` the session in which it
-    starts; they are empty and None if the strategy runs in every pass. A position with `displaced_by` is closed to make
-    room for that symbol. `contracts` are the options behind an entry, `cluster` the setup that its strategy names, and
-    `hold_s` the expected holding time in seconds.
+    starts; if the strategy runs in every pass, they are empty and None. If `displaced_by` names a symbol, the position
+    is closed to make room for it. `contracts` are the options behind an entry, `cluster` the setup that its strategy
+    names, and `hold_s` the expected holding time in seconds.
     """
 
     strategy: str
@@ -209,7 +209,9 @@ class BadLine(Struct, frozen=True):
 
 
 class Submission(Struct, frozen=True):
-    """The parsed candidates file: lines = candidates + duplicates + bad lines; `digest` identifies its content."""
+    """The parsed candidates file; each of its lines is a candidate, a duplicate or a bad line. `digest` identifies its
+    content.
+    """
 
     lines: int
     candidates: tuple[Submitted, ...]

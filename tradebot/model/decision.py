@@ -45,8 +45,9 @@ class Decision(Struct, frozen=True, gc=False):
     """One gate's result; `observed` and `limit` are in `unit`, or by default in the reason's or the gate's unit.
 
     `age_s` is the age of the data in seconds. Fields that don't apply are None. `about` names the filter if a strategy
-    has several of its own; for a close that an auction decided, it has the position's value (see `auction.WORTH`).
-    `unit` is the code of the filter's unit, so its numbers can be formatted even when it passes.
+    has several of its own. If an auction decided to close a position, `about` has the position's value (see
+    `auction.WORTH`). `unit` is the code of the filter's unit, so that the numbers can be formatted even if the filter
+    passes.
     """
 
     gate: Gate
@@ -64,7 +65,7 @@ class Decision(Struct, frozen=True, gc=False):
 
     @property
     def oldness_s(self) -> float | None:
-        """Return the age of the data in seconds: `age_s`, or the observed number; None without either."""
+        """Return the age of the data in seconds, from `age_s` or else the observed number; None without either."""
         if self.age_s is not None:
             return self.age_s
         return None if isinstance(self.observed, str | None) else float(self.observed)

@@ -129,7 +129,7 @@ class HaltEvidence(Struct, frozen=True):
     `refused` are the times at which the venue rejected orders. `unanswered` are the times of recorded orders that still
     have no answer. `unknown_orders` are the ids of orders that carry our mark but were never recorded in the books, or
     whose content differs at the venue. `unreadable` counts the venue's rows we couldn't parse. `forgotten` are the ids
-    of our earlier orders that the books don't contain, because they were restored or started over.
+    of our earlier orders that are missing from the books, because the books were restored or started over.
     """
 
     refused: tuple[datetime, ...] = ()
@@ -145,8 +145,8 @@ class RiskBook(Struct, frozen=True, dict=True):
     `exposure` is the absolute notional by symbol of positions and working orders, ours and foreign. `working` has the
     symbols of all working orders, `own_orders` only our own orders. `entries` are the entries of this session;
     `new_entries` names the strategy of each entry of this pass. `peak_equity` is the highest equity ever seen, or None
-    in the first pass. `worth` is cash plus positions, to compare with the reported equity. `stakes` split the exposure
-    by strategy. `last_fill_at` has the time of the last fill by symbol, `own_fill_at` by strategy and symbol.
+    in the first pass. `worth` is cash plus positions, to compare with the reported equity. `stakes` are each strategy's
+    part of the exposure. `last_fill_at` has the time of the last fill by symbol, `own_fill_at` by strategy and symbol.
 
     `spans` are the signed exposures by symbol. `themes` has each symbol's configured theme, or None, and `betas` its
     configured beta. `round_trips` are the recently closed positions, oldest first. `lost_at` is when each strategy last
@@ -228,7 +228,7 @@ class RiskBook(Struct, frozen=True, dict=True):
         return tuple(dict.fromkeys(stake.strategy for stake in across if stake.strategy != strategy)) if across else ()
 
     def with_closing(self, symbol: str) -> "RiskBook":
-        """Return the book as if a closing order were working on a symbol, to evaluate the next candidate with."""
+        """Return the book as if a closing order were working on a symbol, for evaluating the next candidate."""
         return replace(self, working=self.working | {symbol})
 
     def with_order(self, entered: SessionEntry) -> "RiskBook":
@@ -244,7 +244,7 @@ class RiskBook(Struct, frozen=True, dict=True):
         price: Decimal | None = None,
         risk_usd: Decimal | None = None,
     ) -> "RiskBook":
-        """Return the book as if this entry had filled at its worst-case cost, to evaluate the next candidate with.
+        """Return the book as if this entry had filled at its worst-case cost, for evaluating the next candidate.
 
         `quantity` (unsigned) affects only the contract count and the margin, and `price` (the worst one) only the
         margin. `risk_usd` is the entry's loss at its stop.
@@ -272,12 +272,12 @@ class Desk(Struct, frozen=True):
     calendars, by calendar name.
 
     `books` is the ledger's content. `positions` are the positions in the books, and `net` the broker's, as signed
-    quantities by symbol. `facts` only say when each symbol's alerts were fetched, and what that reply contained.
+    quantities by symbol. `facts` say only when each symbol's alerts were fetched and what that reply contained.
     `position_ratios` are the broker's quantities divided by the books' total, ours and others', where they differ and
     no activity explains it. `rejected_quotes` says why a symbol has no quote if the venue sent an unusable one.
     `unreadable` counts the venue's rows of positions and orders that couldn't be parsed. `taken_s` is the stopwatch's
-    reading when the snapshot was taken, and `decision_started_s` the reading when it was complete, or when the pass
-    finished an earlier order; only set if decision time is limited.
+    reading when the snapshot was taken. `decision_started_s` is the reading when the snapshot was complete, or when the
+    pass finished an earlier order; it is set only if decision time is limited.
 
     `orders` are those that may still fill according to the venue or the books; `omitted_orders` are symbols of our
     orders missing from the venue's list, and `canceled` the venue's ids of the orders whose cancel it accepted.
@@ -286,13 +286,13 @@ class Desk(Struct, frozen=True):
     positions show yet. `steady` is False if our orders changed during each reading. `untraced_fills` counts the orders
     behind foreign fills about which the venue hasn't replied: they may be ours. `clock_ahead_s` is how far the venue's
     clock is ahead of a second one; None without one. `resting` are the orders that protect positions at the venue.
-    `core_drifts` has, by strategy, the worst difference between sent and documented fields in a core signal that the
-    strategy reads. `calendar_differs` says how the broker's calendar and exchange_calendars differ on this day; empty
-    if they agree, and in exit passes. `outlooks` are what exit rules read of each position besides prices; empty unless
-    exit rules need them. `listings` are the listings in force; `unlisted` are symbols that the venue, queried for this
-    snapshot, doesn't list. `registry` says which symbols may be entered; None if the bot has no registry, and in exit
-    passes. `shocks` are price moves after which entries wait; None if no limit needs them, or if they are unknown.
-    `other_contracts` maps a symbol to other symbols of the same coin that have a position or order.
+    `core_drifts` says, by strategy, which of the core signals that it reads differs most from its documentation, and
+    how. `calendar_differs` says how the broker's calendar and exchange_calendars differ on this day; empty if they
+    agree, and in exit passes. `outlooks` are what exit rules read about each position besides prices; they are empty
+    unless a rule needs them. `listings` are the listings in force; `unlisted` are symbols that the venue didn't list
+    when it was queried for this snapshot. `registry` says which symbols may be entered; None if the bot has no
+    registry, and in exit passes. `shocks` are price moves after which entries wait; None if no limit needs them, or if
+    they are unknown. `other_contracts` maps a symbol to other symbols of the same coin that have a position or order.
     """
 
     now: datetime
@@ -351,7 +351,7 @@ class Desk(Struct, frozen=True):
         return self.listings.get(instrument.symbol) or of_order(instrument, self.now)
 
     def hours_of(self, symbol: str) -> Hours | None:
-        """Return the trading hours that the venue gives for a symbol; None unless they cover this moment."""
+        """Return the trading hours that the venue gives for a symbol; None if it gives none that cover this moment."""
         listing = self.listings.get(symbol)
         return listing.hours if listing and listing.hours and listing.hours.tells(self.now) else None
 
@@ -363,5 +363,5 @@ class Desk(Struct, frozen=True):
         return self.session if own else self.other_sessions.get(instrument.calendar)
 
     def with_filled(self, symbol: str, change: Decimal) -> "Desk":
-        """Return the desk as if an order for `change` signed shares had filled, to decide on the next order with."""
+        """Return the desk as if an order for `change` signed shares had filled, for deciding on the next order."""
         return replace(self, net={**self.net, symbol: self.net.get(symbol, Decimal(0)) + change})

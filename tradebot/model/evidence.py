@@ -1,8 +1,9 @@
-"""What a backtest stores besides its books: its strategy's trials, variants of the run, and rates by date.
+"""What a backtest stores besides its books: the trials of its strategy, variants of the run, and interest rates by
+date.
 
 A learned policy is promoted for its results in sessions that its models weren't trained on. A `PolicyResults` covers
-one trained configuration: an agent with its features and settings, trained again for each split of the sessions and
-with several seeds. It is stored with the evaluation, together with its inputs.
+one configuration: an agent with its features and settings, trained with several seeds for each split of the sessions.
+It is stored together with its inputs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,7 +63,7 @@ class PolicyRun(Struct, frozen=True):
 
 
 class TriedReturns(Struct, frozen=True):
-    """A trained configuration, by its digest, with the returns of its median seed."""
+    """A trained configuration, identified by its digest, and the returns of its median seed."""
 
     configuration: str
     returns: Returns
@@ -145,7 +146,7 @@ class VariantKind(StrEnum):
 class Variant(Struct, frozen=True):
     """The result of a backtest that was rerun with one change; `name` describes it, such as "costs x2".
 
-    `total_return` and `max_drawdown` are fractions, the latter zero or below. `cagr` is a fraction per year and
+    `total_return` and `max_drawdown` are fractions; the drawdown is zero or below. `cagr` is a fraction per year and
     `sharpe` is annualized; they are None if there are too few sessions.
     """
 
@@ -170,7 +171,7 @@ class Trials(Struct, frozen=True):
 
 
 class DatedRate(Struct, frozen=True):
-    """The interest rate from a day on, as a fraction per year: 0.05 is five percent."""
+    """An interest rate and the day from which it applies, as a fraction per year: 0.05 is five percent."""
 
     day: date
     yearly: float
@@ -185,14 +186,15 @@ class DayPrice(Struct, frozen=True):
 
 
 class BacktestRefusals(Struct, frozen=True):
-    """The number of candidates of a backtest that were refused for a reason."""
+    """How many of a backtest's candidates were refused for one reason."""
 
     reason: str
     count: int
 
 
 class Unrecorded(Struct, frozen=True):
-    """What the records of a backtest lack: all candidates if `recorder` is none, otherwise those not sent.
+    """What is missing from a backtest's records: every candidate if `recorder` is "none", otherwise the candidates not
+    sent.
 
     `refused` counts the candidates that weren't sent, by reason, most frequent first; it is empty if they weren't
     counted.

@@ -15,7 +15,7 @@ Row = Mapping[str, object]
 
 
 class FactColumn(NamedTuple):
-    """One field of several rows: its values in row order, and the types that occur."""
+    """One field of several rows: its values in row order, and the types that occur among them."""
 
     values: Sequence[Any]
     types: frozenset[type]
@@ -102,16 +102,17 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
     `scope` is the subject of one reply. The request is built from `path` and `params`, in which {} is replaced by the
     source's spelling of a ticker or sector; a value that depends on the session is a function of its date. `fields` are
     the fields of a row as the source documents them. A reply of a `single` kind is one row instead of a list. A
-    violated contract of a `core` kind blocks entries. `parse` turns a row into a fact; it takes our symbol and the time
-    of the reply; no row may be later than that. It raises BadRowError. `parse_all` does the same for many rows at once,
-    or raises NotColumnarError, after which `parse` reads them one by one; a kind with few rows doesn't need it.
-    `moment` is a fact's own time, or its New York trading date: usually its field `date`. A fact counts in the session
-    of its date, and for `past_days` after it. Unless `changes` is True, the first version of a fact is used.
+    violated contract of a `core` kind blocks entries. `parse` turns a row into a fact. Its arguments include our symbol
+    and the time of the reply, and no row may be later than that. It raises BadRowError for a row that it can't use.
+    `parse_all` does the same for many rows at once, or raises NotColumnarError, after which `parse` reads them one by
+    one; a kind with few rows doesn't need it. `moment` is a fact's own time, or its New York trading date: usually its
+    field `date`. A fact counts in the session of its date, and for `past_days` after it. Unless `changes` is True, the
+    first version of a fact is used.
 
-    `lean` reduces a fact to what decisions read, which `at_arrival` may date by its arrival. `condense` summarizes at
-    least one such reduced fact, in any order. `poll_s` is the age in seconds at which a reply is fetched again; the
-    configuration may override it. `max_age_s` is the age at which its content counts as absent, and `phase` when to
-    fetch it. By default, a kind is fetched once a day, before the open.
+    `lean` reduces a fact to what decisions read, and `at_arrival` may then set its time to the time at which it
+    arrived. `condense` summarizes one or more of these reduced facts, in any order. `poll_s` is the age in seconds at
+    which a reply is fetched again; the configuration may override it. `max_age_s` is the age at which its content
+    counts as absent, and `phase` when to fetch it. By default, a kind is fetched once a day, before the open.
     """
 
     name: str
@@ -159,7 +160,7 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
         return value  # type: ignore[no-any-return]
 
     def day(self, fact: F) -> date:
-        """Return the New York date that a fact belongs to."""
+        """Return the New York date to which a fact belongs."""
         moment = self.moment(fact)
         return moment.astimezone(NEW_YORK).date() if isinstance(moment, datetime) else moment
 

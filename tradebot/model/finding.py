@@ -210,7 +210,7 @@ class Finding(Struct, frozen=True):
 
     @property
     def applicable(self) -> bool:
-        """Return True if accepting a plan would write something for this difference."""
+        """Return True if an accepted plan would write something for this difference."""
         return bool(self.kind.writes)
 
 

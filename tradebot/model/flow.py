@@ -99,8 +99,8 @@ Filters = Mapping[str, Any]
 class FlowWindow(NamedTuple):
     """The flow strategy's settings for which alerts count toward the direction of flow, and how they are scaled.
 
-    A symbol's premium is divided by `scale_share` of its trailing daily premium, which is known only if at least
-    `min_sessions` earlier sessions are.
+    A symbol's premium is divided by `scale_share` of its trailing daily premium. The trailing premium is known only if
+    at least `min_sessions` earlier sessions are known.
     """
 
     lookback: timedelta
@@ -110,7 +110,7 @@ class FlowWindow(NamedTuple):
 
 
 class RejectedRow(Struct, frozen=True):
-    """A row that was counted and dropped, with the reason and a short excerpt."""
+    """A row that was counted but not used, with the reason and a short excerpt."""
 
     reason: str
     detail: str
@@ -125,7 +125,8 @@ class Quota(Struct, frozen=True):
 
 
 class Allowance(Struct, frozen=True):
-    """The source's plan: calls allowed per minute and per day, and the share of the day that we leave unused.
+    """The source's plan: the calls it allows per minute and per day, and the share of a day's calls that we leave
+    unused.
 
     The day begins at 20:00 in New York.
     """
@@ -138,8 +139,8 @@ class Allowance(Struct, frozen=True):
     def rate(self) -> float:
         """Return the average number of calls a minute that the bot allows itself.
 
-        Together with the burst, at most 14/15 of the plan's allowance is used in any minute, so that calls which arrive
-        late don't exceed it.
+        The rate and the burst together use at most 14/15 of the plan's allowance in any minute, so that the bot stays
+        within it even if some calls arrive late.
         """
         return self.per_minute * 5 / 6
 
@@ -157,8 +158,9 @@ class Allowance(Struct, frozen=True):
 class FlowPage(Struct, frozen=True):
     """One reply from a flow source, with its rows unparsed: JSON objects, or any other values that the reply contained.
 
-    `told_at` is the source's own time of the reply; only the embedded exchange, whose time is simulated, sets it.
-    `status` and `body` are the raw reply, for archiving; a page that was rebuilt from stored rows has no body.
+    `told_at` is the reply's time by the source's own clock. Only the embedded exchange sets it, because its time is
+    simulated. `status` and `body` are the raw reply, for archiving; a page that was rebuilt from stored rows has no
+    body.
     """
 
     endpoint: str

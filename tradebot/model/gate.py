@@ -1,4 +1,4 @@
-"""Every gate, and the reasons of limits on entries, scores and sizes.
+"""Every gate, and the reasons that concern limits on entries, scores and sizes.
 
 `reasons` merges all reasons into one enum.
 """

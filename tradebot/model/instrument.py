@@ -26,7 +26,7 @@ class Hours(Struct, frozen=True):
     liquid: tuple[Session, ...]
 
     def tells(self, at: datetime) -> bool:
-        """Return True if the venue's hours at a moment are known: open, liquid or closed."""
+        """Return True if a moment is within the period for which the venue gave its hours."""
         return self.since <= at < self.until
 
     def trades(self, at: datetime) -> bool:
@@ -38,7 +38,7 @@ class Hours(Struct, frozen=True):
         return any(session.contains(at) for session in self.liquid)
 
     def becomes_liquid(self, at: datetime, day: date) -> bool:
-        """Return True if liquid hours of a date are still to come."""
+        """Return True if more liquid hours will begin on a date, after the moment `at`."""
         return any(session.date == day and session.open > at for session in self.liquid)
 
     def session_at(self, at: datetime, today: date) -> Session | None:
@@ -48,7 +48,7 @@ class Hours(Struct, frozen=True):
         return current or next((session for session in own if session.open > at), own[-1] if own else None)
 
     def over(self, usual: Iterable[Session]) -> Sequence[Session]:
-        """Return a calendar's sessions, one per date, with those in the covered period replaced by the venue's."""
+        """Return a calendar's sessions, one per date; in the covered period, use the venue's own sessions instead."""
         session_by_day = {own.date: own for own in usual if own.close <= self.since or own.open >= self.until}
         for session in self.trading:
             before = session_by_day.get(session.date)
@@ -136,9 +136,9 @@ class MarginLevel(Struct, frozen=True, omit_defaults=True):
 class Rolling(Struct, frozen=True):
     """When to roll an expiring contract into the next one, in the venue's dates and times.
 
-    From the date `on`, a position is rolled `into` the next contract between two minutes of the day (counted from
-    midnight), and no new position is opened. On the date `until` it is rolled at any time. After that no position may
-    remain, because the first notice day or the last trading day follows.
+    From the date `on`, no new position is opened, and a position is rolled `into` the next contract between two times
+    of day (in minutes from midnight). On the date `until`, it is rolled at any time of day. After that date no position
+    may remain, because the first notice day or the last trading day follows.
     """
 
     on: date
@@ -176,7 +176,7 @@ class Listing(Struct, frozen=True):
 
     `ticks` are sorted by price, and the first begins at zero. `minimum` is the smallest quantity of an order.
     `margin_levels` are sorted; empty if the venue has none. An expiring contract may have a `rolling`. `doubt` says
-    what differs from the adapter's expectations; no position is opened unless it is empty. `hours` are the trading
+    what differs from the adapter's expectations; unless it is empty, no position is opened. `hours` are the trading
     hours of the next days, None if the venue doesn't give them.
     """
 
@@ -256,7 +256,7 @@ class ListingRecord(Struct, frozen=True):
 
 
 def of_order(instrument: Instrument, at: datetime) -> Listing:
-    """Build a listing from the instrument of an order or a position, for an instrument that the venue doesn't list."""
+    """Build a listing from the instrument of an order or position, for use if the venue doesn't list the instrument."""
     return Listing(instrument, (TickStep(Decimal(0), instrument.tick),), instrument.lot, at)
 
 

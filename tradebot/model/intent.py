@@ -50,7 +50,7 @@ class ClientIdParts(NamedTuple):
 
 
 def is_our_order_id(client_order_id: str) -> bool:
-    """Return True if a client order id carries our mark, the only sign at the venue that an order is ours."""
+    """Return True if a client order id carries our mark. Nothing else at the venue shows that an order is ours."""
     return mark_of(client_order_id) is not None
 
 
@@ -61,7 +61,7 @@ def stop_of(client_order_id: str) -> str:
 
 @lru_cache(maxsize=5_000)
 def mark_of(client_order_id: str) -> ClientIdParts | None:
-    """Parse our mark in a client order id; return None if the order isn't ours."""
+    """Parse the mark in a client order id of ours; return None if the order isn't ours."""
     if not client_order_id.startswith(ID_PREFIX):
         return None
     parts = client_order_id.split(".")
@@ -94,7 +94,10 @@ class IntentState(StrEnum):
 
 
 def own_slot(name: str) -> str:
-    """Return the text that identifies a strategy's own slot in order keys; it never equals the slot of a pass."""
+    """Return the text that identifies a strategy's own slot in order keys.
+
+    It never equals the text of a pass's slot.
+    """
     return f"own {name}"
 
 
@@ -140,14 +143,14 @@ class Intent(Struct, frozen=True):
     the venue's id of that order in `target_venue_id`. `stop_loss_fraction` and `profit_target_fraction` are distances
     from the entry price at which to close the position that this opens, in addition to its strategy's exits;
     `atr_fraction` and `invalid_fraction` are copied from the candidate for exit rules and the strategy. `sent_in` is
-    the session in which it is sent, if that isn't the key's: a strategy's own slot may last for several sessions. A
-    pair (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`; an entry with an attached
-    stop (BRACKET) has its limit and that stop there. `score` and `components` are copied from an entry's candidate.
+    the session in which the request is sent, if that isn't the key's session: a strategy's own slot may last for
+    several sessions. `limit_price` and `stop_price` are the target and the stop of a pair (`order_class` OCO), or the
+    entry's limit and its attached stop (BRACKET). `score` and `components` are copied from an entry's candidate.
     `targets` are the scale-out levels of the position that this opens. `why` is the reason of a closing order: the
     strategy's own words, or the exit rules' in the grammar of `exits.exit_reasons`; for a BRACKET entry, its stop's
     reason. A passive entry has an `approach`, which its replaces keep. A close with `displaced_by` makes room for that
-    symbol. An entry approved by a person has the id of that request as `approval`, and `cluster` is its candidate's.
-    `worst_price` is the price in USD at which the gates computed the entry's cost and risk.
+    symbol. If a person approved an entry, `approval` is the id of that request. `cluster` is copied from an entry's
+    candidate. `worst_price` is the price in USD at which the gates computed the entry's cost and risk.
 
     `decision_mid` is the midpoint of bid and ask when the order was decided on, and `send_mid` the midpoint when this
     request was sent, from a quote stamped `send_mid_at`; None if there was no quote. Replaces keep the order's first
@@ -200,10 +203,10 @@ class Intent(Struct, frozen=True):
     def matches_order(self, order: Order) -> bool:
         """Return True if the venue's order is the one we requested: same id, symbol, side, quantity, type and price.
 
-        After a replace, the order may be smaller, since venues differ in whether they count earlier fills; a closing
-        order may also be smaller, because a venue fits it to the remaining position. These differences are ignored: an
-        unknown order type, a limit price that the venue leaves out, the size of an order that has ended, and the limit
-        of an exit, which may have been sent several times at different prices.
+        After a replace, the order may be smaller, since some venues don't count earlier fills. A closing order may be
+        smaller too, because a venue may fit it to the remaining position. An unknown order type, a missing limit price
+        and the size of an order that has ended are ignored. So is the limit of an exit, which may have been sent
+        several times at different prices.
         """
         ours = (self.client_order_id, self.instrument.symbol, self.side)
         if ours != (order.client_order_id, order.symbol, order.side):
@@ -221,7 +224,7 @@ class Intent(Struct, frozen=True):
         return quantity == self.quantity or (quantity < self.quantity and (smaller or order.quantity is None))
 
     def has_prices_of(self, order: Order) -> bool:
-        """Return True if the order has our prices; a venue may add a limit to a stop."""
+        """Return True if the order has our prices; the venue may have added a limit to a stop."""
         if self.order_type in _STOPS:
             return order.stop_price in (None, self.stop_price)
         price_omitted = order.limit_price is None and order.order_type is OrderType.LIMIT
@@ -239,7 +242,7 @@ class Intent(Struct, frozen=True):
 
     @property
     def is_target(self) -> bool:
-        """Return True for a limit order that rests apart from the stop: it takes a profit and doesn't protect."""
+        """Return True for a limit order that rests apart from the stop: it takes a profit, but protects nothing."""
         return self.rests and self.order_type is OrderType.LIMIT and self.order_class is OrderClass.SIMPLE
 
     def is_shown_by(self, order: Order) -> bool:
@@ -265,7 +268,7 @@ class IntentRecord(Struct, frozen=True):
 
 
 def behind_leg(record: IntentRecord, order: Order) -> IntentRecord:
-    """Return the record that explains an order, given its nearest intent.
+    """Return the record that explains an order, given the `record` of its nearest intent.
 
     For the stop leg of an entry, build an intent that protects the position; for any other order, return `record`
     unchanged. The order must have a venue id.
@@ -289,7 +292,10 @@ def behind_leg(record: IntentRecord, order: Order) -> IntentRecord:
 
 
 def outcome_of(order: Order) -> Reply:
-    """Return the outcome of the request that created this order: the venue may reject it after accepting it."""
+    """Return the outcome of the request that created this order.
+
+    An order that the venue accepted first may have been rejected since.
+    """
     if order.status is OrderStatus.REJECTED and not order.filled_quantity:
         return Reply(WriteOutcome.REJECTED, order, REFUSED_LATE, "the broker accepted the order, then rejected it")
     return Reply(WriteOutcome.ACCEPTED, order)

@@ -23,9 +23,10 @@ class State(StrEnum):
     """The state of a position between the first intent and its end.
 
     INTENDED: an entry is recorded, and no order is known yet. WORKING: an entry works, and nothing is filled. OPEN:
-    there are shares. PROTECTED: a stop rests at the venue for every whole lot. REDUCING: orders that close a part are
-    on their way. CLOSING: orders that close all of it are on their way. CLOSED: no shares are left, or the entry ended
-    without a fill. ADOPTED: a person assigned it to the bot. QUARANTINED: it isn't ours, and needs a person's decision.
+    there are shares. PROTECTED: a stop rests at the venue for every whole lot. REDUCING: orders that close part of the
+    position are on their way. CLOSING: orders that close all of it are on their way. CLOSED: no shares are left, or the
+    entry ended without a fill. ADOPTED: a person assigned the position to the bot. QUARANTINED: the position isn't
+    ours, and a person has to decide about it.
     """
 
     INTENDED = "intended"
@@ -66,7 +67,7 @@ def may_follow(state: State, before: State) -> bool:
 
 
 class RestingPrice(Struct, frozen=True):
-    """A price at which an order at the venue closes `quantity` shares (unsigned): a stop or a target; in USD.
+    """The price in USD at which an order at the venue closes `quantity` shares (unsigned): a stop or a target.
 
     A stop that can't trigger, such as a suspended one, is left out.
     """
@@ -81,8 +82,8 @@ class PendingWork(Struct, frozen=True):
 
     `entering` is INTENDED or WORKING, or None without such an entry. `leaving` is how many shares pending exits close,
     unsigned. `resting` are the protecting orders at the venue, `refused` is the last protecting order if the venue
-    refused it, and `arriving` is True if a stop is on its way. `instrument` is the newest resting order's, None without
-    one. `coming` are the stops of new pairs that no report shows as resting yet.
+    refused it, and `arriving` is True if a stop is on its way. `instrument` is that of the newest resting order, or
+    None if there is no such order. `coming` are the stops of new pairs that no report shows as resting yet.
     """
 
     entering: State | None = None
@@ -105,7 +106,8 @@ NOTHING = PendingWork()
 def state_of(owner: str, quantity: Decimal, work: PendingWork, *, traded: bool = True) -> State:
     """Return the state of a position of `quantity` signed shares.
 
-    `traded` is False if an entry is pending: without shares, the state is then the entry's rather than CLOSED.
+    `traded` is False if an entry is pending. If there are no shares, the state is then the entry's state instead of
+    CLOSED.
     """
     if not quantity:
         return State.CLOSED if traded or work.entering is None else work.entering
@@ -275,7 +277,7 @@ def has_entered(entry: Order | None, booked: Decimal) -> bool:
 
 
 def release_stop(order: Order, intent: Intent, *, entered: bool) -> Order:
-    """Return an order, with its status set to NEW if it is the waiting stop of an entry that has `entered`.
+    """Return an order with its status set to NEW if it is the stop of an entry that has `entered`; unchanged otherwise.
 
     The stop's own report may be older than the entry's fill. If a list of open orders lacks the stop, it still counts
     as working, because a second stop could reverse the position.

@@ -1,9 +1,9 @@
-"""All limits, and which direction of each is tighter. `coherence` checks that they fit together.
+"""All limits, and the direction in which each of them becomes tighter. `coherence` checks that they fit together.
 
 Fractions are of equity unless the name says otherwise; ages and waits are in seconds of trading time. A strategy may
 have its own limits, which count only where they are tighter than the account's.
 
-Numbers that people and parsers read differently are refused.
+A number is refused if people and parsers could read it differently.
 """
 
 import re
@@ -25,14 +25,14 @@ _PLAIN_NUMBER = re.compile(r"\s*[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\s*", re.ASCI
 
 
 def no_switch(value: object) -> object:
-    """Return the value; raise ValueError if it is a bool."""
+    """Return the value unchanged; raise ValueError if it is a bool."""
     if isinstance(value, bool):
         raise ValueError("must be a number or a word")
     return value
 
 
 def plain_numbers(value: object) -> object:
-    """Return a number or a mapping to numbers unchanged; raise ValueError if any isn't written in plain digits."""
+    """Return a number or a mapping to numbers unchanged; raise ValueError if one isn't written in plain digits."""
     for key, item in value.items() if isinstance(value, Mapping) else (("", value),):
         _require_plain(item, key and f" for {key}")
     return value
@@ -75,8 +75,8 @@ Usd = Annotated[Decimal, Field(gt=0, le=100_000_000)]
 
 
 class Tighter(Enum):
-    """The direction in which a setting becomes tighter, and so safer. Each setting declares one, or its section
-    declares one for all.
+    """The direction in which a setting becomes tighter, and so safer. Each setting declares its direction, or its
+    section declares one for all settings.
     """
 
     LOWER = auto()
@@ -91,7 +91,10 @@ class Tighter(Enum):
 
 
 class Counts(Enum):
-    """When a changed setting takes effect. A setting or its whole section declares it if a reload isn't enough."""
+    """When a changed setting takes effect.
+
+    A setting or its whole section declares this if a reload isn't enough.
+    """
 
     AT_START = auto()
     """From the next start of `serve` on."""
@@ -311,11 +314,11 @@ def tightest(first: Limits, *others: Limits | OwnLimits) -> Limits:
 
 
 def in_force(account: Limits, own: OwnLimits, allotment: Decimal) -> Limits:
-    """Return a strategy's effective limits: for each limit the tighter of the account's and its own.
+    """Return a strategy's effective limits: for each limit, the tighter of the account's and the strategy's own.
 
     A strategy's fractions are of its allotment, so the account's fractions of equity are converted: with half of the
-    equity, a tenth of the account is a fifth of the allotment. Where the strategy has no value of its own, the
-    account's fraction also applies to the allotment as it is.
+    equity, a tenth of the account is a fifth of the allotment. If the strategy has no value of its own, the account's
+    fraction also applies unconverted, as a fraction of the allotment.
     """
     shares = dict[str, Number]()
     for name in (*OF_EQUITY, *OPTIONAL_OF_EQUITY):
@@ -360,8 +363,8 @@ class ExitRules(Frozen):
     """When to close a position. Fractions are of the entry price, except trailing_stop_fraction: of the best price.
 
     A stop at the venue is moved once it would move by more than `stop_step_fraction` of its price. Where targets rest
-    apart from stops, a target that disappeared without our cancel is placed again once the position is protected and at
-    least `target_again_after_s` old, at most every `target_again_every_s`.
+    apart from stops, a target may disappear although we didn't cancel it. It is placed again once the position is
+    protected and at least `target_again_after_s` old, but at most once every `target_again_every_s`.
     """
 
     stop_loss_fraction: Fraction
@@ -407,11 +410,12 @@ class ApprovalRules(Frozen):
 class HaltRules(Frozen):
     """Conditions that halt the bot automatically.
 
-    daily_loss_fraction is of the equity at the start of the day, drawdown_fraction of the highest equity. `rejects` is
-    capped at five, so that no configuration lets a runaway strategy send the venue more rejected orders than that.
-    `min_equity_usd`, `margin_fraction` (initial margin) and `maintenance_fraction` are off if None; the latter two are
-    of equity and only apply to a margin account. `positions` is the number of positions at which the bot halts, and
-    `symbol_fraction` the size of one of the bot's positions, as a fraction of equity; off if None.
+    `daily_loss_fraction` is a fraction of the equity at the start of the day, and `drawdown_fraction` is a fraction of
+    the highest equity. `rejects` is capped at five, so that under any configuration a runaway strategy is stopped after
+    five rejected orders. `min_equity_usd`, `margin_fraction` (initial margin) and `maintenance_fraction` are off if
+    None; the latter two are of equity and only apply to a margin account. `positions` is the number of positions at
+    which the bot halts, and `symbol_fraction` the size of one of the bot's positions, as a fraction of equity; off if
+    None.
     """
 
     daily_loss_fraction: Annotated[Fraction, Tighter.LOWER]

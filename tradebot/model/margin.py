@@ -49,7 +49,9 @@ def _is_above(level: MarginLevel, other: MarginLevel) -> bool:
 
 
 def need_of(levels: Iterable[MarginLevel], quantity: Decimal, usd: Decimal) -> Need | None:
-    """Return the margin of a position of this quantity and unsigned notional in USD; None if no level applies."""
+    """Return the margin required for a position of this quantity and unsigned USD notional; None if no level
+    applies.
+    """
     level = level_at(levels, quantity, usd)
     return None if level is None else Need(level.initial * usd, level.maintenance * usd)
 
@@ -57,10 +59,10 @@ def need_of(levels: Iterable[MarginLevel], quantity: Decimal, usd: Decimal) -> N
 def liquidation_distance(side: Side, usd: Decimal, fraction: Decimal, headroom: Decimal) -> Decimal:
     """Return the distance from the mark to the liquidation price, as a fraction of the mark; zero if it is reached.
 
-    `usd` is the position's unsigned notional at the mark, `fraction` the maintenance fraction of its level, `headroom`
-    equity minus the maintenance margin of all positions. A price move against the position by a fraction d costs `usd *
-    d` of equity, while the position's own margin changes by `fraction * usd * d`: it falls with a long position's price
-    and rises with a short one's. A long position's price can't fall by more than 1.
+    `usd` is the position's unsigned notional at the mark, `fraction` is the maintenance fraction of its level, and
+    `headroom` is equity minus the maintenance margin of all positions. A price move against the position by a fraction
+    d costs `usd * d` of equity, while the position's own margin changes by `fraction * usd * d`: it falls with a long
+    position's price and rises with a short one's. A long position's price can't fall by more than 1.
     """
     lost = usd * (1 - side.sign * fraction)
     if headroom <= 0:
@@ -79,10 +81,9 @@ def liquidation_price(side: Side, mark: Decimal, distance: Decimal) -> Decimal |
 
 
 class PositionReach(Struct, frozen=True):
-    """How large a position may become on one side of an instrument.
+    """How large a position may become on one side of an instrument if its orders fill at their worst prices.
 
-    It has the unsigned quantity, the notional at the worst prices in USD, and the loss in USD against the mark if its
-    orders fill at these prices.
+    It has the unsigned quantity, the notional at these prices in USD, and the loss against the mark in USD.
     """
 
     quantity: Decimal = ZERO
@@ -165,7 +166,7 @@ class Margin(Struct, frozen=True, dict=True):
         return replace(self, reaches=self.held)
 
     def with_order(self, symbol: str, side: Side, quantity: Decimal, usd: Decimal, price: Decimal | None) -> "Margin":
-        """Return the margin with one more order that may fill, in the worst case at `price` if it has one."""
+        """Return the margin with one more order that may fill; `price` is its worst price, if it has one."""
         before, loss = self.reaches.get((symbol, side), PositionReach()), self._loss(symbol, side, quantity, price)
         after = replace(self, reaches={**self.reaches, (symbol, side): before.with_more(quantity, usd, loss)})
         # All gates ask for these figures of each candidate, and only those of its own symbol differ.

@@ -49,7 +49,9 @@ GATHERED = frozenset({Topic.POSITIONS})
 
 
 class NoticeEvent(Struct, frozen=True):
-    """One event to report, in one or more lines. `what` is the plural phrase for events of its kind: "slots missed"."""
+    """One event to report, in one or more lines. `what` is the plural phrase for events of its kind, such as "slots
+    missed".
+    """
 
     at: datetime
     topic: Topic
@@ -119,9 +121,9 @@ class PreviousPosition(Struct, frozen=True):
 
 
 class BotStatus(Struct, frozen=True):
-    """The bot's state at the last check, so that the next one can find what has happened since.
+    """The bot's state at the last check. The next check compares with it to find what has happened since.
 
-    `unknown` are the ids of orders already reported to have an unknown outcome. `unwell_since` is when health stopped
+    `unknown` are the ids of orders whose unknown outcome was already reported. `unwell_since` is when health stopped
     being OK, and `told_unwell` says whether that was reported.
     """
 

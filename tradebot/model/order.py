@@ -49,10 +49,10 @@ class TimeInForce(VenueWord):
 
 
 class OrderStatus(VenueWord):
-    """The states of an order, whatever its venue calls them; the venue's adapter maps its words to these.
+    """The states of an order, whatever its venue calls them; the adapter translates the venue's words into these.
 
     On its way: PENDING_NEW (the venue has the request, and may still refuse it), ACCEPTED (it will go to the market,
-    and isn't there yet). Working: NEW (nothing filled), PARTIALLY_FILLED, HELD (half of a pair that waits while the
+    but isn't there yet). Working: NEW (nothing filled), PARTIALLY_FILLED, HELD (half of a pair that waits while the
     other works), PENDING_CANCEL and PENDING_REPLACE (the venue is processing our request, and the order works until
     then), STOPPED (its fill is certain, but not yet reported). Neither working nor over: SUSPENDED (it can't trade
     now), CALCULATED (its final figures are being computed), DONE_FOR_DAY (it can't trade again today). Over: FILLED
@@ -127,10 +127,10 @@ _ARRIVING = frozenset({OrderStatus.PENDING_NEW, OrderStatus.ACCEPTED})
 class Order(Struct, frozen=True):
     """One order as the venue reports it; quantities are unsigned, `limit_price` is None for market orders.
 
-    `replaced_by` is the venue's id of the order that replaced this one, if any. `parent` is the venue's id of the order
-    that this one is a leg of: the stop of a pair is a leg of its limit order. The bot adds two fields: `arrival_mid` is
-    the midpoint of bid and ask in USD when a pass first saw the order at the venue, and `fill_mid` the midpoint when a
-    pass first saw an entry's fill; None without a quote.
+    `replaced_by` is the venue's id of the order that replaced this one, if any. If this order is a leg of another
+    order, `parent` is the other order's venue id: the stop of a pair is a leg of its limit order. The bot adds two
+    fields: `arrival_mid` is the midpoint of bid and ask in USD when a pass first saw the order at the venue, and
+    `fill_mid` the midpoint when a pass first saw an entry's fill; None without a quote.
     """
 
     venue_id: str
@@ -172,7 +172,9 @@ class Order(Struct, frozen=True):
         return self.leads_pair or (self.order_class is OrderClass.BRACKET and self.parent is None)
 
     def with_known(self, other: "Order | None") -> "Order":
-        """Return the order with fields filled in from an earlier report: some replies lack its size or parent."""
+        """Return the order with missing fields filled in from an earlier report, because some replies lack its size or
+        parent.
+        """
         if other is None:
             return self
         if self.quantity is None is not other.quantity:
@@ -194,9 +196,9 @@ class Order(Struct, frozen=True):
     def supersedes(self, older: "Order") -> bool:
         """Return True if this report of an order replaces `older`, an earlier report of the same order.
 
-        Usually the later time wins. But an order never reopens, so a report of its end wins whatever its time (the
-        other report may come from a server whose clock is ahead), unless it lacks shares that have filled. ENDED is
-        only inferred, so any later report from the venue replaces it.
+        Usually the later time wins. But an order never reopens. So a report of its end wins whatever its time, because
+        the other report may come from a server whose clock is fast. The exception is a report of the end that lacks
+        shares which have filled. ENDED is only inferred, so any later report from the venue replaces it.
         """
         if OrderStatus.ENDED in (self.status, older.status):
             return not older.status.terminal or (older.status is OrderStatus.ENDED and self.status is not older.status)
@@ -262,7 +264,7 @@ class Fee(Struct, frozen=True):
 
 
 def fee_id(activity_id: str) -> str:
-    """Return the id of the activity that books a fill's fee, if the venue reports it apart from the fill."""
+    """Return the id of the activity that books a fill's fee if the venue reports the fee apart from the fill."""
     return f"fee:{activity_id}"
 
 
@@ -289,7 +291,7 @@ class Fill(Struct, frozen=True, omit_defaults=True):
 
     @property
     def by_venue(self) -> str:
-        """Return why the venue made this fill itself, without anyone's order; empty if it didn't."""
+        """Return why the venue made this fill on its own, without anyone's order; empty if an order was filled."""
         return "liquidation" if self.liquidation else "settlement" if self.settlement else ""
 
     @property
@@ -332,7 +334,7 @@ class LastStep(StrEnum):
 class Execution(Struct, frozen=True):
     """How a strategy's entries are sent.
 
-    For passive entries, the first price and each of the `steps` after it have `patience_s` seconds to fill; then
+    A passive entry waits `patience_s` seconds for a fill at its first price and at each of the `steps` after it; then
     `last_step` applies. With any style, an entry may have at most `max_quote_share` times the shares quoted on the
     opposite side; None means no limit. With `fit_to_room`, an entry that exceeds its symbol's room or the buying power
     is made smaller; otherwise it is refused.
@@ -379,7 +381,8 @@ class WriteOutcome(StrEnum):
 
 
 class Reply(Struct, frozen=True):
-    """The venue's reply to one write request, with an error `code` and `message`: the venue's, or the bot's own.
+    """The venue's reply to one write request. An error has a `code` and a `message`, from the venue or from the bot
+    itself.
 
     `legs` are the orders created together with the order, such as the stop of a pair.
     """

@@ -1,4 +1,4 @@
-"""Reasons about working orders, exits and expiring contracts."""
+"""The reasons that concern working orders, exits and expiring contracts."""
 
 from typing import TYPE_CHECKING
 

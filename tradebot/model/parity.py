@@ -42,9 +42,9 @@ class DifferenceType(StrEnum):
 class ParityDifference(Struct, frozen=True):
     """One difference between the bot and the backtest, and its cause; `cost_usd` is positive if the bot did worse.
 
-    `live` and `played` describe each side in a few words. The cost of a decision is counted with its order, so the
-    decision's own cost is zero. For an order that only one side has, or that differs, the cost is the value of its
-    fills at the final prices. `symbol` and `strategy` are empty for a whole pass.
+    `live` and `played` describe in a few words what the bot and the backtest did. The cost of a decision is counted
+    with its order, so the decision's own cost is zero. For an order that only one side has, or that differs, the cost
+    is the value of its fills at the final prices. `symbol` and `strategy` are empty for a whole pass.
     """
 
     what: DifferenceType
@@ -82,10 +82,10 @@ class DayParity(Struct, frozen=True):
 
     `causes` summarize the `differences`, which aren't stored. For fills on both sides, `worse_usd` is how much worse
     the bot's fills were, and `value_usd` their notional; the backtest assumed that an order pays `assumed_bps` beyond
-    the quote. `complete` is False for a session that wasn't over yet. It isn't `played` if its market can't be
-    simulated: then passes are decided again from their recorded inputs, and fills are compared with their quotes.
-    `costs_usd` is the cost of the bot's own fills: fees, plus the slippage that the backtest assumes; None if a fee
-    isn't known.
+    the quote. `complete` is False for a session that wasn't over yet. `played` is False if the session's market can't
+    be simulated. Its passes are then decided again from their recorded inputs, and its fills are compared with the
+    recorded quotes. `costs_usd` is the cost of the bot's own fills: fees, plus the slippage that the backtest assumes;
+    None if a fee isn't known.
     """
 
     session: date

@@ -1,8 +1,8 @@
 """Positions and cash, computed exactly as folds over fills, first in, first out.
 
 The same fold computes a position's history: its original quantity, its cost and profit, and each round trip of the last
-month. A split scales the original quantity by its ratio; a rename also moves shares that were already closed, as a
-lot that is closed immediately. Only the best and worst prices are stored separately, because no fill contains them.
+month. A split scales the original quantity by its ratio. A rename also moves the shares that were already closed, as a
+lot that is closed at once. Only the best and worst prices are stored separately, because no fill contains them.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,12 @@ from tradebot.model.struct_tools import replace
 class Origin(StrEnum):
     """What wrote a fill, a cash movement or a note about foreign shares.
 
-    `about` has the id or symbol given in parentheses. VENUE is an execution. PLAN is an accepted plan (its id).
-    ADOPTION takes a position over or leaves it alone (its symbol). ACTIVITY is one of the broker's account activities
-    (its id). GIVEN_BACK moves a fill to its owner (the fill's id). TAKEN_OVER adds the shares that one of our orders
-    traded before the books began (the order's venue id). ASSUMED is an unobserved close, at the price of the order that
-    was resting (its venue id), and STATEMENT is the fill that a statement proves instead (the assumed fill's id).
+    The parentheses after each origin say what `about` contains. VENUE is an execution. PLAN is an accepted plan (its
+    id). ADOPTION takes a position over or leaves it alone (its symbol). ACTIVITY is one of the broker's account
+    activities (its id). GIVEN_BACK moves a fill to its owner (the fill's id). TAKEN_OVER adds the shares that one of
+    our orders traded before the books began (the order's venue id). ASSUMED is a close that nobody saw, booked at the
+    price of the order that was resting (its venue id). STATEMENT is the fill that an account statement proves instead
+    (the assumed fill's id).
     """
 
     VENUE = "venue"
@@ -42,13 +43,13 @@ class Origin(StrEnum):
 class ExitInputs(Struct, frozen=True, array_like=True):
     """What exit rules know about a symbol with a position; None and empty mean unknown.
 
-    `scores` are its strategy's scores of the symbol since the position was opened, oldest first, one for each entry
-    pass, in -1..1 with the sign of the direction. `noise` is the standard deviation of the change from one score to the
-    next over the stored sessions. `flow` is the current direction of options flow, in -1..1. `open_interest_kept` is
-    the share of the contracts behind the entry that were still open the next morning. `regime` is the market's regime
-    by name. `event_at` is when the next event of the company is due. `momentum` is the return of the last hour, and
-    `movement` the distance from the highest to the lowest price since the position was opened, both as fractions.
-    `liquidation` is the distance from the mark to the liquidation price, as a fraction of the mark.
+    `scores` are the scores that its strategy gave the symbol since the position was opened: one for each entry pass,
+    oldest first, in -1..1 with the sign of the direction. `noise` is the standard deviation of the change from one
+    score to the next over the stored sessions. `flow` is the current direction of options flow, in -1..1.
+    `open_interest_kept` is the share of the contracts behind the entry that were still open the next morning. `regime`
+    is the market's regime by name. `event_at` is when the next event of the company is due. `momentum` is the return of
+    the last hour, and `movement` the distance from the highest to the lowest price since the position was opened, both
+    as fractions. `liquidation` is the distance from the mark to the liquidation price, as a fraction of the mark.
     """
 
     scores: tuple[float, ...] = ()
@@ -84,7 +85,7 @@ class Position(Struct, frozen=True, array_like=True):
 
     `entered_at` is when the position last left zero or changed sides; a partial close doesn't change it. `traded_at` is
     the time of its last fill that no activity explains, `lost_at` the time of the last fill that closed shares at a
-    loss. `closed_at` is when its last shares left, for whatever reason; None while it is open.
+    loss. `closed_at` is when its last shares were gone, for whatever reason; None while it is open.
 
     The following fields are about the time since it was entered, and keep their values until it is entered again.
     `original_quantity` is how many shares were bought or sold short in all, unsigned; a split scales it by its ratio.
@@ -170,16 +171,16 @@ class EntryTerms(Struct, frozen=True):
     """The stored terms of an open position, apart from its fills.
 
     `best` and `worst` are the best and the worst price seen since it was opened, or None before the first check. The
-    stop's and the target's fractions are distances from the entry price that the entry itself set; None if it didn't.
+    fractions of the stop and the target are the distances from the entry price that the entry set; None if it set none.
     `atr_fraction` is the average true range at entry, and `invalid_fraction` the distance at which the reason for the
     trade is gone, both as fractions of the entry price; None if not given. `entry_score` and `components` come from its
     entry. `original_quantity` is how many shares were bought or sold short in all since it was opened, unsigned.
-    `targets` are the entry's own scale-out levels. `instrument` is the opening order's, or None; in a pass it is as the
-    venue lists it now. Only a pass knows the `minimum`, the smallest quantity of an order. It is `turned` if one of our
-    closing orders opened it, because the shares were already gone when that order filled. `cluster` is the setup that
-    its entry named, or empty. `first_gain` is the gain at the midpoint when a pass with a quote first saw the position,
-    as a fraction of its price; None before that. `worst_price` is the price in USD at which the gates computed the
-    entry's cost and risk.
+    `targets` are the entry's own scale-out levels. `instrument` is that of the opening order, or None; in a pass, it is
+    the instrument as the venue lists it now. Only a pass knows the `minimum`, the smallest quantity of an order. It is
+    `turned` if one of our closing orders opened it, because the shares were already gone when that order filled.
+    `cluster` is the setup that its entry named, or empty. `first_gain` is the gain at the midpoint when a pass with a
+    quote first saw the position, as a fraction of its price; None before that. `worst_price` is the price in USD at
+    which the gates computed the entry's cost and risk.
     """
 
     best: Decimal | None = None
@@ -278,9 +279,9 @@ def apply_fill(position: Position, fill: Fill) -> Position:
 def add(position: Position, owned: OwnedFill) -> Position:
     """Apply one fill of the position's owner, and update the counts since the entry.
 
-    A split opens new lots before it closes the old ones, so each of its fills scales the original quantity by its
-    effect on the quantity. A rename moves all shares to the new symbol, even those already closed, so its fills count
-    like any others.
+    A split opens new lots before it closes the old ones, so each of its fills scales the original quantity in the same
+    proportion as the quantity. A rename moves all shares to the new symbol, even those already closed, so its fills
+    count like any others.
     """
     fill, after = owned.fill, apply_fill(position, owned.fill)
     of_activity = owned.origin is Origin.ACTIVITY
@@ -322,7 +323,7 @@ def add(position: Position, owned: OwnedFill) -> Position:
 
 
 def round_trip(before: Position, after: Position, owned: OwnedFill) -> RoundTrip | None:
-    """Return the round trip of ours that a fill completed, or None.
+    """Return the round trip that a fill completed, if the position was ours; otherwise None.
 
     Shares that leave without an execution and without a profit or loss were only moved, as by a rename.
     """

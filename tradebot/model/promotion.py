@@ -1,4 +1,5 @@
-"""The ladder that a strategy climbs from candidate to real money: its rungs, their conditions, and recorded decisions.
+"""The ladder that a strategy climbs from candidate to real money: the rungs, their conditions, and the decisions on
+record.
 
 A promotion belongs to a strategy's code and settings: with different ones, the strategy is a candidate again.
 """
@@ -58,7 +59,7 @@ Number = Annotated[Decimal, Field(ge=-10, le=10)]
 
 
 class SplitRules(Frozen):
-    """How sessions are split for learned policies into those to train on and those to evaluate.
+    """How sessions are split, for learned policies, into sessions to train on and sessions to evaluate.
 
     Walking forward, each split trains on some months and evaluates the next ones, and both move on by a step. In
     combinatorial purged cross-validation, the sessions are cut into `groups`, and every choice of `judged` groups is
@@ -87,9 +88,10 @@ class SplitRules(Frozen):
 class PolicyRules(Frozen):
     """Further conditions for a learned policy, in sessions that it wasn't trained on; a condition that is None is off.
 
-    Of the figures of several seeds, the median is used, but of the drawdowns the deepest. `left_above` is the return to
-    exceed with doubled costs, and with each decision one bar later. `replay_sessions` is the required number of paper
-    sessions whose replay differs from the account by less than `replay_costs` of the session's costs.
+    With several seeds, the median of their figures is used, but the deepest of their drawdowns. `left_above` is the
+    return that must be exceeded both with doubled costs and with each decision one bar later. `replay_sessions` is the
+    required number of paper sessions whose replay differs from the account by less than `replay_costs` of the session's
+    costs.
     """
 
     sessions: Annotated[Annotated[int, Field(ge=20, le=100_000)] | None, Tighter.HIGHER]

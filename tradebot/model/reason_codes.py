@@ -20,8 +20,9 @@ class Cause(StrEnum):
 
 
 class Unit(Enum):
-    """The unit of a number that a gate or filter observed: its singular and plural; both are empty for a number without
-    one.
+    """The unit of a number that a gate or filter observed: its singular and its plural.
+
+    Both are empty for a number without a unit.
     """
 
     NONE = ("", "")

@@ -1,4 +1,6 @@
-"""Reasons of passes, strategies and halts, and the enum of all reasons: each is declared once, with its meaning."""
+"""The reasons that concern passes, strategies and halts, and the enum of all reasons. Each is declared once, with its
+meaning.
+"""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ __all__ = ["MAKING_ROOM", "POLICY_REASONS", "REASONS", "SETUP_REASONS", "Cause",
 
 
 class PassReasons:
-    """Reasons about passes and permission."""
+    """Reasons that concern passes and permission."""
 
     CUT_SHORT = broken(
         "The pass was killed or is still running. The orders it had recorded are in the ledger.",
@@ -137,7 +139,7 @@ class PassReasons:
 
 
 class DeskReasons:
-    """Reasons about the account, the books and the instrument."""
+    """Reasons that concern the account, the books and the instrument."""
 
     DRY_RUN = idle("A dry run sends nothing.", "Run the verb without --dry-run.")
     SHADOW = idle(
@@ -197,7 +199,7 @@ class DeskReasons:
 
 
 class DataReasons:
-    """Reasons about flow, quotes and candidates."""
+    """Reasons that concern flow, quotes and candidates."""
 
     FLOW_CONTRACT_FAILED = broken(
         "Too many rows in the flow source's reply belong to other tickers or can't be read.",
@@ -266,7 +268,7 @@ class DataReasons:
 
 
 class WantReasons:
-    """Reasons about strategies and their wants."""
+    """Reasons that concern strategies and their wants."""
 
     STRATEGY_FAILED = broken(
         "A plug-in raised an error, or its process ended. It is skipped in this pass; others continue.",

@@ -49,7 +49,7 @@ class SymbolFacts(Struct, frozen=True):
 
     @property
     def has_usable_alerts(self) -> bool:
-        """Return True if there was a reply about alerts that isn't made up entirely of foreign or rejected rows."""
+        """Return True if there was a reply with alerts and not all of its rows were foreign or rejected."""
         answered = self.alerts_fetched_at is not None
         return answered and (not self.received or self.foreign + self.rejected < self.received)
 
@@ -64,8 +64,8 @@ class SymbolFacts(Struct, frozen=True):
 class CandidateRecord(Struct, frozen=True):
     """The result of one candidate: every decision, in the order of the gates, and the order it led to.
 
-    `reference_price` (USD) is the price it was, or would have been, sent at. It is used to measure how well the score
-    predicted.
+    `reference_price` (USD) is the price at which the order was sent, or would have been. It is used to measure how well
+    the score predicted.
     """
 
     candidate: Candidate
@@ -108,8 +108,8 @@ class EntryOutcome(NamedTuple):
     """The fields of an entry candidate that are needed to measure how well its score predicted.
 
     The score is None if its strategy gives none. `components` are names and values, None for a missing one. `gate` is
-    the first to refuse it, or None. `was_gated` is False for a candidate that was only scored and met no gate but the
-    strategy's own filter.
+    the first to refuse it, or None. `was_gated` is False for a candidate that was only scored, so that no gate
+    evaluated it except the strategy's own filter.
     """
 
     at: datetime
@@ -123,7 +123,7 @@ class EntryOutcome(NamedTuple):
 
 
 class RefusedTrade(NamedTuple):
-    """A trade that gates refused in every pass of a session, and the time of the first refusal."""
+    """A trade that the gates refused in every pass of a session, and the time of the first refusal."""
 
     at: datetime
     strategy: str
@@ -153,9 +153,9 @@ class ExitPrice(Struct, frozen=True):
 class SessionEnd(Struct, frozen=True):
     """The account at the end of a session: equity in USD, and the price of each position, USD per share.
 
-    In a backtest, or if books and broker were compared after the close, these are from the close; otherwise from the
-    last pass. A value that this pass didn't read is from an earlier one; `equity_at` and `marked_at` say when.
-    `last_close` is the equity at the previous close that the venue reported during the session, or None.
+    In a backtest, or if books and broker were compared after the close, the values are from the close; otherwise they
+    are from the last pass. A value that this pass didn't read is from an earlier one; `equity_at` and `marked_at` say
+    when. `last_close` is the equity at the previous close that the venue reported during the session, or None.
     """
 
     session: date
@@ -173,7 +173,8 @@ about whether it works. Otherwise a stop's state.
 
 
 class Gap(Struct, frozen=True, omit_defaults=True):
-    """Whole shares of a position, unsigned, that no working stop at the broker has covered since a time.
+    """A gap in the protection of a position: how many whole shares (unsigned) have no working stop at the broker, and
+    since when.
 
     `why` is "exiting" if an exit has replaced the stop, "not_placed", "refused", "doubted" if the broker's sources
     disagree about the stop, or the state of the last stop. `sent` is True if the pass that noticed the gap sent a stop
@@ -206,7 +207,7 @@ class CycleRecord(Struct, frozen=True):
 
     Passes that read the account have `equity` (USD) and `marks`; passes that fetch flow have the source's `quota`.
     `waiting` are the strategies that weren't due by their own clocks. `gaps` are the gaps in protection at the broker
-    that an exit pass left; None if it didn't check. `code` has the digest of the code of each strategy that an entry
+    after an exit pass; None if the pass didn't check. `code` has the digest of the code of each strategy that an entry
     pass could run; None for other passes. `last_close` is the equity at the previous session's close as the venue
     reports it, in USD. `margin` is None for a cash account. `closed` are the account limits that refused every entry in
     an entry pass. `quoted_at` is the time of the oldest quote among its marks, and `doubted` are the symbols of
@@ -240,9 +241,9 @@ class CycleRecord(Struct, frozen=True):
     clock_ahead_s: float | None = None
 
     def reasons(self, candidates: Iterable[CandidateRecord]) -> "CycleRecord":
-        """Return this pass reduced to what a later pass compares: these candidates' decisions with a reason.
+        """Return this pass reduced to what a later pass compares: the decisions of these candidates that have a reason.
 
-        It has no prices and no components.
+        The prices and the components are left out.
         """
         remaining = [
             replace(
@@ -304,8 +305,9 @@ class SampledCandidate(NamedTuple):
 
 
 class SpanEnds(NamedTuple):
-    """A period's passes without their candidates, and a few representative candidates; `whole` is the last pass with
-    all of its candidates.
+    """A period's passes without their candidates, and a few representative candidates.
+
+    `whole` is the last pass, with all of its candidates.
     """
 
     passes: tuple[CycleRecord, ...]
@@ -321,7 +323,7 @@ class SymbolOutcomes(NamedTuple):
 
 
 class EndedPasses(NamedTuple):
-    """At which gates the candidates of several passes ended; the times are None if there was no pass."""
+    """How many candidates of several passes ended at which gate; the times are None if there was no pass."""
 
     passes: int
     first_at: datetime | None

@@ -1,6 +1,6 @@
 """The registry: which coins may be traded, at which tier, and whether their data can be trusted.
 
-This module has its values and settings. `signals.registry` decides, `desk.registry` fetches and stores,
+This module has the registry's values and settings. `signals.registry` decides, `desk.registry` fetches and stores,
 `gates.registry` checks entries, and `app.rules` makes the coins of the last discovery the universe.
 """
 
@@ -112,7 +112,7 @@ class RegistryRules(Frozen):
     """Which coins may be traded, and at which tier. `pinned` are always in the highest one.
 
     `candidate_symbols` replace the universe; None if the universe says what may be traded. With `discovery`, the
-    venue's list is used, and the universe only until that list was first read.
+    venue's list is used instead, once it has been read for the first time.
     """
 
     candidate_symbols: Annotated[list[str] | None, Field(min_length=1, max_length=5000), Tighter.FEWER]
@@ -168,8 +168,8 @@ class Figures(Struct, frozen=True):
 class Rank(Struct, frozen=True):
     """A coin's tier (None if it is below all tiers), since when the coin has been in it, and its latest figures.
 
-    `measured_at` is when all figures were last known, or None; unless they are `known` now, the coin isn't eligible.
-    `rising_to` is a higher tier that it has qualified for since `rising_since` but not yet reached.
+    `measured_at` is the last time at which all figures were known, or None. The coin is eligible only if they are
+    `known` now. `rising_to` is a higher tier that it has qualified for since `rising_since` but not yet reached.
     """
 
     tier: Tier | None
@@ -193,8 +193,8 @@ class DataState(Struct, frozen=True):
     """The health of a coin's data, since when, and when it was last checked.
 
     `failures` and `passes` count consecutive checks with that result since the last change. `skipped` counts the passes
-    since the last check. `failed` are the checks that failed in the last one. Candles that passed aren't read again
-    before `candles_until`, when the next one is due; None if they failed.
+    since the last check. `failed` says what failed in the last check. If the candles passed, they aren't read again
+    before `candles_until`, when the next candle is due; it is None if they failed.
     """
 
     health: CoinHealth
@@ -254,9 +254,9 @@ UNSORTED = "unsorted"
 
 
 class DiscoveredContract(Struct, frozen=True):
-    """One contract: since when it is known, the tier that its figures reach, and why it isn't traded.
+    """One contract that discovery knows, and since when; the tier that its figures reach; and why it isn't traded.
 
-    It is traded if `why` is empty. It is `listed` while the venue lists it.
+    `why` is empty if the contract is traded. `listed` is True while the venue lists it.
     """
 
     symbol: str

@@ -1,4 +1,5 @@
-"""Resting orders for our positions: pairs of a limit and a stop, or separate ones, for shares of one strategy.
+"""Resting orders for our positions: pairs of a limit and a stop, or separate orders, each for the shares of one
+strategy.
 
 A pair's stop has an id assigned by the venue, so it belongs to the strategy that sent its limit (`Order.parent`,
 `Books.intent_behind`).
@@ -62,7 +63,7 @@ class Resting(Struct, frozen=True):
         """Return True if the orders were newly sent and no report shows the stop as resting yet.
 
         A venue may report a pair's stop as held before the pair has arrived. During a replace, the old pair works until
-        then.
+        the new one has arrived.
         """
         is_new = self.record.intent.protects and self.record.intent.operation is Operation.SUBMIT and not self.is_target
         either = (self.limit, self.stop)
@@ -130,5 +131,8 @@ def _replacements(pairs: Iterable[tuple[Order, IntentRecord]]) -> Iterator[tuple
 
 
 def is_protection(order: Order, record: IntentRecord) -> bool:
-    """Return True if a position loses a stop when one of our orders ends: a stop, or the limit that leads a pair."""
+    """Return True if a position loses a stop when this order of ours ends.
+
+    Such an order is a stop, or the limit that leads a pair.
+    """
     return order.stop_price is not None or order.leads_pair or (record.intent.rests and not record.intent.is_target)

@@ -1,10 +1,10 @@
 """Compute the wait before a retry, which doubles after each failure.
 
 Only HTTP reads wait and retry in place, with tenacity (`adapters.wire.http.RetryPolicy`). Other retries can't use a
-library's loop: the next try of a job or backup is a moment in trading time that other lanes and processes read
-(`jobs.backoff`, `timetable.sessions`); the next try of a notice is stored in the outbox, so that it survives a restart;
-a websocket that stayed connected counts as a success, although it ended too. An order is never simply sent again after
-a wait.
+library's loop. The time of a job's or a backup's next try is in trading time, and other lanes and processes read it
+(`jobs.backoff`, `timetable.sessions`). The time of a notice's next try is stored in the outbox, so that it survives a
+restart. A websocket that stayed connected for a while counts as a success, although its connection ended. An order is
+never simply sent again after a wait.
 """
 
 from datetime import timedelta

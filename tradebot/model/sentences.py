@@ -68,8 +68,8 @@ ALIKE = 0.6
 def closest_names(typed: str, names: Iterable[str], most: int = 1) -> list[str]:
     """Return the names most similar to the typed text, closest first.
 
-    A name's similarity is that of the whole texts, or of the typed words to the name's words, whichever is larger; the
-    typed text may lack some of the name's words.
+    Similarity is measured between the whole texts and between their words, and the larger value counts. The typed text
+    may lack some of the name's words.
     """
     # Imported here: a name is seldom wrong.
     from difflib import SequenceMatcher
@@ -89,7 +89,9 @@ def closest_names(typed: str, names: Iterable[str], most: int = 1) -> list[str]:
 
 
 def known_name(name: str, names: Sequence[str], what: str) -> str:
-    """Return a name that is one of `names`; otherwise raise ValueError naming the nearest one, or all."""
+    """Return the name if it is one of `names`; otherwise raise ValueError, which suggests the nearest name or lists
+    all.
+    """
     if name in names:
         return name
     near = closest_names(name, names)
@@ -122,7 +124,7 @@ def noun_for(count: int, singular: str, many: str | None = None) -> str:
 def counted_kind(count: int, kinds: str) -> str:
     """Return a count with the plural that names the counted things: 2 stored sessions, 1 stored session.
 
-    If the plural names several kinds, one item is written as "1 of slots and claims".
+    If the plural names several kinds, such as "slots and claims", a single item is written as "1 of slots and claims".
     """
     if count != 1 or kinds.startswith("of "):
         return f"{count:,} {kinds}"

@@ -23,7 +23,7 @@ WIDTHS = {f"{number}Min": timedelta(minutes=number) for number in range(1, 60)} 
 
 
 class PriceKind(StrEnum):
-    """The price that bars are made of. The venue decides which kinds exist; all venues have trades.
+    """The kind of price that bars are made of. Each venue has its own kinds; all venues have TRADE.
 
     TRADE: trades in the symbol itself. SPOT: the price of a derivative's underlying, from the index that the venue
     uses; such bars may have no volume. MARK: the price at which the venue values positions.

@@ -1,4 +1,4 @@
-"""Reasons of strategies: their models, setups and bars, the registry, and real money.
+"""The reasons that concern strategies: their models, setups and bars, the registry, and real money.
 
 `reasons` merges all reasons into one enum.
 """

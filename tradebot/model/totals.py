@@ -19,11 +19,11 @@ class Totals(Struct, frozen=True, dict=True):
     """The running totals of an account's fills.
 
     `positions` are by strategy and symbol, in the order of their first fills; closed positions stay, with their
-    realized profit. `spent` is the net cash paid for all fills in USD, negative if more was received. `last_price` is
-    the price of a symbol's last fill, `last_traded` the time of its last fill that no activity explains. `last_at` is
-    the time of the last fill, and `count` the number of fills. `round_trips` are our positions closed in the month
-    before `last_at`, in closing order; only the newest if there are many. `fees` are the known fees charged with fills
-    in USD.
+    realized profit. `spent` is the net cash paid for all fills in USD, negative if more was received. `last_price` has
+    the price of each symbol's last fill, and `last_traded` the time of its last fill that no activity explains.
+    `last_at` is the time of the last fill, and `count` the number of fills. `round_trips` are our positions closed in
+    the month before `last_at`, in closing order; only the newest if there are many. `fees` are the known fees charged
+    with fills in USD.
     """
 
     positions: Mapping[tuple[str, str], Position] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Totals(Struct, frozen=True, dict=True):
         return self._own_positions
 
     def cash(self, opening: Decimal, settlement: Settlement) -> Decimal:
-        """Return the cash that remains of the opening cash after all fills, in USD, exact."""
+        """Return the exact cash in USD that is left of the opening cash after all fills."""
         return opening + (self.realized_usd if settlement is Settlement.MARGINED else -self.spent) - self.fees
 
     @cached_property
@@ -91,7 +91,9 @@ class Totals(Struct, frozen=True, dict=True):
         return dict(self._own_quantities)
 
     def foreign_quantities(self, acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """Return others' signed quantities by symbol: acknowledged foreign positions, and shares that others traded."""
+        """Return the signed quantities that aren't ours, by symbol: acknowledged foreign positions, and shares that
+        others traded.
+        """
         return _quantities(self._of_others, acknowledged)
 
     # A pass reads these a dozen times, and closed positions accumulate over the years.

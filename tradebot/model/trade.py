@@ -110,7 +110,7 @@ def group_simultaneous(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:
 
 
 class DisplacedClose(NamedTuple):
-    """A closing order of a displaced position, its state, and the decisions about it."""
+    """A close that makes room for another symbol: the closing order, its state, and the decisions about it."""
 
     intent: Intent
     state: IntentState
@@ -212,8 +212,8 @@ class FilledOrder(NamedTuple):
 class OrderRequested(NamedTuple):
     """The fields of an intent that fill statistics need.
 
-    `entry` has the values an entry was decided on; None for others. `stop_price` is the price of a stop, including one
-    attached to an entry.
+    `entry` has the values from which an entry was decided; None for any other order. `stop_price` is the price of a
+    stop, including one attached to an entry.
     """
 
     client_order_id: str
@@ -242,7 +242,7 @@ class OrderSent(NamedTuple):
     def traded_by(self) -> IntentFacts | None:
         """Return the intent that created the order.
 
-        Return None for an order that rested to protect a position, or that the bot didn't create.
+        Return None if the order rested to protect a position, or if the bot didn't create it.
         """
         own = self.intents[0] if self.intents else None
         if own is None or own.protects or own.client_order_id != self.order.client_order_id:

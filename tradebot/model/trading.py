@@ -39,7 +39,7 @@ class TradingState(StrEnum):
 
 
 class Override(Struct, frozen=True):
-    """The causes of halts that a person accepted when ending them, and when, in trading time."""
+    """The causes of the halts that a person accepted when ending them, and when that was, in trading time."""
 
     causes: frozenset[Reason]
     at: datetime
@@ -48,8 +48,8 @@ class Override(Struct, frozen=True):
 class TradingStateRecord(Struct, frozen=True):
     """The current trading state, and who set it, why and when; `at` is None if the record is lost or unreadable.
 
-    `causes` are the reasons for which the bot halted itself; empty for a halt by anyone else, and if unknown. Only an
-    ACTIVE that ended such a halt has an `override`.
+    `causes` says why the bot halted itself. It is empty if the causes are unknown, or if anyone else halted the bot.
+    Only the ACTIVE state that ended such a halt has an `override`.
     """
 
     state: TradingState
@@ -85,8 +85,9 @@ class Arming(Struct, frozen=True):
 
 
 class RungReached(Struct, frozen=True):
-    """The part of its allotment that a strategy may use for entries; if that is zero, also why, its rung and the rung
-    it needs.
+    """The part of its allotment that a strategy may use for entries.
+
+    If that is zero, also the reason, the strategy's rung and the rung that it needs.
     """
 
     share: Decimal
@@ -99,8 +100,8 @@ class Permission(Struct, frozen=True):
     """Whether anything may be sent to the broker. Each reason not to send has its details.
 
     Only entries stop for a reason in `entries_closed`, and once `entries_until` has passed (None means no end). Exits,
-    cancels and protection continue. `climbed` says for each strategy whether it was promoted to real money; None
-    without real money. The entries of strategies `in_shadow` are only simulated, and so are those of strategies
+    cancels and protection continue. `climbed` says for each strategy whether it was promoted to real money; it is None
+    if no real money is traded. The entries of strategies `in_shadow` are only simulated, and so are those of strategies
     `awaiting_promotion`, which are in shadow until they are promoted to paper.
     """
 
@@ -116,7 +117,7 @@ class Permission(Struct, frozen=True):
         return not self.closed
 
     def closed_to_entries(self, now: datetime) -> tuple[tuple[Reason, str], ...]:
-        """Return the reasons that stop an entry at `now`; those that stop every order come first."""
+        """Return the reasons that stop an entry at `now`; those that stop every other order too come first."""
         closed = (*self.closed, *self.entries_closed)
         if self.entries_until is None or now <= self.entries_until:
             return closed
@@ -145,7 +146,7 @@ class SlotClaim(Struct, frozen=True):
 
 
 def as_missed(by: str, reason: Reason) -> str:
-    """Return the claimant to record for a missed slot: who noticed, and why nothing ran."""
+    """Return the text to record as the claimant of a missed slot: who noticed, and why nothing ran."""
     return f"{by}{AS_MISSED}: {reason}"
 
 
@@ -169,8 +170,8 @@ class Request(Struct, frozen=True):
 
     `quantity` (unsigned) and `notional_usd` are the most that an approval allows. `price` is the worst price at which
     the order would have been sent at that time. `slot` is the strategy's own slot, or empty. Without an answer the
-    request ends at `expires_at`. `given` is the candidate if it was submitted from outside, so that an approval can
-    submit it again, because no strategy would propose it.
+    request ends at `expires_at`. `given` is the candidate if it was submitted from outside. No strategy would propose
+    it again, so an approval submits it again.
     """
 
     id: str
@@ -192,7 +193,10 @@ class Request(Struct, frozen=True):
 
     @property
     def reach(self) -> tuple[str, str, Side, date, str]:
-        """Return the key that two requests share if one answer covers both: it includes the session and the slot."""
+        """Return the key that two requests share if one answer applies to both.
+
+        It includes the session and the slot.
+        """
         return self.strategy, self.symbol, self.side, self.session, self.slot
 
     def waits(self, now: datetime) -> bool:
@@ -217,8 +221,8 @@ class Baseline(Struct, frozen=True):
 class Difference(Struct, frozen=True):
     """One setting that differs from its approved value, with the source of its current value.
 
-    None means no value on that side: `known` is False if none was ever approved, and `given` is False if nothing sets
-    one now.
+    `known` is False if no value was ever approved, and `given` is False if nothing sets a value now. The missing value
+    is None.
     """
 
     name: str

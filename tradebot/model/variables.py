@@ -1,4 +1,4 @@
-"""The environment variables of the program itself; every other name with their prefix is a setting."""
+"""The environment variables of the program itself; any other variable with the same prefix is a setting."""
 
 PREFIX = "TRADEBOT_"
 STATE = f"{PREFIX}STATE"

@@ -1,4 +1,7 @@
-"""What a venue can do, and what its adapter can prove about an order. The core checks these, never the venue's name."""
+"""What a venue can do, and what its adapter can prove about an order.
+
+The core checks these and never the venue's name.
+"""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -25,9 +28,9 @@ class Settlement(StrEnum):
 class ClientIds(StrEnum):
     """How long the venue refuses a second order with the same client order id.
 
-    UNIQUE: forever, so a request may be sent again: both together create one order. WHILE_OPEN: until the first order
-    has ended. FREE: never. With the last two, an order whose reply was lost is only looked up, because a second request
-    could create a second order.
+    UNIQUE: forever, so a request may be sent again and still creates only one order. WHILE_OPEN: until the first order
+    has ended. FREE: it never refuses one. With WHILE_OPEN and FREE, an order whose reply was lost is only looked up,
+    because a second request could create a second order.
     """
 
     UNIQUE = "unique"
@@ -51,9 +54,9 @@ class Pairs(StrEnum):
     """How a target and a stop rest at the venue for the same shares.
 
     NATIVE: as one order with two halves (one cancels the other), of which the venue lets only one fill. TWO_ORDERS: as
-    two independent orders; each may only reduce the position, and when one fills, the other has to be reduced by the
-    same quantity. BRACKET: the stop is attached to the entry, sent with it, and works once that has filled; targets
-    rest apart, and shares that the entry's stop doesn't cover are protected as by two orders.
+    two independent orders; each may only reduce the position, and when one fills, we have to reduce the other by the
+    same quantity. BRACKET: the stop is attached to the entry, is sent with it, and works once the entry has filled.
+    Targets rest apart, and shares that the entry's stop doesn't cover are protected as with TWO_ORDERS.
     `orders.separate_protection` fits these to the position.
     """
 
@@ -67,14 +70,15 @@ class Capabilities(Struct, frozen=True):
 
     `calendar` names its usual sessions ("XNYS", "24/7", "CMES"), and `day` maps a moment to its date. A short sale
     reserves `short_reserve` times its ask. With `reduce_only`, the venue can keep an order from opening a position.
-    Quantities are in `unit`s: "share" or "contract". An order's changes are reported within `tells_ends_after`: until
-    then, its absence from a list of open orders proves nothing. A venue that `forgets` reports only today's ended
-    orders and executions. With `ends_in_history`, only the order history says how an order ended; it may lag far behind
-    the list of open orders, so that list decides which orders are over. `bar_prices` are the prices that its bars can
-    be made of. With `hours_win`, the venue's own hours count, and differences from a published calendar are only
-    reported; elsewhere no position is opened until both agree. With `exits_join`, an exit can join the group of the
-    stop that rests for the same shares: a fill of one shrinks or ends the other, and together they never fill more than
-    the quantity of one. The stop of a pair has to be `pair_distance` (USD) away from its limit and from the market.
+    Quantities are in `unit`s: "share" or "contract". The venue reports a change of an order within `tells_ends_after`.
+    Until then, an order's absence from a list of open orders proves nothing. A venue that `forgets` reports only
+    today's ended orders and executions. With `ends_in_history`, only the order history says how an order ended; it may
+    lag far behind the list of open orders, so that list decides which orders are over. `bar_prices` are the prices that
+    its bars can be made of. With `hours_win`, the venue's own hours count, and differences from a published calendar
+    are only reported; elsewhere no position is opened until both agree. With `exits_join`, an exit can join the group
+    of the stop that rests for the same shares: a fill of one shrinks or ends the other, and together they never fill
+    more than the quantity of one. The stop of a pair has to be `pair_distance` (USD) away from its limit and from the
+    market.
     """
 
     name: str

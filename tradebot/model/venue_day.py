@@ -23,12 +23,12 @@ _YEARS = range(2000, 2038)
 class VenueDay(Struct, frozen=True):
     """A venue's day: the time zone of its dates, and the usual open and close of a session.
 
-    `opens` is how long after midnight by the zone's clock the usual session opens, negative if on the evening before,
-    and `lasts` its length. Without them, a session is the whole day. `extended` are the times of day at which
-    pre-market trading begins and after-hours trading ends; None without any.
+    `opens` is how long after midnight, by the zone's clock, the usual session opens; it is negative if the session
+    opens on the evening before. `lasts` is its length. Without them, a session is the whole day. `extended` are the
+    times of day at which pre-market trading begins and after-hours trading ends; None without any.
 
-    `apart` are sessions, oldest first, that aren't entirely on their own date: whatever happens in one counts for its
-    date.
+    `apart` are the sessions, oldest first, that aren't entirely on their own date. Whatever happens in such a session
+    counts for that date.
 
     A session that ends by `holidays_end`, on the venue's clocks, is a holiday's: its trading belongs to the next
     business day. `belonging` maps the known holidays' dates to those days.
@@ -60,11 +60,11 @@ class VenueDay(Struct, frozen=True):
         return at.astimezone(self.tzinfo).date()
 
     def trade_date(self, session: date) -> date:
-        """Return the trade date of a session, given the session's own date; daily limits count by trade date."""
+        """Return the trade date of a session, given the session's own date. Daily limits apply per trade date."""
         return next((following for own, following in self.belonging if own == session), session)
 
     def trade_date_of(self, at: datetime) -> date:
-        """Return the trade date of a moment; daily limits count by trade date."""
+        """Return the trade date of a moment. Daily limits apply per trade date."""
         return self.trade_date(self.date_of(at))
 
     def begins(self, day: date) -> datetime:
@@ -78,7 +78,8 @@ class VenueDay(Struct, frozen=True):
     def at(self, day: date, clock: time) -> datetime:
         """Return a venue's local time as UTC.
 
-        A time that is skipped in spring moves one hour later; of a time that is repeated in fall, the first counts.
+        When the clocks change, a time that is skipped in spring moves one hour later, and a time that occurs twice in
+        fall means its first occurrence.
         """
         return datetime.combine(day, clock, self.tzinfo).astimezone(UTC)
 

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 class BarNeed(Struct, frozen=True):
     """The last `depth` closed bars of each symbol; `timeframe` is 1Min to 59Min, 1Hour to 23Hour, or 1Day.
 
-    Adjusted bars, for signals, have past prices corrected for every split and dividend so far. Raw bars, for sizes,
-    have the prices as traded. Without `symbols`, the need covers the strategy's whole universe. With `max_age_s`, the
-    newest bar may have ended at most that many seconds ago, counting only while a session is open. With `least`, that
-    many bars are enough for a recently listed symbol. `price` says what the bars are made of: a strategy may read the
-    spot price of a perpetual's underlying.
+    Adjusted bars have past prices corrected for every split and dividend so far; use them for signals. Raw bars have
+    the prices as traded; use them for sizes. Without `symbols`, the need covers the strategy's whole universe. With
+    `max_age_s`, the newest bar may have ended at most that many seconds ago, counting only while a session is open.
+    With `least`, that many bars are enough for a recently listed symbol. `price` says what the bars are made of: a
+    strategy may read the spot price of a perpetual's underlying.
     """
 
     timeframe: str
@@ -66,7 +66,7 @@ class FeatureNeed(Struct, frozen=True):
 
 
 class FeatureRow(Struct, frozen=True):
-    """The features of a bar that closed `at`, by name, and why others are absent, by name."""
+    """The features of a bar that closed `at`, by name, and for each missing feature the reason."""
 
     at: datetime
     values: Mapping[str, float]
@@ -97,9 +97,9 @@ class Situation(Struct, frozen=True):
     """The state of the account and the session; money is in USD.
 
     `session` is the open one, or None. `equity` is the account's, and `highest` its peak, including now. `unrealized`
-    is the profit of each of the strategy's open positions at the venue's price, by symbol, without those that the venue
-    has no price for. `trades` counts the strategy's orders of this session with a fill that opened or enlarged a
-    position.
+    is the profit of each of the strategy's open positions at the venue's price, by symbol; positions for which the
+    venue has no price are left out. `trades` counts the strategy's orders of this session with a fill that opened or
+    enlarged a position.
     """
 
     session: Session | None
@@ -120,15 +120,15 @@ NOTHING = Needs()
 class StrategyView(Struct, frozen=True):
     """What is known at trading time `now`. A strategy sees only what it needs; everything else is empty.
 
-    A strategy with its own clock that reads neither quotes nor flow sees the moment at which its slot began, however
-    late it runs, so it answers the same in every pass of the slot until its lots or its equity change. `universe` are
-    the symbols whose needs are met. `facts` are flow facts by symbol, and `market` facts about the whole market by
-    kind. `lots` are the strategy's own open positions by symbol, with signed shares, and `kept` their stored terms: the
-    entry's stop, target, score and other facts, but no later prices. `equity_usd` is its allotment of the account's
-    equity. `slot` is its own slot, or empty if it runs in every pass. `sectors` are the configured ones, by symbol.
-    `trades` are its own trades closed within the last month, by symbol, oldest first. `costs` are its assumed trading
-    costs, or None: `model.costs.round_trip` applies them. `features` come from the last closed bar, by symbol and
-    timeframe. `situation` is None unless the strategy needs it.
+    If a strategy has its own clock and reads neither quotes nor flow, `now` is the moment at which its slot began,
+    however late it runs. So it answers the same in every pass of the slot until its lots or its equity change.
+    `universe` are the symbols whose needs are met. `facts` are flow facts by symbol, and `market` facts about the whole
+    market by kind. `lots` are the strategy's own open positions by symbol, with signed shares, and `kept` their stored
+    terms: the entry's stop, target, score and other facts, but no later prices. `equity_usd` is its allotment of the
+    account's equity. `slot` is its own slot, or empty if it runs in every pass. `sectors` are the configured ones, by
+    symbol. `trades` are its own trades closed within the last month, by symbol, oldest first. `costs` are its assumed
+    trading costs, or None: `model.costs.round_trip` applies them. `features` come from the last closed bar, by symbol
+    and timeframe. `situation` is None unless the strategy needs it.
     """
 
     now: datetime
@@ -168,7 +168,10 @@ class StrategyView(Struct, frozen=True):
         adjusted: bool = True,
         price: PriceKind = PriceKind.TRADE,
     ) -> "pd.DataFrame":
-        """Return one column of all symbols of the universe as a pandas frame, a column per symbol, by start in UTC."""
+        """Return one column of all symbols of the universe as a pandas frame.
+
+        It has a column per symbol, and its index is the bars' start in UTC.
+        """
         import pandas as pd
 
         by_symbol = {symbol: self.bars(symbol, timeframe, adjusted=adjusted, price=price) for symbol in self.universe}
@@ -241,10 +244,10 @@ Want = Open | Target | Reduce | Close
 
 
 class SlotWants(Struct, frozen=True):
-    """A strategy's wants in one of its slots, before its holdings in that slot are known.
+    """A strategy's wants in one of its slots, before it is known what the strategy will hold in that slot.
 
-    `if_flat` are for symbols that it doesn't hold then, `if_long` and `if_short` for those that it holds on that side.
-    A want that doesn't depend on the holdings, such as a target, is in all three.
+    `if_flat` are the wants for symbols that it won't hold, `if_long` and `if_short` those for symbols that it holds
+    long or short. A want that doesn't depend on the holdings, such as a target, is in all three.
     """
 
     if_flat: tuple[Want, ...] = ()

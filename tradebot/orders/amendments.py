@@ -53,7 +53,7 @@ def cancel_order(
 def mark_if_cancel_rejected(
     world: World, desk: Desk, record: CandidateRecord, before: Iterable[Order], now: Iterable[Order]
 ) -> CandidateRecord:
-    """Return a cancel's record, marked as rejected if none of the orders changed.
+    """Return the record of a cancel, marked as rejected if none of the orders changed.
 
     A venue may accept a cancel and reject it a moment later.
     """
@@ -90,13 +90,13 @@ def send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why:
 
 
 def change_candidate(intent: Intent, purpose: Purpose, at: datetime, quantity: Decimal) -> Candidate:
-    """Return the candidate under which to record a cancel or replace."""
+    """Return the candidate for the record of a cancel or a replace."""
     strategy, source = intent.key.strategy, intent.operation
     return Candidate(strategy, intent.instrument, intent.side, purpose, at, quantity=quantity, source=source)
 
 
 def change_of(order: Order, unresolved: Iterable[IntentRecord], operation: Operation) -> Intent | None:
-    """Return the recorded change of an order whose outcome is still unknown, or None."""
+    """Return the recorded change of an order if the outcome of that change is still unknown; otherwise None."""
     unknown = (record.intent for record in unresolved)
     return next((i for i in unknown if i.operation is operation and i.target_venue_id == order.venue_id), None)
 
@@ -121,7 +121,8 @@ def exit_is_refused(books: Books) -> bool:
 
 
 def class_to_try(books: Books, holding: HoldingKey) -> OrderClass | None:
-    """Return the order class to protect a position with: a pair at first, then the class that the venue last accepted.
+    """Return the order class with which to protect a position: a pair at first, then the class that the venue last
+    accepted.
 
     If the venue just refused a pair, return a single stop. Return None if it refused a single stop too, less than two
     minutes ago. Refusals of both kinds in one pass don't count, because their common cause may be gone.
@@ -145,7 +146,7 @@ def _protects(record: IntentRecord, holding: HoldingKey) -> bool:
 
 
 def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None:
-    """Return a limit price in USD at which an exit fills now; None without a quote.
+    """Return a limit price in USD at which an exit should fill now; None without a quote.
 
     The price may differ from the last trade by as much as an entry's may from the previous close.
     """
@@ -224,7 +225,7 @@ def edit_intent(
 
 
 class CancelResult(NamedTuple):
-    """The record of a pair's cancel, and how many of its shares are still open; None if that isn't proven."""
+    """The record of a pair's cancel, and how many shares are still open; None if the number isn't proven."""
 
     record: CandidateRecord
     left: Decimal | None
@@ -233,7 +234,7 @@ class CancelResult(NamedTuple):
 def cancel_and_prove(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) -> CancelResult:
     """Cancel a pair and prove that it ended, so that its shares can be closed; return the record and the open shares.
 
-    Shares that the pair filled in the meantime aren't open. If the venue rejects the cancel after accepting it, the
+    Shares that the pair closed in the meantime aren't open. If the venue rejects the cancel after accepting it, the
     pair keeps working, and the record says so.
     """
     record = cancel_order(world, call, desk, pair.first, pair.record, why)
@@ -250,7 +251,7 @@ def cancel_and_prove(world: World, call: Call, desk: Desk, pair: Resting, why: R
 def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> None:
     """Emit an event if canceling this protection, in order to replace it, left its shares without a stop.
 
-    A recorded pass is replayed with the event's words, so a reworded `cause` would make an earlier pass differ.
+    Don't reword a `cause`: recorded passes contain the event's words, and would differ from their replay.
     """
     holding, rules = rest.record.intent.holding, world.rules
     closed = closed_by_others(desk.books, desk.net)
@@ -292,7 +293,7 @@ def joinable_stop_id(world: World, resting: Resting) -> str:
 
 
 def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:
-    """Return the candidate for a new exit that replaces a working one, for its unfilled shares."""
+    """Return the candidate for a new exit that replaces a working exit, for the shares that it hasn't filled."""
     intent = record.intent
     candidate = change_candidate(intent, intent.purpose, desk.now, order.open_quantity)
     return replace(candidate, side=order.side, source="exit", why=intent.why, displaced_by=intent.displaced_by)

@@ -2,11 +2,11 @@
 
 The auction decides for the whole account in one call, before any entry of the pass. A winning candidate is then traded
 like any other, so each gate is evaluated once more. A candidate for which a position is closed is refused in this pass.
-Until the close is proven, its room is reserved, and no other position is closed for it; afterward it competes like any
-other. If the process dies in between, nothing has to be repaired.
+Until the close is proven, the room that it frees is reserved for that candidate, and no other position is closed for
+it. Afterward the candidate competes like any other. If the process dies in between, nothing has to be repaired.
 
-A winner whose order book is too thin leaves the auction, which is then decided again, so it takes no room from a
-candidate that could be filled.
+A winner whose order book is too thin leaves the auction, and the auction is decided again. So such a winner takes no
+room from a candidate that could be filled.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,8 +55,8 @@ MOST_ASKED = 20
 class AuctionResult(Struct, frozen=True):
     """The auction's decision about each participating candidate, and the gates' results before it.
 
-    `thin` has the reason of each candidate that left because its order book was too thin. `evaluations` are the gates'
-    results for every candidate, valid only for this `account`.
+    `thin` has the decision on each candidate that left the auction because its order book was too thin. `evaluations`
+    are the gates' results for every candidate, valid only for this `account`.
     """
 
     rulings: Mapping[HoldingKey, BidRuling] = {}

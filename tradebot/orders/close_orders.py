@@ -100,7 +100,10 @@ def desk_after_close(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
 
 
 def account_after_close(account: AccountAsk, symbol: str, closed: Records) -> AccountAsk:
-    """Return the account after these closes; if one may have been sent, the symbol has a working order."""
+    """Return the account after these closes.
+
+    If a close may have been sent, the symbol counts as having a working order.
+    """
     desk = desk_after_close(account.desk, closed)
     book = account.book if desk is account.desk else account.book.with_closing(symbol)
     return replace(account, desk=desk, book=book)
@@ -430,7 +433,10 @@ def _submit(
 
 
 def without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tuple[Candidate, Decisions]:
-    """Reduce the candidate to whole shares if the venue refused a fraction today; add a refusal if none remain."""
+    """Reduce the candidate to whole shares if the venue refused a fraction of a share today.
+
+    If no whole shares are left, add a refusal to the decisions.
+    """
     quantity, listing = quantity_of(candidate), desk.listings.get(candidate.symbol)
     whole, least = whole_lots(candidate.instrument, quantity), listing.minimum if listing else candidate.instrument.lot
     # A quantity below the venue's smallest order counts as a fraction.

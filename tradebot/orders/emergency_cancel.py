@@ -25,10 +25,10 @@ class CancelCounts(Struct, frozen=True):
 
 
 def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, account: str) -> CancelCounts:
-    """Cancel each of our working entries by its id, whether our books have it, the venue lists it, or both.
+    """Cancel each of our working entries by its id, even if only our books or only the venue's list has it.
 
-    If the ledger can't be read, `ledger` is None, and only client order ids in the venue's list show which entries are
-    ours.
+    If the ledger can't be read, `ledger` is None, and only the client order ids in the venue's list show which entries
+    are ours.
     """
     entries, problems = dict[str, Order](), list[str]()
     for source in (_listed_entries(reader, ledger, account), _booked_entries(reader, ledger)):

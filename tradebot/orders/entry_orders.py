@@ -1,4 +1,4 @@
-"""Trade what strategies want, one candidate after another; each sees the account as if earlier orders were filled.
+"""Trade what strategies want, one candidate after another; each is evaluated as if earlier orders were filled.
 
 If configured, a person has to approve an entry that every gate has passed. The request is written before anyone is
 notified, and the order carries the request's id, so an approval makes exactly one order, even after a crash.
@@ -84,7 +84,7 @@ GateResult = tuple[Ask, Decisions]
 
 
 def evaluate_entry(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> GateResult:
-    """Evaluate every gate but depth and approval for an entry; return the gates' input and their decisions.
+    """Evaluate every gate except depth and approval for an entry; return the gates' input and their decisions.
 
     The size is None without a usable quote.
     """
@@ -179,7 +179,9 @@ def _request_details(wish: Request) -> Mapping[str, str]:
 def candidates_to_trade(
     world: World, call: Call, account: AccountAsk, proposed: Proposals, already: Iterable[CandidateRecord]
 ) -> Sequence[Candidate]:
-    """Return the remaining changes of this pass, closes before entries: proposals, and entries to complete rolls."""
+    """Return the remaining changes of this pass, closes before entries: the proposals, and the entries that complete
+    rolls.
+    """
     done = {(record.candidate.strategy, record.candidate.symbol) for record in already}
     pending = without_unapproved_swaps(world, call, account, pending_changes(world, account.desk, proposed, done))
     rolls = (
@@ -191,7 +193,7 @@ def candidates_to_trade(
 def without_unapproved_swaps(
     world: World, call: Call, account: AccountAsk, changes: Sequence[Candidate]
 ) -> Iterable[Candidate]:
-    """Leave out sales that pay for a target's other symbols until a person has approved every purchase they pay for.
+    """Leave out sales that pay for purchases of other symbols, until a person has approved all of those purchases.
 
     A strategy that buys nothing sells to cash, which needs no approval.
     """
@@ -301,7 +303,7 @@ def close_for(
 
 
 def close_started(closed: Records, observed: Number | None, limit: Number) -> Decision:
-    """Return whether a close was sent, with the values compared, or the reason why not.
+    """Return the decision on whether a close was sent, with the values compared or the reason why it wasn't.
 
     If its reply was lost, the close may still have been sent.
     """
@@ -416,11 +418,12 @@ def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) ->
 
 
 def with_depth(world: World, ask: Ask, decisions: Decisions) -> Decisions:
-    """Return the decisions with the depth decision inserted; without a depth limit, nothing is requested.
+    """Return the decisions with the decision on depth inserted; without a depth limit, request nothing.
 
-    It takes a request, so it comes last: right before a person is asked, a position is closed to make room, or the
-    order is recorded and sent. An auction also checks its winners before anything is sent. Until then the pass may
-    yield to an exit: nothing of this entry has been recorded or sent, and the restarted pass checks again.
+    Depth is checked last, because that takes a request to the venue: right before a person is asked, before a position
+    is closed to make room, or before the order is recorded and sent. An auction also checks its winners before anything
+    is sent. Until then the pass may still yield to an exit, because nothing about this entry has been recorded or sent;
+    the restarted pass checks the depth again.
     """
     decision = _depth(world, ask)
     if decision is None:

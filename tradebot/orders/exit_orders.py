@@ -109,7 +109,9 @@ def symbols_to_close(exits: Iterable[CandidateRecord]) -> frozenset[str]:
 def positions_to_protect(
     watched: Mapping[Key, WatchedPosition], exits: Iterable[CandidateRecord]
 ) -> list[WatchedPosition]:
-    """Return the positions in symbols in which no rule closes anything, and no earlier exit is being resent."""
+    """Return the positions whose symbols have no exit in this pass: no rule closes anything, and no earlier exit is
+    resent.
+    """
     leaving = {record.candidate.symbol for record in exits if _is_leaving(record)}
     return [
         watched_position for watched_position in watched.values() if watched_position.position.symbol not in leaving
@@ -161,7 +163,7 @@ def _reached_apart(rests: Iterable[Resting], price: Decimal, side: Side, shares:
 def cancel_blocking_orders(
     world: World, call: Call, desk: Desk, named: Callable[[str], bool]
 ) -> Iterator[tuple[Order, CandidateRecord]]:
-    """Cancel our orders that would prevent closing positions: entries, and exits that can't stay."""
+    """Cancel our orders that would get in the way of closing positions: entries, and exits that can't stay."""
     for order, record in our_working_orders(world, desk):
         # We can't close a position the venue hasn't confirmed, so a working exit may be its only protection.
         needless = is_exit(order, record) and order.symbol not in desk.unproven and not may_stay(desk, order, record)

@@ -3,8 +3,8 @@
 The intent is recorded as SENT before the socket is opened, and after a crash the order is looked up by its id, so no
 other state is needed. UNKNOWN is not a rejection: the symbol gets no new orders until the outcome is known. A lookup
 that returns nothing proves nothing until the venue's adapter proves that the request can't arrive any more. If the
-venue accepts an id only once, each exit pass resends an unresolved exit after half a minute, under the same id;
-elsewhere that could create a second order. An unresolved cancel is repeated while its order works.
+venue accepts an id only once, an exit pass resends an unresolved exit after half a minute, under the same id. At other
+venues that could create a second order. An unresolved cancel is repeated while its order works.
 """
 
 from collections.abc import Callable
@@ -61,8 +61,8 @@ LAST_MOMENT = timedelta(seconds=2)
 def submit_key(call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
     """Return the key of a candidate's order; its slot is that of the pass or the strategy's own.
 
-    With the strategy's own slot, a candidate is sent once per slot, whichever pass runs; that slot never equals the
-    slot of a pass. An order for what an earlier one left unfilled has another leg.
+    With the strategy's own slot, a candidate is sent once per slot, whichever pass runs. The strategy's slot never
+    equals that of a pass. If an earlier order wasn't filled completely, the order for the rest has another leg.
     """
     own = candidate.slot_session
     session, slot = (own, own_slot(candidate.slot)) if own else (call.session, call.slot)
@@ -82,7 +82,10 @@ def wanted_key(world: World, call: Call, desk: Desk, candidate: Candidate) -> In
 
 
 def free_leg(world: World, key: IntentKey) -> IntentKey:
-    """Return the key of the first leg without an intent; if all have one, the last, which is refused as a duplicate."""
+    """Return the key of the first leg without an intent.
+
+    If all legs have one, return the last, which is then refused as a duplicate.
+    """
     for number in range(MOST_LEGS):
         leg = replace(key, leg=number)
         if not world.ledger.recorded_intents([leg.client_order_id()]):
@@ -134,7 +137,7 @@ def submit_intent(
 
 
 def sent_at(intent: Intent, desk: Desk, *, decided: bool = False) -> Intent:
-    """Return the intent with the desk's midpoint as its sending price; if `decided`, as its decision price too."""
+    """Return the intent with `send_mid` set to the desk's midpoint; if `decided`, set `decision_mid` to it too."""
     quote = desk.quotes.get(intent.instrument.symbol)
     middle, at = (quote.middle, quote.at) if quote else (None, None)
     return replace(intent, decision_mid=middle if decided else intent.decision_mid, send_mid=middle, send_mid_at=at)
@@ -344,9 +347,9 @@ def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
 def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
     """Resend, with its own id, a request that may not have reached the venue.
 
-    It is unchanged except that an exit's limit may have a current price. If the first request arrives after all, the
-    venue refuses the second, so there are never two orders: an id makes one order, and an order is canceled or replaced
-    only once. A venue without that guarantee never gets a second request.
+    The request is unchanged, except that an exit's limit may have a current price. If the first request arrives after
+    all, the venue refuses the second: one id makes only one order, and an order is canceled or replaced only once. A
+    venue without that guarantee never gets a second request.
     """
     assert not (_adds_risk(intent) and intent.operation is Operation.SUBMIT), "an entry is never sent again"
     assert world.venue.may_repeat(intent.operation), "a second request could make a second order"

@@ -25,10 +25,10 @@ NEAR = Decimal("0.2")
 class ProtectionState(NamedTuple):
     """The resting orders on a position's closing side, and how many shares they should cover, unsigned.
 
-    `position` is None if there is no position for this side to close. `levels` are the levels of its rules, or None if
-    no order is to be added or moved: it is being closed, it has no stop rule, or a person assigned it to the bot.
-    Orders that the venue is about to cancel are left out of `stops` and `targets`; `ending` are the shares of such
-    stops that could still reverse the position. Without a `listing` no order is added or moved.
+    `position` is None if there is no position for this side to close. `levels` are the levels of its exit rules. They
+    are None if no order should be added or moved: the position is being closed, has no stop rule, or was assigned to
+    the bot by a person. Orders that the venue is about to cancel are left out of `stops` and `targets`. `ending` is how
+    many shares of such stops could still reverse the position. Without a `listing` no order is added or moved.
     """
 
     holding: HoldingKey
@@ -52,8 +52,8 @@ class ProtectionState(NamedTuple):
 class ProtectionStep(NamedTuple):
     """One step of a protection plan: resize, move, cancel or place an order.
 
-    `old` is the order to change, None for a new one, and `shares` is its new size, zero to cancel it; the price is in
-    USD. The step replaces the orders in `others` too; `word` names its exit rule.
+    `old` is the order to change, or None to place a new one. `shares` is the new size, or zero to cancel. The price is
+    in USD. The step also replaces the orders in `others`; `word` names its exit rule.
     """
 
     why: Reason
@@ -67,7 +67,7 @@ class ProtectionStep(NamedTuple):
 def stop_steps(protection: ProtectionState, looser_by: Decimal) -> Iterator[ProtectionStep]:
     """Yield the steps that fit the stops to the shares and the price.
 
-    A stop is moved only if the change exceeds the fraction `looser_by` of its own price.
+    A stop is moved only if it would move by more than the fraction `looser_by` of its own price.
     """
     remaining = sorted(protection.stops, key=lambda leg: (price_of(leg) * -protection.side.sign, -leg.quantity))
     for rest in tuple(remaining):

@@ -58,8 +58,8 @@ class RehearsalStep(Protocol):
 def rehearse(world: World, call: Call, pause: Callable[[], None], turn: RehearsalStep) -> RehearsalProgress | None:
     """Buy the smallest quantity far below the market and cancel it; return None if no free symbol has a quote.
 
-    `pause` waits a moment, for venues that take a while to cancel. `turn` runs one step under the pass lock and may run
-    it again if it yielded to exits, so a step never yields after its order was sent.
+    `pause` waits a moment, for venues that take a while to cancel. `turn` runs one step under the pass lock. If the
+    step yields to exits, `turn` may run it again, so a step never yields after its order was sent.
     """
     placed = turn(lambda: _place_far_below(world, call))
     if placed is None:

@@ -1,12 +1,12 @@
 """Protect positions with separate orders: stops for all whole shares, and targets from exit rules.
 
 After one of them fills, a pass shrinks or cancels the others until they fit the position again. Each pass starts from
-the orders that rest then, so it may be interrupted anywhere. A position has at most one unresolved request about its
-stops, and one about its targets.
+the orders that rest at that time, so it may be interrupted anywhere. A position has at most one unresolved request for
+its stops, and one for its targets.
 
 If the venue edits orders, changing a stop takes one request. Otherwise, with reduce-only orders, a new stop is placed
-first, and the old one is canceled once it rests. Without either, two stops could reverse the position, so the old one
-is canceled first, and that gap is reported.
+first, and the old one is canceled once it rests. If the venue can do neither, two stops could reverse the position. So
+the old stop is canceled first, and the gap is reported.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -66,8 +66,8 @@ def protect_separately(
 ) -> Iterator[CandidateRecord]:
     """Fit stops to all whole shares, with targets from exit rules, and yield the record of each step.
 
-    `staying` are the positions that aren't being closed. Others are covered too, but get no targets, and new stops only
-    where these can't get in the way of the exit.
+    `staying` are the positions that aren't being closed. Positions that are being closed are covered too, but they get
+    no targets, and a new stop only if it can't get in the way of the exit.
     """
     if world.rules.exits.protection is Protection.BOT:
         for rest in (rest for rests in desk.resting.values() for rest in rests if not rest.ending):

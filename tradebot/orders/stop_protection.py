@@ -7,8 +7,8 @@ target has a pair for its part of the shares. If the venue reports a different p
 pair may be placed for it, because the venue accepts a pair only for shares that are in the account.
 
 `protection: venue` leaves stops and targets to the venue while it covers all whole shares. If the price runs past a
-stop by `exits.limit_offset_fraction`, the venue should have filled it, and the bot closes the position. `both` doesn't
-wait; with `bot` no protection rests at the venue. A halt leaves protection in place.
+stop by `exits.limit_offset_fraction`, the venue should have filled it, and the bot closes the position. With `both`,
+the bot doesn't wait for that; with `bot`, no protection rests at the venue. A halt leaves protection in place.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -60,7 +60,7 @@ DEFAULT_TARGET_NAME = "profit_target"
 
 
 def protect(world: World, call: Call, desk: Desk, staying: Iterable[WatchedPosition]) -> Iterator[CandidateRecord]:
-    """Place or move stops and targets at the venue to the exit rules' levels; yield the record of each step.
+    """Place stops and targets at the levels of the exit rules, or move them there; yield the record of each step.
 
     `staying` are the positions to protect: those that no rule closes now, including those whose close is left to their
     own stop or target at the venue.
@@ -253,7 +253,7 @@ def round_stop_to_tick(listing: Listing, price: Decimal, side: Side) -> Decimal:
 def round_target_to_tick(listing: Listing, price: Decimal, side: Side, entered: Decimal) -> Decimal:
     """Round a target's price to the tick, toward the entry, so that it fills no later than its rule would close.
 
-    If that would leave no profit, because the tick is large for the price, round it the other way.
+    If that would leave no profit, because the tick is large compared with the price, round it the other way.
     """
     at = round_stop_to_tick(listing, price, side)
     if (entered - at) * side.sign > 0:
@@ -279,7 +279,7 @@ def missing_targets(
     """Yield the missing targets, on the tick, nearest first, for at most `shares` shares.
 
     Shares that a working exit closes are taken from the nearest targets, since reaching them caused the exit. A part
-    below the venue's smallest order has no target.
+    that is smaller than the venue's smallest order gets no target.
     """
     side, closing = closing_side(position.quantity), shares_being_closed(desk, position)
     there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]

@@ -2,7 +2,7 @@
 
 While an entry fills, its average price moves, and so do the prices of its targets. Following each fill would cost two
 requests per target, so while an entry works, a target may be off by a fraction of its distance from the entry.
-Afterward, each target placed before the last fill that is off by more than a tick is moved once.
+Afterward, each target that was placed before the last fill and is off by more than a tick is moved once.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +46,8 @@ def due_prices(protection: ProtectionState) -> Sequence[Decimal]:
 def at_due_price(protection: ProtectionState, rest: Resting, prices: Sequence[Decimal], *, settled: bool) -> Resting:
     """Return a target as if it were at the nearest due price; unchanged if none is near enough.
 
-    While the entry fills, near enough is a fraction of the distance from the entry; afterward, one tick.
+    While the entry fills, a price within a fraction of the target's distance from the entry is near enough; afterward,
+    the price must be within one tick.
     """
     at, position, listing = price_of(rest), protection.position, protection.listing
     assert position is not None, "due prices need a position"
@@ -64,10 +65,12 @@ def at_due_price(protection: ProtectionState, rest: Resting, prices: Sequence[De
 def target_moves(
     desk: Desk, protection: ProtectionState, can_edit: Callable[[Resting], bool], *, reduce_only: bool
 ) -> Iterator[ProtectionStep]:
-    """Yield the steps that move targets to due prices more than a tick away; none until the average price is settled.
+    """Yield the steps that move targets to their due prices if these are more than a tick away.
 
-    A venue that edits orders needs one request, unless the target grows too. With reduce-only orders, a new one is
-    placed before the old one is canceled; otherwise the old one is canceled, and the next pass places a new one.
+    Yield nothing until the average price is settled.
+
+    A venue that edits orders needs one request, unless the target grows too. With reduce-only orders, the new target is
+    placed before the old one is canceled. Otherwise the old one is canceled, and the next pass places the new one.
     """
     prices, position, listing = due_prices(protection), protection.position, protection.listing
     if (
@@ -102,12 +105,12 @@ def target_moves(
 def may_place(rules: ExitRules, desk: Desk, protection: ProtectionState, price: Decimal) -> bool:
     """Return True if a target may be placed at a price in USD now: for the first time, or again.
 
-    It may have been canceled by a person or the venue, refused, or lost. A first target is placed without delay, and so
-    is one that the bot itself canceled or changed.
+    A first target is placed without delay, and so is one that the bot itself canceled or changed.
 
-    Any other is placed again only if the position is at least `target_again_after_s` old, all its shares have a stop,
-    and none of its targets was placed again in the last `target_again_every_s`. Without these conditions, each pass
-    would answer a person's cancel or a venue's refusal with another order.
+    Any other missing target was refused or lost, or a person or the venue canceled it. It is placed again only if the
+    position is at least `target_again_after_s` old, all its shares have a stop, and none of its targets was placed
+    again in the last `target_again_every_s`. Without these conditions, each pass would answer a person's cancel or a
+    venue's refusal with another order.
     """
     position = protection.position
     assert position is not None, "only a position has targets"

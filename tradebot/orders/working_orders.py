@@ -1,11 +1,11 @@
 """Manage our working orders: find those that have been open too long, and cancel or reprice them.
 
 A replace reprices an exit in one step, so a position is never without its exit in between. A passive entry is also
-replaced each time it moves closer to the other side of the spread. An order is replaced at most once, so a replace
-whose reply was lost is repeated unchanged until it is found, or until the order has ended. If the venue refuses to
-replace an exit, the exit is canceled with its pair, and another one goes out in the same pass; if that fails too, the
-stop is placed again. Fills follow the chain of replaces, whoever made them: an entry that someone else repriced still
-ends like our others, and an exit keeps the price that person gave it.
+replaced each time it moves closer to the other side of the spread. An order is replaced at most once. So if the reply
+to a replace was lost, the same replace is sent again until its result is found, or until the order has ended. If the
+venue refuses to replace an exit, the exit is canceled with its pair, and another one goes out in the same pass; if that
+fails too, the stop is placed again. Fills follow the chain of replaces, whoever made them. An entry that someone else
+repriced still ends like our other entries, and an exit that someone else repriced keeps its new price.
 """
 
 from collections import defaultdict
@@ -51,7 +51,7 @@ Due = tuple[Order, IntentRecord, Reason]
 
 
 class OrderChange(Enum):
-    """The change that a pass makes to a stale exit, or to a passive entry whose price is due to change."""
+    """What a pass does to an exit that has been open too long, or to a passive entry whose price is due to change."""
 
     NONE = auto()
     REPRICE = auto()
@@ -104,7 +104,7 @@ def cancel_or_reprice(
 class WorkingExits(NamedTuple):
     """The working exits that a pass keeps for positions that a person closes.
 
-    `desk` is the desk as if they were filled, and `shares` are how many they close of each position, unsigned.
+    `desk` is the desk as if these exits were filled. `shares` is how many shares of each position they close, unsigned.
     """
 
     desk: Desk
@@ -130,7 +130,7 @@ def may_stay(desk: Desk, order: Order, record: IntentRecord) -> bool:
 
 
 def reprice_working_exits(world: World, call: Call, desk: Desk, named: Callable[[str], bool]) -> WorkingExits:
-    """Reprice the exits that may stay so that they fill now, unless their price already does."""
+    """Reprice the exits that may stay, so that they fill now; leave those whose price is already good enough."""
     records, shares = list[CandidateRecord](), defaultdict[HoldingKey, Decimal](Decimal)
     for order, record in our_working_orders(world, desk):
         leaves = named(order.symbol) and is_exit(order, record) and not _is_followed(desk.books, order)
@@ -153,7 +153,7 @@ def _left_alone(desk: Desk, order: Order, record: IntentRecord) -> CandidateReco
 def our_working_orders(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
     """Yield our working orders, each with the intent behind it; orders resent in this pass come last.
 
-    An order that someone else put in place of ours at the venue has a new id, but is still ours.
+    If someone else replaced an order of ours at the venue, the replacement has a new id, but it is still ours.
     """
     # Only requests without an outcome are resent. This check runs before the caller sends anything else.
     resent = tuple(_sent_again(world, desk)) if desk.books.unresolved_intents else ()
@@ -336,7 +336,7 @@ def _reprice(world: World, call: Call, desk: Desk, due: Due, price: Decimal) -> 
 
 
 def forgotten_exits(desk: Desk) -> Iterator[Order]:
-    """Yield orders that would close our positions and carry our ids, although the restored books lack them.
+    """Yield orders that carry our ids and would close our positions, but are missing from the restored books.
 
     Orders in unlisted symbols stay, because nothing could be sent to replace them.
     """

@@ -57,19 +57,21 @@ class BrokerReader(Protocol):
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
         """Return what the venue can prove about a request of the bot whose outcome is unknown.
 
-        `intent.at` is when it was last sent, and `sessions` are those stored around that time and now. `now` is the
-        earliest of all clocks. That the date has changed is no proof by itself.
+        `intent.at` is when the request was last sent. `sessions` are the stored sessions around that time and around
+        `now`, which is the earliest time of all clocks. A change of date alone proves nothing.
         """
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
-        """Return the evidence that an order the venue no longer lists has expired and can't fill any more.
+        """Return the evidence that an order has expired and can't fill any more, if the venue no longer lists it.
 
-        It is empty if there is none. The other parameters are as for `end_of`, but this makes no request.
+        Return an empty text if there is no evidence. The other parameters are as for `end_of`, but this method makes no
+        request.
         """
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order with this venue id, the only id by which replacement orders are known; None if there is
-        none.
+        """Return the order with this venue id; None if there is none.
+
+        A replacement order is known only by its venue id.
         """
 
     def legs(self, venue_id: str) -> Sequence[Order]:
@@ -115,7 +117,7 @@ class OrderPort(Protocol):
     def replace(self, intent: Intent) -> Reply:
         """Ask the venue to change the price of `intent.target_venue_id`; if it does, return the resulting order.
 
-        That is the replacement order, or the same one, depending on the venue's capabilities.
+        The resulting order is a replacement or the same order, depending on the venue's capabilities.
         """
 
     def cancel(self, intent: Ending) -> Reply:

@@ -43,7 +43,9 @@ class Orders(Protocol):
         """Record the result of a request, and the order if the venue returned one."""
 
     def retry(self, client_order_id: str, at: datetime, limit_price: Decimal | None = None) -> None:
-        """Record that an unresolved intent is about to be sent again under its own id, perhaps at another limit."""
+        """Record that an unresolved intent is about to be sent again under its own id, with a new limit price if one is
+        given.
+        """
 
     def intents(
         self, *, session: date | None = None, since: date | None = None, unresolved: bool = False
@@ -90,8 +92,8 @@ class Orders(Protocol):
     def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
         """Return the known orders of each chain: the order itself, then those that it replaced, nearest first.
 
-        A leg's chain continues with its parent, and the orders that its parent replaced. An unknown order may have
-        replaced known ones; chains without known orders are left out.
+        A leg's chain continues with its parent and the orders that its parent replaced. If the order itself isn't
+        known, its chain has only the known orders that it replaced. Chains without known orders are left out.
         """
 
 
@@ -120,7 +122,10 @@ class Money(Protocol):
         """Return the totals of all fills and adjustments."""
 
     def checkpoint_totals(self) -> None:
-        """Store a new checkpoint of the totals if later readers would have too many fills to add up; purely a cache."""
+        """Store a new checkpoint of the totals if later readers would otherwise have to add up too many fills.
+
+        The checkpoint is only a cache.
+        """
 
     def foreign_and_moved_fills(self) -> Sequence[OwnedFill]:
         """Return the fills that aren't ours, and those that moved shares between others and us, oldest first."""
@@ -146,7 +151,7 @@ class Money(Protocol):
     def cash_movements(self) -> Sequence[CashMovement]:
         """Return every cash movement that no fill explains, in the order of the books.
 
-        Its time is the broker's if known, otherwise when it was booked.
+        The time of a movement is the broker's if it is known; otherwise it is when the movement was booked.
         """
 
     def book(self, booking: Booking, at: datetime) -> bool:
@@ -262,7 +267,7 @@ class Ledger(Orders, Money, Slots, Listings, States, Notes, Protocol):
 
 
 class Facts(Protocol):
-    """Facts and decisions. They explain what the bot did; no money depends on them."""
+    """The facts that the bot knew, and its decisions. They explain what the bot did; no money depends on them."""
 
     def store(self, intake: Intake) -> int:
         """Store one reply's facts and counts; return how many facts were new."""
@@ -277,9 +282,10 @@ class Facts(Protocol):
         """Return the facts about the whole market known at `now`, by kind; for a kind about sectors, by sector."""
 
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        """Return the newest reply with rows about each kind and symbol in a period, and the result of its check.
+        """Return the check of the newest reply about each kind and symbol in a period, leaving out replies without
+        rows.
 
-        If no reply in the period has a finding, none is returned.
+        If none of the replies in the period has a finding, return nothing.
         """
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
@@ -300,7 +306,7 @@ class Facts(Protocol):
     def before(self, job: str, identity: str, symbols: Collection[str]) -> CycleRecord | None:
         """Return a job's pass before the one with this id, reduced to the reasons of candidates in these symbols.
 
-        Return None if there is none. The pass with this id needn't be recorded.
+        Return None if there is no earlier pass. The pass with this id needn't be recorded itself.
         """
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
@@ -354,9 +360,9 @@ class Features(Protocol):
     ) -> FeatureRow | None:
         """Return a symbol's features at the last bar that was closed at `until`; None without a bar.
 
-        Spreads, releases and news aren't in bars, so those features are left out. `calendar` names the calendar of the
-        symbol's sessions, empty for the venue's own, and `rolls` are its roll dates, None for a symbol without expiry.
-        Raise TemporaryError like `Bars`.
+        Bars don't contain spreads, releases or news, so features of these are left out. `calendar` names the calendar
+        of the symbol's sessions, empty for the venue's own, and `rolls` are its roll dates, None for a symbol without
+        expiry. Raise TemporaryError like `Bars`.
         """
 
 

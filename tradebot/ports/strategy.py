@@ -9,7 +9,7 @@ from tradebot.model.view import Needs, SlotWants, StrategyView, Want
 
 
 class Strategy(Protocol):
-    """Declares its needs, and turns a view into wants.
+    """A strategy: it declares its needs, and turns a view into wants.
 
     It is created from its settings: `Factory(settings)`. It must be pure: the same view always gives the same wants,
     and it may run in a separate process that ends after any call.
@@ -46,10 +46,10 @@ class SessionStrategy(Protocol):
     """
 
     def propose_many(self, views: Sequence[StrategyView]) -> Sequence[SlotWants]:
-        """Return for each view what `propose` would want, for any holdings at that time.
+        """Return what `propose` would want for each view, whatever the strategy holds at that time.
 
-        The views have no lots. Each view may be used only for its own answer: answers that lead to orders are compared
-        with what `propose` returns in a process that has seen no later view.
+        The views have no lots. The answer for a view may depend on that view alone. To check this, answers that lead to
+        orders are compared with what `propose` returns in a process that has seen no later view.
         """
 
 
@@ -93,7 +93,8 @@ class RefilteringStrategy(Protocol):
         """
 
     def filtered(self, candidate: Candidate) -> Candidate:
-        """Return a recorded candidate as these settings would propose it, whatever the settings were then.
+        """Return a recorded candidate as these settings would have proposed it, whatever the settings were at that
+        time.
 
         The options behind it are left out, because they are recorded only for a candidate that passed.
         """

@@ -1,4 +1,4 @@
-"""The bundle of ports and rules of a pass: only the values in it differ between sandbox, paper, live and tests.
+"""The ports and rules of a pass in one bundle. Sandbox, paper, live and tests differ only in the values of this bundle.
 
 The port to a source of options flow is here too.
 """
@@ -85,9 +85,10 @@ class Rules(Struct, frozen=True, dict=True):
     off. `registry` says which symbols may be entered; None if off. `pinned` are the symbols that it pins to the highest
     tier. `coin` returns the coin that a symbol's price follows, and `perpetual` the symbol that a coin is traded as;
     both raise ValueError if unclear. `fetch_times` are the times of fetch-flow, and `allowance` the flow source's
-    limits; None without limits. `standing` are the contracts chosen for roots: positions in earlier ones are rolled
-    into them. `streamed` is True if alerts also come over a stream. `costs` are the assumed trading costs, or None.
-    `news_apart` is True if headlines have another source than the flow, and `news_allowance` has that source's limits.
+    limits; None without limits. `standing` are the contracts that are now chosen for their roots; positions in earlier
+    contracts are rolled into them. `streamed` is True if alerts also come over a stream. `costs` are the assumed
+    trading costs, or None. `news_apart` is True if headlines have another source than the flow, and `news_allowance`
+    has that source's limits.
     """
 
     mode: Mode
@@ -150,9 +151,9 @@ class Rules(Struct, frozen=True, dict=True):
         return tuple(dict.fromkeys((*self.universe, *own)))
 
     def with_shares(self, climbed: Mapping[str, RungReached] | None) -> Rules:
-        """Return the rules with reduced allotments for strategies that may enter with only a part of theirs.
+        """Return the rules with smaller allotments for strategies that may use only a part of theirs for entries.
 
-        A strategy that may not enter keeps its allotment, because its positions are measured by it.
+        A strategy that may not enter at all keeps its allotment, because its positions are measured by it.
         """
         parts = {name: rung.share for name, rung in (climbed or {}).items() if 0 < rung.share < 1 and name in self.own}
         own = {
@@ -222,9 +223,9 @@ class World(Struct, frozen=True):
     Inside `undisturbed`, a pass doesn't yield.
 
     `needed_facts` are the kinds of flow facts that the strategies need, in the order in which they are fetched, each
-    with its symbols. Only a pass that fetches flow has them. `keep_reply` archives a raw reply of the flow source, with
-    its session and time of arrival; it never raises. `reading` parses a reply as of its arrival, like
-    `signals.normalize`; it may cache the rows of earlier ones. `code` returns the digest of each strategy's code, by
+    with its symbols. They are set only for a pass that fetches flow. `keep_reply` archives a raw reply of the flow
+    source, with its session and time of arrival; it never raises. `reading` parses a reply as of its arrival, like
+    `signals.normalize`; it may cache the rows of earlier replies. `code` returns the digest of each strategy's code, by
     name. `approvals` opens the requests for approval. `contracts` fetches the symbols of all the venue's contracts,
     including repeats; None if the venue has no such list. `features` returns features of bars computed in advance, as
     in a backtest; otherwise each pass computes them from its `bars`. With `ask_declined`, gates are also evaluated for

@@ -1,9 +1,9 @@
-"""Turn the broker's activities into bookings: write what each one proves, and leave open what proves nothing. All
-functions here are pure.
+"""Turn the broker's activities into bookings: write what each activity proves, and leave open the activities that prove
+nothing. All functions here are pure.
 
 Cash movements are proven by the activity itself. Shares are proven if the books, restated by the activity, equal the
-broker's positions; otherwise a person decides. A split is a pair of fills for each lot, old shares out and new shares
-in at the same cost, so positions are still computed from fills alone.
+broker's positions; otherwise a person decides. A split becomes two fills for each lot: one takes out the old shares,
+the other adds the new shares at the same cost. So positions are still computed from fills alone.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _ZERO = Decimal(0)
 class BooksBefore(Struct, frozen=True):
     """The books before a booking: the fills of its symbols, oldest first, and acknowledged foreign positions.
 
-    `paid` is the cash that earlier corrections have moved, by their ids.
+    `paid` is the cash that each earlier correction has moved, by the correction's id.
     """
 
     fills: tuple[OwnedFill, ...]
@@ -234,7 +234,7 @@ def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal 
     """Return the new shares per old share: the simplest ratio that fits both the quantities and the average prices.
 
     The broker pays out fractions in cash, so several ratios may fit the quantities alone. `theirs` is the broker's
-    average price, None if it no longer holds any.
+    average price; None if no shares are left there.
     """
     if before * after <= 0 or (theirs is not None and theirs <= 0):
         return None
@@ -302,8 +302,9 @@ def _paid_out(positions: Sequence[Position], rows: Sequence[Activity]) -> Iterat
 def restated_extremes(
     positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1)
 ) -> Iterator[RestatedPosition]:
-    """Yield how the best and worst price of each of our positions are restated: under the symbol `to`, for `ratio` new
-    shares per old share.
+    """Yield how to restate the best and the worst price of each of our positions.
+
+    The position continues under the symbol `to`, with `ratio` new shares per old share.
     """
     new, old = Decimal(ratio.numerator), Decimal(ratio.denominator)
     for position in positions:
@@ -365,9 +366,10 @@ def name_fills(name: str, fills: Sequence[OwnedFill], origin: Origin, about: str
 def book_correction(books_before: BooksBefore, activity: Activity, of: Corrects) -> Booking | None:
     """Build the booking of a correction; None if the books don't have its fill.
 
-    A correction gives the execution's current values rather than the change, so neither the order of corrections nor
-    missed ones matter. Shares still open from the execution get its new price as cost; for closed shares, the
-    difference is booked as cash. This is how a margin account works, and in a cash account the total cost is the same.
+    A correction gives the current values of the execution, not the change. So corrections may come in any order, and
+    one may be missed. Shares of the execution that are still open get its new price as their cost; for closed shares,
+    the difference is booked as cash. This is how a margin account works, and in a cash account the total cost is the
+    same.
     """
     first = next((owned for owned in books_before.fills if owned.fill.activity_id == of.fill_id), None)
     if first is None or activity.quantity is None or activity.price is None:

@@ -56,10 +56,10 @@ class MovedStop(NamedTuple):
 class CatchUpResult(Struct, frozen=True):
     """What catching up has changed, as counts, and the intents that are still unresolved.
 
-    `unreadable` counts the venue's rows of fills that couldn't be parsed or accepted, and `untraced_fills` the orders
-    behind foreign fills about which the venue hasn't replied yet. `unfilled` are the orders that have ended since with
-    unfilled shares, `moved` the resting orders whose stop price the venue itself has changed, and `liquidated` the
-    positions that the venue itself has closed.
+    `unreadable` counts the venue's rows of fills that couldn't be parsed or accepted. `untraced_fills` counts the
+    orders behind foreign fills for which the venue hasn't answered yet. `unfilled` are the orders that turned out to
+    have ended with unfilled shares, `moved` the resting orders whose stop price the venue itself has changed, and
+    `liquidated` the positions that the venue itself has closed.
     """
 
     orders: int
@@ -84,10 +84,10 @@ class CatchUpResult(Struct, frozen=True):
 
 
 def read_view(reader: BrokerReader, ledger: Orders) -> BrokerView:
-    """Return the venue's view without impossible orders; each of those is looked up by its id, like an omitted one.
+    """Return the venue's view, leaving out orders that contradict what we know; those are looked up by their ids later.
 
-    An ended order can't be open, and no order changes its symbol, side or id, though a report may lack the client order
-    id. A size or parent missing from a report is filled in from what we know.
+    An order that has ended can't be open again, and an order never changes its symbol, side or id, though a report may
+    lack the client order id. If a report lacks the size or the parent, it is filled in from what we know.
     """
     view = reader.view()
     working = {order.venue_id: order for order in ledger.orders(working=True)}
@@ -117,9 +117,9 @@ def catch_up(
 ) -> CatchUpResult:
     """Write the venue's reports, and what follows from them, into the ledger; send nothing to the venue.
 
-    `now` is the venue's time, and `earlier_now` the earlier of both clocks, so that a clock that is ahead makes no
-    order look expired. The venue made its list of open orders at `list_complete_at`, which is None if the list may be
-    incomplete.
+    `now` is the venue's time. `earlier_now` is the earlier time of the two clocks, so that no order looks expired
+    because one clock is fast. The venue made its list of open orders at `list_complete_at`, which is None if the list
+    may be incomplete.
     """
     working = ledger.orders(working=True)
     # Query all orders before recording them, and hold no transaction during a query, so that a halt never has to wait
@@ -502,5 +502,5 @@ def fills_by_a_person(fills: Iterable[OwnedFill]) -> list[Fill]:
 
 
 def is_settled(fill: Fill, by_person: Iterable[Fill]) -> bool:
-    """Return True if a person has made a booking in the fill's symbol since the fill."""
+    """Return True if a person has made a booking in the fill's symbol after the fill."""
     return any(settled.symbol == fill.symbol and settled.at >= fill.at for settled in by_person)

@@ -81,7 +81,7 @@ def compare(
 ) -> tuple[Finding, ...]:
     """Return every difference: unreadable rows, orders, owners of positions, quantities by symbol, then cash.
 
-    The venue's facts are already in the books, and `booked` are the activities behind foreign fills, by their ids.
+    Call this once the venue's facts are in the books. `booked` are the activities behind foreign fills, by their ids.
     `doubtful` are the broker's activities that aren't booked because they prove nothing by themselves.
     """
     missing, unknown, both = missing_fills(books), unknown_orders(books, broker.positions), _both(books, broker)
@@ -286,9 +286,9 @@ def cash_as_booked(books: Books, broker: BrokerView) -> tuple[Decimal, Decimal]:
 
     In a cash account, cash doesn't depend on how lots are counted. In a margin account it does: the broker has one net
     position per symbol at an average price, and we have the lots of each strategy. Any difference in realized profit
-    equals the difference in the cost of the open position, so the broker's cash is adjusted by that. Where our lots and
-    foreign ones offset each other, the broker has realized everything, and any average gives the same result. The
-    adjustment isn't possible where part of the position was acknowledged as foreign, because its cost is unknown.
+    equals the difference in the cost of the open position, so the broker's cash is adjusted by that. If our lots and
+    foreign lots cancel out, the broker has realized everything, and any average gives the same result. If part of the
+    position was acknowledged as foreign, its cost is unknown, and no adjustment is possible.
     """
     cash = broker.account.cash
     if books.standing.settlement is Settlement.PAID:

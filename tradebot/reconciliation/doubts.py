@@ -1,12 +1,12 @@
-"""Use the venue's other sources to judge what its lists lack.
+"""Use other sources of the venue to judge what is missing from its lists.
 
-A list that lacks a row and an outdated report about an order look alike, so neither can be trusted. A stop that one
-source shows as working and another doesn't isn't protection until the sources agree again, unless a third one shows
-that it works.
+If a list and a report about an order contradict each other, the list may lack a row, or the report may be outdated. So
+neither can be trusted. If one source shows a stop as working and another doesn't, the stop doesn't count as protection
+until they agree again, unless a third source shows that it works.
 
-A list may also lack positions that books, orders and the margin in use prove. The margin may date from before a close,
-so it doesn't prove a position that may have been closed, without a report, by an order of ours that is no longer listed
-and whose end is unknown.
+A list may also lack positions that books, orders and the margin in use prove. But the margin may date from before a
+close. So it doesn't prove a position if one of our orders may have closed it unreported: an order that is no longer
+listed and whose end is unknown.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -37,9 +37,9 @@ def with_doubts(
 ) -> Books:
     """Return the books with `doubted` set to the stops that the venue's list lacks or its positions contradict.
 
-    `omitted` are our working orders that the list lacks; an omission proves nothing until `reported_after` has passed
-    since the order's last report. A list older than that doesn't prove that an order works. If positions say how many
-    units are unreserved, two of three sources decide.
+    `omitted` are our working orders that are missing from the list. That proves nothing until `reported_after` has
+    passed since the order's last report. A list that is older than `reported_after` doesn't prove that an order works.
+    If the positions say how many units no order has reserved, they are a third source, and two of three decide.
     """
     positions, orders = {position.symbol: position for position in view.positions}, (*view.orders, *omitted)
     is_stale = view.orders_at is not None and books.at - view.orders_at > reported_after

@@ -29,7 +29,7 @@ EVER = datetime.min.replace(tzinfo=UTC)
 class ListingsInForce(Struct, frozen=True):
     """The current listings by symbol, as stored in the books.
 
-    `read` are the listings that were just read and are to be stored; of these, `changed` differ from the stored ones.
+    `read` are the listings that were just read and have to be stored; those in `changed` differ from the stored ones.
     `unlisted` are queried symbols that the venue doesn't list; an earlier listing of such a symbol stays valid for
     existing positions.
     """
@@ -53,12 +53,12 @@ def current_listings(
     besides: Collection[str] = (),
     refused: Mapping[str, datetime] = MappingProxyType({}),
 ) -> ListingsInForce:
-    """Return the listings of these symbols, read from the venue where due, else the stored ones.
+    """Return the listings of these symbols: read from the venue if they are due, otherwise the stored ones.
 
-    A listing from another venue day isn't current; nor, in a margin account, is a listing without margin levels. If any
-    has to be read, those due among `besides` are read in the same request. `refused` says when an order in a symbol was
-    last refused: the venue may have changed its terms within the day. If the venue doesn't answer, the stored ones
-    stay.
+    A listing is due if it is from another venue day or, in a margin account, if it has no margin levels. If any listing
+    has to be read, those of the symbols in `besides` that are due are read in the same request. `refused` says when an
+    order in a symbol was last refused, because the venue may have changed its terms within the day. If the venue
+    doesn't answer, the stored listings stay in force.
     """
     records = dict(stored.listings(symbols)) if symbols else {}
     current = _same_day_check(calendar, now, reader.capabilities.day)

@@ -1,4 +1,4 @@
-"""Find the venue's fills that the books lack, their owners, and fills that contradict their own orders.
+"""Find the venue's fills that are missing from the books, who owns them, and which of them contradict their own orders.
 
 A liquidation or settlement has no order of ours behind it, so it is booked as foreign at first. It counts as closing
 our lots if the books have no foreign shares of the symbol, and the venue's position then equals the books'. The oldest
@@ -54,8 +54,8 @@ class MissingFill(NamedTuple):
 def missing_fills(books: Books) -> tuple[MissingFill, ...]:
     """Return our orders that have filled more than the books show.
 
-    Only recent orders count; after a while the difference is an ordinary one, resolved by a plan. A replaced order's
-    fills may be reported under its replacement, so earlier orders in the chain count too.
+    Only recent orders count; later, the difference becomes an ordinary finding, which a plan resolves. A replaced
+    order's fills may be reported under its replacement, so earlier orders in the chain count too.
     """
     # An order whose own fills are all booked, as is usual, lacks none, whatever it replaced.
     filled = [order for order in books.orders if order.filled_quantity > books.filled.get(order.venue_id, 0)]
@@ -65,7 +65,7 @@ def missing_fills(books: Books) -> tuple[MissingFill, ...]:
 
 
 def proven_fills(books: Books, positions: Iterable[BrokerPosition]) -> tuple[OwnedFill, ...]:
-    """Return those of our orders' unbooked fills that the venue's positions prove too.
+    """Return the unbooked fills of our orders, as far as the venue's positions prove them too.
 
     They count as positions until the venue lists the fills themselves with exact prices and times.
     """
@@ -103,7 +103,7 @@ def reported_fills(books: Books) -> tuple[OwnedFill, ...]:
 
 
 def seen_fills(books: Books, omitted: Collection[str], net: Mapping[str, Decimal]) -> tuple[OwnedFill, ...]:
-    """Return possible fills of entries that the venue no longer lists, as far as its positions exceed the books'.
+    """Return likely fills of entries that the venue no longer lists, as far as its positions exceed those in the books.
 
     `omitted` are the symbols of orders missing from its list, and `net` its positions.
     """
@@ -146,7 +146,7 @@ def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> tuple[tupl
     """Return the venue's fills that the books lack, with their owners where known, and the number of rows dropped.
 
     A row is dropped if it is unreadable or contradicts its own order, such as by exceeding the order's quantity. It is
-    fetched again later: a fill in the books is permanent, so none is booked in doubt.
+    fetched again later. A fill in the books is permanent, so no doubtful fill is booked.
     """
     reported = reader.fills(_fills_since(ledger, now))
     booked_ids = ledger.known_fills({fill.activity_id for fill in reported})
@@ -160,7 +160,7 @@ def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> tuple[tupl
 
 
 class OrderOwners(NamedTuple):
-    """The known orders of chains of replacements by venue id, and the intents behind them by client order id."""
+    """Orders with the orders that they replaced, by venue id, and the intents behind them, by client order id."""
 
     chains: Mapping[str, Sequence[Order]]
     intents: Mapping[str, IntentRecord]
@@ -171,7 +171,10 @@ class OrderOwners(NamedTuple):
         return {venue_id: order for venue_id, order in pairs if order.venue_id == venue_id}
 
     def owner(self, venue_id: str) -> str:
-        """Return the strategy behind an order, or FOREIGN; an order that replaced ours is ours, with its fills."""
+        """Return the strategy behind an order, or FOREIGN.
+
+        An order that replaced one of our orders is ours, and so are its fills.
+        """
         records = (self.intents.get(order.client_order_id) for order in self.chains.get(venue_id, ()))
         return next((r.intent.key.strategy for r in records if r and r.intent.makes_order), FOREIGN)
 
@@ -233,10 +236,10 @@ ASKED_AT_ONCE = 50
 def find_orders_behind_fills(
     reader: BrokerReader, behind: OrderOwners, fills: Iterable[OwnedFill]
 ) -> tuple[Sequence[Order], int]:
-    """Look up the orders behind foreign fills that the books don't have; `behind` are those they do have.
+    """Look up the orders behind foreign fills, except for orders that are in the books (`behind`).
 
-    Also return about how many orders the venue hasn't replied yet. Without a reply, the pass goes on: the order is
-    looked up again in every pass until it is found.
+    Also return for how many of these orders the venue hasn't answered. The pass goes on without them, and every pass
+    looks them up again until they are found.
     """
     # Fills that the venue made itself, such as liquidations, have no order.
     others = (owned for owned in fills if owned.strategy == FOREIGN and not owned.fill.by_venue)
@@ -268,8 +271,8 @@ def liquidated_lots(
 ) -> Iterator[OwnedFill]:
     """Assign the `waiting` fills, which the venue made itself, to the strategies whose lots they closed.
 
-    Yield the reassigning fills. Each symbol costs one request. `owned_fills` are the fills that aren't in the ledger
-    yet.
+    Yield the fills that move them to these strategies. Each symbol takes one request. `owned_fills` are the fills that
+    aren't in the ledger yet.
     """
     if not waiting:
         return

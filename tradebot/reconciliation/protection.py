@@ -1,8 +1,9 @@
-"""Check that each of our positions is protected: the bot itself runs the exits, so some rule must be able to act.
+"""Check that each of our positions is protected. The bot itself runs the exits, so at least one exit rule must be able
+to act.
 
 Gaps in protection are whole lots of our positions for which no stop at the venue can trigger. A gap lasts until the
-shares are gone or a report shows that a stop rests, whatever has been sent. A fill that the next pass protects is no
-gap.
+shares are gone or a report shows a resting stop; having sent a stop isn't enough. A new fill isn't a gap if the next
+pass protects it.
 """
 
 from collections import defaultdict
@@ -307,7 +308,9 @@ def find_lapsed_stops(
 
 
 def find_overfilled(view: BrokerView, books: Books) -> Iterator[Finding]:
-    """Yield findings about positions that an order of ours has reversed by filling more than there was to close."""
+    """Yield findings about positions that changed sides because an order of ours closed more than there was to
+    close.
+    """
     for position in _ours(books):
         if books.terms_of(position).turned:
             why = f"{position.strategy} reversed at {position.opened_at:%Y-%m-%dT%H:%M:%SZ}, without an entry"
@@ -329,7 +332,10 @@ def _rules(books: Books, position: Position, watch: ProtectionWatch) -> Exits:
 
 
 def without_stop(books: Books, watch: ProtectionWatch) -> tuple[Position, ...]:
-    """Return our open positions that no rule closes at a fixed loss. That is the owner's choice, so it's no finding."""
+    """Return our open positions that no rule closes at a fixed loss.
+
+    That is the owner's choice, so it isn't a finding.
+    """
     return tuple(position for position in _ours(books) if not has_stop(_rules(books, position, watch)))
 
 

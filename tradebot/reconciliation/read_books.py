@@ -78,9 +78,10 @@ def _activity_ids(reported: Iterable[Activity]) -> Iterator[str]:
 
 
 def explain_ratios(reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, now: datetime) -> bool:
-    """Book the activities that explain differing positions; return True if anything was written.
+    """Book the activities that explain why positions differ; return True if anything was written.
 
-    If the broker doesn't answer, nothing is proven; exits continue and judge such a position by both quantities.
+    If the broker doesn't answer, nothing is proven. Exits then continue, and evaluate such a position with both
+    quantities.
     """
     try:
         return bool(apply_activities(reader, ledger, books, view, now)[0])
@@ -91,8 +92,8 @@ def explain_ratios(reader: BrokerReader, ledger: Ledger, books: Books, view: Bro
 def position_ratios(books: Books, view: BrokerView) -> dict[str, Decimal]:
     """Return the broker's shares divided by ours, by symbol: 0 if none are left, negative if the side changed.
 
-    Instruments traded on margin never split, so a difference there doesn't mean another multiplier. Even if others have
-    traded, our positions are those in the books as long as the broker's position is on the same side.
+    In a margin account, a symbol is left out if the broker's position is on the same side as ours. Instruments traded
+    on margin never split, so others must have traded, and our positions are still those in the books.
     """
     totals = books.quantities()
     ours = {position.symbol: totals.get(position.symbol, Decimal(0)) for position in books.totals.own_positions()}
@@ -116,7 +117,7 @@ def require_account(ledger: Ledger, account: Account) -> None:
 
 
 def without_twins(view: BrokerView, books: Books) -> BrokerView:
-    """Clear the client order id of an order if another order in the books already has it, because it isn't ours."""
+    """Clear the client order id of an order that isn't ours: another order in the books already has that id."""
     unnamed = {order.venue_id for order in books.orders if not order.client_order_id}
     twins = (order for order in view.orders if order.client_order_id and order.venue_id in unnamed)
     repeated = {order.venue_id: order.client_order_id for order in twins}

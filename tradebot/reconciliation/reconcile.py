@@ -1,6 +1,6 @@
 """Reconcile: apply facts, compare books and broker, and record the result; write a plan once a person accepts it.
 
-It only gets readers and the ledger, so it can't send an order.
+This module only gets readers and the ledger, so it can't send an order.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -206,7 +206,7 @@ def apply_plan(
 ) -> Reconciled:
     """Write an accepted plan into the books if nothing has changed at the broker since, then compare again.
 
-    Once written, the pass can't be restarted, so the second comparison doesn't yield to exit passes.
+    Once the plan is written, the pass can't be restarted, so the second comparison doesn't yield to exit passes.
     """
     current, day = reconcile(reader, ledger, second=second), reader.capabilities.day
     if fingerprint(current.view) != plan.fingerprint or current.plan is None or current.plan.id != plan.id:

@@ -20,7 +20,9 @@ from tradebot.reconciliation.read_books import read_books
 
 
 class FromStatement(Struct, frozen=True):
-    """How many executions of our orders were booked, and how many weren't because the books wouldn't match."""
+    """How many executions of our orders were booked, and how many weren't because the books wouldn't match the broker
+    then.
+    """
 
     booked: int = 0
     doubtful: int = 0
@@ -31,8 +33,8 @@ def book_statement(
 ) -> FromStatement:
     """Book the missing executions of our orders, if the books then match the broker; leave out foreign executions.
 
-    Where an accepted plan booked an assumed fill, the executions replace it. A plan also booked the cash by which the
-    assumed fill was off, so that difference is reversed.
+    If an accepted plan booked an assumed fill, the executions replace that fill. The plan also booked the cash by which
+    the assumed fill was wrong, so that cash movement is reversed.
     """
     opened = ledger.books_opened_at()
     orders = {order.client_order_id: order for order in ledger.orders()}

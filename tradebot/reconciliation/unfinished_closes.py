@@ -22,11 +22,13 @@ def describe_unfinished(unfinished: Intent) -> str:
 
 
 def unfinished_close(ledger: Orders, records: Sequence[IntentRecord], position: Position) -> Intent | None:
-    """Return the last close by a person or for another symbol that we canceled before it filled completely, or None.
+    """Return the last close that we canceled before it filled completely; None if there is none.
+
+    Only closes that a person requested, or that make room for another symbol, count.
 
     Such a close is over once the venue has filled it or ended it, once a person has canceled it, or once the position
-    has grown or was opened again. A cancel counts once its end is proven. `records` are the recent intents in the order
-    in which they were recorded.
+    has grown or was opened again. A cancel counts only once the venue has confirmed it. `records` are the recent
+    intents in the order in which they were recorded.
     """
     for record in reversed(records):
         intent = record.intent

@@ -30,9 +30,9 @@ class UnknownOrders(Struct, frozen=True):
     """Orders with our mark that have no intent in these books.
 
     `forgotten` are our own earlier orders that wait to be taken over. `by_other_copies` are orders of another copy of
-    the bot, of any age; `recent_by_other_copies` are those that filled today and that nobody accepted by ending a halt.
-    `open` has the ids of our own earlier orders that are still working, and `protecting` the ids of orders that protect
-    a position of ours, each with the strategy that owns the position.
+    the bot, however old. `recent_by_other_copies` are those of them that filled today, unless a person has accepted
+    them by ending a halt. `open` has the ids of our own earlier orders that are still working, and `protecting` the ids
+    of orders that protect a position of ours, each with the strategy that owns the position.
     """
 
     forgotten: tuple[Order, ...] = ()
@@ -156,7 +156,7 @@ def _shares_from_before(books: Books, earlier: Iterable[Order]) -> Mapping[str, 
 
 
 def unclaimed_fills(books: Books) -> Iterator[OwnedFill]:
-    """Yield the foreign fills that no strategy owns and for which no person has made a booking since."""
+    """Yield the foreign fills that belong to no strategy and that no booking by a person has settled since."""
     done = reassigned_ids(books.with_others)
     fills = fills_by_a_person(books.with_others)
     for owned in books.with_others:
@@ -195,10 +195,11 @@ def _is_older(books: Books, order: Order) -> bool:
 def confirmed_own_quantities(
     net: Mapping[str, Decimal], positions: Iterable[Position], earlier: Sequence[Order]
 ) -> Mapping[str, Decimal]:
-    """Return the broker's signed shares by symbol; for our positions, at most what the books may still close.
+    """Return the broker's signed shares by symbol, reduced for our positions to what is left of them.
 
-    Shares closed by our earlier orders are gone, even if those orders opened as many again. The new shares are managed
-    once a person lets the books take them over.
+    `earlier` are our earlier orders that are missing from the books. The shares that they closed are gone, even if
+    other such orders opened as many again. The bot manages the new shares only once a person lets the books take them
+    over.
     """
     own: dict[str, Decimal] = defaultdict(Decimal)
     for position in positions:
@@ -217,7 +218,7 @@ def _ours_left(net: Mapping[str, Decimal], symbol: str, remaining: Decimal, own:
 
 
 def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersReported:
-    """Query the venue for the orders behind shares that aren't ours by the books; return those with our mark.
+    """Query the venue for the orders behind shares that aren't ours according to the books; return those with our mark.
 
     Symbols without such an order are queried again, so that one incomplete list can't make our shares foreign. Shares
     that a person acknowledged as foreign are queried every time.
@@ -242,8 +243,9 @@ def take_over_fills(
 ) -> Iterator[OwnedFill]:
     """Yield the fills that make these orders of one symbol ours, each at its original time and price.
 
-    Shares from before the books began are added at the broker's average price, as many as those orders account for. An
-    order belongs to the strategy that its mark names, if exactly one of `strategies` matches; else to ADOPTED.
+    Shares that the account had before the books began are added at the broker's average price, as many as these orders
+    account for. An order belongs to the strategy that its mark names if exactly one of `strategies` matches; otherwise
+    it belongs to ADOPTED.
     """
     ids = {order.venue_id: order for order in orders}
     fills = fills_by_a_person(books.with_others)

@@ -16,8 +16,9 @@ from tradebot.timetable.sessions import CALENDAR_REACH
 
 
 def look_up(reader: BrokerReader, ledger: Ledger, now: datetime, passed: datetime) -> Sequence[IntentRecord]:
-    """Record the outcomes that the venue now knows of unresolved and abandoned intents; return the intents that still
-    lack one.
+    """Look up unresolved and abandoned intents at the venue, and record the outcomes that it knows.
+
+    Return the intents that still have no outcome.
     """
     watched = (now - WATCHED).date()
     unsettled = ledger.unsettled_intents(watched)
@@ -136,7 +137,8 @@ def _outcome_if_ours(order: Order, intent: Intent) -> Reply:
 def legs_of(reader: BrokerReader, venue_id: str) -> Sequence[Order] | None:
     """Return an order's legs, or None if the venue doesn't answer; then the order's end isn't known either.
 
-    An order that has ended is never queried again, so its legs would stay unknown, and their fills foreign.
+    Without its legs, an order mustn't be recorded as ended: it would never be queried again, so its legs would stay
+    unknown and their fills would count as foreign.
     """
     try:
         return reader.legs(venue_id)

@@ -20,7 +20,7 @@ MISSING = "nothing"
 
 
 class CycleDifference(Struct, frozen=True):
-    """The first difference between a pass as recorded and as run again.
+    """The first difference between a recorded pass and the same pass run again.
 
     `what` names the field. `symbol`, `strategy` and `gate` identify the decision; they are empty for a field of the
     whole pass.
@@ -63,7 +63,8 @@ def replay(recorded: RecordedCycle, rules: Rules, *, only_decisions: bool = Fals
 
 
 def difference(then: CycleRecord | None, now: CycleRecord | None) -> CycleDifference | None:
-    """Return the first difference of two records of a pass, or None; equal numbers may be written differently.
+    """Return the first difference between two records of a pass, or None; numbers may be equal though written
+    differently.
 
     Either record may be missing.
     """

@@ -52,10 +52,10 @@ class Filled(Struct, frozen=True):
 
 
 class Unsent(Struct, frozen=True):
-    """A sent order of an earlier pass that the change would not have sent.
+    """An order that an earlier pass sent, but wouldn't have sent with the change.
 
-    `next_at` is when its strategy sent the symbol's next order, if any: later fills aren't this order's. The other
-    times are those of the last fills, and the last loss, before it.
+    `next_at` is when its strategy sent the next order in the symbol, if any; fills after that time don't come from this
+    order. The other times are those of the last fills and the last loss before this order.
     """
 
     order: Filled
@@ -390,7 +390,7 @@ def _price(desk: Desk, symbol: str, otherwise: Decimal) -> Decimal:
 
 
 def with_words(desk: Desk, rules: Rules) -> Desk:
-    """Return the desk with the sectors, themes and betas that other rules assign to symbols."""
+    """Return the desk with the sectors, themes and betas that these rules assign to symbols."""
     rules, book = rules.with_contracts(desk.listings), desk.book
     if (rules.sectors, rules.themes, rules.betas) == (desk.sectors, book.themes, book.betas):
         return desk

@@ -1,7 +1,8 @@
 """Map outdated names in records to current ones.
 
-A record of a pass contains the names of classes, of their fields, and of the ports' methods. So a renaming needs a row
-here, which stays as long as such records may exist. The name of a class includes its module's name.
+A record of a pass contains the names of classes, of their fields, and of the ports' methods. So each renaming needs a
+row here, and the row stays as long as records with the old name may exist. The name of a class includes its module's
+name.
 """
 
 from collections.abc import Mapping

@@ -45,7 +45,7 @@ class HypotheticalPorts(RecordedPorts):
         self.desk: Desk | None = None
 
     def on(self, desk: Desk, outcome: bytes) -> None:
-        """Set the desk to answer new calls from, and the recorded decisions."""
+        """Set the desk from which new calls are answered, and the recorded decisions."""
         self.desk, self._outcome = desk, outcome
 
     @cached_property
@@ -63,7 +63,8 @@ class HypotheticalPorts(RecordedPorts):
     def answer(self, name: str, arguments: tuple[Any, ...]) -> Any:
         """Return the reply to a port call, and note accepted orders.
 
-        Events and notices are dropped, so the data that they would be compared with isn't read either.
+        Events are dropped. The previous pass isn't read, because it would only be compared with this one to report what
+        is new.
         """
         if name in TELLING:
             return None
@@ -139,9 +140,9 @@ class ReplayOutcome(NamedTuple):
 def decide(recorded: RecordedCycle, rules: Rules) -> ReplayOutcome:
     """Replay a recorded pass with these rules, on its recorded desk and its strategies' recorded results.
 
-    Nothing is sent. With the record's own rules and inputs, the result equals the record: its orders are accepted or
-    not as they were. A record can be replayed any number of times. Raise RecordError if the pass makes a call whose
-    reply can't be known.
+    Nothing is sent. With the record's own rules and inputs, the result equals the record, because each order is
+    accepted or refused as it was then. A record can be replayed any number of times. Raise RecordError if the pass
+    makes a call whose reply can't be known.
     """
     tape = supposed_tape(recorded)
     try:

@@ -1,9 +1,9 @@
 """Compare a bot's session with a backtest of the same session, and explain the differences.
 
 Passes are matched by their slots, and orders by their ids, which are computed from their content. A difference is
-explained by the inputs of its pass. If these differ for an outside reason, that is its cause; if they differ because of
-an earlier difference, it has the same cause as that difference. If both passes had the same inputs, this program is at
-fault. If no market can be simulated, fills are compared with assumed fills.
+explained by the inputs of its pass. If the inputs differ for an outside reason, that reason is the cause. If they
+differ because of an earlier difference, both differences have the same cause. If both passes had the same inputs, this
+program is at fault. If no market can be simulated, fills are compared with assumed fills.
 """
 
 from collections import Counter, defaultdict
@@ -29,8 +29,9 @@ NOTHING = "nothing"
 
 
 class RequestWithFills(NamedTuple):
-    """An order request of the bot or of its backtest, with its fills; `booked` is False if the books lack some of the
-    venue's fills.
+    """An order request of the bot or of its backtest, with its fills.
+
+    `booked` is False if the books lack some of the venue's fills.
     """
 
     intent: Intent
@@ -51,7 +52,7 @@ Data = Callable[[PassSeen, str, str], ParityCause | None]
 
 
 def no_known_cause(pass_seen: PassSeen, strategy: str, symbol: str) -> ParityCause | None:
-    """Return None: the cause of differing bars is unknown."""
+    """Return None, because nothing is known about the cause if bars differ."""
     return None
 
 
@@ -76,8 +77,9 @@ def costs(ran: SessionSide, assumed_bps: Decimal, paid: Mapping[str, Decimal]) -
 
 
 class FillComparison(NamedTuple):
-    """The comparison's counts and differences; for orders filled on both sides, how much worse the bot's fills were, in
-    USD.
+    """The counts and the differences of a comparison.
+
+    For orders that filled on both sides, it also says how much worse the bot's fills were, in USD.
     """
 
     decisions: int
@@ -268,8 +270,9 @@ def profit_at(fill: Fill, price: Decimal) -> Decimal:
 
 
 def fill_shortfall(live: Sequence[Fill], played: Sequence[Fill]) -> tuple[Decimal, Decimal]:
-    """Return how many USD worse an order's live fills were than the assumed ones, and the assumed value of the quantity
-    that both have.
+    """Return how many USD worse an order's live fills were than the assumed fills, for the quantity that both have.
+
+    Also return the value of that quantity at the assumed price.
     """
     (shares, paid, _), (assumed, expected, _) = _totals(live), _totals(played)
     both = min(shares, assumed)
@@ -410,7 +413,7 @@ AT_ONCE = frozenset({OrderType.MARKET, OrderType.LIMIT})
 
 
 def at_quotes(live: SessionSide, again: SessionSide, slippage_bps: Decimal) -> SessionSide:
-    """Return replayed passes, with a session's requests filled at the quotes.
+    """Return the replayed passes as a side of the comparison, with the session's requests filled at their quotes.
 
     A request that rests at the venue, or whose pass had no quote, keeps its actual fills.
     """

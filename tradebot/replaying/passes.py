@@ -44,10 +44,10 @@ Names = Mapping[str, tuple[str, ...]]
 
 
 class ManualClose(Struct, frozen=True):
-    """A person's request to close positions: in these symbols, or all if None; `later` has the desks taken after the
-    first one.
+    """A person's request to close positions in these symbols, or all positions if `symbols` is None.
 
-    With an `order`, the person only cancels the order of this client order id.
+    `later` has the desks that were taken after the first one. With `order`, the person only cancels the order that has
+    this client order id.
     """
 
     symbols: tuple[str, ...] | None
@@ -58,10 +58,11 @@ class ManualClose(Struct, frozen=True):
 class CycleInputs(Struct, frozen=True):
     """A pass's inputs besides its ports: the desk, its proposals, and records of an interrupted earlier run.
 
-    `proposed` is None for an exit pass. `earlier` has the records that existed before: of orders sent before it
-    yielded, or entries canceled before it began. `sends` is False if nothing could be sent. `universe` replaces the
-    universe in the settings if candidates were submitted. `by_hand` is None unless a person closes positions. Without
-    `ask_declined`, gates weren't evaluated for entries that their strategy declined; earlier programs evaluated them.
+    `proposed` is None for an exit pass. `earlier` has the records that already existed: those of orders that the pass
+    sent before it yielded, and of entries that were canceled before it began. `sends` is False if nothing could be
+    sent. `universe` replaces the universe in the settings if candidates were submitted. `by_hand` is None unless a
+    person closes positions. Without `ask_declined`, gates weren't evaluated for entries that their strategy declined;
+    earlier programs evaluated them.
     """
 
     call: Call
@@ -77,7 +78,7 @@ class CycleInputs(Struct, frozen=True):
 
 
 class RecordEnvironment(Struct, frozen=True):
-    """A pass's rules and code: the settings, those that a person accepted, and the program's version.
+    """A pass's rules and code: its settings, the settings that a person accepted, and the program's version.
 
     Settings are JSON. `discovered` are the symbols that were traded in place of the configured universe.
     """
@@ -91,8 +92,8 @@ class RecordEnvironment(Struct, frozen=True):
 class RecordedCycle(Struct, frozen=True):
     """A parsed record: the pass's inputs, and the bytes of its decisions.
 
-    `tape` returns new recorded ports for a single use, of the requested class or else of the reader's. `unread` reads
-    all proposals; None if no candidate was left out.
+    `tape` returns new recorded ports for a single replay; their class may be given, and is otherwise the one given to
+    `read_record`. If candidates were left out, `unread` reads all proposals; otherwise it is None.
     """
 
     given: CycleInputs
@@ -255,7 +256,7 @@ def _but_replaced(replaced: frozenset[str], candidates: Any, names: Names) -> li
 
 
 class RecordGlance(NamedTuple):
-    """The parts of a record that are quick to read: the pass's rules and code, and the bytes of its decisions."""
+    """The parts of a record that are quick to read: the pass's rules and code, and its decisions as bytes."""
 
     surroundings: RecordEnvironment
     outcome: bytes

@@ -43,7 +43,7 @@ RAISED: Mapping[str, type[TradebotError]] = {
 
 
 class RecordedReply(Struct, frozen=True):
-    """One port call and its reply, in calling order; `error` if it raised one."""
+    """One port call, by name and arguments, with its reply, or with the `error` that it raised."""
 
     name: str
     asked: tuple[Any, ...]
@@ -54,7 +54,7 @@ class RecordedReply(Struct, frozen=True):
 class ReplyLog:
     """The calls and replies so far, and the constants.
 
-    It has no reference to the world, which would keep a pass in memory until garbage collection.
+    It has no reference to the world. A reference would keep the whole pass in memory until the next garbage collection.
     """
 
     def __init__(self) -> None:

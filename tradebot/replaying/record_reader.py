@@ -1,8 +1,8 @@
 """Read pass records. A record may be untrusted: only declared types are created, of bounded size.
 
 A record says which fields each class had when it was written. So a program with more fields reads it with their
-defaults, and one with fewer ignores the unknown ones. A class that lacks a field and has an unknown one is refused
-unless `former_names` maps it: a renamed field must not be read as its default.
+defaults, and one with fewer ignores the unknown ones. A class that both lacks a field and has an unknown one is refused
+unless `former_names` maps that field. Otherwise a renamed field would silently be read as its default.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +53,7 @@ Read = Callable[[Any, "RecordSource"], Any]
 
 
 class Shapes:
-    """The fields of each class when a record was written, by the class's current name."""
+    """The fields that each class had when a record was written, by the class's current name."""
 
     def __init__(self, names: Mapping[str, tuple[str, ...]]) -> None:
         self.names = names
@@ -82,9 +82,11 @@ def _are_names(value: object) -> bool:
 
 
 def parse_untyped(content: bytes | Raw, kind: Any = Any) -> Any:
-    """Parse a content's lists, texts and numbers; raise RecordError if it is too long, malformed, or not a `kind`.
+    """Parse the lists, texts and numbers in a part's content.
 
-    Values that are Raw in that kind stay encoded, so they cost nothing until they are read.
+    Raise RecordError if the content is too long, malformed, or not of the type `kind`.
+
+    Values that `kind` declares as Raw stay encoded, so they cost nothing until they are read.
     """
     if len(content) > LONGEST:
         raise RecordError(f"a part has {len(content):,} bytes; at most {LONGEST:,} are read")

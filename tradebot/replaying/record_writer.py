@@ -1,8 +1,9 @@
 """Encode the frozen values of a pass exactly: each field's declared type determines how to read it again.
 
-The steps are built once per type. Most fields need none, so a value becomes a list in one call, and msgspec does the
-remaining work. Orders, intents and listings are the same in many passes, so each becomes a part that is stored once
-under its digest. So do a few fields that seldom change. Equal values have equal bytes.
+The functions that convert a type's values are built once per type. Most fields need no conversion, so a value becomes a
+list in one call, and msgspec does the remaining work. Orders, intents and listings are the same in many passes, so each
+becomes a part that is stored once under its digest. So do a few fields that seldom change. Equal values have equal
+bytes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -196,7 +197,7 @@ class CachedField(NamedTuple):
 
 
 class PartCache:
-    """The parts that this process has written, by value, so that an unchanged one isn't written again."""
+    """The parts that this process has written, by value, so that unchanged parts aren't written again."""
 
     def __init__(self) -> None:
         self.known: dict[int, tuple[object, bytes]] = {}
@@ -217,7 +218,7 @@ class PartCache:
         self.content.clear()
 
     def text(self, content: bytes) -> bytes:
-        """Return a content's digest, computed once, because many passes have the same settings."""
+        """Return the digest of a content; compute it only once, because many passes have the same settings."""
         digest = self._texts.get(content)
         if digest is None:
             digest = self._texts[content] = digest_of(content)

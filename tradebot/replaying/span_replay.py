@@ -1,8 +1,9 @@
 """Replay the passes of a period with a change, each on the desk that earlier changed passes would have left.
 
-An order that only the change sends counts as filled at once, and its position stays open until a rule would close it: a
-time rule in the first exit pass in which it is due, a price rule in the first entry pass, which has the prices of all
-symbols. An order that the change suppresses was never sent. Candidates that the change can't affect keep their results.
+An order that is sent only because of the change counts as filled at once, and its position stays open until a rule
+would close it. A time rule closes it in the first exit pass in which the rule is due. A price rule closes it in an
+entry pass, because entry passes have the prices of all symbols. An order that the change suppresses was never sent.
+Candidates that the change can't affect keep their results.
 """
 
 from bisect import bisect_right
@@ -106,7 +107,8 @@ class SpanState:
         return desk
 
     def after(self, more: Sequence[Filled], fewer: Sequence[Filled], sent: Iterable[Intent] = ()) -> None:
-        """Add the orders that a pass sends only with the change (`more`) or only without it (`fewer`).
+        """Add the orders that a pass sends only with the change (`more`), and those that it sends only without it
+        (`fewer`).
 
         `sent` are all orders of the record.
         """
@@ -199,9 +201,9 @@ Body = tuple[bytes, Sequence[bytes]]
 class OverSpan:
     """Replays the passes of a period, oldest first, each on the state that earlier changed ones would have left.
 
-    `change` reads a pass and changes it. It is only called for passes that the change `touches`, judging by their rules
-    and results; while a changed position is open, each pass is checked for an exit. `looks` has the exit passes in the
-    period, oldest first.
+    `change` reads a pass and changes it. It is called only for passes that the change `touches`, judging by their rules
+    and results, and for all passes while a changed position is open, because any of them may close it. `looks` has the
+    exit passes in the period, oldest first.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Compute strategies' results in a recorded pass with other settings.
 
 Filters that compare recorded numbers are evaluated again with other limits. For any other change, a strategy is run
-again on the stored facts and bars of that time. Its result counts only if, with the record's settings, it equals the
-recorded one, which shows that its inputs are still there.
+again on the stored facts and bars of that time. The strategy is first run with the record's settings. Its new result
+counts only if that run gives the recorded result, because that shows that its inputs are still stored.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ class Unanswered(Struct, frozen=True):
 
 
 class WhatIfInputs(Struct, frozen=True):
-    """The rules of a record and those of the what-if, with the strategies whose results would differ."""
+    """The rules of a record, the rules of the what-if, and the strategies whose results would differ between them."""
 
     before: Rules
     after: Rules
@@ -79,8 +79,8 @@ class WhatIfInputs(Struct, frozen=True):
 class PastStores(Struct, frozen=True, dict=True):
     """The stores that still have data from the time of a pass. Nothing is written or fetched.
 
-    The calendar and listings are read once for all passes. `verified` has each strategy's inputs and recorded answer
-    from when it last reproduced that answer.
+    The calendar and listings are read once for all passes. `verified` has, by strategy, the inputs and the recorded
+    answer of the last pass for which it gave the same answer again.
     """
 
     facts: Facts
@@ -147,7 +147,7 @@ class StrategyAnswers:
         return _with(proposed, strategy.name, self._ask_again(strategy.after, strategy.name, rules))
 
     def is_as_then(self, replayed: ReplayedStrategy) -> bool:
-        """Return True if a strategy, with its settings at the time, gives the recorded result."""
+        """Return True if a strategy still gives the recorded result with the settings it had at the time."""
         if replayed.before is None:
             return True
         if replayed.name not in self._as_then:

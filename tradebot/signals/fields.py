@@ -262,8 +262,8 @@ def about_symbol(row: Row) -> Row:
 def as_polled(row: Row, about: Row) -> Row:
     """Return a row of the websocket in the form of the REST API; `about` is the REST API's data about the symbol.
 
-    The websocket doesn't say when an alert was created, so the time of its last trade is used; it is earlier, by up to
-    some minutes. Implied volatility is missing. An unreadable field is left out, so that parsing the row gives the
+    The websocket doesn't say when an alert was created, so the time of its last trade is used, which is up to a few
+    minutes earlier. Implied volatility is missing. An unreadable field is left out, so that parsing the row gives the
     reason.
     """
     fact = {**about, **{name: row[name] for name in _SAME if name in row}}

@@ -16,10 +16,10 @@ OVERLAP = timedelta(minutes=5)
 
 @cache
 def headlines_kind() -> AnyKind:
-    """Return the kind `news` with the fields into which the adapter of a separate headline source turns its rows."""
+    """Return the kind `news` with the row fields that the adapter of a separate headline source produces."""
     return replace(kind_of(NEWS), fields=parse_field_types("text* id, text created_at headline, list tickers"))
 
 
 def period_start(now: datetime, last: datetime | None) -> datetime:
-    """Return the time since which to request headlines, given when the last reply came."""
+    """Return the time from which on to request headlines, given when the last reply came."""
     return now - WINDOW if last is None else max(now - WINDOW, last - OVERLAP)

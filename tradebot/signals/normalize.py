@@ -109,8 +109,9 @@ _NO_REPLY = _Reply((), {}, None)
 class Rereading:
     """A faster `normalize`, for a source whose row objects never change and a time that never goes back.
 
-    A row that was already in the last reply about the same kind and symbol isn't parsed again, unless it was rejected:
-    a row from the future may be in the past by now. A reply with exactly the last reply's rows gives the same result.
+    A row that was already in the last reply about the same kind and symbol isn't parsed again, unless it was rejected.
+    A rejected row is parsed again because a time that was in the future may have passed by now. A reply with exactly
+    the last reply's rows gives the same result.
     """
 
     def __init__(self) -> None:

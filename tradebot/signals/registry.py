@@ -5,8 +5,8 @@ once better numbers have lasted, and only to the lowest tier that they reached d
 doesn't make a coin count as liquid. With unknown numbers, the tier stays as it is and the coin isn't eligible.
 
 The perpetual of each coin that reaches a tier is traded, and so are pinned coins. A venue's list that is empty, or much
-shorter than the previous one, changes nothing. A shorter one is accepted once lists have been that short for as long as
-a tier takes to rise. A coin with unknown numbers keeps its present state.
+shorter than the previous one, changes nothing at first. A much shorter list is accepted once lists have been that short
+for as long as a tier takes to rise. A coin with unknown numbers keeps its present state.
 
 After several failures in a row, healthy data becomes degraded and is checked in fewer passes. Data that stays degraded
 is suspended and only probed now and then. After several passed checks in a row, it is healthy again.
@@ -65,7 +65,9 @@ def next_candle_at(candles: Series) -> datetime:
 
 
 def is_data_check_due(state: DataState | None, now: datetime, rules: DataHealthRules) -> bool:
-    """Return True if a coin's data has to be checked in this pass. A check dated later than now doesn't count."""
+    """Return True if a coin's data has to be checked in this pass. A check that is dated later than `now` doesn't
+    count.
+    """
     if state is None or state.health is CoinHealth.HEALTHY or now < state.looked_at:
         return True
     if state.health is CoinHealth.DEGRADED and not _is_lasting(state, now, rules):

@@ -132,10 +132,10 @@ USD = "USD"
 class ScoringInputs(NamedTuple):
     """The data about one symbol, and the market, for scoring the symbol.
 
-    `alerts` are the selected ones, and `flow` is their score: -1 to 1, or None if no usable reply was about this
-    symbol, or too little is known of its trailing premium. `scale_usd` is the premium that its alerts are compared
-    with, and `lacking` counts the alerts without a field that a filter reads. `sector` is the symbol's, as named in the
-    configuration. Facts older than `lookback` don't count.
+    `alerts` are the selected alerts, and `flow` is their score from -1 to 1. The score is None without a usable reply
+    about this symbol, or if too little is known of its trailing premium. `scale_usd` is the premium that its alerts are
+    compared with, and `lacking` counts the alerts without a field that a filter reads. `sector` is the symbol's, as
+    named in the configuration. Facts older than `lookback` don't count.
     """
 
     now: datetime
@@ -171,10 +171,10 @@ class ScoreComponent(Struct, frozen=True, eq=False):
     """A component of the flow score, declared once; its value, explanation and documentation follow from this.
 
     `name` is used by weights and explanations. `reads` are the kinds of facts that it is computed from. `looks_at`
-    returns the numbers that it is computed from as the fields of one object, or None if they are unknown; `shows` has
-    the unit of each field that an explanation shows. `formula` computes the value from these fields, in the notation of
-    signals/scoring.py. If a field that it reads is None, or the arithmetic has no result, the value is None: absent.
-    Absent isn't zero: a fetch that found no alerts is a flow of zero, and no fetch at all is None.
+    returns an object whose fields are the numbers from which the value is computed, or None if they are unknown.
+    `shows` has the unit of each field that an explanation shows. `formula` computes the value from these fields, in the
+    notation of signals/scoring.py. If a field that it reads is None, or the arithmetic has no result, the value is
+    None: absent. Absent isn't zero: a fetch that found no alerts is a flow of zero, and no fetch at all is None.
 
     A value is from -1 to 1. `sign` says what is bullish, and `absent` why there is no value. `after` is the formula's
     source, and `evidence` who found that it predicts returns; without evidence, a component is off by default.

@@ -25,11 +25,12 @@ class PolicySettings(Frozen):
     """Which models act, and how.
 
     `folder` has the models, each in its own folder, and `public_key` is the signer's key, as tradebot model key shows
-    it. In mode inference, one model acts; in mode ensemble, all of `models` act, combined as `combine` says; in mode
-    meta, the model with the best results of the last `result_sessions` acts, chosen for each session; in mode training,
-    none acts, and none has to exist; in mode rule, the `rule` acts in their place. `results` is a file with the models'
-    results since they were trained. `answer_ms` is the time limit of an answer. If the models can't decide, the `rule`
-    does; without a rule, nothing is traded. The health check reports models older than `max_age_days`.
+    it. In mode inference, one model acts. In mode ensemble, all of `models` act, combined as `combine` says. In mode
+    meta, the model with the best results of the last `result_sessions` acts; it is chosen anew for each session. In
+    mode training, no model acts, and none has to exist. In mode rule, the `rule` acts instead of the models. `results`
+    is a file with the models' results since they were trained. `answer_ms` is the time limit of an answer. If the
+    models can't decide, the `rule` does; without a rule, nothing is traded. The health check reports models older than
+    `max_age_days`.
     """
 
     mode: PolicyMode = PolicyMode.INFERENCE
@@ -66,8 +67,8 @@ USUAL = timedelta(minutes=5)
 
 
 def needs_of(settings: PolicySettings, cards: Sequence[Card], rule: FuturesStrategy | None) -> Needs:
-    """Return what the strategy reads: the features on the models' cards, and the bars of the rule that may replace
-    them.
+    """Return what the strategy reads: the features on the models' cards, and the bars of the rule that may act
+    instead.
     """
     names = dict[str, dict[str, None]]()
     for card in cards:

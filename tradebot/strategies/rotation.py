@@ -171,7 +171,7 @@ class RotationStrategy:
 
 
 def momentum(closes: Sequence[float], sessions: int) -> float:
-    """Return the return over a number of sessions as a fraction; it needs one close more than sessions."""
+    """Return the return over a number of sessions as a fraction; one more close than sessions is needed."""
     return closes[-1] / closes[-1 - sessions] - 1
 
 

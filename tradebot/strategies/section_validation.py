@@ -35,7 +35,10 @@ def validate_section(
 
 
 def sentences(invalid: ValidationError, where: str) -> Iterator[str]:
-    """Yield a sentence for each mistake in a section, which begins with the setting's name below `where`."""
+    """Yield a sentence for each mistake in a section.
+
+    The sentence begins with the full name of the setting, which starts with the section's name `where`.
+    """
     for error in invalid.errors():
         cause = error.get("ctx", {}).get("error")
         if isinstance(cause, SectionError):
@@ -56,7 +59,8 @@ OF_ALL = ("max_gross_fraction", "max_net_fraction")
 class TargetStrategy(Struct, frozen=True):
     """A strategy in use with the bounds of its targets, its share of equity, and its own limits.
 
-    Messages call its instruments `noun`, give an `example`, and name the setting (`less`) that reduces its targets.
+    The other fields are for messages: `noun` is a word for its instruments, `example` names one of them, and `less`
+    names the setting that reduces its targets.
     """
 
     name: str

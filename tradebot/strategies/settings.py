@@ -103,8 +103,8 @@ class CoreSettings(Frozen):
     leave. Without exits, the account's are used; an empty list means none. Without `displacement`, `approval` or
     `costs`, the account's are used. `wants` is the maximum of its targets, which is checked against the limits before
     it runs, and against its answers. If `auction` is true, it takes part in the account's auction instead of
-    displacing. In `shadow`, its entries are refused, and simulated separately; "until_promoted" ends that with its
-    promotion to paper. `evaluation` is the file with the results of a learned policy, which its promotion also needs.
+    displacing. In `shadow`, its entries aren't sent but simulated separately; with "until_promoted", that ends once it
+    is promoted to paper. `evaluation` is the file with the results of a learned policy, which its promotion also needs.
     """
 
     strategy: Annotated[str | None, Tighter.SAME] = None
@@ -194,7 +194,9 @@ class StrategySettings(Frozen):
         return frozenset(name for name, section in self.sections().items() if section.shadow is True)
 
     def until_promoted(self) -> frozenset[str]:
-        """Return the strategies that are in shadow until they are promoted, which count as trading for allotments."""
+        """Return the strategies that are in shadow until they are promoted; they get allotments as if they were
+        trading.
+        """
         return frozenset(name for name, section in self.sections().items() if section.shadow == UNTIL_PROMOTED)
 
     def own_exits(self) -> Mapping[str, Exits]:

@@ -1,4 +1,5 @@
-"""Parse the times of a chore: all that a job's and a strategy's times can express, and times outside the session.
+"""Parse the times of a chore. They can express all that the times of a job and of a strategy can, and also times
+outside the session.
 
 Examples: every 30m while open; at close-10m, close+5m, open-30m; pre-market 08:00; first session of month at open+5m;
 cron "30 18 * * Mon-Fri".
@@ -118,7 +119,10 @@ class ChoreTimes(Times, frozen=True):
 
     @property
     def names_sessions(self) -> bool:
-        """Return True if any time names sessions of a week or month, so that the sessions around must be known."""
+        """Return True if any time names sessions of a week or month.
+
+        To find such a time, all sessions of that week or month must be known.
+        """
         return any(part.days for part in self.parts)
 
     @property
@@ -135,7 +139,7 @@ def parse(text: str, venue: VenueDay) -> ChoreTimes:
 
 @lru_cache(maxsize=128)
 def least_gap_s(times: ChoreTimes) -> int | None:
-    """Return the fewest seconds between two times of a chore in usual weeks; None if it is due only once in months."""
+    """Return the fewest seconds between two times of a chore in usual weeks; None if it isn't due again for months."""
     count = 100 if times.names_sessions else 15
     days = [_A_MONDAY + timedelta(days=each) for each in range(count)]
     sessions = [times.venue.usual(day) for day in days if times.venue.never_ends or day.weekday() < 5]

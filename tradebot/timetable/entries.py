@@ -66,7 +66,10 @@ ALWAYS_NEEDED: Mapping[str, frozenset[EntryNeed]] = {Job.TRADE_ONCE: frozenset({
 
 
 class Lane(StrEnum):
-    """The lanes of `serve`: each is a thread in real time."""
+    """The lanes of `serve`: groups of entries that run independently of each other.
+
+    Each lane runs in a thread of its own. Only in lock-step with the embedded exchange, one thread runs them all.
+    """
 
     EXITS = "exits"
     ENTRIES = "entries"
@@ -75,7 +78,7 @@ class Lane(StrEnum):
 
 
 class LateStart(Struct, frozen=True):
-    """How long a slot that didn't run on time may still begin: for `until`, or if that is None, for the grace period.
+    """How late a slot that didn't run on time may still begin: by `until` or, if that is None, by the grace period.
 
     `text` is the configuration's wording: skip, once until 2h, or always (until the next slot begins).
     """
@@ -170,7 +173,10 @@ class Timetable(Mapping[Job, JobTimes]):
 
 
 def parse(job: str, value: object, venue: VenueDay) -> TimetableEntry | None:
-    """Parse an entry, which is a text with its times or a mapping; None if it is off, ValueError if it is invalid."""
+    """Parse an entry, which is a text with its times or a mapping.
+
+    Return None if the entry is off; raise ValueError if it is invalid.
+    """
     if job in set(Job):
         return _job(Job(job), value, venue)
     if not _NAME.fullmatch(job):

@@ -182,7 +182,10 @@ class PlanFitter(Struct, frozen=True, dict=True):
     asked_s: Mapping[str, float]
 
     def intervals(self) -> Intervals:
-        """Return intervals that fit; if none do, intervals whose calls don't exceed the daily limit."""
+        """Return intervals that fit.
+
+        If none do, return intervals with which the calls at least stay within the daily limit.
+        """
         planned: Intervals = {need.name: need.interval_s for need in self.needs}
         if self.fits(planned):
             return planned

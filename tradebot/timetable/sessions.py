@@ -60,8 +60,9 @@ def next_slot(job: Job, times: JobTimes, session: Session, now: datetime) -> Slo
 
 
 def due_at(timetable: Mapping[Job, JobTimes], session: Session, now: datetime) -> list[Slot]:
-    """Return the slots that start exactly at `now`, in the order in which jobs run (CHAIN), for drivers that step by
-    the minute.
+    """Return the slots that start exactly at `now`, in the order in which jobs run (CHAIN).
+
+    Drivers that step by the minute use this.
     """
     return [slot for job in CHAIN for slot in slots(job, timetable[job], session) if slot.start == now]
 
@@ -77,7 +78,7 @@ Some sessions begin the evening before, or days before if the trading of a holid
 
 
 def begun_by(calendar: Calendar, now: datetime, back: timedelta) -> Sequence[Session]:
-    """Return the stored sessions of about the last `back` days, and later ones, that have opened by `now`."""
+    """Return the stored sessions that have opened by `now`, beginning with those about `back` days ago."""
     first, last = now.date() - max(back, ENDS_LATE), now.date() + BEGINS_AHEAD
     return [session for session in calendar.sessions(first, last) if session.open <= now]
 
@@ -114,7 +115,7 @@ def session_date(calendar: Calendar, now: datetime, day: VenueDay) -> date:
 
 
 def last_session(calendar: Calendar, now: datetime, day: VenueDay) -> date:
-    """Return the date of the session that is open, or of the last one. Flow is fetched for that date."""
+    """Return the date of the session that is open, or else of the last session. Flow is fetched for that date."""
     begun = begun_by(calendar, now, CALENDAR_REACH)
     return max((session.date for session in begun), default=day.date_of(now))
 
@@ -142,7 +143,10 @@ class CalendarRequest(Struct, frozen=True):
 
 
 def last_calendar_fetch(ledger: Slots, now: datetime, within: timedelta = DAY) -> CalendarRequest | None:
-    """Return when the calendar was last fetched, looking back to the day `within` before; None if it wasn't."""
+    """Return when the calendar was last fetched; None if it wasn't.
+
+    The search goes back to the day that was `within` before `now`.
+    """
     for back in range(within.days + 1):
         of_day = ledger.slot_claims(now.date() - back * DAY)
         claims = [claim for claim in of_day if claim.job == ASKED and claim.at <= now]

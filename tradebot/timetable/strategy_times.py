@@ -38,7 +38,10 @@ _EXPECTED = (
 
 
 class SessionChoice(Struct, frozen=True):
-    """The first, the last or the `number`th session of every week or month; its last one if it has fewer."""
+    """The first, the last or the `number`th session of every week or month.
+
+    If a week or month has fewer sessions, its last session counts instead.
+    """
 
     text: str
     first: bool
@@ -95,7 +98,9 @@ class OwnTimes(Times, frozen=True):
 
     @property
     def reach(self) -> timedelta:
-        """Return how far around a moment the calendar has to be known to find its slots."""
+        """Return how far the calendar has to be known before and after a moment to find the strategy's slots at that
+        moment.
+        """
         return CALENDAR_KNOWN if any(part.days for part in self.parts) else NEAR
 
     @property

@@ -132,8 +132,8 @@ class Checks(NamedTuple):
 class Rehearsal(NamedTuple):
     """The paper trading that is required before a live bot at this venue can be armed.
 
-    `hours` is how long passes must have reached the venue since the last crash, `unbroken_s` the longest stretch
-    without a gap, and `trades` the number of closed trades.
+    Passes must have reached the venue for `hours` hours since the last crash, not counting breaks, and for `unbroken_s`
+    seconds without a gap. `trades` is the required number of closed trades.
     """
 
     hours: int
@@ -152,11 +152,11 @@ class VenueDriver(Struct, frozen=True):
     symbol of each underlying. `calendar` returns a symbol's calendar, or nothing for the venue's own. `contracts`
     fetches the symbols of all contracts that the venue lists; without it, there is no discovery. `months` returns the
     contracts of a root that roll between two dates, in order, and the next one; without it, no contract expires.
-    `oddity` says why a bar can't belong to the symbol, given its prices, its day and today; without it, every bar is
-    accepted. `statement` parses an account's executions from one of the venue's statements; it raises OperatorError. If
-    `in_process` is set, the adapter sends its requests over `Access.connection`, so that a backtest needs no server.
-    `headlines` opens the venue's own source of headlines about some symbols; without it, the venue has none.
-    With a `rehearsal`, a live bot can only be armed after a paper bot has met its conditions.
+    `oddity` says why a bar can't belong to a symbol, given the bar's prices, its day and today's date; without it,
+    every bar is accepted. `statement` parses an account's executions from one of the venue's statements; it raises
+    OperatorError. If `in_process` is set, the adapter sends its requests over `Access.connection`, so that a backtest
+    needs no server. `headlines` opens the venue's own source of headlines about some symbols; without it, the venue has
+    none. With a `rehearsal`, a live bot can only be armed after a paper bot has met its conditions.
     """
 
     capabilities: Capabilities

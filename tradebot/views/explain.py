@@ -21,7 +21,7 @@ class NearMiss(Struct, frozen=True):
     """The candidate that came closest to passing the gate it failed.
 
     `observed` and `limit` are the gate's own numbers; `distance` is a fraction of the limit, or the difference itself
-    if the limit is zero. `unit` is the code of their unit if a strategy's own filter gave them.
+    if the limit is zero. If a strategy's own filter gave these numbers, `unit` is the code of their unit.
     """
 
     symbol: str
@@ -68,9 +68,9 @@ class Funnel(Struct, frozen=True):
 
 
 class EndPoint(NamedTuple):
-    """Where one candidate, one strategy's result or one pass ended; `decision` is None for an order.
+    """Where one candidate, one strategy's answer or one pass ended; `decision` is None if it became an order.
 
-    It represents `number` candidates that ended in the same way.
+    It stands for `number` candidates that ended in the same way.
     """
 
     strategy: str | None
@@ -214,9 +214,9 @@ def why_no_orders(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[Sa
     """Explain why some passes of trade-once sent no orders: the deciding reason, and what would change it.
 
     A BROKEN cause decides first. Otherwise, if any candidate became an order, the verdict is TRADED; if none did, the
-    worst cause decides. The answer gives the age of data that was too old. It always names an account limit that
-    refuses every entry, and its verdict is never better than that limit's. `sampled_candidates` are counted in addition
-    to the passes' own candidates.
+    worst cause decides. If data was too old, the answer gives its age. If an account limit refuses every entry, the
+    answer always names that limit, and its verdict is never better than the limit's. `sampled_candidates` are counted
+    in addition to the passes' own candidates.
     """
     answer = _by_reasons(cycles, sampled_candidates)
     if texts := sentences(candidate.record for candidate in (*_each(cycles), *sampled_candidates)):
@@ -312,7 +312,9 @@ _ABOVE_ZERO = frozenset({Reason.CLUSTER_TOO_SMALL, Reason.FAMILIES_TOO_FEW, Reas
 
 
 def remedy_of(reason: Reason, decisions: Sequence[Decision]) -> str:
-    """Return the remedy for a reason: what would let the nearest of these decisions pass, unless no setting would."""
+    """Return what to do about a reason; if all of these decisions observed zero, say that no setting would let them
+    pass.
+    """
     above = {decision.is_nonzero for decision in decisions} - {None}
     without_signal = above == {False}
     return FROM_NOTHING if reason in _ABOVE_ZERO and without_signal else REASONS[reason].remedy

@@ -1,6 +1,6 @@
 """Export the books as three tables that other programs can join: orders, executions, and an audit line per order.
 
-They are views: nothing is stored in them, and the books remain the only source.
+The tables are only views of the books: they are computed on request, and the books remain the only source.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ NOTHING = Decimal(0)
 
 
 class OrderLine(Struct, frozen=True):
-    """One order of the bot. `id` is the bot's own id, and `perm_id` the venue's, empty until the venue has given one.
+    """One order of the bot. `id` is the bot's own id. `perm_id` is the venue's id, empty until the venue has given one.
 
     `intent` is its purpose, and `status` the venue's word in capitals, or FAILED if it was refused.
     """

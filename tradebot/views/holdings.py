@@ -43,9 +43,9 @@ class PositionProtection(Struct, frozen=True):
     """How a position is protected. `covered` is the number of its shares (unsigned) with a stop at the broker.
 
     `resting` are the stops and targets at the broker. For the other shares, `rule` is the bot's own rule with the
-    nearest stop, None if no rule has a stop now. `why` says why they have no stop at the broker, and `refusal` is the
-    broker's message if it refused one. All three are None if every share is covered. If the last exit pass left shares
-    without protection, `since` is when that gap began, and `gap_s` its age; otherwise both are None.
+    nearest stop; None if no rule has a stop now. `why` says why these shares have no stop at the broker, and `refusal`
+    is the broker's message if it refused a stop. All three are None if every share is covered. If the last exit pass
+    left shares without protection, `since` is when that gap began, and `gap_s` its age; otherwise both are None.
     """
 
     covered: Decimal
@@ -58,7 +58,7 @@ class PositionProtection(Struct, frozen=True):
 
     @property
     def lacks_stop(self) -> bool:
-        """Return True if shares have no stop at the broker although the settings require one by now."""
+        """Return True if some shares have no stop at the broker although the settings require one by now."""
         return self.why is not None and self.why not in AS_SET
 
 
@@ -119,8 +119,9 @@ FOREIGN_OWNER = "foreign"
 class StopRow(Struct, frozen=True):
     """One exit rule of a position: the price in USD or the time at which it acts (or arms, if it isn't armed yet).
 
-    `distance` is the gap to that price as a fraction of the last price, `left_s` the time left; negative means passed.
-    `own` is True if the strategy set the rule when it opened the position.
+    `distance` is the gap to that price as a fraction of the last price, and `left_s` the time left in seconds; either
+    is negative once the price or the time has passed. `own` is True if the strategy set the rule when it opened the
+    position.
     """
 
     rule: str
@@ -151,19 +152,19 @@ class UnfinishedClose(Struct, frozen=True):
 class Holding(Struct, frozen=True, omit_defaults=True):
     """An open position: signed shares, prices in USD; its `strategy` is "foreign" if the bot doesn't manage it.
 
-    `price` is the price at which it could have been closed at `price_at`, and `gain` a fraction of the entry price.
-    `nearest` names the armed rule that acts first: the time exit if it is overdue, otherwise the rule whose price is
-    passed or nearest. Everything that needs a price is None if none was recorded. `state` is its state, see
-    `tradebot.model.lifecycle`. `protection` is None for positions that the bot doesn't manage. Its value is quantity x
-    price x `multiplier`. `unfinished` is a close that the next exit pass continues.
+    `price` is the price at which the position could have been closed at `price_at`, and `gain` is a fraction of the
+    entry price. `nearest` names the armed rule that acts first: the time exit if it is overdue, otherwise the rule
+    whose price is passed or nearest. Everything that needs a price is None if none was recorded. `state` is its state,
+    see `tradebot.model.lifecycle`. `protection` is None for positions that the bot doesn't manage. Its value is
+    quantity x price x `multiplier`. `unfinished` is a close that the next exit pass continues.
 
-    `closed_by_others` is how many of the shares, unsigned, somebody else has closed at the broker and nobody has
-    accepted yet: they are valued at the price of that close. If that is all of them, `price` is that price, nothing
-    protects the position, and its `state` is "closed". For a foreign position, it is how many of its units merely
-    offset ours, so that the broker doesn't hold them.
+    `closed_by_others` is how many of the shares, unsigned, somebody else has closed at the broker without a person
+    having accepted that yet. They are valued at the price of that close. If that is all of them, `price` is that price,
+    nothing protects the position, and its `state` is "closed". For a foreign position, it is how many of its units
+    merely offset ours, so that the broker doesn't hold them.
 
-    It is `suspended` if the venue had suspended trading in it at the last exit pass: no stop acts, and `price` is the
-    last one from before.
+    `suspended` is True if the venue had suspended trading in the symbol at the last exit pass. Then no stop acts, and
+    `price` is the last price before the suspension.
     """
 
     symbol: str
@@ -225,7 +226,7 @@ def _is_target(level: Decimal, away: Decimal, row: Holding) -> bool:
 
 
 class ExternalClose(Struct, frozen=True):
-    """Shares of ours closed outside the bot: how many (unsigned), the average price in USD, and since when."""
+    """Shares of ours that somebody else closed: how many (unsigned), at what average price in USD, and since when."""
 
     shares: Decimal
     price: Decimal
@@ -233,7 +234,9 @@ class ExternalClose(Struct, frozen=True):
 
 
 def externally_closed(totals: Totals) -> dict[str, ExternalClose]:
-    """Return the shares of our positions that others have closed, by symbol, as long as nobody has accepted that."""
+    """Return how many shares of our positions others have closed, by symbol; closes that a person has accepted are left
+    out.
+    """
     by_symbol = dict[str, ExternalClose]()
     for symbol, quantity in totals.own_quantities().items():
         other = totals.positions.get((FOREIGN, symbol))
@@ -393,9 +396,9 @@ def nearest_of(rows: Sequence[StopRow]) -> str | None:
 class AccountMargin(Struct, frozen=True):
     """The margin of an account's positions, in USD and as fractions of its equity; None where unknown.
 
-    `at` is when a pass recorded it, in trading time. `initial` is for opening positions, `maintenance` for keeping
-    them: the broker liquidates once that equals the equity. `liquidations` are the positions' liquidation prices, with
-    the distance of each mark, nearest first.
+    `at` is when a pass recorded it, in trading time. `initial` is the margin for opening the positions, and
+    `maintenance` the margin for keeping them: the broker liquidates once the maintenance margin reaches the equity.
+    `liquidations` are the positions' liquidation prices, nearest first, with each price's distance from the mark.
     """
 
     at: datetime

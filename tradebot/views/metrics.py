@@ -84,7 +84,7 @@ def fetch_latency_ms(cycles: Sequence[CycleRecord], intakes: Sequence[Intake]) -
 def count_repairs(events: Iterable[SystemEvent]) -> int:
     """Return how many of these events are automatic repairs.
 
-    Creating a store for the first time is no repair: there was no broken one to move aside.
+    Creating a store for the first time isn't a repair, because no broken store was moved aside.
     """
     kinds = {(kind.subsystem, kind.event_type) for kind in HEALINGS}
     healed = (event for event in events if (event.subsystem, event.event_type) in kinds)

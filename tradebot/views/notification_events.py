@@ -50,7 +50,7 @@ _CODE = re.compile("|".join(rf"\b({code})\b(?:\. {re.escape(meaning)})?" for cod
 
 
 class CurrentStatus(Struct, frozen=True):
-    """The bot's present state, compared with the last `BotStatus`.
+    """The bot's present state, to be compared with the last `BotStatus`.
 
     `held` are its positions, and `unresolved` the orders with an unknown outcome. `trips` are the recently closed
     positions, and `closing` says why they were closed. `unwell` describes the components whose health isn't OK, and
@@ -261,7 +261,7 @@ def _plain(event: SystemEvent) -> str:
 
 
 def seen_of(now: CurrentStatus) -> BotStatus:
-    """Return the status to compare the next one with: everything in `now` counts as reported."""
+    """Return the status that the next check compares with: everything in `now` counts as reported."""
     unknown = tuple(each.intent.client_order_id for each in _old(now))
     return BotStatus(now.at, now.trading.state, now.version, now.held, unknown, now.at if now.unwell else None)
 
@@ -362,7 +362,11 @@ def is_selected(channel: Channel, happening: NoticeEvent) -> bool:
 
 
 def due_at(channel: Channel, happening: NoticeEvent, now: datetime, venue: VenueDay) -> datetime:
-    """Return when to send an event to a channel: at once, with other events of its half hour, or after quiet hours."""
+    """Return when to send an event to a channel: at once, at the end of the half hour, or after quiet hours.
+
+    CRITICAL events are always sent at once. Topics in GATHERED wait for the end of the half hour, so that one notice
+    covers all their events.
+    """
     if happening.severity is Severity.CRITICAL:
         return now
     begun = now - timedelta(minutes=now.minute % 30, seconds=now.second, microseconds=now.microsecond)

@@ -60,7 +60,10 @@ class TotalSlippage(Struct, frozen=True):
 
 
 def slippage(fill: Fill, middle: Decimal | None) -> Slippage | None:
-    """Return the slippage of a fill against a midpoint, computed by `cost_usd`; None if the midpoint isn't known."""
+    """Return the slippage of a fill against a midpoint; None if the midpoint isn't known.
+
+    The slippage in USD is computed by `cost_usd`.
+    """
     return (
         None
         if middle is None

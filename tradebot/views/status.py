@@ -75,9 +75,10 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
     """The account's result of one day, in signed USD, without transfers. Trades by others in the account count too.
 
     `open_usd` is the change in unrealized gains, `other_usd` dividends, interest, funding and other cash movements.
-    `trades_closed` counts the trades that the bot closed. `unpriced` are symbols without a price of the day, whose gain
-    is missing, and `unknown_fees` counts fills whose fee isn't known yet. `funding_usd` is the funding in `other_usd`,
-    if any. `difference_usd` is the part of the total, computed from the broker's equity, that the books don't explain.
+    `trades_closed` counts the trades that the bot closed. `unpriced` are symbols without a price of that day; their
+    gain is missing from the result. `unknown_fees` counts fills whose fee isn't known yet. `funding_usd` is the funding
+    in `other_usd`, if any. `difference_usd` is the part of the total, computed from the broker's equity, that the books
+    don't explain.
     """
 
     day: date
@@ -96,10 +97,11 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
 def opening_times(
     totals: Totals, day: date, venue: VenueDay, with_others: Iterable[OwnedFill] = ()
 ) -> Mapping[Owner, datetime]:
-    """Return the opening time of each position that is open or was closed on a day; of several times, the earliest.
+    """Return when each position that is open or was closed on a day was opened.
 
-    Others' positions with fills in `with_others` count from their opening if they were open before the day, else from
-    the beginning of the day.
+    If a strategy had several positions in a symbol, the earliest time counts. Others' positions with fills in
+    `with_others` count from their opening if they were open before the day, and otherwise from the beginning of the
+    day.
     """
     keys = [position.key for position in totals.own_positions()]
     trips = (trip for trip in totals.round_trips if venue.date_of(trip.closed_at) == day)
@@ -140,8 +142,8 @@ def day_profit(
     """Return the profit of the last day of the books; None without positions or fills, or if records are missing.
 
     `since` has the positions' opening times, `fills` all fills since the earliest of them, and `ends` the account at
-    the ends of the day and of the session before it. `opening` is when the books were opened, and with how much, if
-    there were no positions then.
+    the ends of the day and of the session before it. `opening` is when the books were opened, and the account's value
+    at that time; it is given only if there were no positions then.
     """
     of_day = [owned for owned in fills if belongs_to_position(owned, since)]
     if not of_day and not any(venue.date_of(movement.at) == day for movement in cash):
@@ -257,7 +259,10 @@ class OpenOrder(Struct, frozen=True):
 
 
 def open_order(order: Order, *, ending: bool) -> OpenOrder:
-    """Return an order as last reported; with `ending`, a cancel was sent whose effect only the next pass will see."""
+    """Return an order as last reported.
+
+    With `ending`, a cancel was sent, but only the next pass will see its effect.
+    """
     prices, status = (order.limit_price, order.stop_price), "cancel sent" if ending else order.status.value
     return OpenOrder(order.symbol, order.side.value, order.open_quantity, *prices, status, order.client_order_id)
 
@@ -305,12 +310,12 @@ class Status(Struct, frozen=True, omit_defaults=True):
     """Everything on the screen; `as_of` is the last recorded trading time, None if nothing was recorded.
 
     With a real broker, `trading_at` may be this machine's time; all other times are trading time. `next_slots` are
-    those after `now`, which is `as_of` in the sandbox. `halted_itself` gives the reasons of the bot's own halts that
-    are still in force under a person's halt. `today` is the profit of the day of `as_of`, without others' trades in the
-    account; None without positions and payments, or if records are missing. `drawdown` is how far the equity is below
-    its peak, as a fraction of the peak, and `drawdown_halt` the level at which the bot halts itself. Only a margin
-    account has `margin`. `realized_elsewhere_usd` is the part of `realized_usd` that isn't from the bot's trades.
-    `without_evidence` are sentences on strategies that may trade real money because a person decided so, and
+    those after `now`, which is `as_of` in the sandbox. `halted_itself` says why the bot halted itself, if such a halt
+    is still in force beneath a person's halt. `today` is the profit of the day of `as_of`, without others' trades in
+    the account; None without positions and payments, or if records are missing. `drawdown` is how far the equity is
+    below its peak, as a fraction of the peak, and `drawdown_halt` the level at which the bot halts itself. Only a
+    margin account has `margin`. `realized_elsewhere_usd` is the part of `realized_usd` that isn't from the bot's
+    trades. `without_evidence` are sentences on strategies that may trade real money because a person decided so, and
     `not_entering` on those that may not enter before they are promoted. `unended` are the slots that have begun and not
     ended yet. `notes` describe differences between books and broker.
     """

@@ -21,7 +21,8 @@ Key = tuple[str, str, Purpose]
 
 
 class WhatIfChange(Struct, frozen=True):
-    """One change to a setting, a price, a position or the time; before and after, as people write it.
+    """One change to a setting, a price, a position or the time, with the values before and after it as people write
+    them.
 
     `before` is empty if it differs from pass to pass.
     """
@@ -87,10 +88,10 @@ class WhatIfOutcome(Struct, frozen=True):
 class WhatIf(Struct, frozen=True):
     """What a recorded pass would have decided with changed settings.
 
-    `left_out` are the changed settings that can't be applied to it, or only in part. `unasked` are strategies that
-    can't be run again with their changed settings. `about` are the outcomes of the selected symbol, `changed` are all
-    outcomes that differ, and `same` is how many don't. `otherwise` is True if this version of the program decides the
-    pass differently even without a change.
+    `left_out` are the changed settings that can't be applied to the pass, or only in part. `unasked` are strategies
+    that can't be run again with their changed settings. `about` are the outcomes of the selected symbol, `changed` are
+    all outcomes that differ, and `same` is how many outcomes don't differ. `otherwise` is True if this version of the
+    program decides the pass differently even without a change.
     """
 
     id: str
@@ -126,7 +127,7 @@ def what_if(
     left_out: Sequence[Unanswered] = (),
     unasked: Sequence[str] = (),
 ) -> WhatIf:
-    """Compare a pass as recorded with the pass after the change; `sent` are the orders of both."""
+    """Compare a pass as recorded with the same pass after the change; `sent` has the orders of both."""
     outcomes = list(outcomes_of(then, now, sent))
     changed = tuple(outcome for outcome in outcomes if not outcome.same)
     about = tuple(outcome for outcome in outcomes if outcome.symbol == symbol)

@@ -1,7 +1,7 @@
 """The effect of a change on the passes of a period.
 
-It lists the additional orders and their symbols, the gates that stop the other candidates, and the profit of the
-additional orders since.
+The effect consists of the additional orders and their symbols, the gates that stop the other candidates, and what the
+additional orders would have earned since.
 """
 
 from collections import Counter, defaultdict
@@ -56,10 +56,12 @@ class GateCounts(Struct, frozen=True):
 
 
 class WhatIfEarnings(Struct, frozen=True):
-    """The return of added orders after some sessions, before costs: the mean of each session's mean.
+    """The mean return of the added orders after a number of sessions, before costs. The orders of each session are
+    averaged first.
 
-    It is a fraction of the entry price, and `low` and `high` bound its 95% interval. The mean and its interval require
-    `needed` sessions with such orders; there are `of_sessions`. `unpriced` orders have no price yet, or none is stored.
+    The return is a fraction of the entry price, and `low` and `high` bound the 95% interval of its mean. The mean and
+    its interval require orders in `needed` sessions; `of_sessions` is how many sessions have orders. `unpriced` counts
+    orders that have no price yet, or none in the store.
     """
 
     sessions: int
@@ -90,11 +92,11 @@ class UndecidedPass(Struct, frozen=True):
 class WhatIfSpan(Struct, frozen=True):
     """The passes of a period with a change, each decided after the changed passes before it.
 
-    `left_out` are settings that it can't change, or only in part, and `unasked` the strategies with unknown answers.
-    `symbols` are those with a different number of orders. `stops` are the gates at which a different number of
-    candidates ended; with a `symbol`, only its candidates count. `resized` orders are sent either way, with another
-    size or price. `next` is the limit that refuses most of the others. `orders` are the first added ones, and
-    `kept_back` the first that would no longer be sent.
+    `left_out` are settings that the what-if can't change, or only in part, and `unasked` are strategies whose answers
+    can't be known. `symbols` are the symbols with a different number of orders. `stops` are the gates at which a
+    different number of candidates ended; with a `symbol`, only its candidates count. `resized` counts orders that are
+    sent either way, but with another size or price. `next` is the limit that refuses the most additional candidates.
+    `orders` are the first added ones, and `kept_back` the first that would no longer be sent.
     """
 
     symbol: str | None
@@ -164,7 +166,10 @@ def symbols_of(passes: Sequence[ReplayedCycle]) -> tuple[SymbolOrders, ...]:
 
 
 def earned_by(entries: Sequence[Filled], later: Later) -> tuple[WhatIfEarnings, ...]:
-    """Return the earnings of orders after each number of sessions; too few sessions give no mean and no interval."""
+    """Return what orders earned after each number of sessions.
+
+    If too few sessions have orders, there is no mean and no interval.
+    """
     return tuple(_earnings(entries, later, sessions) for sessions in HORIZONS)
 
 
@@ -195,7 +200,10 @@ def what_if_span(
     unasked: Sequence[str] = (),
     lacking: Sequence[UndecidedPass] = (),
 ) -> WhatIfSpan:
-    """Compare these passes before and after the change; `later` has the symbols' prices after the orders' sessions."""
+    """Compare these passes before and after the change.
+
+    `later` returns the prices of the orders' symbols after later sessions.
+    """
     more, fewer, resized = _apart(passes, symbol)
     stops = stops_of(passes, symbol)
     then = sum(end == SENT for cycle in passes for (_, name, _), end in cycle.then.items() if symbol in (None, name))

@@ -1,6 +1,7 @@
 """Why the bot did or didn't trade, one symbol's path through every gate, and missed slots, as values to show.
 
-For one symbol there are also its results in all passes of a period: which gates refused it, how often and when.
+For a single symbol, this module also shows its results in all passes of a period: which gates refused it, how often and
+when.
 """
 
 import re
@@ -61,9 +62,9 @@ class SymbolSpan(Struct, frozen=True):
     """One symbol in all passes of a period: candidates = orders + the sum of `ends`, most frequent first.
 
     `passes` counts all passes, and `looked_at` the passes in which a strategy wanted something for the symbol.
-    `nearest` is the gate that it missed by the least, in the pass with the fewest failed gates among those with numbers
-    to compare. `elsewhere` counts, by reason, the passes and answers that were refused before any candidate in the
-    symbol was evaluated. `left_out` describes what a backtest didn't record.
+    `nearest` is the gate that the symbol missed by the least. It is taken from the pass with the fewest failed gates
+    among those that have numbers to compare. `elsewhere` counts, by reason, the passes and answers that were refused
+    before any candidate in the symbol was evaluated. `left_out` describes what a backtest didn't record.
     """
 
     symbol: str
@@ -182,7 +183,9 @@ def _headline(
 
 
 class MissedSlots(Struct, frozen=True):
-    """Slots of one job in one session that were missed for the same reason: how many, and the first and last."""
+    """Slots of one job in one session that were missed for the same reason: how many there were, and the first and the
+    last.
+    """
 
     session: date
     job: str
@@ -196,7 +199,7 @@ class MissedSlots(Struct, frozen=True):
 def missed_slots(claims: Iterable[SlotClaim]) -> tuple[MissedSlots, ...]:
     """Return the missed slots among these claims, by session, job and reason, in the order in which they were noticed.
 
-    Strategies' own slots aren't among them: their passes report these.
+    Strategies' own slots are left out, because their passes report them.
     """
     together: dict[tuple[date, str, Reason], list[str]] = {}
     for claim in claims:
@@ -234,7 +237,8 @@ class WhyNoOrders(Struct, frozen=True):
 
     `waiting` are the strategies that the last pass skipped because they weren't due, each with its next slot.
     `left_out` describes what a backtest didn't record. `missed` are the missed slots in the sessions of these passes.
-    `dry` says that the pass was a dry run, or only scored, and `asked` which passes are around a requested time.
+    `dry` says that the pass was a dry run, or that it only scored. If a time was requested, `asked` says which passes
+    are around it.
     """
 
     explanation: Explanation
@@ -252,11 +256,11 @@ class WhyNoOrders(Struct, frozen=True):
 class SymbolWhy(Struct, frozen=True, kw_only=True):
     """How the last pass that evaluated a symbol decided on it; `passes` counts such passes in the period.
 
-    Quantities are in shares, prices in USD. `sentence` says which gate refused it, `remedy` what would change that, and
-    `then` which gate would refuse it next. `others` are other strategies that evaluated it in the same pass, each with
-    its reason for refusal, or None if its order was sent. `left_out` describes what a backtest didn't record, `dry`
-    that the pass was a dry run, or only scored, and `asked` which passes are around a requested time. `what_if` is the
-    command that decides its pass again with another value of the setting that refused it, if one did.
+    Quantities are in shares, prices in USD. `sentence` says which gate refused the symbol, `remedy` what would change
+    that, and `then` which gate would refuse it next. `others` are other strategies that evaluated it in the same pass,
+    each with the reason for the refusal, or None if an order was sent. `left_out` describes what a backtest didn't
+    record, `dry` that the pass was a dry run, or only scored, and `asked` which passes are around a requested time. If
+    a setting refused it, `what_if` is the command that decides the pass again with another value of that setting.
     """
 
     symbol: str
@@ -283,7 +287,7 @@ class SymbolWhy(Struct, frozen=True, kw_only=True):
 
 
 def as_unsent(cycle: CycleRecord) -> CycleRecord:
-    """Return a pass that only scored or was dry, with each candidate that passed ending at DRY_RUN."""
+    """Return a dry or scoring pass in which each candidate that passed every gate ends at DRY_RUN."""
     end = Decision(Gate.SEND, DecisionVerdict.FAIL, Reason.DRY_RUN)
     ended = (r if r.terminal else replace(r, decisions=(*r.decisions, end)) for r in cycle.candidates)
     return replace(cycle, candidates=tuple(ended), dry_run=True)
@@ -307,7 +311,7 @@ def left_out(unrecorded: Unrecorded | None) -> str | None:
 
 
 def without_records(answer: Explanation, lacking: str | None) -> Explanation:
-    """Return the answer without explanations that rest on missing records; orders are always recorded."""
+    """Return the answer without the explanations that would need missing records; orders are always recorded."""
     if lacking is None or answer.funnel.orders:
         return answer
     return replace(answer, verdict=NoOrdersAnswer.UNKNOWN, sentence=lacking, remedy=PLAY_AGAIN, then=None)
@@ -367,9 +371,10 @@ def _then(way: GatePath) -> str | None:
 
 
 def why_nothing_shown(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now: str | None) -> SymbolWhy:
-    """Return why there is nothing to show for a symbol: no pass, a pass refused as a whole, or no proposal.
+    """Return why there is nothing to show for a symbol.
 
-    `answer` explains all of these passes.
+    There may have been no pass, a pass that was refused as a whole, or no proposal. `answer` explains all of these
+    passes.
     """
     last = cycles[-1] if cycles else None
     refused, sentence, remedy = last.job_decision if last else None, answer.sentence, answer.remedy

@@ -1,8 +1,8 @@
-"""Run a study's trials on the nodes of a Ray cluster, with the code of a worker on this machine.
+"""Run a study's trials on the nodes of a Ray cluster. Each node runs the same code as a worker on this machine.
 
 The market is sent to the nodes with the work; the nodes need this program, and access to the study's storage. Ray
-starts the workers and reports their deaths. Only the study records which worker runs which trial, and the results.
-Other kinds of tasks use the same worker table with their own worker class.
+starts the workers and reports their deaths. The study alone records the results and which worker runs which trial.
+Other kinds of tasks use the same worker table, each with a worker class of its own.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ START = f"export {LOOPBACK}; ray start --head --include-dashboard false --disabl
 
 
 class SearchWork(Struct, frozen=True):
-    """The inputs of a cluster worker: the encoded bench, the study's location, and what must match on each node.
+    """The inputs of a cluster worker: the encoded bench, the study's location, and what must be the same on each node.
 
-    `folder` is the base of relative paths. `host` is the machine that has the storage's file; it is empty for a
-    database, which every node can reach.
+    `folder` is the folder that relative paths start from. `host` is the machine that has the storage's file. It is
+    empty for a database, which every node can reach.
     """
 
     bench: bytes
@@ -110,7 +110,10 @@ class TrialSeat(ClusterWorker):
         self._study = Study(work.place.storage, work.place.name, bench.spaced.space, workers=work.workers)
 
     def play(self) -> dict[str, Any]:
-        """Run the next trial; return its number, None if none is left, or the error."""
+        """Run the next trial; return its number or, if it failed, the fields of the error.
+
+        The number is None if no trial is left.
+        """
         assert self._bench is not None, "call open first"
         assert self._study is not None, "call open first"
         try:
@@ -129,7 +132,7 @@ def code_of(settings: Settings) -> dict[str, str]:
 
 
 def require_here(wanted: object, here: object, what: str) -> None:
-    """Raise OperatorError naming this node unless it has the required value."""
+    """Raise OperatorError, naming this node, if its value `here` isn't the `wanted` one; `what` describes the value."""
     if wanted != here:
         raise OperatorError(
             f"the node {node()} of the cluster has {what}: {here} instead of {wanted}",
@@ -148,7 +151,10 @@ def pickle_for_node(value: object) -> bytes:
 
 
 def work_of(bench: Bench, study_location: StudyLocation, workers: int) -> SearchWork:
-    """Return the inputs of a worker; the environment, which may have keys, stays here."""
+    """Return the inputs of a worker.
+
+    They don't include the environment variables, because these may contain keys.
+    """
     is_file = "://" not in study_location.storage or study_location.storage.startswith("sqlite")
     return SearchWork(
         bench=pickle_for_node(replace(bench, environ={})),
@@ -178,7 +184,7 @@ def hand_out(pool: Pool, tell: Tell) -> None:
 
 
 def fitting_there(ray: Any, tasks: int) -> int:
-    """Return how many workers to run on a cluster: as many as it has processors, but no more than there are tasks."""
+    """Return how many workers to run on a cluster: one per processor, but no more than there are tasks."""
     return max(min(int(ray.cluster_resources().get("CPU", 0)), tasks), 1)
 
 
@@ -223,7 +229,7 @@ class Tasks(Protocol):
         """Return the work for the next worker; None if there is none."""
 
     def requeue(self, worker: Sequence[str | int], task: Sequence[Any]) -> None:
-        """Put back a worker's task when the worker died."""
+        """Put back the task of a worker that died."""
 
 
 class _Trials(Struct):

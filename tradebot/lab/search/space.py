@@ -29,10 +29,10 @@ from tradebot.model.sentences import describe_validation_error, pluralize
 
 
 class TrialCounts(Struct, frozen=True):
-    """How many of a study's trials have run, are waiting or running, were refused by the settings loader, or were given
-    up.
+    """How many of a study's trials have run, are waiting or running, or were given up, and how many the settings loader
+    refused.
 
-    `few` is how many have run but were left out, because they had too few trades or lacked an objective.
+    `few` is how many trials ran but were left out, because they had too few trades or lacked an objective.
     """
 
     played: int
@@ -66,7 +66,10 @@ Number = Annotated[int | Decimal, Field(allow_inf_nan=False)]
 
 
 class SettingRange(Frozen):
-    """A setting's range: from `low` to `high`, optionally in steps, or evenly over orders of magnitude."""
+    """The range of a setting, from `low` to `high`.
+
+    With `step`, only these steps are tried. With `log`, values are spread evenly over orders of magnitude.
+    """
 
     model_config = ConfigDict(populate_by_name=True)
     low: Number = Field(alias="from")
@@ -84,12 +87,12 @@ class SettingRange(Frozen):
 
     @property
     def whole(self) -> bool:
-        """Return True if all given numbers, including steps, are whole; then only whole values are tried."""
+        """Return True if the ends and the step are whole numbers, so that only whole values are tried."""
         return all(isinstance(number, int) for number in (self.low, self.high, 1 if self.step is None else self.step))
 
     @property
     def step_values(self) -> Sequence[int | Decimal] | None:
-        """Return all values of a range in steps or of whole numbers; None for any other range."""
+        """Return all values of a range that has steps or whole numbers; None for any other range."""
         step = self.step or (1 if self.whole and not self.log else None)
         if step is None or (self.high - self.low) / Decimal(step) > MOST_CHOICES:
             return None
@@ -145,8 +148,10 @@ class Space(Frozen):
 
     @property
     def total(self) -> int:
-        """Return how many trials to run: for a grid all points, unless the file says fewer; otherwise 100 by
-        default.
+        """Return how many trials to run.
+
+        A grid runs all its points, but no more than `trials` or, if that isn't set, MOST_TRIALS. Any other sampler runs
+        `trials`, or 100 by default.
         """
         return min(self.grid_size, self.trials or MOST_TRIALS) if self.sampler == "grid" else self.trials or 100
 
@@ -276,8 +281,8 @@ class SpaceChecked(Struct, frozen=True):
 def check(spaced: CheckedSpace) -> SpaceChecked:
     """Check a space before anything runs: each setting's bounds and choices, and some drawn combinations.
 
-    Raise ConfigurationError, with the reason, for a setting that a search can't vary, for an end of a range or a choice
-    that is invalid in each of ten drawn combinations, or if no drawn combination is valid.
+    Raise ConfigurationError, with the reason, for a setting that a search can't vary. Raise it too if a choice, or an
+    end of a range, is invalid in each of the first ten drawn combinations, or if no drawn combination is valid.
     """
     space = spaced.space
     for name in space.settings:

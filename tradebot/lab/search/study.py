@@ -3,9 +3,8 @@
 A worker reports from time to time while it runs a trial. If it hasn't reported for too long, it counts as dead, and its
 trial is put back for another worker, under a new number; the old number isn't counted.
 
-A study may also be run trial after trial by one process: the same seed tries the same values in order. The next values
-depend only on the seed and on earlier trials, however often the process was stopped in between. An unfinished trial is
-resumed.
+A single process may also run a study, one trial after another. It then resumes an unfinished trial, and the same seed
+always tries the same values in the same order, however often the process was stopped in between.
 """
 
 from __future__ import annotations
@@ -103,7 +102,7 @@ def _whole(descriptor: int, size: int) -> int:
 
 @contextmanager
 def translate_storage_errors(location: str) -> Iterator[None]:
-    """Turn a storage's errors into sentences; the storage's address may contain a password and isn't repeated."""
+    """Turn a storage's errors into messages for people, without the storage's address, which may contain a password."""
     shown = f"the storage {location}" if "://" not in location else f"the storage ({location.partition('://')[0]})"
     again = "make it reachable again and continue the study (search: add --resume), or begin a new one if it is lost"
     try:
@@ -120,7 +119,7 @@ def translate_storage_errors(location: str) -> Iterator[None]:
 
 
 def open_storage(location: str, *, new: bool) -> BaseStorage:
-    """Open a study's storage: a file, or a database's address; only a `new` study creates a file."""
+    """Open a study's storage, which is a file or a database; create a file only for a `new` study."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if "://" in location:
         kwargs = {"connect_args": {"timeout": DATABASE_S}} if location.startswith("sqlite") else {}
@@ -156,7 +155,7 @@ def _has_ended(worker: Sequence[str | int]) -> bool:
 
 
 class Study:
-    """A study in its storage, with its inputs and its space."""
+    """A study in its storage, together with its inputs and its space."""
 
     def __init__(self, location: str, name: str, space: Space, *, workers: int = 1, new: bool = False) -> None:
         self.place, self.name, self.space = location, name, space
@@ -328,7 +327,7 @@ class Study:
         return TrialCounts(played, expected - played - refused - given_up, refused, few, given_up)
 
     def played_trials(self) -> list[PlayedTrial]:
-        """Return the finished trials with all objectives; trials with equal values count as one."""
+        """Return the finished trials that have every objective; trials with equal values count as one."""
         return [
             PlayedTrial(number, values, result.returns, result.trades, result.longest, result.gained, result.best_five)
             for number, (values, result, state) in self._results().items()
@@ -336,7 +335,7 @@ class Study:
         ]
 
     def results(self) -> list[tuple[int, Result]]:
-        """Return every finished trial; each of them counts as tried."""
+        """Return every finished trial, including those that were left out, because each of them counts as tried."""
         return [(number, result) for number, (_, result, _) in self._results().items()]
 
     def _results(self) -> Mapping[int, tuple[Values, Result, TrialState]]:
@@ -353,7 +352,7 @@ class Study:
         return by_number
 
     def reasons(self) -> Mapping[str, int]:
-        """Return why trials were left out, with counts."""
+        """Return the reasons why trials were left out, with the number of trials for each."""
         with self._reaching():
             trials = self._study.get_trials(deepcopy=False)
         counts = dict[str, int]()
@@ -382,7 +381,7 @@ def _distribution(choices: SettingRange | Sequence[Any]) -> BaseDistribution:
 
 
 def sampler_of(space: Space, workers: int) -> optuna.samplers.BaseSampler:
-    """Return the sampler of the trials' values; with a single worker, it uses the space's seed."""
+    """Return the sampler that chooses the trials' values; with a single worker, it uses the space's seed."""
     if not space.learns:
         return optuna.samplers.RandomSampler(seed=space.seed)
     with warnings.catch_warnings():
@@ -406,7 +405,9 @@ FIGURES = "figures"
 
 
 class StudyTrial(Struct, frozen=True):
-    """A trial: its number in the study, from 1, its values, and its figures or why it was left out."""
+    """One trial: its number in the study (counted from 1), its values, and its figures or the reason why it was left
+    out.
+    """
 
     place: int
     values: Values
@@ -423,7 +424,8 @@ class SequentialStudy(Study):
     ) -> SequentialStudy:
         """Open the study of this name: create it, or open the existing one if it has the same inputs.
 
-        Raise OperatorError with `changed`, as in `require_same`, if its inputs differ, or if the storage can't be read.
+        Raise OperatorError if the existing study's inputs differ, or if the storage can't be read. `changed` explains
+        the differences, as in `require_same`.
         """
         with translate_storage_errors(location):
             is_there = name in optuna.get_all_study_names(open_storage(location, new=True))

@@ -1,4 +1,4 @@
-"""Run one trial of a search: a backtest with other values, of which only the figures are stored."""
+"""Run one trial of a search: a backtest with different setting values. Only its figures are stored."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BEST = 5
 
 
 class Bench(Struct, frozen=True):
-    """What all trials share: the plan in which they change values, its market, and the folder from which strategies are
+    """What all trials share: the plan whose settings they vary, its market, and the folder from which strategies are
     loaded.
 
     Plug-ins can't access `folder`, and they are started with the environment `environ`.
@@ -52,7 +52,7 @@ class Bench(Struct, frozen=True):
 
 
 class TrialReport(Struct, frozen=True):
-    """What a trial reports to the study: its result if it ran, its objectives, and why it is left out, if so."""
+    """What a trial reports to the study: its result if it ran, its objectives, and the reason if it is left out."""
 
     result: Result | None
     values: tuple[float | None, ...]
@@ -62,7 +62,7 @@ class TrialReport(Struct, frozen=True):
 def run_trial(bench: Bench, values: Values, watch: Callable[[], None]) -> TrialReport:
     """Run a trial to its end; `watch` is called after each session.
 
-    Values that contradict each other don't run. Raise TradebotError if the run can't be trusted.
+    If the values contradict each other, nothing runs. Raise TradebotError if the run can't be trusted.
     """
     try:
         settings = bench.spaced.with_values(values)
@@ -110,7 +110,10 @@ def result_of(run: BacktestRun) -> Result:
 
 
 def trial_report(bench: Bench, result: Result) -> TrialReport:
-    """Build the report of a trial; a sampler that learns gets only the sessions that aren't held out for testing."""
+    """Build the report of a trial.
+
+    If the sampler learns from results, the objectives cover only the sessions that aren't held out for testing.
+    """
     space, per_year = bench.spaced.space, sessions_per_year(bench.plan.settings.day)
     returns = np.array(result.returns)[:, None]
     if space.learns:
@@ -127,9 +130,9 @@ LATER = timedelta(hours=1)
 
 
 def buy_and_hold_returns(market: OpenedMarket, universe: Sequence[str]) -> tuple[float, ...]:
-    """Return the return of each session for someone who buys the universe at the first open and holds it.
+    """Return what someone who buys the universe at the first open and holds it earns in each session.
 
-    Only symbols with bars in all sessions count. Empty if there are none.
+    Only symbols with bars in all sessions count. The result is empty if there are none.
     """
     sessions = [*map(session_of, market.calendar.market)]
     bars = EngineBars(engine_of(market, market.spec), market.days)

@@ -1,7 +1,7 @@
 """Run a study's trials in several processes, and replace one that dies.
 
 The workers are forks of the process that has opened the market, so the market is read once and shared. Each worker
-takes its next trial from the study, which is all that it shares with workers on other machines.
+takes its next trial from the study. Workers on different machines share nothing else.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class _Worker(Struct):
 class Pool(Struct):
     """The workers that run a study's trials: processes on this machine, unless `hand_out` is given.
 
-    `hand_out` runs in a single child process, which reports the workers on other machines; `count` is then the number
-    of those workers.
+    `hand_out` runs in a single child process, which reports on the workers on other machines. `count` is then the
+    number of those workers.
     """
 
     bench: Bench

@@ -27,8 +27,8 @@ class Comparator(StrEnum):
 class RungCondition(Struct, frozen=True):
     """One condition of a rung: its number and bound, and whether it is met; without evidence the number is None.
 
-    `left` is how many more sessions it takes to meet the condition if they are like those so far; None if it is met, or
-    if waiting doesn't help. `lacks` names the missing evidence.
+    `left` is how many more sessions it takes to meet the condition if they are like those so far; None if the condition
+    is met, or if waiting doesn't help. `lacks` names the missing evidence.
     """
 
     name: str
@@ -41,7 +41,11 @@ class RungCondition(Struct, frozen=True):
 
 
 class ConditionCheck(Struct, frozen=True):
-    """A condition to check; `after` returns the condition's number after more sessions like those so far."""
+    """A condition to check.
+
+    `after` takes a number of further sessions and returns the condition's number after them, if they are like those so
+    far.
+    """
 
     name: str
     bound: float

@@ -2,15 +2,15 @@
 
 Overfitting is tested by combinatorially symmetric cross-validation (CSCV): Bailey, Borwein, López de Prado and Zhu,
 "The Probability of Backtest Overfitting", Journal of Computational Finance 20, 2017. The sessions are cut into an even
-number of blocks. For each way to take half of them, the trial that is best in that half is ranked among all trials in
-the other half. The probability of overfitting is how often it is at or below the median there: the logit of its
-relative rank is zero or less.
+number of blocks. For each way to choose half of the blocks, the trial that is best in that half is ranked among all
+trials in the other half. The probability of overfitting is how often it is at or below the median there: the logit of
+its relative rank is zero or less.
 
-The mean return is tested in two ways, if all trials were tried on the same sessions: White, "A Reality Check for Data
-Snooping", Econometrica 68, 2000. Hansen, "A Test for Superior Predictive Ability", Journal of Business and Economic
-Statistics 23, 2005. Both resample the sessions of all trials together (the stationary bootstrap of Politis and Romano),
-so similar trials count for little more than one. Their p is the probability of a best trial as good as this one if no
-trial earns anything: small is good.
+If all trials were run on the same sessions, the mean return is tested in two ways: by White's reality check ("A Reality
+Check for Data Snooping", Econometrica 68, 2000) and by Hansen's test ("A Test for Superior Predictive Ability", Journal
+of Business and Economic Statistics 23, 2005). Both resample the sessions of all trials together (the stationary
+bootstrap of Politis and Romano), so similar trials count for little more than one. Their p-value is how likely a best
+trial this good would be if no trial really earned anything, so a small one is good.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,10 +40,11 @@ AT_ONCE = 2_000
 
 
 class Overfitting(Struct, frozen=True):
-    """How often the trial that is best in half of the sessions ranks in the lower half of all trials in the other
+    """How often the trial that is best in one half of the sessions ranks in the lower half of all trials in the other
     sessions.
 
-    `loss` is how often it loses money there. `halves` is the number of halves, made of `blocks` blocks.
+    `loss` is how often that trial loses money in the other sessions. `halves` is how many ways there are to choose half
+    of the `blocks` blocks of sessions.
     """
 
     probability: float
@@ -53,7 +54,7 @@ class Overfitting(Struct, frozen=True):
 
 
 def overfitting(returns: Numbers, blocks: int = BLOCKS) -> Overfitting | None:
-    """Return the probability of backtest overfitting of trials by their Sharpe ratios.
+    """Estimate the probability that choosing the trial with the best Sharpe ratio overfits the backtest.
 
     `returns` has a row for each session and a column for each trial. Return None if there are fewer than two trials, or
     too few sessions for four blocks.
@@ -194,7 +195,7 @@ class Superiority(Struct, frozen=True):
 
 
 def superiority(returns: Numbers, how: Resampling = DEFAULT) -> Superiority | None:
-    """Return the probability of a best trial this good if no trial's mean return is above zero.
+    """Estimate how likely a best trial this good would be if no trial's true mean return were above zero.
 
     `returns` has a row for each session and a column for each trial; pass excess returns to test against a benchmark. A
     trial whose returns are all equal is left out. Return None if none remains, or if there are fewer than two sessions.

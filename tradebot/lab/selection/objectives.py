@@ -1,6 +1,6 @@
-"""Define the objectives of a search: figures of the returns of many trials at once, where more is better.
+"""Compute the objectives of a search from the returns of many trials at once. A higher objective is better.
 
-They equal the figures of `lab.performance.statistics`, which names their sources; a test compares both.
+The objectives equal the figures of `lab.performance.statistics`, which names their sources; a test compares both.
 """
 
 from collections.abc import Callable, Mapping
@@ -61,7 +61,7 @@ Ratios and growth are per year, and a drawdown is below zero. Cash earns nothing
 
 
 def measure_objective(name: str, returns: Numbers, per_year: int) -> list[float | None]:
-    """Compute an objective for each trial; None for a trial for which it is undefined, or for all if there are too few
+    """Compute an objective for each trial; None where it is undefined, and for all trials if there are too few
     sessions.
     """
     if len(returns) < 2:

@@ -1,9 +1,9 @@
 """Evaluate a learned policy's results in sessions on which it wasn't trained, and whether they exceed noise.
 
-Across seeds, the median counts, never the best; with several paths, first the median of a seed's paths. The comparison
-with benchmarks is Hansen's test over all configurations that were ever tried, as daily returns at equal volatility,
-once per benchmark. Configurations with unknown returns count like the known ones: p is multiplied by the ratio of all
-to known ones.
+The median over the seeds counts, never the best seed. A seed with several paths counts with the median of its paths.
+Hansen's test compares the policy with each benchmark. It uses the daily returns of all configurations that were ever
+tried, scaled to equal volatility. If the returns of some configurations are unknown, p is multiplied by the number of
+all configurations divided by the number of known ones.
 """
 
 from collections import Counter
@@ -46,10 +46,10 @@ NO_REPLAY = "no session on paper was compared with its replay: tradebot parity"
 
 
 class RunFigures(Struct, frozen=True):
-    """The results of one seed along one path; the annualized Sharpe ratio has its 95% interval, or is None if nothing
-    varies.
+    """The results of one seed along one path.
 
-    `doubled` and `later` are total returns with costs doubled and with each decision one bar later.
+    `low` and `high` are the 95% interval of the annualized Sharpe ratio; all three are None if the returns don't vary.
+    `doubled` is the total return with costs doubled, and `later` the total return with each decision one bar later.
     """
 
     seed: int
@@ -65,8 +65,9 @@ class RunFigures(Struct, frozen=True):
 
 
 class BenchmarkFigures(Struct, frozen=True):
-    """A benchmark's results in the same sessions, and Hansen's p-value of all configurations against it: small is
-    good.
+    """A benchmark's results in the same sessions.
+
+    `p` is Hansen's p-value of all configurations against the benchmark; a small one is good.
     """
 
     name: str
@@ -79,7 +80,9 @@ class BenchmarkFigures(Struct, frozen=True):
 
 
 class PolicyFigures(Struct, frozen=True, dict=True):
-    """Figures of a policy's results, each computed on first use; `trials` is how many were ever counted."""
+    """Figures of a policy's results, each computed on first use; `trials` is how many configurations were ever
+    tried.
+    """
 
     results: PolicyResults
     trials: int
@@ -129,8 +132,10 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
     @cached_property
     def deflated_ratio(self) -> float | None:
-        """Return the probability that the median seed's true ratio is above the best ratio that luck alone would give;
-        None if a run has no Sharpe ratio.
+        """Return the probability that the median seed's true Sharpe ratio is above the best ratio that luck alone would
+        give.
+
+        Return None if a run has no Sharpe ratio.
         """
         if None in self.sharpes:
             return None
@@ -155,7 +160,7 @@ class PolicyFigures(Struct, frozen=True, dict=True):
         return _at_equal_volatility(np.array([*columns.values()]).T)
 
     def p(self, name: str) -> float | None:
-        """Return Hansen's p-value of all configurations against a benchmark; None if nothing varies."""
+        """Return Hansen's p-value of all configurations against a benchmark; None if the returns don't vary."""
         if name not in self._known_p:
             self._known_p[name] = self._superior(name)
         return self._known_p[name]
@@ -218,8 +223,8 @@ def _at_equal_volatility(returns: Numbers) -> Numbers:
 class PolicyEvaluation(Struct, frozen=True):
     """How sessions were evaluated: how many of them a model may have seen, and how many runs each seed must have.
 
-    A session counts as seen if no model evaluates it, or if its model was trained on a session that the settings'
-    splits exclude from that model's training, such as one in the embargo.
+    A session counts as seen if no model evaluates it. It also counts as seen if its model was trained on a session that
+    the splits keep out of that model's training, such as one in the embargo.
     """
 
     seen: int
@@ -256,10 +261,11 @@ def _places(days: Places, spans: Sequence[SessionSpan]) -> Places:
 def policy_conditions(
     of: PolicyFigures | str, rules: PolicyRules, replays: Sequence[float] = ()
 ) -> Iterator[ConditionCheck]:
-    """Yield a rung's conditions for a learned policy, slow ones last; yield nothing if the rung has none.
+    """Yield a rung's conditions for a learned policy, those that take long to check last; yield nothing if the rung has
+    none.
 
-    For a policy without results, `of` is a text that says why. `replays` has paper sessions' differences, as returned
-    by `off_replay`.
+    If the policy has no results, `of` is a text that says why. `replays` says how much each paper session differed from
+    its replay, as returned by `off_replay`.
     """
     if not rules.asks:
         return
@@ -313,9 +319,9 @@ def _within(replays: Sequence[float], share: float, more: int) -> float | None:
 
 
 def off_replay(days: Sequence[DayParity]) -> tuple[float, ...]:
-    """Return each session's difference from its replay, as a share of its costs.
+    """Return how much each session differs from its replay, as a share of the session's costs.
 
-    A session that wasn't over, had no costs, or has unknown costs is left out.
+    A session that wasn't over, or whose costs are zero or unknown, is left out.
     """
     pairs = ((abs(float(day.cost_usd)), float(day.costs_usd or 0)) for day in days if day.complete)
     return tuple(apart / costs for apart, costs in pairs if costs > 0)
@@ -327,8 +333,9 @@ def some_pass(trials: int, error: float = 0.05) -> float:
 
 
 def sentence(lacking: Sequence[tuple[str, Sequence[str]]]) -> str:
-    """Return one sentence that says which policies pass; each is given with the names of the conditions that it
-    fails.
+    """Return one sentence that says which policies pass.
+
+    Each policy is given with the names of the conditions that it fails.
     """
     passing = [name for name, failed in lacking if not failed]
     if passing:

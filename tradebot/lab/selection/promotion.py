@@ -1,14 +1,14 @@
-"""Evaluate whether a strategy may move up a rung: each condition with its number, what is missing, and by when it could
-be met.
+"""Evaluate whether a strategy may move up a rung: each condition with its number, what is missing, and when it could be
+met.
 
-The conditions are data (`promotion:` in the configuration). The comparison with a champion follows the rules for
-variants that the flow strategy came with: Wilson's interval of the share of winners, the gain in the Sharpe ratio by
-2,000 bootstraps, and Cohen's d (Statistical Power Analysis for the Behavioral Sciences, second edition, 1988) of trade
-returns. Without a champion, the strategy is compared with having no position.
+The conditions are data (`promotion:` in the configuration). The comparison with a champion follows the rules by which
+variants of the flow strategy were first judged: Wilson's interval of the share of winners, the gain in the Sharpe ratio
+by 2,000 bootstraps, and Cohen's d (Statistical Power Analysis for the Behavioral Sciences, second edition, 1988) of
+trade returns. Without a champion, the strategy is compared with having no position.
 
-The mean is judged by an interval that is valid after every session at once (`anytime`), and its error is divided by the
-number of trials (Bonferroni). So neither checking each evening nor choosing the best of many strategies promotes one by
-chance.
+The mean is judged by an interval that stays valid however often it is checked (`anytime`), and its error is divided by
+the number of trials (Bonferroni). So a strategy isn't promoted by chance because it is checked each evening, or because
+it is the best of many.
 
 An ordinary 95% interval that is checked 500 times misses zero at some time for far more than 5% of all strategies
 without an edge. The asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform
@@ -64,11 +64,11 @@ class TrackRecord(Struct, frozen=True, dict=True):
 
     `returns` are the returns of its allotment in each session, oldest first, after costs, and `here` is how many of
     these sessions came after it reached its present rung. `trades` are each closed trade's return on its stake. `costs`
-    is the share of all costs in these returns. `trials` is how many combinations of code and settings were ever tried.
-    `champion` are the returns of the strategy that it would replace, in the same sessions, and `champion_trades` the
-    returns of its trades; None without a champion. `policy` has the results of a learned policy, or why they can't be
-    judged; it is None for any other strategy. `replays` says by how much its paper sessions differed from their
-    replays.
+    is how much all costs together reduced these returns. `trials` is how many combinations of code and settings were
+    ever tried. `champion` are the returns of the strategy that it would replace, in the same sessions, and
+    `champion_trades` the returns of its trades; None without a champion. `policy` has the results of a learned policy,
+    or why they can't be judged; it is None for any other strategy. `replays` says how much each of its paper sessions
+    differed from its replay.
     """
 
     traded: frozenset[PaperRecord]
@@ -94,8 +94,9 @@ class TrackRecord(Struct, frozen=True, dict=True):
 
     @cached_property
     def luck(self) -> float | None:
-        """Return the p-value of the mean return, or of its excess over the champion's, before correcting for the number
-        of trials; None if it can't be tested.
+        """Return the p-value of the mean return, or of its excess over the champion's; None if it can't be tested.
+
+        The p-value isn't corrected for the number of trials.
         """
         above = np.asarray(self.returns) - np.asarray(self.champion or 0.0)
         resamples = min(max(1_000, 40 * (self.trials or 1)), MOST_RESAMPLES)
@@ -123,7 +124,7 @@ def conditions(of: TrackRecord, rules: PromotionRules, rung: Rung) -> tuple[Rung
 
 
 def rung_conditions(of: TrackRecord, rules: PromotionRules, rung: Rung) -> Iterator[ConditionCheck]:
-    """Yield the conditions of a rung above the lowest, slow ones last."""
+    """Yield the conditions of a rung above the lowest, those that take long to check last."""
     step, error = rules.of(rung), float(rules.error)
     fits = of.traded <= set(step.traded)
     where = (
@@ -143,18 +144,19 @@ def rung_conditions(of: TrackRecord, rules: PromotionRules, rung: Rung) -> Itera
 def interval(of: TrackRecord, error: float) -> MeanInterval | None:
     """Return the interval on which a promotion is based; None if there is too little data to estimate it.
 
-    Uncounted trials count as one, so that the promotion's results can still be compared with later ones.
+    If the trials weren't counted, one is assumed, so that the promotion's results can still be compared with later
+    results.
     """
     ends = anytime(of.returns, error / (of.trials or 1)) if of.enough else None
     return ends and MeanInterval(ends.low, ends.high, len(of.returns), stdev(of.returns))
 
 
 def least_since(based_on: MeanInterval, since: Sequence[float], error: float) -> float | None:
-    """Return the lowest mean return since a promotion that is compatible with its basis.
+    """Return the lowest mean return since a promotion that is still compatible with the results it was based on.
 
-    Both means have an interval that is valid however often it is checked; the half-width for their difference is the
-    root of the sum of both squares. The interval is narrowest after a hundred sessions, so that a loss is noticed
-    sooner than an edge was. Return None for fewer than 20 returns.
+    Both means have an interval that is valid however often it is checked. The half-width for their difference is the
+    square root of the sum of both squared half-widths. The interval since the promotion is narrowest after a hundred
+    sessions, so that a loss is noticed sooner than the edge was. Return None for fewer than 20 returns.
     """
     if len(since) < FEWEST:
         return None
@@ -166,10 +168,9 @@ def least_since(based_on: MeanInterval, since: Sequence[float], error: float) ->
 def sharpe_gain(
     returns: Sequence[float], champion: Sequence[float] | None, per_year: float, how: Resampling = GAINS
 ) -> Estimate:
-    """Return by how much an annualized Sharpe ratio exceeds a champion's, or 0 without a champion, with its
-    bootstrapped interval.
+    """Return by how much an annualized Sharpe ratio exceeds a champion's, with a bootstrapped interval.
 
-    The sessions of both are resampled together.
+    Without a champion, it is compared with 0. The sessions of both are resampled together.
     """
     both = np.array([returns, champion if champion is not None else np.zeros(len(returns))])
     count, gains = len(returns), list[Numbers]()
@@ -318,10 +319,10 @@ class Ends(NamedTuple):
 
 
 def anytime(returns: Sequence[float], error: float) -> Ends | None:
-    """Return an interval for the mean return; the probability that an end is ever on the wrong side is `error` for each
-    end.
+    """Return an interval for the mean return that stays valid however often it is checked.
 
-    Return None for fewer than two returns. It is asymptotic: with a few dozen returns or less, it is too narrow.
+    For each end, `error` is the probability that it is ever on the wrong side of the true mean. Return None for fewer
+    than two returns. The interval is asymptotic: with a few dozen returns or less, it is too narrow.
     """
     if len(returns) < 2:
         return None

@@ -1,8 +1,8 @@
 """Split sessions into sessions for choosing among trials and sessions for judging, and keep the two apart.
 
-Purging and embargo are from López de Prado, Advances in Financial Machine Learning, 2018, chapters 7 and 12: sessions
-for choosing are dropped if a position opened in them could last into a judged session, and as many sessions are dropped
-after each judged part.
+Purging and embargo are from López de Prado, Advances in Financial Machine Learning, 2018, chapters 7 and 12. Sessions
+for choosing are dropped if a position opened in them could last into a judged session. The same number of sessions is
+dropped after each judged part.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ FEWEST = 20
 
 
 class SplitMethod(StrEnum):
-    """How the sessions are cut: by time alone, or into groups, some of which are judged after training on all
+    """How the sessions are cut: by time alone, or into groups. With groups, some are judged after training on all the
     others.
     """
 
@@ -101,7 +101,7 @@ def rolling(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceSplit
 def paths(cut: SessionCut) -> tuple[tuple[int, ...], ...]:
     """Return the paths of a cross-validation; each path lists which split judges each group.
 
-    Each group is judged in as many splits as there are paths, and each path uses another of these splits.
+    Each group is judged in as many splits as there are paths, and each path uses a different one of these splits.
     """
     chosen = [*combinations(range(cut.parts), cut.judged)]
     of_groups = [

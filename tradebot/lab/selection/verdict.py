@@ -1,8 +1,8 @@
 """Conclude a search: how far the best of its trials can be trusted, and why.
 
-The autocorrelation of returns determines the block length of a bootstrap, and a test finds drifts too slow for any
-block. Politis and White, "Automatic Block-Length Selection for the Dependent Bootstrap", Econometric Reviews 23, 2004,
-with the correction of Patton, Politis and White, 28, 2009. The test cuts the sessions into a few long parts and
+The bootstrap's block length follows from the autocorrelation of the returns: Politis and White, "Automatic Block-Length
+Selection for the Dependent Bootstrap", Econometric Reviews 23, 2004, with the correction of Patton, Politis and White,
+28, 2009. Another test finds drifts that are too slow for any block. It cuts the sessions into a few long parts and
 compares their means with the same means under all combinations of signs: Canay, Romano and Shaikh, "Randomization Tests
 Under an Approximate Symmetry Assumption", Econometrica 85, 2017.
 """
@@ -51,7 +51,7 @@ LIKELY_OVERFITTED = 0.5
 
 
 class SearchConclusion(StrEnum):
-    """The conclusion of a search: nothing that differs from luck, a fragile edge, or an edge."""
+    """The conclusion of a search: nothing beyond luck, a fragile edge, or an edge."""
 
     NOTHING = "nothing"
     FRAGILE = "fragile"
@@ -105,12 +105,12 @@ class SearchQuestion(Struct, frozen=True):
 class SearchVerdict(Struct, frozen=True):
     """The conclusion of a search, in one sentence, with all its evidence.
 
-    `best` is the trial that is best in all sessions, and `kept` has all trials, best first. `outside` is the result in
-    the judged sessions of the trials that were chosen in the other sessions; expect no more than that. `p` is the
-    larger p-value of the reality check and Hansen's test, times how often such a search was made, and `tested` is its
-    number of sessions; `p_parts` is the p-value of the test on the means of a few long parts. `p_held` is `p` against
-    holding the universe in equal parts, whose return is `held_return`. `without_best_five` is the best trial's gain
-    without its five best trades.
+    `best` is the trial that is best in all sessions, and `kept` has all trials, best first. `outside` is what the
+    trials chosen in the other sessions earned in the judged sessions; expect no more than that. `p` is the larger
+    p-value of the reality check and Hansen's test, times how often such a search was made, and `tested` is its number
+    of sessions; `p_parts` is the p-value of the test on the means of a few long parts. `p_held` is the same p-value for
+    a comparison with holding the universe in equal parts, which returns `held_return`. `without_best_five` is the best
+    trial's gain without its five best trades.
     """
 
     found: SearchConclusion
@@ -147,7 +147,10 @@ def best_of(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> in
 
 
 def rank_trials(tried: Sequence[PlayedTrial], objective: str, per_year: int) -> tuple[ComparedTrial, ...]:
-    """Return the trials that have the objective, best first, ranked over all sessions, so none are left for judging."""
+    """Return the trials that have the objective, best first.
+
+    They are ranked over all sessions, so no sessions are left for judging.
+    """
     if not tried:
         return ()
     scores = measure_objective(objective, _matrix(tried), per_year)
@@ -418,8 +421,9 @@ def _last(loud: NDArray[np.bool_], quiet: int) -> int:
 
 
 def by_parts(returns: Numbers) -> float:
-    """Return the probability that luck alone gives a best trial this good, by the signs of the means of a few long
-    parts.
+    """Estimate how likely luck alone is to give a best trial this good.
+
+    The test flips the signs of the mean returns of a few long parts.
     """
     edges = np.linspace(0, len(returns), PARTS + 1).astype(int)
     if min(np.diff(edges)) < 1:

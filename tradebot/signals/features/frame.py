@@ -50,10 +50,10 @@ class Frame(Struct, frozen=True):
     """Closed bars, oldest first, as columns. `starts` are in seconds since 1970 UTC, and a bar lasts `width_s`.
 
     Prices must be adjusted for signals: joined over rolls, so that all belong to one price series. `opens` and `closes`
-    are the times of each bar's session, and `days` its date as a number of days; all three are NOWHERE for a bar in no
-    known session. `rolls` are the roll dates of contracts, as numbers of days. `spread` is the quoted spread at each
-    bar's close in ticks, NaN where unknown. `releases` are the lists that became known, in order. A field without a
-    source is None.
+    are the times of each bar's session, and `days` its date as a number of days; all three are NOWHERE for a bar that
+    is in no known session. `rolls` are the roll dates of contracts, as numbers of days. `spread` is the quoted spread
+    at each bar's close in ticks, NaN where unknown. `releases` are the lists that became known, in order. A field
+    without a source is None.
     """
 
     width_s: int
@@ -250,7 +250,7 @@ class Measures:
 
     @cached_property
     def whole_session(self) -> Column:
-        """Return 1 at bars of a session that these bars contain from its open on, and NaN elsewhere."""
+        """Return 1 at each bar of a session whose open is within these bars, and NaN at any other bar."""
         count = len(self.frame)
         ones = np.where(self.in_session, 1.0, np.nan)
         if count and self.frame.starts[0] > self.frame.opens[0]:
@@ -259,7 +259,9 @@ class Measures:
         return ones
 
     def in_this_session(self, values: Column, gather: np.ufunc) -> Column:
-        """Return the accumulated values since the session's open, such as a sum or the highest value."""
+        """Return, for each bar, the values accumulated since the session's open, such as their sum or the highest
+        one.
+        """
         return self.whole_session * accumulate_since(values, self.session_starts, gather.accumulate)
 
 

@@ -63,7 +63,7 @@ def rolling_sum(values: Column, length: int, term: Callable[[Column], Column]) -
 
 
 def about_mean(values: Column, length: int, term: Callable[[Column], Column]) -> Column:
-    """Return, for each window of `length` values, the mean of `term` applied to the values' deviations from the
+    """Return, for each window of `length` values, the mean of `term` applied to each value's deviation from that
     window's mean.
     """
     middle = mean(values, length)[length - 1 :]
@@ -77,9 +77,9 @@ def deviation(values: Column, length: int) -> Column:
 
 
 def long_deviation(values: Column, length: int) -> Column:
-    """Return the standard deviation of values around zero, such as returns, over long windows.
+    """Return the standard deviation over long windows, for values that are close to zero, such as returns.
 
-    It is the root of the mean square minus the squared mean.
+    The variance is computed as the mean of the squares minus the square of the mean.
     """
     squares, middle = mean(np.square(values), length), mean(values, length)
     variance = squares - np.square(middle)

@@ -1,4 +1,4 @@
-"""The part of an observation that isn't about the market: the position, the account and the day, as numbers."""
+"""The part of an observation that isn't about the market: numbers for the position, the account and the day."""
 
 from collections.abc import Callable
 from math import inf, isfinite

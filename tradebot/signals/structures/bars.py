@@ -1,7 +1,7 @@
 """Prepare closed bars for reading structures: original or mirrored, and never across a hole.
 
 Prices reach signals as floats. Their order is exact, but a difference of two of them isn't: 100.07 - 100 is less than
-0.07. Values far from their limit are decided in floats, and others in decimals.
+0.07. So a comparison is made in floats only if the values are far apart, and in decimals otherwise.
 
 Averages, ranges and directional movement are whole columns: one value per bar, oldest first. Each has two kinds of
 smoothing. `ema` starts with the first value. `wilder` starts as TA-Lib does: the first bar has neither a true range nor

@@ -139,10 +139,11 @@ def swings_of(bars: BarColumns) -> list[Swing]:
 
 
 def blocks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
-    """Return the falling bars that the next bar closes above with a large range; each is known at that close.
+    """Return the falling bars whose next bar has a large range and closes above their high; each is known at that
+    close.
 
-    That range is compared with the ranges of the `impulse_bars` bars up to and including that bar, rather than of the
-    newest bars: otherwise an old block would appear and disappear. These bars may be on both sides of a hole. A block
+    The range is compared with the ranges of the `impulse_bars` bars up to and including that next bar. With the newest
+    bars instead, an old block would appear and disappear. The compared bars may be on both sides of a hole. A block
     ends with a close below its low.
     """
     multiple, count = float(settings.impulse_multiple), settings.impulse_bars
@@ -157,7 +158,8 @@ def blocks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure
 
 
 def gaps(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
-    """Return the gaps between a bar's high and the low of the second bar after it; each is known at the latter's close.
+    """Return the gaps between a bar's high and the low of the second bar after it; each is known when the second bar
+    closes.
 
     A gap is dated by its first bar. It is at least `gap_minimum` wide, as a fraction of the middle bar's close, and
     ends with the first later low that touches its upper edge.
@@ -173,7 +175,9 @@ def gaps(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
 
 
 def ends(bars: Sequence[int], levels: Sequence[float], prices: Sequence[float], *, touching: bool) -> list[int | None]:
-    """Return the bar at which each zone ends: the first, once it is known, with a price below its level; or None.
+    """Return, for each zone, the index of the bar that ends it, or None.
+
+    That is the first bar with a price below the zone's level after the zone became known.
 
     `bars` are the indices of the bars at whose close the zones became known, in order. With `touching`, a price at the
     level ends a zone too.
@@ -192,11 +196,11 @@ def ends(bars: Sequence[int], levels: Sequence[float], prices: Sequence[float], 
 
 
 def breaks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
-    """Return a break for each bar at which the highest of the last few bars is above the highest of the bars before
+    """Return a break for each bar at which the highest price of the last few bars is above that of the bars before
     them.
 
-    Each bar is tested by itself, so bars in a row can each have a break. A bar has none if one of those bars is
-    missing, because the missing prices are unknown.
+    Each bar is tested by itself, so several bars in a row can have a break. A bar has no break if one of the compared
+    bars is missing, because its prices are unknown.
     """
     recent, before = settings.break_bars, settings.break_before
     levels = _highest(bars.high, before)

@@ -46,7 +46,7 @@ class SessionAlerts(tuple[FlowAlert, ...]):
         return {sign: _summed_up([alert for alert in large if alert.sign == sign]) for sign in (1, -1)}
 
     def until(self, now: datetime) -> "SessionAlerts":
-        """Return the alerts that aren't later than `now`: the source's clock may be some seconds ahead."""
+        """Return the alerts that aren't later than `now`: the source's clock may be a few seconds ahead."""
         if not self or self[-1].at <= now:
             return self
         return SessionAlerts(self[: bisect_right(self, now, key=_AT)])
@@ -229,7 +229,7 @@ def _contract(symbol: str, alerts: list[FlowAlert]) -> OptionContract:
 def sizes(alerts: Iterable[FlowAlert], window: timedelta, sign: int) -> list[int]:
     """Return the number of alerts in each cluster of one direction (+1 bullish, -1 bearish), oldest cluster first.
 
-    A cluster has alerts of one symbol and direction, within a window that starts at the first one.
+    A cluster consists of the alerts of one symbol and direction within a window that starts at the first of them.
     """
     lengths: list[int] = []
     until = None
@@ -262,9 +262,9 @@ class AlertCounting(NamedTuple):
 class FlowNow(NamedTuple):
     """The flow of one symbol at one time.
 
-    `alerts` are those that count; `lacking` is how many others lack a field that a filter reads. `scale_usd` is the
-    premium that the alerts are compared with, None if too little is known of the symbol's trailing premium. `value` is
-    from -1 to 1, None without a scale or without a usable reply about the symbol's alerts.
+    `alerts` are the alerts that count; `lacking` is how many other alerts lack a field that a filter reads. `scale_usd`
+    is the premium that the alerts are compared with, None if too little is known of the symbol's trailing premium.
+    `value` is from -1 to 1, None without a scale or without a usable reply about the symbol's alerts.
     """
 
     alerts: Sequence[FlowAlert]
@@ -295,8 +295,8 @@ def recent_alerts(facts: SymbolFacts, count: AlertCounting) -> AlertSelection:
 def scale_usd(facts: SymbolFacts, window: FlowWindow) -> float | None:
     """Return the premium in USD at which one-sided flow scores one half: a fraction of the symbol's own daily premium.
 
-    Return None if fewer sessions are known than required, or if their median premium is zero, because the scale isn't
-    guessed.
+    The scale is never guessed: return None if fewer sessions are known than required, or if their median premium is
+    zero.
     """
     trailing = OPTIONS_VOLUME_KIND.of(facts.known)
     if trailing is None or trailing.sessions < window.min_sessions:

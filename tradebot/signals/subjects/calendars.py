@@ -226,7 +226,8 @@ ECONOMIC_CALENDAR_KIND = Kind(
 def next_report(facts: SymbolFacts, today: date) -> EarningsFacts | None:
     """Return the first earnings report that isn't before `today` (New York), or None if none is known.
 
-    The newest alert names the next report too, without the time of day. It is used if no reply about earnings has one.
+    The newest alert names the date of the next report too, without the time of day. That date is used if no reply about
+    earnings has one.
     """
     report = EARNINGS_KIND.of(facts.known)
     if report is not None and report.next is not None and report.next >= today:
@@ -267,8 +268,8 @@ ALIGNMENT_DAYS = 14
 
 
 class Aligned(NamedTuple):
-    """The premium in USD of alerts that expire after the next earnings report, and of all alerts; and the report's
-    date.
+    """The premium in USD of the alerts that expire after the next earnings report, the premium of all alerts, and the
+    date of that report.
     """
 
     days: int

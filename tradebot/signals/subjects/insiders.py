@@ -29,7 +29,10 @@ class InsiderDay(DayFact, frozen=True):
 
 
 class InsiderFacts(NamedTuple):
-    """How many insiders bought and how many sold in the past half-year, counted once a day, and the last such day."""
+    """How many insiders bought and how many sold in the past half-year, and the last day on which any did.
+
+    An insider counts once for each day.
+    """
 
     buyers: int
     sellers: int
@@ -106,7 +109,9 @@ class CongressTrade(Fact, frozen=True):
 
 
 class CongressFacts(NamedTuple):
-    """What members of Congress bought and sold of one symbol, in USD, over `trades`; `filed` is the last filing."""
+    """How much of one symbol members of Congress bought and sold in `trades` trades, in USD; `filed` is the last
+    filing.
+    """
 
     bought_usd: float
     sold_usd: float

@@ -149,8 +149,9 @@ REACH_DAYS = 7
 
 
 class MaxPainPull(NamedTuple):
-    """The next expiry's max pain, the number of days until then, and the stock's price in the newest alert that gives
-    one.
+    """The next expiry's max pain, the number of days until that expiry, and the stock's price.
+
+    The price is from the newest alert that gives one.
     """
 
     pain: float
@@ -269,7 +270,7 @@ GREEK_EXPOSURE_COMPONENT = FlowShare(
 
 
 class SpotExposure(SymbolFact, frozen=True):
-    """How much dealers have to trade, in USD, if the price moves by one percent, by open interest.
+    """How much dealers have to trade, in USD, if the price moves by one percent, estimated from open interest.
 
     It is positive if dealers are long gamma, which makes them trade against the move. The source assumes that dealers
     bought all calls and sold all puts.

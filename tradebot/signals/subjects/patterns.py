@@ -152,7 +152,7 @@ STAIRCASE_COMPONENT = FlowShare(
 
 
 class PremiumSplit(NamedTuple):
-    """The premium of sweeps and floor trades in the flow's direction, and of all alerts in it, in USD."""
+    """The premium in the flow's direction in USD: that of sweeps and floor trades, and that of all alerts."""
 
     urgent: float
     total: float
@@ -182,9 +182,9 @@ WHALE_S = 1_800
 
 
 class Large(NamedTuple):
-    """The session's large alerts: the premium of those in the flow's direction (`along`) and of the others, in USD.
+    """The session's large alerts: the premium in USD of those in the flow's direction (`along`), and of the others.
 
-    `number` and `span_s` are the count of those along, and the time between the first and the last of them.
+    `number` is how many are in the flow's direction, and `span_s` the time between the first and the last of these.
     """
 
     along: float

@@ -47,9 +47,10 @@ class CoinHistory(Struct, frozen=True):
 class CoinInputs(Struct, frozen=True):
     """The inputs of one coin. `price` is the close of the newest 15-minute bar in USD.
 
-    `atr` is that of the structure's bars in USD, and `holes` are the gaps in these bars. `strength` is the ADX of the
-    hourly bars. `swing_highs` and `swing_lows` are prices of hourly swings, and `weeks` is the range of the last weeks,
-    or None if it isn't used. `quote` is the perpetual's, and `costs` are the assumed trading costs, or None.
+    `atr` is the average true range in USD of the bars from which structures are read, and `holes` are the gaps in these
+    bars. `strength` is the ADX of the hourly bars. `swing_highs` and `swing_lows` are prices of hourly swings, and
+    `weeks` is the range of the last weeks, or None if it isn't used. `quote` is the perpetual's, and `costs` are the
+    assumed trading costs, or None.
     """
 
     symbol: str

@@ -42,7 +42,7 @@ FILTERS: Mapping[str, StrategyFilter] = {
 
 
 class SetupSide(Struct, frozen=True):
-    """The filters' input: one side of a coin, with its setup and levels if there are any, and its points.
+    """What the filters read: one side of a coin, with its points, and with its setup and levels if there are any.
 
     `sign` is +1 for a long, -1 for a short. `found` are the newest readings that hold on this side. `entry` is the
     price to evaluate: the order's, or that of the setup's zone. `position` is its level in the last bars' range, and
@@ -143,7 +143,7 @@ def regime_of(setup: Setup | None) -> SetupRegime:
 
 
 def least_points(side: SetupSide, rules: SmartMoneySettings) -> int:
-    """Return with how many points the side passes."""
+    """Return the fewest points with which the side passes."""
     of = rules.rules_of(regime_of(side.setup))
     return of.min_points if side.evidence.lean is Lean.ALIGNED else of.min_points_neutral
 

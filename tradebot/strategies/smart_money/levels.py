@@ -56,9 +56,7 @@ class SetupLevels(Struct, frozen=True):
 
 
 def stop_multiple(rules: RegimeRules, stop_outs: StopOutSettings, count: int) -> Decimal:
-    """Return the distance of the stop beyond the invalidation price in ATR, after a number of recent losses in the
-    coin.
-    """
+    """Return how many ATR the stop is beyond the invalidation price, after `count` recent losses in the coin."""
     if count < stop_outs.from_count:
         return rules.stop_atr_multiple
     wider = stop_outs.multiple + stop_outs.step * (count - stop_outs.from_count)
@@ -70,11 +68,11 @@ def levels(
 ) -> SetupLevels | None:
     """Return the prices of a setup, unrounded, or None if the setup can't be traded.
 
-    It can't be if its stop isn't on the losing side of the entry, if the risk or the `atr` (USD) is about as large as
-    the entry price, or if the price of the minimum reward isn't between zero and `FARTHEST` times the entry price.
-    `multiple` is the number of `atr` between the invalid price and the stop, and `swings` are the prices of the swings
-    ahead of the entry. The targets are the nearest swings, at most five, with at least the regime's minimum reward;
-    without any, the price of exactly that reward.
+    A setup can't be traded if its stop isn't on the losing side of the entry, if the risk or the `atr` (USD) is about
+    as large as the entry price, or if the price of the minimum reward isn't between zero and `FARTHEST` times the entry
+    price. `multiple` is the distance from the invalid price to the stop in `atr`, and `swings` are the prices of the
+    swings ahead of the entry. The targets are the nearest swings with at least the regime's minimum reward, at most
+    five. If there are none, the only target is the price of exactly that reward.
     """
     sign, entry, invalid = setup.sign, exact(setup.entry), exact(setup.invalid)
     stop = invalid - sign * multiple * exact(atr)

@@ -231,7 +231,7 @@ class SmartMoneySettings(Frozen):
     variants: Mapping[str, Mapping[str, object]] = {}
 
     def variations(self) -> list[tuple[str, "SmartMoneySettings"]]:
-        """Return the settings of each variant by name; ValueError if one is invalid."""
+        """Return the settings of each variant by name; raise ValueError if one is invalid."""
         return [(name, self._with(changes)) for name, changes in self.variants.items()]
 
     def variants_without_effect(self) -> Iterator[str]:

@@ -153,12 +153,12 @@ PREMISE_GONE, THESIS_GONE = "premise_gone", "thesis_gone"
 
 
 def closes(view: StrategyView, readings: Readings) -> list[Close]:
-    """Return closes of positions with an invalidated setup; without its bars, a position is left to its exits.
+    """Return closes of positions with an invalidated setup; a position without bars is left to its exit rules.
 
-    These are the strategy's own exits, besides the configured rules: the daily bars point the other way, or a bar
-    closed beyond the invalid price. Trades, positions and notices name them like rules: `premise_gone`, with the daily
-    close's distance from its average, and `thesis_gone`, with how far the bar closed beyond the invalid price; negative
-    is against the position.
+    These are the strategy's own exits, besides the configured rules. Trades, positions and notices name them like
+    rules. `premise_gone`: the daily bars point the other way; its number is the daily close's distance from its
+    average. `thesis_gone`: a bar closed beyond the invalid price; its number is how far beyond. A negative number is
+    against the position.
     """
     return [Close(symbol, why) for symbol, lot in view.lots.items() for why in _why(view, symbol, lot, readings)]
 

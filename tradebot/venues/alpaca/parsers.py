@@ -4,8 +4,8 @@ Each parser takes decoded JSON and raises RowError naming a field that can't be 
 counted in the tally and otherwise ignored.
 
 Prices have at most two decimals from 1 USD up, and four below. The bot trades whole shares only. Listings need no
-request: any text that looks like a US share's symbol is listed; option contracts and crypto pairs aren't. The reply to
-a write proves acceptance, rejection, or nothing.
+request: any text that looks like the symbol of a US share counts as listed; option contracts and crypto pairs don't.
+The reply to a write proves that the venue accepted it or rejected it, or it proves nothing.
 """
 
 import re

@@ -128,8 +128,9 @@ class AlpacaReader:
         return order
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
-        """Determine what became of a request by looking up its id; an unknown order counts as ended some hours after
-        the close.
+        """Determine what became of a request by looking up its id.
+
+        An order that the venue doesn't know counts as ended a few hours after the close.
         """
         return end_of(self.order, intent, sessions, now)
 

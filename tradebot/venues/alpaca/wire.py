@@ -51,7 +51,10 @@ class TokenBucket:
         self._last = monotonic()
 
     def take(self) -> None:
-        """Take one token, waiting until there is one, at most for one token's interval."""
+        """Take one token.
+
+        If there is none, wait for one; that takes at most one token's interval.
+        """
         now = self._monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._last) * self._rate_s)
         self._last = now

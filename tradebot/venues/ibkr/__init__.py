@@ -11,7 +11,7 @@ Every read queries the venue. Incoming messages are counted twice: as bytes on t
 (`wrapper`). Messages that the library dropped or failed to decode count as unreadable in the next view; no entry is
 sent until a view has no such messages.
 
-An order is recorded before `orders` is called, under the send lock. It never waits in the library's queue: the
+An order is recorded before `orders` is called, under the send lock. The order never waits in the library's queue: the
 connection is checked first, and reads stay below the limit of 45 messages a second. If the connection is gone, the
 reply says that nothing was sent. Once the message is written, only the venue's own messages prove acceptance or
 rejection. A bracket's parent has `transmit: no` and its last child `transmit: yes`; without the latter, none of its

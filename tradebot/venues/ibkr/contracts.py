@@ -131,7 +131,8 @@ def contract_mismatch(root: ContractRoot, multiplier: Decimal, tick: Decimal, ex
 
 
 def rolling_of(symbol: str, root: ContractRoot, last: date) -> Rolling:
-    """Return when to roll out of a contract: some days before its last trading day, or for metals before first notice.
+    """Return when to roll out of a contract: a few days before its last trading day or, for metals, before first
+    notice.
 
     First notice for a metal is on the last business day before its month; no position is held into it.
     """
@@ -180,8 +181,8 @@ def months_of(name: str, first: date, last: date) -> tuple[ContractMonth, ...]:
 def oddity_of(symbol: str, day: date, prices: Sequence[float], today: date) -> str:
     """Return why a day's bar can't belong to a contract; empty if it can.
 
-    Codes are reused after ten years: a code means the latest contract with this code that has ended or will end within
-    some years.
+    A contract's code is used again after ten years. The code means the latest contract that has ended or will end
+    within the next few years.
     """
     named = _SYMBOL.fullmatch(symbol)
     root = ROOTS.get(named[1]) if named else None

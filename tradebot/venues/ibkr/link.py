@@ -264,7 +264,7 @@ class IbkrLink:
         self._counted += dropped
 
     def take_turns(self, folder: Path) -> None:
-        """Share the connection with the bot's other processes, one at a time, because all of them have the same client
+        """Let the bot's other processes connect too, one process at a time, because all of them have the same client
         id.
         """
         with self._lock:

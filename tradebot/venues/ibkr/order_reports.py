@@ -179,8 +179,8 @@ def fees(executions: Iterable[ReportedExecution], commissions: Mapping[str, Any]
 class OrderReports(Struct, frozen=True):
     """All orders by venue id, most recently reported last; `unreadable` counts unreadable rows.
 
-    `open` has the ids of orders that the venue lists as open. `own` has, for those that our client id sent, what it
-    takes to change them: order id, contract and order.
+    `open` has the ids of orders that the venue lists as open. `own` has the data needed to change the orders that our
+    client id sent: order id, contract and order.
     """
 
     orders: Mapping[str, Order]
@@ -191,8 +191,9 @@ class OrderReports(Struct, frozen=True):
     refs: Mapping[str, str] = field(default_factory=dict)
 
     def by_client_id(self, name: str, tally: DriftTally) -> Order | None:
-        """Return the order with our client order id; if there are several, which counts as drift, ours first, then the
-        newest.
+        """Return the order with our client order id.
+
+        Several orders with the same id count as drift; of these, return one that we sent, or else the newest.
         """
         orders = [order for order in self.orders.values() if order.client_order_id == name]
         if len(orders) > 1:

@@ -176,8 +176,8 @@ class IbkrReader:
         """Determine what became of a request from open orders, completed orders and executions together.
 
         The venue drops completed orders and executions at the end of its day. After that, their absence proves nothing
-        about an entry. An exit that is no longer open counts as ended: any shares that it sold are missing from the
-        position, which the next exit checks.
+        about an entry. An exit that is no longer open counts as ended, because the next exit checks the position, and
+        any shares that this one sold are missing there.
         """
         order_reports, name = self._read_reports(), intent.client_order_id
         if intent.operation is not Operation.CANCEL:

@@ -143,8 +143,9 @@ class _Nowhere:
 
 
 class MessageReceiver:
-    """Receives each message that the library has decoded, in the library's event loop and under its own method
-    names.
+    """Receives each message that the library has decoded.
+
+    The library calls a method for each message, in its own event loop and under names that it defines.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,6 @@
-"""Fetch bars from the charts of Kraken Futures: of a perpetual's trades, of its mark, or of the coin's spot price."""
+"""Fetch bars from the charts of Kraken Futures: those of a perpetual's trades, of its mark price, or of the coin's spot
+price.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta

@@ -4,12 +4,12 @@ Requests are signed as documented for the venue's REST API, with a nonce above e
 request waits if the account's recent requests have used up the venue's limit. Key, address and mode are checked against
 each other before any request.
 
-A key's account id is cached, because only replies of the history contain it, and those are limited to a few in ten
-minutes.
+A key's account id is cached, because only the history's replies contain it, and the venue allows few history requests
+in ten minutes.
 
 Daily limits need the account's value at the start of the day, which the venue doesn't report. It is computed as the
-present value minus the profit of trading, fees and funding since midnight. The owner's transfers since then count as if
-they had been made before.
+present value minus the profit of trading, fees and funding since midnight. Transfers that the owner made since midnight
+count as if they had been made before.
 """
 
 import base64

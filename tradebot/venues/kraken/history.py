@@ -1,7 +1,7 @@
 """Read the history page by page: an order's events and executions together prove its state.
 
 A key may request a hundred pages in ten minutes. Lookups at the same moment share pages, so that looking up many orders
-costs no more than one.
+takes no more requests than looking up one.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -79,10 +79,10 @@ def build_history(
 ) -> OrderHistory:
     """Combine the events of orders, including trigger orders, with the executions.
 
-    An order is filled if its executions add up to its quantity, whatever its events say: executed orders have been
-    reported as canceled with nothing filled. It is canceled if an event says so, the executions add up to the filled
-    quantity in that event, and both are older than anything that may still be missing. Any other order stays UNKNOWN,
-    and the list of open orders decides.
+    An order is filled if its executions add up to its quantity, whatever its events say, because the venue has reported
+    executed orders as canceled with nothing filled. An order is canceled if an event says so, if the executions add up
+    to the filled quantity in that event, and if both are older than anything that may still be missing. Any other order
+    stays UNKNOWN, and the list of open orders decides.
     """
     counted, unread = _count_executions(executions, account, tally)
     last, began = dict[str, tuple[str, JsonFields, datetime]](), dict[str, datetime]()
@@ -248,7 +248,9 @@ def _orders_of_execution(
 
 
 def open_version(order: Order, listed: Mapping[str, Order]) -> Order:
-    """Return the order as in the list of open orders if the history shows it as open; otherwise return it unchanged."""
+    """Return an order that the history shows as open as it is in the list of open orders; return any other order
+    unchanged.
+    """
     if order.status is not OrderStatus.UNKNOWN or order.venue_id not in listed:
         return order
     listed_order = listed[order.venue_id]
@@ -330,7 +332,9 @@ class HistoryPages:
         return self._newest_elements("executions", since, None).elements
 
     def log(self, after: datetime, **until: str) -> list[object]:
-        """Return the account log's rows after a time, newest first; `until` may be `before` a time or `to` an id."""
+        """Return the account log's rows after a time, newest first; `until` may have one of two limits: `before`, a
+        time, or `to`, an id.
+        """
         answer = self._client.read(f"{HISTORY}/account-log", since=milliseconds(after), count=str(ROWS), **until)
         self._keep_number(answer)
         rows = answer.get("logs")

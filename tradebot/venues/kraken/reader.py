@@ -267,8 +267,8 @@ class KrakenReader:
 
         Return False while the order is listed as open, or if an unreadable row may be about it.
 
-        The venue has just reported that the order is gone. If the history is too old, that report and the list of open
-        orders decide.
+        Call this only after the venue has reported that the order is gone. If the history is too old to show that, the
+        report and the list of open orders decide.
         """
         listed = self._open()
         if venue_id in listed.orders:
@@ -363,7 +363,8 @@ class KrakenReader:
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
         """Return the venue's listings of these symbols; a symbol that isn't traded now has none.
 
-        A symbol with isolated margin has no margin levels: they don't say when such a position is liquidated.
+        The margin levels of a symbol with isolated margin are left out, because they don't say when its position is
+        liquidated.
         """
         isolated = isolated_symbols(self._client, self._tally)
         answer = self._client.read(f"{V3}/instruments")

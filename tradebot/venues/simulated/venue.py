@@ -3,7 +3,7 @@
 An order that can fill at the current quote fills at once and pays the assumed slippage. Resting orders are checked
 against the minutes since the last check. A stop fills at its price in the minute that reached it, or at that minute's
 open if it began beyond the stop, and pays the slippage too. A limit order fills at its price once trades go past it. If
-a minute reaches both, the stop fills. There are no partial fills, and no order moves the market.
+a minute reaches both a stop and a limit, the stop fills. There are no partial fills, and no order moves the market.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -209,7 +209,9 @@ class SimulatedVenue:
 
     @cached_property
     def capabilities(self) -> Capabilities:
-        """Return the real venue's capabilities, except that client ids are unique and orders independent."""
+        """Return the real venue's capabilities, except that client ids are unique and that a target and a stop are
+        independent orders.
+        """
         real = self.prices.capabilities
         return replace(
             real, order_types=real.order_types & TYPES, client_ids=ClientIds.UNIQUE, edit=Edit.IN_PLACE,

@@ -53,11 +53,13 @@ class SummaryPosition(Struct, frozen=True):
 
 
 class SummaryMoney(Struct, frozen=True):
-    """The account at the previous close and now, in USD; `transfers_usd` came in or went out in between.
+    """The account at the previous close and now, in USD. `transfers_usd` is the net amount that the owner moved in or
+    out in between.
 
-    `benchmark` is SPY's change from close to close as a fraction, or from the open of the books' first session; None if
-    unknown, and `without` says why. `since` is the date of the close before the bot's first session, if that isn't the
-    previous close; `first_usd` is the account's value at that close, and `benchmark_since` SPY's change since then.
+    `benchmark` is SPY's change as a fraction, from close to close, or from the open in the first session of the books.
+    If it is None, `without` says why it isn't known. `since` is the date of the close before the bot's first session,
+    if that isn't the previous close; `first_usd` is the account's value at that close, and `benchmark_since` SPY's
+    change since then.
     """
 
     before_usd: Decimal
@@ -102,8 +104,8 @@ class Summary(Struct, frozen=True):
     """A finished session, or the present one (`so_far`), as of the last recorded trading time.
 
     `sections` describe it in full sentences, `short` in one chat message. `health` counts the bot's components by
-    state; it, `positions` with their stops and `needs` are as of now, so an earlier session has no health. `unknown`
-    says what couldn't be determined, and why.
+    state. Health, `positions` with their stops, and `needs` are as of now, so an earlier session has no health.
+    `unknown` says what couldn't be determined, and why.
     """
 
     session: date
@@ -130,12 +132,12 @@ class Summary(Struct, frozen=True):
 class SessionRecords(Struct, frozen=True):
     """The records of a session, `since` the previous close.
 
-    `passes` are all jobs' passes, without candidates and prices, and `before` the passes of the previous session;
-    `ends` are the number of entry candidates, and how many ended for each reason. `opened` positions are still open.
-    `accepted` lists who accepted a configuration, when, and which settings it changed; `restarts` lists times and
-    program versions. Only the current session has `judgments`. `recorded` is False if the decisions can't be read.
-    `beside` compares the session with its backtest. `waiting` are the entries that wait for a person's approval now.
-    `liquidated` are the symbols in which the broker liquidated positions.
+    `passes` are all jobs' passes, without candidates and prices, and `before` the passes of the previous session.
+    `ends` has the number of entry candidates, and how many ended for each reason. `opened` are positions that were
+    opened in the session and are still open. `accepted` lists who accepted a configuration, when, and which settings it
+    changed; `restarts` lists times and program versions. Only the current session has `judgments`. `recorded` is False
+    if the decisions can't be read. `beside` compares the session with its backtest. `waiting` are the entries that wait
+    for a person's approval now. `liquidated` are the symbols in which the broker liquidated positions.
     """
 
     session: Session

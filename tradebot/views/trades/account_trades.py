@@ -1,4 +1,6 @@
-"""The account's trades as a broker counts them: over all owners, without moves of shares between them."""
+"""The account's trades as a broker counts them: those of all owners together, without moves of shares from one owner to
+another.
+"""
 
 import re
 from collections import defaultdict
@@ -29,7 +31,7 @@ _MULTIPLIES = frozenset({ActivityKind.SPLIT, ActivityKind.STOCK_DIVIDEND, Activi
 
 
 class AccountTrade(Struct, frozen=True):
-    """Shares that came into the account or left it, under today's symbol and in today's shares.
+    """Shares that came into the account or left it, under today's symbol and adjusted for later splits.
 
     `owned` is the booked fill, with its currently known owner. `day` is the trade date, and `quantity` is signed.
     `price` is in USD per share before fees, or None if unknown: a plan that a person accepted adds or removes shares
@@ -61,8 +63,8 @@ class AccountTrade(Struct, frozen=True):
 class AccountTrades(Struct, frozen=True):
     """An account's trades in order of time, with the shares and symbols that aren't included in them.
 
-    `held_before` are today's signed shares by symbol that came into the account before the books began. `other_kinds`
-    are the symbols of fills that aren't in shares.
+    `held_before` has, by symbol, the signed shares that were in the account before the books began, adjusted for
+    splits. `other_kinds` are the symbols of fills that aren't in shares.
     """
 
     trades: tuple[AccountTrade, ...]

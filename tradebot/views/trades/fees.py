@@ -42,7 +42,9 @@ class FeeShare(Struct, frozen=True):
 
 
 class FeeAllocation(Struct, frozen=True):
-    """Each lot's share of each fee, and the fees `left` that belong to no fill or sale. Both add up to all fees."""
+    """Each lot's part of each fee, and the fees that belong to no fill or sale (`left`). Together they add up to all
+    fees.
+    """
 
     shares: tuple[FeeShare, ...]
     left: tuple[CashMovement, ...]
@@ -61,9 +63,9 @@ def allocate_fees(
 
     A fill's fee is shared among the pieces that it opened and closed, and a day's fee among its sales, by value. Days
     are the venue's. If nothing was sold that day, the fee belongs to the last day with sales before it, but at most
-    `LATEST` earlier: the broker books some fees in the morning after. An open lot counts if it was sold short, at its
-    entry; a lot that isn't sold yet takes no part. Fees for borrowing stock belong to no sale. Shares are exact to nine
-    decimals, and add up to the fee.
+    `LATEST` earlier: the broker books some fees in the morning after. For an open lot that was sold short, its entry is
+    the sale. A lot that isn't sold yet takes no part. Fees for borrowing stock belong to no sale. The parts of a fee
+    are exact to nine decimals, and add up to the fee.
     """
     charged, shares, remaining = list(fees), list[FeeShare](), list[CashMovement]()
     # This order doesn't depend on the order of the lots, nor on that of fills of one moment.
@@ -155,8 +157,8 @@ _KIND_OF = {meaning: kind for kind, meanings in _KINDS.items() for meaning in me
 def cash_kind(movement: CashMovement) -> CashKind:
     """Return the kind of a movement for the account's owner, from the broker's word and the origin.
 
-    Shares that were adopted, or left to their owner, enter or leave the books at the broker's average price. The
-    compensating cash is no profit, so it counts as a transfer.
+    Adopted shares enter the books at the broker's average price, and shares that are left to their owner leave the
+    books at that price. The cash that balances this isn't profit, so it counts as a transfer.
     """
     if movement.origin is Origin.ADOPTION:
         # Adopted shares enter the books at the broker's average price, so the cash that compensates for it is no

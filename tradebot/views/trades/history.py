@@ -1,6 +1,6 @@
 """Collect an account's history: everything that performance is computed from, read once.
 
-Trades of a position that was rolled into the next contract form one story, with a trade for each contract.
+If a position was rolled into later contracts, its trades (one for each contract) form one story.
 """
 
 from collections import defaultdict
@@ -51,9 +51,10 @@ class StoryLink(NamedTuple):
 
 
 def links(rows: Iterable[StoryRow], day: VenueDay) -> Mapping[str, StoryLink]:
-    """Return, by id, the link of each trade that was rolled, or that continues one.
+    """Return, by id, the link of each trade that was rolled or that continues a rolled trade.
 
-    A roll ends with its session, so the trade it opened is the first one in the next contract on that date.
+    A roll is complete by the end of its session. So the rolled trade continues in the first trade of the next contract
+    on that date.
     """
     in_order = sorted(rows, key=lambda row: row.opened_at)
     links_found = dict[str, StoryLink]()
@@ -70,7 +71,7 @@ def links(rows: Iterable[StoryRow], day: VenueDay) -> Mapping[str, StoryLink]:
 def rolled_positions_of(trades: Iterable[tuple[Trade, Sequence[str]]], day: VenueDay) -> frozenset[Key]:
     """Return the positions that were rolled into the next contract, given all trades and why each was closed.
 
-    Their stories continue, so they don't count as trades: the story's last contract does.
+    They don't count as trades, because their stories continue; a story counts as one trade, in its last contract.
     """
     in_order = list(trades)
     if not any(ROLLED_INTO in reason for _, reasons in in_order for reason in reasons):
@@ -137,7 +138,7 @@ class History(Struct, frozen=True, dict=True):
     `day` is the venue's: it maps a moment to its day. `fills` are in the order of the books, oldest first, and so are
     `cash` and `ends`. `sent` is by the venue's order id. `kept` and `notes` are by position: strategy, symbol and
     opening time. `at` is the last recorded trading time, and `marks` are the last prices known then; None and empty if
-    nothing has been recorded. `acknowledged` are others' positions that the books don't price, as signed shares by
+    nothing has been recorded. `acknowledged` are others' positions without a price in the books, as signed shares by
     symbol. `stops` are in sending order.
     """
 
@@ -196,7 +197,7 @@ class History(Struct, frozen=True, dict=True):
 
     @cached_property
     def former_names(self) -> Mapping[Owner, Sequence[str]]:
-        """Return the symbols that each renamed position had before its last one, newest first."""
+        """Return the earlier symbols of each renamed position, newest first."""
         fills = self.owned_fills
         if not renames(fills):
             return {}
@@ -210,10 +211,11 @@ class History(Struct, frozen=True, dict=True):
 
     @cached_property
     def owned_fills(self) -> tuple[OwnedFill, ...]:
-        """Return the fills with their owners; others' fills are attributed as if to a strategy.
+        """Return the fills with their owners; fills that aren't ours have the owner `NOT_OURS`, which counts like a
+        strategy.
 
-        Fills made by the venue belong to the lots' owners directly; with several owners, each has a part with its own
-        id.
+        A fill that the venue made itself belongs to the owners of the lots. If there are several owners, each has a
+        part of the fill, with its own id.
         """
         fills = _with_settlements(self.fills) if any(fill.fill.by_venue for fill in self.fills) else self.fills
         return tuple(replace(fill, strategy=NOT_OURS) if fill.strategy == FOREIGN else fill for fill in fills)

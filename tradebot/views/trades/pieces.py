@@ -37,8 +37,8 @@ class DayEnd(Struct, frozen=True):
     """The account at the end of one day of the venue.
 
     `value_usd` is cash plus positions, and `gains` the unrealized part of it. `held` are the positions that were open
-    at the end of the day or were traded on it, and `unpriced` the symbols without a price of that day: their shares are
-    valued at the last price before it, and at their cost if they were bought since.
+    at the end of the day or were traded on it. `unpriced` are the symbols without a price of that day. Their shares are
+    valued at the last earlier price, or at cost if they were bought after it.
     """
 
     day: date
@@ -159,7 +159,7 @@ class ProfitPiece(NamedTuple):
     """A piece of profit in signed USD.
 
     `trade` is the position behind it, and `lot` the closed lot; None if there is none. `ended` is True for the piece
-    that ended a position of the bot; a position that was rolled continues in the next contract.
+    that ended a position of the bot. A rolled position hasn't ended: it continues in the next contract.
     """
 
     day: date
@@ -248,7 +248,7 @@ REACH = timedelta(days=12)
 
 
 class EquityAround(NamedTuple):
-    """The broker's equity before a range of days and at its end, in USD, and when the latter was read."""
+    """The broker's equity before a range of days and at its end, in USD, and when the equity at the end was read."""
 
     before_usd: Decimal
     after_usd: Decimal
@@ -258,10 +258,13 @@ class EquityAround(NamedTuple):
 def equity_before_and_after(
     ends: Sequence[SessionEnd], opening_usd: Decimal | None, days: DateRange = EVER
 ) -> EquityAround | None:
-    """Return the broker's equity before these days and at their end; None if no pass read it, or the former is unknown.
+    """Return the broker's equity before these days and at their end.
 
-    The end is a session's close if that was recorded, and else the last reading. `ends` are oldest first and begin with
-    the session before the days, or with the first session of the books, when the account's value was `opening_usd`.
+    Return None if no pass read the equity on these days, or if the equity before them isn't known.
+
+    The equity at the end is that of the session's close if it was recorded, and otherwise the last reading. `ends` are
+    oldest first and begin with the session before the days, or with the first session of the books, when the account's
+    value was `opening_usd`.
     """
     valued = [end for end in ends if end.equity is not None]
     chosen = [end for end in valued if days.includes(end.session)]

@@ -92,9 +92,9 @@ class ProfitRow(ProfitPart, frozen=True, omit_defaults=True, kw_only=True):
 class EquityComparison(Struct, frozen=True):
     """The last equity that the broker reported, and the books' value at the same moment, in USD.
 
-    The difference is the broker's equity minus the books', to the cent. `held` counts the positions that both value;
-    `unpriced` are the symbols that the books value at their cost, and `left_out` the shares that the broker values and
-    the books don't.
+    The difference is the broker's equity minus the books', to the cent. `held` counts the positions that are in both
+    values. `unpriced` are the symbols that the books value at their cost. `left_out` are the shares that the broker's
+    equity includes and the books' value doesn't.
     """
 
     at: datetime
@@ -109,12 +109,12 @@ class EquityComparison(Struct, frozen=True):
 class Pnl(Struct, frozen=True, omit_defaults=True):
     """Profit and loss of some days, by rows that add up to `total`.
 
-    `profit_usd` is the account's profit by the broker's equity, where a pass read that; `difference_usd` is the part of
-    it that the books don't explain, to the cent. `first` and `last` are the first and the last of these days with data;
-    None without any. The account's value before and after is cash plus positions, in USD; the change minus the
-    transfers is the total. Both values are None if there is no data for these days, or if only a strategy or a symbol
-    was selected. `unknown_fees` counts the fills whose fee isn't known yet, and `other_fees` are fees in currencies
-    other than the books', unsigned by currency: neither is included in these amounts.
+    `profit_usd` is the account's profit according to the broker's equity, if a pass read that. `difference_usd` is the
+    part of it that the books don't explain, to the cent. `first` and `last` are the first and the last of these days
+    with data; None without any. The account's value before and after is cash plus positions, in USD; the change minus
+    the transfers is the total. Both values are None if there is no data for these days, or if only a strategy or a
+    symbol was selected. `unknown_fees` counts the fills whose fee isn't known yet, and `other_fees` are fees in
+    currencies other than the books', unsigned by currency: neither is included in these amounts.
     """
 
     by: str
@@ -186,7 +186,7 @@ class ProfitReport:
 
     @property
     def difference_usd(self) -> Decimal:
-        """Return the part of the profit that the books don't explain: other prices, or missing bookings."""
+        """Return the part of the profit that the books don't explain, because of other prices or missing bookings."""
         if self.worth is None:
             return _ZERO
         broker_profit = self.worth.after_usd - self.worth.before_usd - self.transfers_usd
@@ -265,7 +265,7 @@ class ProfitReport:
 
 
 def fees_not_counted(unknown: int, others: Mapping[str, Decimal]) -> Iterator[str]:
-    """Yield sentences about fees that aren't included in USD amounts."""
+    """Yield sentences about fees that amounts in USD don't include."""
     if unknown:
         yield f"Not known yet: the fees of {pluralize(unknown, 'fill')}. Profit doesn't include them."
     for currency, amount in others.items():

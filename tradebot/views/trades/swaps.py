@@ -1,4 +1,4 @@
-"""Swaps: positions closed to make room for others, the values at the decision, and the results of both."""
+"""Swaps: positions that were closed to make room for others, the values that decided it, and how both turned out."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,15 +18,16 @@ from tradebot.views.trades.trade_row import LONG, TradeRow
 class SwapRow(Struct, frozen=True):
     """One position that was closed to make room for another, as booked when it was decided.
 
-    Values are in the units of scores: `value` is the position's, from `score` and `gained` minus `cost`, the cost of a
-    trade; `r` is its profit then as a multiple of its initial risk, and `value_of_newcomer` had to be `needed` or more.
-    They are None if the books don't have them: `displacement` compares scores instead of values, so it stores only by
-    how much the newcomer's was higher (`advantage`), and by how much it had to be (`threshold`).
+    Values are on the scale of scores. `value` is the closed position's value: its `score` plus `gained` minus `cost`,
+    the cost of a trade. `r` is its profit at that time as a multiple of its initial risk. `value_of_newcomer` had to be
+    at least `needed`. These fields are None if the books don't have them. `displacement` compares scores instead of
+    values, so it stores only how much higher the newcomer's score was (`advantage`) and how much higher it had to be
+    (`threshold`).
 
-    USD amounts are after fees: `closed_usd` is the closed position's profit until then, `newcomer_usd` the newcomer's
-    profit since, open or closed, and `left_usd` what the closed position would have made from its exit to the `last`
-    price, before fees; each is None if the trade or the price isn't known. The ids are the ones that `tradebot trades`
-    shows.
+    `closed_usd` is the closed position's profit until its exit, and `newcomer_usd` the newcomer's profit since then,
+    open or closed; both are after fees. `left_usd` is what the closed position would have made from its exit to the
+    `last` price, before fees. Each is None if the trade or the price isn't known. The ids are the ones that `tradebot
+    trades` shows.
 
     The first close was for `quantity` shares, and `closes` counts it and the later ones. `held` is how many shares of
     the closed position are still open, None if the trade isn't known, and `works` says whether a close is working. If
@@ -67,8 +68,8 @@ def swaps_of(
 ) -> Iterator[SwapRow]:
     """Yield the swaps among sent orders, oldest first.
 
-    `prices` are the last known ones by symbol. A newcomer is the first position opened in its symbol `within` this time
-    after the decision. `working` are our ids of working orders.
+    `prices` are the last known ones by symbol. A newcomer is the first position that was opened in its symbol after the
+    decision, if that took no longer than `within`. `working` are our ids of working orders.
     """
     for record, why, after in _with_later_closes(records):
         intent = record.intent

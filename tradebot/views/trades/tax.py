@@ -37,11 +37,12 @@ class TaxRow(Struct, frozen=True):
     """A lot that was sold, in USD to the cent; None means unknown. Shares and symbol are as of the day of the sale.
 
     `acquired` is the trade date of the purchase; for a short sale, both `acquired` and `sold` are the date it was
-    closed. Of `fees_usd`, the sale's are taken off `proceeds_usd`, and the purchase's are included in `basis_usd`, as
-    are losses carried over from wash sales. If the same shares were bought again within 30 days, `code` is W and
-    `adjustment_usd` the disallowed part of the loss. The gain is proceeds - basis + adjustment. `held_from` differs
-    from `acquired` if a wash sale lengthened the holding period. `strategy` owned the shares, empty for trades that
-    aren't the bot's; `lot`, `sale` and `replaced_by` are fill ids.
+    closed. `fees_usd` are the fees of the sale, which are taken off `proceeds_usd`, and those of the purchase, which
+    are included in `basis_usd`. Losses carried over from wash sales are included in `basis_usd` too. If the same shares
+    were bought again within 30 days, `code` is W, and `adjustment_usd` is the disallowed part of the loss. The gain is
+    proceeds - basis + adjustment. `held_from` differs from `acquired` if a wash sale lengthened the holding period.
+    `strategy` is the strategy that owned the shares, or empty if the trade isn't the bot's. `lot`, `sale` and
+    `replaced_by` are fill ids.
     """
 
     description: str
@@ -81,10 +82,10 @@ class TaxYear(Struct, frozen=True):
 
     `begun` is the day on which the books began, and `until` the last day in them. `carried_usd` are disallowed losses
     in the basis of shares still open. `undecided` counts losses of the year that a purchase after `until` may still
-    disallow, `near_short_losses` losses of short sales within 30 days of a sale of shares bought, and `other_kinds` are
-    the symbols of fills that aren't in shares. `returns_capital` says whether any payment was a return of capital.
-    `contracts` are the symbols of rows in contracts with a multiplier, and `unknown_fees` counts the fills of rows
-    whose fee isn't known yet.
+    disallow. `near_short_losses` counts losses on short sales within 30 days of a sale of shares that had been bought.
+    `other_kinds` are the symbols of fills that aren't in shares. `returns_capital` says whether any payment was a
+    return of capital. `contracts` are the symbols of rows in contracts with a multiplier, and `unknown_fees` counts the
+    fills of rows whose fee isn't known yet.
     """
 
     year: int
@@ -102,13 +103,16 @@ class TaxYear(Struct, frozen=True):
     unknown_fees: int
 
     def of(self, strategy: str | None, symbol: str | None) -> "TaxYear":
-        """Return the year with only the rows of one strategy's shares, or of one symbol."""
+        """Return the year with only the rows of one strategy, of one symbol, or of both; None selects all."""
         rows = tuple(row for row in self.rows if strategy in (None, row.strategy) and symbol in (None, row.symbol))
         return replace(self, rows=rows, totals=totals(rows))
 
 
 def tax_year(history: History, year: int, method: Method) -> TaxYear:
-    """Return the sales of a year, from all trades of the account: lots and wash sales don't stop at a year's end."""
+    """Return the sales of a year.
+
+    They are computed from all trades of the account, because lots and wash sales don't stop at a year's end.
+    """
     account = account_trades(history)
     all_sales = sales_of(account, history.movements, method, history.day)
     of_year = [sale for sale in all_sales.sales if sale.closing.day.year == year]
@@ -212,8 +216,9 @@ def _term(sale: Sale) -> HoldingPeriod:
 
 
 def totals(rows: Sequence[TaxRow]) -> tuple[TermTotal, ...]:
-    """Return the sums of the short-term and of the long-term rows, if any: rounded figures are added, as on the
-    form.
+    """Return the sums of the short-term and of the long-term rows, if any.
+
+    As on the form, the rounded figures are added.
     """
     return tuple(
         _total(term, of_term) for term in HoldingPeriod if (of_term := [row for row in rows if row.term is term])

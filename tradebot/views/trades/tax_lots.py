@@ -6,9 +6,9 @@ Sources for wash sales: Internal Revenue Code sections 1091 and 1223(3), Treasur
 Publication 550 (2024), "Wash Sales", and Rev. Rul. 56-602 for shares of the purchase that was sold. A loss is
 disallowed to the extent that the same shares are bought within 30 days before or after the sale. It is added to the
 basis of these shares, whose holding period then includes that of the shares sold. Losses are matched in the order of
-the sales, and purchases in their order; each share bought replaces one share sold. The same applies to short sales,
-section 1091(e). No source we know covers two more cases: we assume that shares sold again before the loss, and
-purchases that close a short sale, replace nothing.
+the sales, with purchases in the order in which they were made; each share bought replaces one share sold. The same
+applies to short sales, section 1091(e). No source we know covers two more cases. We assume that shares that were sold
+again before the loss replace nothing, and neither do purchases that close a short sale.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,13 +38,13 @@ class Method(StrEnum):
 
 
 class TaxLot(Struct, frozen=True, dict=True):
-    """Shares that were bought, or sold short, at once: signed, in today's shares.
+    """Shares that were bought, or sold short, in one trade: signed, and adjusted for splits.
 
     `opening` is the trade that opened it; it is None for shares that were in the account before the books began, so
     their date and cost aren't known. `fee_usd` is that trade's fee, in USD per share: it adds to the cost, or is taken
     off the proceeds (IRS Publication 550, 2024, "Stocks and Bonds"). `carried_usd` are the losses that wash sales added
-    to its basis, and `tacked_days` the holding time of the shares sold at these losses; it counts as this lot's.
-    `replaced` is True if the lot already replaces shares sold at a loss.
+    to its basis. `tacked_days` is the holding time of the shares that were sold at these losses, which counts as
+    holding time of this lot. `replaced` is True if the lot already replaces shares sold at a loss.
     """
 
     symbol: str
@@ -62,12 +62,15 @@ class TaxLot(Struct, frozen=True, dict=True):
 
     @cached_property
     def opened_on(self) -> date | None:
-        """Return the trade date; None if unknown, as for shares that an accepted plan added: they came before it."""
+        """Return the trade date; None if unknown.
+
+        Shares that an accepted plan added have no known date, because they were bought before the plan.
+        """
         return self.opening.day if self.opening is not None and self.share_usd is not None else None
 
     @property
     def held_from(self) -> date | None:
-        """Return the date from which the holding period counts, with the time added by wash sales."""
+        """Return the date from which the holding period counts, including the time added by wash sales."""
         return self.opened_on and self.opened_on - self.tacked_days * _ONE_DAY
 
     @property

@@ -34,7 +34,9 @@ class EntrySource(StrEnum):
 
 
 class WithoutOrder(NamedTuple):
-    """The reason of an exit, and the source of an entry, for fills that no order of the bot made."""
+    """What to show for a fill that no order of the bot made: the reason if it closed shares, and the source if it
+    opened them.
+    """
 
     closed: str
     entered: EntrySource
@@ -56,7 +58,7 @@ activity, such as a buyout.
 def exit_reason(order: OrderFacts, sent: Sequence[IntentFacts]) -> str | None:
     """Return why an order closed shares, given the intents behind it, nearest first; None if nothing was recorded.
 
-    A protecting order names the rule of its target first, and the rule of its stop last.
+    For a protecting order, the reason names the rule of its target first, and the rule of its stop last.
     """
     reason = next((intent.why for intent in sent if intent.why), None)
     if reason is None or not sent[0].protects:
@@ -92,7 +94,7 @@ def rules_of(reason: str) -> tuple[str, ...]:
 
 
 def rule_of(reason: str) -> str:
-    """Return the first rule in a reason, by which reasons are filtered and counted."""
+    """Return the first rule in a reason; reasons are filtered and counted by this rule."""
     return next(iter(rules_of(reason)), UNKNOWN)
 
 
@@ -119,10 +121,10 @@ class RiskFrom(StrEnum):
 
 
 class Excursion(Struct, frozen=True):
-    """A trade's best or worst excursion: a price in USD, the gain there as a fraction of the entry price, in USD, and
-    in R.
+    """A trade's best or worst excursion: the price in USD, and the gain there.
 
-    `usd` is for all shares that were entered. `r` is None if the trade's initial risk isn't known.
+    The gain is given as a fraction of the entry price, in USD for all shares that were entered, and in R; `r` is None
+    if the trade's initial risk isn't known.
     """
 
     price: Decimal
@@ -174,10 +176,10 @@ class TradeRow(Struct, omit_defaults=True):
     `market_s` how long the market was open during it; None if the calendar isn't known. `gross_usd` is the profit of
     closed shares before fees, and `net_usd` after. `open_usd` is the profit of open shares, at the last recorded price.
     `risk_usd` is the loss at the first stop, and `r` is the net profit of a closed trade as a multiple of it. `best`
-    and `worst` are the excursions that passes saw. `unknown_fees` counts the fills whose fee isn't known yet, so that
-    it isn't in `fees_usd` and `net_usd`. `open_fees_usd`, the fees of open shares, aren't in them either. If the
-    position was rolled, `story` is the id of its first trade, and `moved_from` and `moved_into` are the contracts
-    before and after; all three are empty otherwise.
+    and `worst` are the excursions that passes saw. `unknown_fees` counts the fills whose fee isn't known yet.
+    `fees_usd` and `net_usd` include neither these fees nor `open_fees_usd`, the fees of open shares. If the position
+    was rolled, `story` is the id of its first trade, and `moved_from` and `moved_into` are the contracts before and
+    after; all three are empty otherwise.
     """
 
     id: str
@@ -266,8 +268,8 @@ class TradeTotals(Struct, frozen=True, omit_defaults=True):
     """The totals of trades, in USD. A trade is won if its net profit is positive, and lost if it is negative.
 
     `won`, `lost` and `even` add up to the `closed` trades. `held` counts the trades with open shares, of which
-    `partly_closed` are closed in part. `open_usd` is the profit of open shares; `unpriced` trades without a last price
-    aren't in it. `unknown_fees` counts the fills whose fee isn't known yet. `fees_usd` are the fees of closed shares,
+    `partly_closed` are closed in part. `open_usd` is the profit of open shares, except in `unpriced` trades, which have
+    no last price. `unknown_fees` counts the fills whose fee isn't known yet. `fees_usd` are the fees of closed shares,
     and `open_fees_usd` the fees of open ones.
     """
 

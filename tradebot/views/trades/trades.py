@@ -58,7 +58,7 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Tr
 
 
 def moves_of(history: History, sales: Collection[str]) -> Sequence[tuple[str, str, date]]:
-    """Return each roll of the positions that these fills closed: the old contract, the new contract, and the day."""
+    """Return each roll behind these closing fills: the old contract, the new contract, and the day."""
     rows = rows_of(history, MarketTime(()), by_lot=True)
     closed = {lot.trade_id for lot in rows.lots if lot.exit_fill in sales}
     moved = [row for row in rows.trades if row.moved_into and row.id in closed]
@@ -176,9 +176,9 @@ def initial_risk(
 ) -> Risk | None:
     """Return a trade's initial risk: from the first resting `stop`, or else from the fraction that its entry requested.
 
-    The stop's distance is measured from the average price at that time of the fills that `entered` the trade, in order.
-    `restated_at` is when the trade's shares were first split, or None. Return None if no stop is known, or if it wasn't
-    on the losing side.
+    The stop's distance is measured from the average price of the fills that had `entered` the trade by the time of the
+    stop, given in order. `restated_at` is when the trade's shares were first split, or None. Return None if no stop is
+    known, or if it wasn't on the losing side.
     """
     if stop is None:
         return None if asked_fraction is None else _risk(trade, asked_fraction, RiskFrom.ENTRY)
@@ -264,7 +264,7 @@ class TripFacts:
         return self._history.kept.get(trip.trade.key, _NOTHING)
 
     def shared_fields(self, trip: Trip) -> dict[str, Any]:
-        """Return the fields that every type of row shares, by name; fees are the part that belongs to closed shares."""
+        """Return the fields that every type of row has, by name; the fees are only those of closed shares."""
         trade, fees = trip.trade, self._history.fees
         gross = trade.realized_before_fees_usd
         fees_usd = sum((fees.of(lot) for lot in trip.closed), _ZERO) if fees.shares else _ZERO
@@ -321,7 +321,9 @@ class TripFacts:
         return min((at for at in times if trade.opened_at < at and (end is None or at <= end)), default=None)
 
     def own_fills(self, trip: Trip) -> Iterator[FillWithOrder]:
-        """Yield each fill of a trade that our orders made; a fill shared by two trades is divided."""
+        """Yield each fill of a trade that our orders made; if two trades share a fill, yield only the trade's part of
+        it.
+        """
         parts = defaultdict[str, Decimal](Decimal)
         for lot in trip.closed:
             parts[lot.exit_fill] += lot.quantity
