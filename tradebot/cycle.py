@@ -1,7 +1,7 @@
 """Run one pass of each job; commands, the schedule, the demo and tests all use these functions.
 
-The caller prepares the desk that a pass decides from (`desk.prepare_desk`); `flatten` and `cancel_on_request` take
-their own.
+The caller prepares the desk from which a pass decides (`desk.prepare_desk`); only `flatten` and `cancel_on_request`
+take a desk themselves.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,10 +42,10 @@ def trade_once(
     """Close the positions that strategies want closed, then run every gate on each entry and send those that pass.
 
     The candidates were proposed before the desk was taken; the opening halves of contract rolls are added to them. Each
-    candidate's gates see the account as updated by the candidates before it. Before the first entry, an auction decides
-    which of the competing entries get the remaining room, if strategies use one. `sent_records` collects, in place, the
-    records of sent orders by client order id, so that a pass that is called again after yielding to exits also reports
-    the orders it had already sent.
+    candidate's gates see the account as updated by the candidates before it. If strategies use an auction, it decides
+    before the first entry which of the competing entries get the remaining room. The records of sent orders are added
+    to `sent_records` by client order id. So a pass that is called again after yielding to exits also reports the orders
+    that it had already sent.
     """
     sent_records = {} if sent_records is None else sent_records
     session_gate = session_open(desk)
@@ -77,7 +77,7 @@ def trade_once(
 
 
 def decline_all(world: World, call: Call, proposed: Proposals, now: datetime) -> CycleRecord:
-    """Record entries that their own strategies all decline, as `trade_once` does, without a desk.
+    """Record a pass in which strategies decline all of their own entries, like `trade_once` but without a desk.
 
     Callers use it when they know that reading the account would change nothing.
     """
@@ -116,11 +116,12 @@ def evaluate_exits(
 def flatten(
     world: World, call: Call, symbols: frozenset[str] | None, take_desk_now: Callable[[], Desk] | None = None
 ) -> CycleRecord:
-    """Close our positions in the given symbols (None means all of them), and cancel our entries in them.
+    """Close our positions in these symbols, or all positions if `symbols` is None, and cancel our entries in them.
 
-    A working exit that covers its position, or is the limit order of a pair, is kept and repriced so that it fills now;
-    other exits are canceled, unless the venue hasn't confirmed the position, because then one may be all that protects
-    it. `take_desk_now` is called once here, and again after any order was canceled; the default is the world's.
+    A working exit is kept, and repriced so that it fills now, if it covers its position or is the limit order of a
+    pair. Other exits are canceled, unless the venue hasn't confirmed the position: an exit may then be all that
+    protects it. `take_desk_now` is called at the start, and again after an order was canceled; the default is to read
+    the venue.
     """
     take_desk_now = take_desk_now or partial(take_desk, world, for_entries=False)
     desk = take_desk_now()
@@ -146,7 +147,7 @@ def cancel_on_request(
 ) -> CycleRecord:
     """Cancel one of our working orders, named by its client order id; its position stays as it is.
 
-    `take_desk_now` is called once here, and again after the cancel was sent; the default is the world's.
+    `take_desk_now` is called at the start, and again after the cancel was sent; the default is to read the venue.
     """
     take_desk_now = take_desk_now or partial(take_desk, world, for_entries=False)
     desk = take_desk_now()

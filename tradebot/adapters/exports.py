@@ -67,8 +67,9 @@ class ExportTable(NamedTuple):
 def write(address: str, row_owner: RowOwner, at: datetime | None, tables: Mapping[str, ExportTable]) -> None:
     """Replace one bot's rows in a database: an SQLite file, or a PostgreSQL server's address.
 
-    `tables` are by name, and `at` is the time of the books. Raise OperatorError if the database has rows of another
-    account under this bot's name, or can't take them, and TemporaryError if a server can't be reached.
+    The keys of `tables` are the tables' names, and `at` is the time of the books. Raise OperatorError if the database
+    has another account's rows under this bot's name, or if it rejects the rows. Raise TemporaryError if a server can't
+    be reached.
     """
     to_server = address.startswith(POSTGRES)
     with _server(address) if to_server else _file(Path(address)) as cursor:

@@ -1,9 +1,9 @@
 """Compare the current configuration with the accepted one. If any setting is looser, entries are blocked.
 
-So a missing file, a leftover environment variable or a release's new defaults can't raise a limit unnoticed. Exit rules
-have no tighter direction: while a rule differs, exits follow the accepted rules (`accepted_exits`), also for strategies
-with their own rules. If an accepted `shadow: true` was removed, every order is blocked, because a bot in shadow has no
-positions to close.
+So a missing file, a leftover environment variable or a release's new defaults can't raise a limit unnoticed. No value
+of an exit rule counts as tighter than another: while a rule differs, exits follow the accepted rule (`accepted_exits`).
+That is also true for strategies with their own rules. If an accepted `shadow: true` was removed, every order is
+blocked, because a bot in shadow has no positions to close.
 """
 
 import math
@@ -63,7 +63,9 @@ def differences(
 
 
 def with_earlier(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return accepted values, adding earlier releases' fixed behavior for settings that didn't exist then."""
+    """Complete accepted values: settings that didn't exist yet get the value that matches the earlier releases'
+    behavior.
+    """
     return {**UNSAID, **values}
 
 
@@ -100,9 +102,10 @@ def accepted_own_exits(own: Mapping[str, Exits], baseline: Baseline) -> Mapping[
 
 
 def tighter_direction(model: type[Frozen], path: Keys) -> Tighter | None:
-    """Return in which direction a setting is tighter, as it or an enclosing section declares; None if undeclared.
+    """Return which values of a setting are tighter, as declared by it or by an enclosing section; None if undeclared.
 
-    Any change of a scheduled verb's times counts as tighter, because verbs that the timetable may run send no orders.
+    Any change to the times of a scheduled verb counts as tighter, because the timetable can run only verbs that send no
+    orders.
     """
     if path[:1] == ("timetable",) and path[1:2] and path[1] not in set(Job):
         return Tighter.ALWAYS
@@ -110,7 +113,7 @@ def tighter_direction(model: type[Frozen], path: Keys) -> Tighter | None:
 
 
 def counts_at_start(model: type[Frozen], name: str) -> bool:
-    """Return True if a change of a setting takes effect only at the next start of `serve`."""
+    """Return True if a changed setting takes effect only when `serve` is started again."""
     return Counts.AT_START in _marks(model, tuple(name.split(".")))
 
 

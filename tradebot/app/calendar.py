@@ -45,9 +45,9 @@ Read = Callable[[date, date, str], "Sequence[Session]"]
 class CalendarChange(NamedTuple):
     """A day on which the broker's calendar differs from the stored one, or from exchange_calendars.
 
-    `before` was stored and `after` is current. `said` is the last recorded difference between the broker's calendar and
-    exchange_calendars, and `text` the current one, empty if they agree. `in_both` is False for a calendar that
-    exchange_calendars lacks.
+    `before` is the stored session and `after` the current one. `text` describes how the broker's calendar now differs
+    from exchange_calendars; it is empty if they agree. `said` is the last such text on record. `in_both` is False if
+    exchange_calendars lacks the calendar.
     """
 
     day: date
@@ -90,8 +90,8 @@ def _extend(ledger: Slots, venue: Capabilities, read: Read, name: str, today: da
 
 
 def list_sessions(venue: Capabilities, first: date, last: date, name: str = OWN) -> Sequence[Session] | None:
-    """Return a calendar's sessions from exchange_calendars between two dates, inclusive; None if exchange_calendars
-    lacks it.
+    """Return a calendar's sessions between two dates, inclusive, from exchange_calendars; None if it lacks the
+    calendar.
     """
     from tradebot.adapters.time.calendar import exchange_sessions, is_listed
 

@@ -34,9 +34,9 @@ DAY = timedelta(days=1)
 class ReplayedFacts(Struct, frozen=True):
     """The facts known at the time `at` of a session, and the number of archived replies.
 
-    `unreadable` counts replies that couldn't be parsed. `complete` is False if facts of earlier days are needed but
-    their replies are no longer archived. `left_out` lists strategies that can't run on past facts, because they read
-    the account or quotes.
+    `unreadable` counts replies that couldn't be parsed. `complete` is False if facts of earlier days are needed whose
+    replies are no longer archived. `left_out` has the strategies that can't use past facts, because they read the
+    account or quotes.
     """
 
     session: date

@@ -34,7 +34,9 @@ def configured_allowance(settings: Sections) -> Allowance:
 
 
 def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[str]:
-    """Yield why the flow strategy's alerts can't be fetched in time, even if all other kinds of facts wait."""
+    """Yield each reason why the flow strategy's alerts can't be fetched in time, even if all other kinds of facts
+    wait.
+    """
     flow = settings.strategies.flow
     if Job.FETCH_FLOW not in settings.timetable or flow is None:
         return
@@ -64,7 +66,7 @@ def slowed_kinds(settings: Sections, rules: Rules) -> Iterator[str]:
 
 
 def plan_of(settings: Sections, needed: Mapping[AnyKind, Sequence[str]], allowance: Allowance | None) -> FetchPlan:
-    """Return the plan of a full session for the needed kinds of facts that come from the flow source, each with its
+    """Plan how the flow source's facts are fetched in a full session: the kinds that are needed, and for which
     symbols.
     """
     of_flow = {kind: keys for kind, keys in needed.items() if not (is_news_apart(settings) and kind.name == NEWS)}

@@ -32,7 +32,7 @@ CLOUD_PLACES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3", "AWS_
 class Secrets(Struct, frozen=True):
     """The keys from the environment or .env, which are never printed.
 
-    `venue` has the venue's keys by field, and `news` the keys of services with headlines by the service's name.
+    `venue` has the venue's keys by field name, and `news` has the headline services' keys by service name.
     """
 
     uw_key: str | None
@@ -110,8 +110,8 @@ def load_cloud_keys(environ: Mapping[str, str], env_file: Path | None) -> Mappin
 
 
 def is_secret(name: str, venue: str) -> bool:
-    """Return True if an environment variable contains one of the bot's keys or addresses, for this venue or a shipped
-    one.
+    """Return True if an environment variable has one of the bot's keys or addresses, for `venue` or for a shipped
+    venue.
     """
     of_venues = {name for key in keys_of(venue) for name in key.names}
     return name in (FLOW_KEY, *NEWS_KEYS.values()) or name in of_venues or bool(_OURS.fullmatch(name))
@@ -123,7 +123,7 @@ def address_variable(channel: str) -> str:
 
 
 def confirmation_code(state: str, address: str) -> str:
-    """Return the code in a bot's test message; typing it proves that the message arrived."""
+    """Return the code that a bot's test message contains; typing it proves that the message arrived."""
     return hashlib.sha256(f"{state}\n{address}".encode()).hexdigest()[:6]
 
 

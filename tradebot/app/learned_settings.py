@@ -1,9 +1,9 @@
-"""The learned settings, which override the user's own: the models of policies in shadow.
+"""Store the learned settings, which override the user's own: the models of policies in shadow.
 
 They are in one small file of the state folder, which is replaced as a whole. A walk writes a policy's models there
-while the user's configuration has the policy in shadow, where none of its entries is sent. With `shadow:
-until_promoted`, it trades with them once these very models are promoted. With `shadow: false`, they block entries until
-a person has accepted them. Real money requires both.
+while the user's configuration has the policy in shadow, so that none of its entries is sent. With `shadow:
+until_promoted`, the policy trades with these models once exactly these models are promoted. With `shadow: false`, the
+new models block entries until a person has accepted them. With real money, both are required.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ HEAD = "# Written by tradebot. Overrides these sections of your configuration; s
 def read_learned(folder: Path) -> Mapping[str, Any]:
     """Return the learned settings by strategy, which override those of the user's file; empty without the file.
 
-    Raise ConfigurationError if the file has settings that a walk doesn't write: only the user may set those.
+    Raise ConfigurationError if the file has settings other than those that a walk writes: only the user may set the
+    others.
     """
     file = folder / LEARNED
     learned = load_yaml(file) if os.path.lexists(file) else {}

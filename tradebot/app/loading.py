@@ -27,7 +27,7 @@ MB = 1_000_000
 
 
 def refuse_other_mode(folder: StateFolder, environ: Mapping[str, str], file: Path | None) -> None:
-    """Raise OperatorError if the environment, .env or the file names a mode other than the folder's."""
+    """Raise OperatorError if the environment, .env or the configuration file sets a mode other than the folder's."""
     for mode, where, remedy in (
         *configured_modes(environ, None),
         *_env_file_modes(folder, environ),
@@ -60,9 +60,9 @@ def _env_file_modes(folder: StateFolder, environ: Mapping[str, str]) -> Iterator
 def permission_inputs_of(
     loaded: Loaded, folder: StateFolder, environ: Mapping[str, str], armed: Arming | None, accepted: Baseline | None
 ) -> PermissionInputs:
-    """Return the inputs of the permission checks.
+    """Gather what the permission checks read.
 
-    With an unreadable .env a check fails instead of raising, so that `status` works.
+    If .env can't be read, a check fails but nothing is raised, so that `status` works.
     """
     mode, unread, gates = loaded.settings.mode, None, dict[str, str]()
     file = None if mode is Mode.SANDBOX else ENV_FILE
@@ -96,7 +96,9 @@ class Options(Struct, frozen=True):
 
 
 def load_to_leave(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
-    """Return a folder's settings or, if they can't be read, the accepted settings for exits alone."""
+    """Return a folder's settings; if they can't be read, return the accepted settings, with which only exits are
+    allowed.
+    """
     try:
         return load_for(folder, options, environ)
     except ConfigurationError as error:
@@ -140,9 +142,10 @@ def load_for(
 
 
 def with_earlier_names(environ: Mapping[str, str], venue: str) -> Mapping[str, str]:
-    """Return the environment with the bot's variables also set from an earlier system's names, unless both are set.
+    """Return the environment, extended with the bot's variables as they were named in an earlier system.
 
-    Only bots at that system's venue read these names, because other programs may use them too.
+    If both names are set, the bot's own name takes precedence. Only bots at that system's venue read the earlier names,
+    because other programs may use them too.
     """
     set_here = {name: environ[name].strip() for name in EARLIER_NAMES.get(venue, {}) if environ.get(name, "").strip()}
     ours = {
@@ -153,7 +156,7 @@ def with_earlier_names(environ: Mapping[str, str], venue: str) -> Mapping[str, s
 
 
 def options_of_demo(folder: StateFolder) -> tuple[str, Mapping[str, object]] | None:
-    """Return the options of the demo that created a folder, with their location; None without such options.
+    """Return the options of the demo that created a folder, and where they are stored; None if there are none.
 
     They apply to verbs that inspect the demo's results, until the next demo.
     """
@@ -189,8 +192,8 @@ def accepted_instead(
     """Return a folder's accepted settings together with the configuration's error, or raise the error.
 
     The error is raised if nothing was accepted, if the accepted mode or venue isn't the folder's, or if any readable
-    part of the configuration sets shadow. A live account still needs `mode: live` in the file itself, so with an
-    unreadable file no order is sent.
+    part of the configuration sets shadow. A live account still needs `mode: live` in the file itself, so no order is
+    sent while the file can't be read.
     """
     baseline, readable = _baseline(folder), [_readable(file) for file in files]
     if baseline is None:

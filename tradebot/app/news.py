@@ -1,4 +1,4 @@
-"""Choose the source of headlines, and open it if it isn't the flow's."""
+"""Choose the source of headlines, and open it unless it is the flow source."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ CALLS_PER_MINUTE = 30
 def is_news_apart(settings: Sections) -> bool:
     """Return True if headlines come from a source other than the flow's.
 
-    In the sandbox, a service's headlines come with the flow, because the embedded exchange generates headlines only for
-    its own APIs.
+    In the sandbox, headlines that would come from a service come with the flow, because the embedded exchange generates
+    headlines only for its own APIs.
     """
     source = settings.news.source
     return source == settings.venue or (source in HTTP_SOURCES and settings.mode is not Mode.SANDBOX)
@@ -60,7 +60,7 @@ def news_allowance(settings: Sections) -> Allowance | None:
 
 
 def news_problems(settings: Sections) -> Iterator[str]:
-    """Yield why the configured source can't be used at this venue."""
+    """Yield each reason why the configured source of headlines can't be used at this venue."""
     own = (settings.venue,) if driver_for(settings.venue).headlines else ()
     try:
         known_name(settings.news.source, (WITH_FLOW, *HTTP_SOURCES, *own), "source of news")

@@ -22,7 +22,7 @@ from tradebot.strategies.policy import PolicySettings, fallback_targets, needs_o
 
 
 class PolicyStrategy(ModelProcess):
-    """Proposes the target that the models predict, for each contract with complete features."""
+    """Proposes the models' target for each contract with complete features."""
 
     surrounded = True
     """It needs the plug-ins' environment, because its models run in the same kind of process."""

@@ -42,10 +42,10 @@ def code_of(settings: Settings, name: str) -> str | None:
 
 
 def digest_of(settings: Settings, name: str, values: Mapping[str, Any] | None = None) -> str | None:
-    """Return the hash of a strategy's code and values; None if it isn't installed.
+    """Return the hash of a strategy's code and values; None if the strategy isn't installed.
 
-    A name that isn't in use can only be a label on submitted candidates, whose code is unknown. `values` has the
-    settings' effective values, if already known.
+    If a strategy isn't in use, its name can only be a label on submitted candidates, whose code is unknown. `values`
+    has the settings' effective values, if already known.
     """
     if name not in settings.strategies.sections():
         return SUBMITTED
@@ -56,7 +56,7 @@ def digest_of(settings: Settings, name: str, values: Mapping[str, Any] | None = 
 
 
 def readable_digest(settings: Settings, name: str, values: Mapping[str, Any] | None = None) -> str | None:
-    """Return the hash as `digest_of` does, or None if the code can't be read now, which counts as not promoted."""
+    """Return the same hash as `digest_of`; return None if the code can't be read now, which counts as not promoted."""
     try:
         return digest_of(settings, name, values)
     except OperatorError:
@@ -64,7 +64,7 @@ def readable_digest(settings: Settings, name: str, values: Mapping[str, Any] | N
 
 
 def values_of(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return the values of the effective settings on which a strategy's decisions depend."""
+    """Return those of the effective settings' values that influence a strategy's decisions."""
     section = (settings.get("strategies") or {}).get(name) or {}
     return {key: value for key, value in section.items() if key not in NO_VALUES}
 
@@ -76,8 +76,9 @@ def last_promotion(promotions: Sequence[Promotion], name: str, digest: str | Non
 
 
 def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | None:
-    """Return the higher of two promotions, this bot's `own` and another's; if `own` is a demotion, only a later one
-    counts.
+    """Return the higher of two promotions: this bot's `own`, and the one elsewhere.
+
+    If `own` is a demotion, only a later promotion elsewhere counts.
     """
     promotions = [promotion for promotion in (own, elsewhere) if promotion is not None]
     if own is not None and own.why:
@@ -88,8 +89,8 @@ def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | 
 def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, RungReached]:
     """Return whether each strategy may enter, and with which fraction of its allotment.
 
-    In live mode, this is about real money. Otherwise it is about paper trading, and only strategies that are in shadow
-    until they are promoted are included.
+    In live mode, that means with real money, and all strategies are included. In other modes it means with paper money,
+    and only strategies with `shadow: until_promoted` are included.
     """
     chosen = loaded.settings.strategies
     if loaded.settings.mode is not Mode.LIVE:

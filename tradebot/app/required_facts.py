@@ -10,7 +10,7 @@ from tradebot.ports.world import Rules
 
 
 class Readers:
-    """The installed strategies in use, loaded only to list the facts that they need.
+    """Loads the installed strategies in use, just to list the facts that they need.
 
     A strategy that isn't installed is skipped, so that it doesn't block the others' flow.
     """

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discovered: Sequence[str] = ()) -> Rules:
     """Return the settings that the core needs, with the exit rules in force.
 
-    If `asks` is False, nobody can approve an entry. `discovered` symbols replace the universe, but not the symbols that
-    a strategy's own settings name, unless such a name is the root of a discovered contract. Discovered symbols aren't
-    settings: the user accepts discovery, or a root, only once, and not each list of symbols from the venue.
+    If `asks` is False, nobody can approve an entry. `discovered` symbols replace the universe. Symbols that a
+    strategy's own settings name stay, unless the name is the root of a discovered contract. Discovered symbols aren't
+    settings: the user accepts discovery (or a root) once, and not each list of symbols that the venue returns.
     """
     universe, stands_for = tuple(discovered or settings.universe), symbol_finder(settings, discovered)
     flow, registry, driver = settings.strategies.flow, settings.registry, driver_for(settings.venue)
@@ -70,7 +70,9 @@ def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discove
 
 
 def symbols_on(settings: Sections, rules: Rules, names: Iterable[str], today: date) -> tuple[str, ...]:
-    """Return the symbols for a universe's names; a root without a chosen contract is resolved by date."""
+    """Return the symbols for these names of a universe. For a root without a chosen contract, use its nearest
+    contract.
+    """
     months = driver_for(settings.venue).months
     if months is None:
         return tuple(names)
@@ -85,7 +87,7 @@ def symbols_on(settings: Sections, rules: Rules, names: Iterable[str], today: da
 
 
 def symbol_finder(settings: Sections, discovered: Sequence[str]) -> Callable[[str], str]:
-    """Return a function that maps a name in the settings to its symbol: the name itself, or the contract of a root."""
+    """Return a function that maps a name in the settings to its symbol; for a root, that is the chosen contract."""
     driver = driver_for(settings.venue)
     if driver.months is None:
         return lambda name: name
@@ -119,7 +121,7 @@ def in_force(settings: Settings, accepted: Baseline | None, discovered: Sequence
 
 
 class CurrentRules:
-    """The rules in force and their sources, cached until either changes."""
+    """Caches the rules in force and what they are built from, until either changes."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -140,7 +142,7 @@ class CurrentRules:
 
     @property
     def surroundings(self) -> "RecordEnvironment":
-        """Return the sources of the last rules, in the form in which a pass's record stores them."""
+        """Return what the last rules were built from, in the form in which a pass's record stores it."""
         if self._surroundings is None:
             self._surroundings = record_environment(self._settings, *self._based_on)
         return self._surroundings
@@ -161,9 +163,10 @@ def _text(values: object) -> bytes:
 
 
 def discovered_last(settings: Settings, recorded: Callable[[], Facts | None]) -> tuple[str, ...]:
-    """Return the symbols discovered last, if there is discovery or contracts expire; empty if none were found yet.
+    """Return the symbols discovered last; empty if none were found yet, or if nothing is discovered.
 
-    A running `serve` calls this before each pass, so it trades a new coin without a reload.
+    Symbols are discovered if discovery is on or if the venue's contracts expire. A running `serve` calls this before
+    each pass, so it trades a new coin without a reload.
     """
     registry = settings.registry
     stored = recorded() if (registry and registry.discovery) or driver_for(settings.venue).months else None

@@ -98,14 +98,14 @@ def serve(
     latency: str | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Serve an exchange's folder in this process until a signal ends it; `ready` gets its address and status.
+    """Serve an exchange's folder in this process until a signal ends it; call `ready` with its address and status.
 
-    An exchange running in the background is replaced, on the same port unless `port` is set; nothing is lost, because
-    its state is in the folder. `note` receives a message about the replacement. `pace` is step, real or a factor such
-    as 60x; `rate_limit` is in requests per minute and key, and `flow_limits` are per minute and per day; each account
-    has a name and cash in USD; `faults` are scripts to arm; `latency` is the delay of cancels and replacements, or None
-    to keep the current one. Raise TradebotError with exit code 6 if another process serves the folder, and with 2 if
-    the market, the port or an option is invalid.
+    If the exchange is running in the background, that process is replaced, on the same port unless `port` is set.
+    Nothing is lost, because the exchange's state is in the folder. `note` is called with a message about the
+    replacement. `pace` is step, real or a factor such as 60x. `rate_limit` is in requests per minute and key;
+    `flow_limits` are per minute and per day. Each account has a name and cash in USD. `faults` are scripts to arm.
+    `latency` is the delay of cancels and replacements; None keeps the current one. Raise TradebotError with exit code 6
+    if another process serves the folder, and with 2 if the market, the port or an option is invalid.
     """
     from papervenue import server
 
@@ -173,7 +173,7 @@ def holds_market(folder: Path) -> bool:
 
 
 def market_settings(folder: Path) -> Mapping[str, Any]:
-    """Return the settings with which a folder's market was created, plus its symbols; raise OperatorError without a
+    """Return the settings with which a folder's market was created, and its symbols; raise OperatorError without a
     market.
     """
     with translate_exchange_errors():
@@ -298,8 +298,8 @@ def read_recorded_file(
 
     Without a `venue`, the file is read as the default venue's.
 
-    `bars_as` are options such as zone=UTC. Daily bars count from `start` on, an ISO date; an invalid date is ignored
-    here, because the configuration's checks report it.
+    `bars_as` are options such as zone=UTC. `start` is an ISO date, and daily bars before it are ignored. An invalid
+    date is ignored here, because the configuration's checks report it.
     """
     from papervenue.creation import perpetual_span, recorded_source, recorded_span
 
@@ -318,7 +318,10 @@ def read_recorded_file(
 
 
 def captured_session(folder: str) -> date | None:
-    """Return the session of captured responses; None if there are none. Raise OperatorError if they are unusable."""
+    """Return the session of the responses captured in a folder; None if there are none.
+
+    Raise OperatorError if they are unusable.
+    """
     from papervenue import creation
 
     with translate_exchange_errors():
@@ -348,7 +351,7 @@ def market_has_ended(folder: Path, at: datetime) -> bool:
 
 
 def fill_optimism(model: str) -> str:
-    """Describe how a fill model is optimistic."""
+    """Describe in what way a fill model is more optimistic than real trading."""
     return OPTIMISM[model]
 
 

@@ -1,7 +1,7 @@
 """Load the configuration: merge its layers into one frozen object, and remember each value's source.
 
-Layers: base.yaml < the venue's file < the mode's file < the user's file < what learning wrote < TRADEBOT_* in the
-environment < flags.
+The layers, each overriding those before it: base.yaml, the venue's file, the mode's file, the user's file, what
+learning wrote, TRADEBOT_* in the environment, and flags.
 """
 
 import re
@@ -115,10 +115,10 @@ def load(
 ) -> Loaded:
     """Merge all layers into settings.
 
-    Raise OperatorError naming the value, its source and the nearest valid name. With the purpose PLANNING, flow that
-    can't be fetched in time isn't an error. `verb` names the shipped file with that verb's own defaults. `values`
-    replace values of the user's file. `run` has the options with which a folder was created, and their location.
-    `learned` has values for sections of strategies, which count only where the user's file has the strategy.
+    Raise OperatorError naming the value, its source and the nearest valid name. With the purpose PLANNING, it isn't an
+    error if flow can't be fetched in time. `verb` names the shipped file with that verb's own defaults. `values`
+    replace values of the user's file. `run` has the options with which a folder was created, and where they are stored.
+    `learned` has values for strategies' sections; they count only if the user's file has the strategy.
     """
     base = load_yaml(shipped_path("base.yaml"), shipped=True)
     user = dict(values) if values is not None else load_yaml(user_file) if user_file else {}
@@ -214,7 +214,7 @@ def mode_text(value: object) -> str:
 
 
 def configured_modes(environ: Mapping[str, str], file: Path | None) -> Iterator[tuple[str, str, str]]:
-    """Yield each mode set in the environment or in a file, with its location and the command that helps if it is
+    """Yield each mode that the environment or a file sets, where it is set, and the command that helps if it is
     wrong.
     """
     for name in ("TRADING_MODE", "TRADEBOT_MODE", "MODE"):
@@ -254,8 +254,9 @@ def venue_flags(venue: str, wanted: int | Sequence[str], without: Collection[str
     """Return settings for a smaller universe at a venue: the named symbols, or a number of symbols from its shipped
     file.
 
-    Strategies that rank symbols rank only these, and select at most as many; strategies in `without` are switched off.
-    The result is empty if the venue has no shipped file. Raise OperatorError if the file has fewer symbols than wanted.
+    Strategies that rank symbols rank only these, and select no more than there are. Strategies in `without` are
+    switched off. The result is empty if the venue has no shipped file. Raise OperatorError if the file has fewer
+    symbols than wanted.
     """
     values = _of_venue_file(venue)
     listed, strategies = values.get("universe"), values.get("strategies")

@@ -1,9 +1,9 @@
 """Check the settings against each other when they are loaded. Contradicting settings don't load.
 
-If all strategies hold their maximum and every stop is hit, the loss must stay within the daily loss limit, and that
-limit within the halts (`coherence.self_halting_scenarios`). Strategies that exceed the account's gross limit together
-count only up to it. A strategy whose exits have no stop is left out of the sum, because its loss is unbounded; only
-the daily loss limit and the halts bound its loss.
+Suppose that all strategies hold their maximum and every stop is hit. Then the loss must stay within the daily loss
+limit, and that limit must stay within the halts (`coherence.self_halting_scenarios`). If the strategies together exceed
+the account's gross limit, they count only up to it. A strategy whose exits have no stop is left out of the sum, because
+only the daily loss limit and the halts bound its loss.
 """
 
 from __future__ import annotations
@@ -100,9 +100,10 @@ def _fits_the_venue(settings: Sections, venue: Capabilities) -> Iterator[str]:
 
 
 def find_ineffective(settings: Sections) -> Iterator[str]:
-    """Yield a sentence for each setting without effect: strategies' own limits, and variants of smart-money strategies.
+    """Yield a sentence for each setting that has no effect.
 
-    Such a limit is wider than the account's, and such a variant equals the default.
+    Such a setting is a strategy's own limit that is wider than the account's, or a smart-money variant that equals the
+    default.
     """
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():

@@ -104,10 +104,10 @@ class UnusualWhalesSettings(Frozen):
 
 
 class NewsSettings(Frozen):
-    """The source of headlines: `unusual_whales`, as part of the flow, a service, or the venue's own name.
+    """The source of headlines: `unusual_whales` (as part of the flow), a service, or the venue under its own name.
 
-    The other settings are a service's: its address, its plan's calls a day, and the symbols to ask it about. The
-    defaults are for records of earlier releases, which had no such section.
+    The other settings are for a service: its address, the calls per day in its plan, and the symbols to ask about. The
+    defaults are those of records from earlier releases, which had no such section.
     """
 
     source: Annotated[str, Tighter.SAME] = "unusual_whales"
@@ -159,7 +159,7 @@ class HealthSettings(Frozen):
 
 
 class ChannelSettings(Frozen):
-    """Which messages a channel gets, and when they are sent; the channel's address is a secret in .env."""
+    """Which messages are sent to a channel, and when; the channel's address is a secret in .env."""
 
     topics: Annotated[list[Topic], Field(default_factory=lambda: [*Topic])]
     # With a builtin as default_factory, pydantic would parse its signature, a tenth of the whole schema's time.
@@ -198,7 +198,7 @@ class TelegramSettings(Frozen):
 
 
 class ChatSettings(Frozen):
-    """The chat through which one person may query the bot; None without a chat."""
+    """The chat through which one person may query the bot; its service is None if there is no chat."""
 
     telegram: Annotated[TelegramSettings | None, Tighter.SAME]
     # What an earlier release accepted lets nobody close.
@@ -215,7 +215,7 @@ Share = Annotated[Decimal, Field(gt=0, le=1)]
 
 
 class FillSettings(Frozen):
-    """How orders fill on the embedded exchange; None uses the model's own value."""
+    """How orders fill on the embedded exchange; if a setting is None, the fill model's own value is used."""
 
     model: Literal["next-bar", "next-open", "close", "paper"]
     spread_bps: Annotated[int, Field(ge=0, le=1000)] | None
@@ -256,7 +256,7 @@ class TaxSettings(Frozen):
 
 
 class ReadingSettings(Frozen):
-    """How to read recorded bars if the file is ambiguous; null means as the file suggests."""
+    """How to read recorded bars if the file is ambiguous; null means to decide from the file."""
 
     shape: str | None
     zone: str | None
@@ -286,19 +286,19 @@ class SandboxSettings(Frozen):
 
 
 class ReportSettings(Frozen):
-    """The cash benchmark of `report`; None if cash earns nothing."""
+    """The cash benchmark of `report`; None means that cash earns nothing."""
 
     cash_rate: Annotated[Decimal, Field(gt=-1, le=1)] | None
 
 
 class BacktestSettings(Frozen):
-    """The owner's assumed behavior in `backtest`; None if the owner never ends a halt."""
+    """How the owner is assumed to behave in a `backtest`; None means that the owner never ends a halt."""
 
     unhalt_after_sessions: Annotated[int, Field(ge=1, le=1000)] | None
 
 
 class Sections(Frozen):
-    """The complete configuration; only single values have been checked."""
+    """The complete configuration, in which each value was checked only by itself."""
 
     mode: Annotated[Mode, Tighter.SAME, Counts.AT_START]
     venue: Annotated[str, AfterValidator(_venue), Tighter.SAME]

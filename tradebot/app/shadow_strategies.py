@@ -1,8 +1,8 @@
 """Run strategies in shadow: each decides on the bot's own facts, with simulated fills and separate books.
 
-Such a strategy is a separate bot: its folder is inside the bot's, its configuration follows the bot's, its account
-starts with the bot's equity at that time, and the same passes run on it. Only its connections differ, so its orders
-never reach a broker.
+Each such strategy is a separate bot. Its folder is inside the main bot's, its configuration follows the main bot's, and
+its account starts with the main bot's equity at that time. The same passes run on it. Only its connections differ, so
+its orders never reach a broker.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def is_simulated(app: App) -> bool:
 
 
 def count_open_positions(app: App, name: str) -> int:
-    """Return the number of a strategy's open positions at the broker; it is in shadow once there are none."""
+    """Return how many positions of a strategy are open at the broker; it goes into shadow only once there are none."""
     return sum(
         position.strategy == name and position.quantity != 0 for position in app.books.totals().positions.values()
     )
@@ -81,7 +81,9 @@ def shadow_folder(app: App, name: str) -> Path:
 
 
 def values_of(app: App, name: str) -> dict[str, Any]:
-    """Return the configuration of a strategy in shadow: the bot's, with this strategy alone and without approvals."""
+    """Return the configuration of a strategy in shadow: the main bot's, with only this strategy and without
+    approvals.
+    """
     values = {key: value for key, value in effective(app.settings).items() if key not in ("mode", "shadow")}
     own = {key: value for key, value in values["strategies"][name].items() if key not in ("shadow", "approval")}
     section = {**own, "allotment_fraction": str(app.settings.strategies.allotments()[name])}

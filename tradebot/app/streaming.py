@@ -69,5 +69,5 @@ def trading_time(app: App) -> Callable[[], datetime]:
 
 
 def may_stream(session: Session | None, now: datetime) -> bool:
-    """Return True while a session's alerts may arrive."""
+    """Return True during the part of a session in which alerts may arrive."""
     return session is not None and session.open <= now <= session.close + AFTER_CLOSE

@@ -1,8 +1,8 @@
 """List a configuration's thresholds: the settings that a check reads, and the values that each setting can take.
 
-The values are numbers that a user would type, in order: 0.034 and 5300, but not 0.0333333. A number has two or three
-significant digits, from 30 to 299, and zeros; neighbors differ by at most three percent. Whole numbers up to 299 are
-all included.
+The values are numbers that a user would type, such as 0.034 and 5300, but not 0.0333333. Apart from zeros and the
+decimal point, each number is one from 30 to 299, so neighbors differ by at most about three percent. All whole numbers
+up to 299 are included.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ ZERO = Decimal(0)
 
 
 class Scale(Struct, frozen=True):
-    """The numbers that a setting can take, by index; with `whole`, whole numbers only.
+    """The numbers that a setting can take, in order, each with an index; with `whole`, only whole numbers.
 
     `least` and `most` are included, unless `above` excludes `least`.
     """
@@ -61,7 +61,7 @@ class Scale(Struct, frozen=True):
         return self.index_of(self.most, ROUND_CEILING)
 
     def index_of(self, number: Decimal, rounding: str) -> int:
-        """Return a number's index; between two numbers, the lower index (ROUND_FLOOR) or the higher one
+        """Return a number's index; if it is between two, return the lower one (ROUND_FLOOR) or the higher one
         (ROUND_CEILING).
         """
         if number <= 0:
@@ -71,7 +71,9 @@ class Scale(Struct, frozen=True):
         return max(decade * DECADE + digits - FEWEST, self._zero)
 
     def next_to(self, number: Decimal, step: int) -> int:
-        """Return the index of the next number above (`step` 1) or below (-1) a value, which needn't be on the scale."""
+        """Return the index of the nearest number above a value (`step` 1) or below it (-1); the value needn't be on the
+        scale.
+        """
         rounding = ROUND_FLOOR if step > 0 else ROUND_CEILING
         return self.index_of(number, rounding) + step
 
@@ -111,7 +113,7 @@ SHARES = frozenset((*OF_EQUITY, *OPTIONAL_OF_EQUITY))
 
 
 class ThresholdQuestion(NamedTuple):
-    """A check of a candidate: a gate, or one of its strategy's named filters."""
+    """One of the checks that decide about a candidate: a gate, or a named filter of the candidate's strategy."""
 
     gate: Gate
     about: str = ""
@@ -137,9 +139,9 @@ class ThresholdSetting(Struct, frozen=True):
 def settings_read_by(
     settings: Sections, strategy: str, question: ThresholdQuestion, filters: Mapping[str, Sequence[str]]
 ) -> list[ThresholdSetting]:
-    """Return the settings that a check of a strategy's candidate reads, starting with its limits.
+    """Return the settings that a check reads for a strategy's candidate, starting with the limits.
 
-    `filters` maps each of the strategy's filters to the settings that it reads.
+    `filters` maps each of the strategy's filters to the settings that the filter reads.
     """
     if question.gate is Gate.STRATEGY:
         gate_settings = NOTHING

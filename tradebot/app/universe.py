@@ -3,9 +3,9 @@
 A file is a YAML list of symbols, a YAML mapping of symbols to `{sector, theme, fund}`, or a screener's output: CSV with
 a header, or JSON rows. A screener's rows have `ticker` or `symbol`, and may have `sector`, `theme` and `issue_type`.
 
-Without a file, the universe is the registry's candidate symbols, under their common names. Earlier versions listed them
-under liquidity_tiers, by tier or as a list. That is still read, with a warning, but its tiers are ignored, because a
-coin's trading volume determines its tier.
+Without a file, the universe consists of the registry's candidate symbols, under their common names. Earlier versions
+listed the candidates under liquidity_tiers, by tier or as a list. Such a section is still read, with a warning, but its
+tiers are ignored, because a coin's trading volume determines its tier.
 """
 
 import csv
@@ -43,8 +43,9 @@ Row = Mapping[str, object]
 
 
 class Universe(Struct):
-    """The symbols of a universe in order, with their sectors, themes and funds; symbols in `left_out` can't be
-    bought.
+    """The symbols of a universe in order, with their sectors and themes, and which are funds.
+
+    Symbols in `left_out` can't be bought.
     """
 
     symbols: list[str] = field(default_factory=list)
@@ -55,7 +56,7 @@ class Universe(Struct):
 
 
 def read_universe(name: str, shipped: Path, beside: Path) -> Universe:
-    """Return the universe of a shipped list or, if the name has a dot or a slash, of a file relative to `beside`.
+    """Read a universe from a shipped list or, if the name has a dot or a slash, from a file relative to `beside`.
 
     Raise ConfigurationError naming the file and the remedy.
     """
@@ -172,10 +173,10 @@ Layer = tuple[str, dict[str, object]]
 
 
 def with_universe(layers: list[Layer], shipped: Path, below: int) -> tuple[list[Layer], tuple[str, ...]]:
-    """Return the configuration's layers with the universe as a list, if a layer names a file for it.
+    """If a layer names a file as the universe, replace that file with the list of its symbols; return the layers.
 
-    The file's sectors, themes and funds become a layer below the layer numbered `below`, so values in the configuration
-    itself take precedence. Also return the file's symbols that can't be bought.
+    The file's sectors, themes and funds become a new layer below the layer with the index `below`, so values in the
+    configuration itself take precedence. Also return those symbols of the file that can't be bought.
     """
     number = max(number for number, (_, layer) in enumerate(layers) if "universe" in layer)
     source, layer = layers[number]
@@ -203,7 +204,8 @@ LONGEST = 5
 
 
 def with_candidates_of_earlier_versions(layers: list[Layer]) -> tuple[list[Layer], tuple[str, ...]]:
-    """Return the layers with each `liquidity_tiers` section as candidate symbols, and a warning with its replacement.
+    """Replace each `liquidity_tiers` section with candidate symbols; return the layers, and warnings that say what to
+    write instead.
 
     Raise ConfigurationError if such a section lists no symbols, or if candidate symbols are set too.
     """
@@ -237,7 +239,7 @@ def _names(source: str, value: object) -> Iterator[str]:
 
 
 def pinned_outside(settings: "Sections", origins: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a warning about pinned coins that no strategy trades, if the user pinned them.
+    """Return a warning if the user pinned coins that no strategy trades.
 
     With discovery there is no warning, because pinned coins are then traded.
     """
@@ -252,9 +254,10 @@ def pinned_outside(settings: "Sections", origins: Mapping[str, str]) -> tuple[st
 
 
 def require_registry(merged: Mapping[str, object], origins: Mapping[str, str], having: Sequence[str]) -> None:
-    """Raise ConfigurationError if part of a registry is set at a venue without a shipped registry.
+    """Raise ConfigurationError if only part of a registry is set, and the venue has no shipped registry to complete it.
 
-    `having` lists the venues whose shipped files have a registry. At a plug-in venue, a registry may be set as a whole.
+    `having` lists the venues whose shipped files have a registry. For a plug-in's venue, a complete registry may be
+    set.
     """
     section, venue = merged.get(SECTION), str(merged["venue"])
     if not isinstance(section, Mapping) or {"tiers", "health"} <= section.keys():
@@ -268,9 +271,10 @@ def require_registry(merged: Mapping[str, object], origins: Mapping[str, str], h
 
 
 def trade_candidates(merged: dict[str, object], origins: dict[str, str]) -> None:
-    """Replace the universe by the registry's candidate symbols, as the venue names them, if there are any.
+    """Replace the universe with the registry's candidate symbols, if there are any, under the names that the venue
+    uses.
 
-    Raise ConfigurationError for an ambiguous name, or if the user has set the universe too.
+    Raise ConfigurationError if a name is ambiguous, or if the user has set the universe too.
     """
     section = merged.get(SECTION)
     names = section.get(KEY) if isinstance(section, Mapping) else None

@@ -1,4 +1,4 @@
-"""Connect to the venue selected by mode, address and keys; `first_look` reads clock and account before books exist."""
+"""Connect to the venue that mode, address and keys select; `first_look` reads clock and account before books exist."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ def chat_token(environ: Mapping[str, str]) -> str | None:
 
 
 class FlowTalk(NamedTuple):
-    """The context of calls to the flow source.
+    """What is needed for calls to the flow source.
 
-    `now` returns trading time, `let_pass` advances the sandbox's time, `heard` gets each reply, and `engine_time_of`
-    returns the engine's time in a reply, if any.
+    `now` returns trading time, `let_pass` advances the sandbox's time, `heard` is called with each reply, and
+    `engine_time_of` returns the engine's time in a reply, if any.
     """
 
     now: Callable[[], datetime]
@@ -120,9 +120,7 @@ def flow_source_of(settings: Settings, url: str | None, key: str | None, folder:
 
 
 def drift_tally(events: JsonlEvents, stamp_time: Callable[[], datetime]) -> DriftTally:
-    """Return the tally of differences between the venue's replies and the known format; each new difference is
-    logged.
-    """
+    """Create the tally of differences between the venue's replies and the known format; it logs each new difference."""
     from tradebot.adapters.wire.json_fields import DriftTally
 
     def note(drift: FieldDrift) -> None:

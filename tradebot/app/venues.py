@@ -47,7 +47,9 @@ def _load_installed(name: str) -> VenueDriver:
 
 
 def keys_of(name: str) -> tuple[Key, ...]:
-    """Return the key variables of a venue and of all shipped venues, because a key left in a shell is secret too."""
+    """Return the key variables of this venue and of every shipped one: a leftover key of another venue is secret
+    too.
+    """
     own = KEYS[name] if name in KEYS else driver_for(name).keys
     return tuple(dict.fromkeys((*own, *chain.from_iterable(KEYS.values()))))
 

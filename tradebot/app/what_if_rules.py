@@ -1,6 +1,6 @@
 """Rebuild the rules, strategies and facts of a recorded pass, with or without changed settings.
 
-The rules of a recorded pass are its settings at the time, and the part of them that was accepted.
+The rules follow from the settings at the time of the pass, and from the part of these settings that was accepted.
 """
 
 import json
@@ -36,7 +36,7 @@ NOBODY, LONG_AGO = "", datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def settings_of(around: RecordEnvironment) -> Settings:
-    """Return the settings of a record; raise RecordError if this version can't use them."""
+    """Rebuild the settings from a pass's record; raise RecordError if this version can't use them."""
     try:
         return Settings.model_validate(with_earlier(_values(around.settings)))
     except ValidationError as error:
@@ -46,7 +46,7 @@ def settings_of(around: RecordEnvironment) -> Settings:
 
 
 def rules_of_record(around: RecordEnvironment) -> Rules:
-    """Return the rules of a recorded pass; raise RecordError if this version can't rebuild them."""
+    """Rebuild the rules of a recorded pass from its record; raise RecordError if this version can't do that."""
     return in_force(settings_of(around), accepted_of(around), around.discovered)
 
 
@@ -63,7 +63,7 @@ class ChangedSettings(NamedTuple):
 
 
 def with_settings(around: RecordEnvironment, values: Changes, origin: str) -> ChangedSettings:
-    """Return a record's settings with some values changed, as if the user had accepted the changes.
+    """Change some values of a recorded pass's settings, as if the user had accepted the changes.
 
     `values` has the new values by the settings' paths, and `origin` is their source, for messages. Raise
     ConfigurationError if the settings wouldn't load, and RecordError if the record's settings can't be read.
@@ -156,7 +156,8 @@ class WhatIfRules:
         return self._then[around]
 
     def of(self, around: RecordEnvironment, values: Changes, origin: str = WHAT_IF) -> WhatIfInputs:
-        """Return a record's rules and strategies with changed settings; without changes, they are as recorded.
+        """Return a recorded pass's rules and strategies with changed settings; without changes, return them as
+        recorded.
 
         Raise ConfigurationError if the settings wouldn't load, and OperatorError for a change that would make this a
         different bot.

@@ -181,9 +181,9 @@ Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
 class App(BotStores):
     """One bot: its folder, its settings, and its adapters, each created once and closed together.
 
-    An App belongs to the thread that uses it, because SQLite connections do, and plug-ins end with their thread.
-    `let_pass` advances the sandbox's time by the seconds that a request took; `serve` and the demo run whatever is then
-    due. `hear` receives each event that is written.
+    An App belongs to one thread, because SQLite connections do, and because plug-ins end with the thread that started
+    them. `let_pass` advances the sandbox's time by the seconds that a request took; `serve` and the demo then run
+    whatever is due. `hear` is called with each event that is written.
     """
 
     timed = True
@@ -219,8 +219,8 @@ class App(BotStores):
 
     @property
     def permission_inputs(self) -> PermissionInputs:
-        """Return the inputs of the permission checks from file, environment and ledger; anything unreadable counts as
-        not permitted.
+        """Gather what the permission checks read from file, environment and ledger; what can't be read isn't
+        permitted.
         """
         armed = self._books_say(lambda ledger: ledger.armings.last()) if self.mode is Mode.LIVE else None
         accepted, unread = None, None
@@ -237,9 +237,9 @@ class App(BotStores):
 
     @property
     def reached_rungs(self) -> Mapping[str, RungReached] | None:
-        """Return whether each strategy was promoted to real money; None in other modes, and if the bot is in shadow.
+        """Return whether each strategy was promoted to real money; None in modes other than live, and in shadow.
 
-        With unreadable books, no strategy counts as promoted.
+        If the books can't be read, no strategy counts as promoted.
         """
         return self._rungs() if self.mode is Mode.LIVE and not self.settings.shadow else None
 
@@ -247,8 +247,8 @@ class App(BotStores):
     def awaiting_promotion(self) -> Mapping[str, RungReached]:
         """Return the strategies that are in shadow until they are promoted, and aren't promoted yet.
 
-        The mapping is empty in live mode, where `reached_rungs` covers every strategy, and if the whole bot is in
-        shadow. With unreadable books, no strategy counts as promoted. In a backtest, nothing is in shadow.
+        The mapping is empty in a backtest, if the whole bot is in shadow, and in live mode, where `reached_rungs`
+        covers every strategy. If the books can't be read, no strategy counts as promoted.
         """
         chosen = self.settings.strategies.until_promoted()
         if not chosen or self.mode is Mode.LIVE or self.settings.shadow:
@@ -266,8 +266,9 @@ class App(BotStores):
 
     @property
     def rules(self) -> Rules:
-        """Return the rules that the core needs; exits follow the configuration that a person accepted last, whatever
-        the file says now.
+        """Return the rules that the core needs.
+
+        Exits follow the configuration that a person accepted last, whatever the file says now.
         """
         discovered = self.in_force.find_discovered(lambda: self.existing_facts)
         rules = self.in_force.rules(self.accepted_configuration, discovered)
@@ -319,7 +320,7 @@ class App(BotStores):
 
     @cached_property
     def connection(self) -> Connection:
-        """Return the connection to the account selected by mode, address and keys; raise OperatorError if they don't
+        """Return the connection to the account that mode, address and keys select; raise OperatorError if these don't
         match.
         """
         evidence.trading(self.folder)
@@ -373,9 +374,9 @@ class App(BotStores):
 
     @cached_property
     def headlines(self) -> HeadlineSource:
-        """Return the source of headlines of a bot whose headlines don't come with the flow.
+        """Return the source of headlines, for a bot whose headlines don't come with the flow.
 
-        Raise OperatorError if it can't be used.
+        Raise OperatorError if the source can't be used.
         """
         source = self.settings.news.source
         if source not in HTTP_SOURCES:
@@ -454,9 +455,10 @@ class App(BotStores):
         return self.reader.clock().now
 
     def second_time(self) -> datetime | None:
-        """Return the time from a second clock: this machine's or, in the sandbox, the engine's; None if unavailable.
+        """Return a second clock's time: this machine's or, in the sandbox, the engine's; None if it is unavailable.
 
-        A reply that includes the engine's time, such as the venue's clock, saves one request.
+        If a reply already included the engine's time, as the reply with the venue's clock does, no further request is
+        made.
         """
         moment, self._engine_time = self._engine_time, None
         return (moment or self.engine.now_or_none()) if self.mode is Mode.SANDBOX else datetime.now(UTC)
@@ -470,10 +472,10 @@ class App(BotStores):
         with_flow: bool = False,
         asking: bool = False,
     ) -> World:
-        """Return the ports for one pass; in a dry run or in shadow there is no order port.
+        """Return the ports for one pass; in a dry run or in shadow, the order port is missing.
 
-        A pass that proposes nothing gets no strategies, so that a missing plug-in can't delay exits. With `asking`, the
-        world only reads the books, and plug-ins that failed in an earlier pass may run again.
+        If the pass isn't `proposing`, it gets no strategies, so that a missing plug-in can't delay exits. With
+        `asking`, the ports only read the books, and plug-ins that failed in an earlier pass may run again.
         """
         from tradebot.app.null_ports import NoBars, NoFlow, ShutOrders
         from tradebot.ports.world import World
@@ -541,7 +543,9 @@ class App(BotStores):
         return self.ledger.file if "ledger" in self.__dict__ else None
 
     def ensure_calendar(self, now: datetime, ahead: timedelta = calendar.LEAST) -> None:
-        """Store the missing sessions up to `ahead`, also of the universe's other calendars."""
+        """Store the missing sessions up to `ahead`, for the venue's calendar and the other calendars of the
+        universe.
+        """
         read: calendar.Read = lambda *arguments: self.reader.calendar(*arguments)  # noqa: E731, PLW0108
         venue = self.settings.capabilities
         others = {*map(self.driver.calendar, self.settings.universe)} - {calendar.OWN, venue.calendar}
@@ -556,8 +560,8 @@ class App(BotStores):
 def open_app(
     options: Options, environ: Mapping[str, str], look: FolderLook = state_folder.open_state, loads: Loads | None = None
 ) -> Iterator[App]:
-    """Open the bot selected by options and environment, and close it afterward; an OperatorError includes the next
-    step.
+    """Open the bot that options and environment select, and close it afterward; an OperatorError says what to do
+    next.
     """
     folder = look(state_folder.resolve(options.state_dir, environ), environ)
     app = App(folder, (loads or load_for)(folder, options, environ), environ)

@@ -1,4 +1,4 @@
-"""The flaws that stored bars can have, and the input of a check."""
+"""Define the flaws that stored bars can have, and what a check of bars takes and returns."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from tradebot.model.series import DAY, PriceKind, width_of
 
 
 class Flaw(StrEnum):
-    """The type of flaw, most urgent first: flaws that spoil every price come before those that spoil one."""
+    """The type of flaw, most urgent first: flaws that spoil every price come before flaws that spoil a single price."""
 
     NOTHING_STORED = "nothing_stored"
     WRONG_ZONE = "wrong_zone"
@@ -44,7 +44,9 @@ class RawBar(NamedTuple):
 
 
 class KnownSplit(NamedTuple):
-    """A split on record: the first moment of the new shares, and the number of new shares per old share."""
+    """A split on record: the moment from which prices refer to new shares, and the number of new shares per old
+    share.
+    """
 
     at_s: int
     ratio: float
@@ -71,10 +73,10 @@ class RawSeries(Struct, frozen=True):
 
 
 class BarFinding(Struct, frozen=True):
-    """One finding: where it begins and ends, how many bars or sessions it concerns, and the numbers behind it.
+    """One finding: when it begins and ends, how many bars or sessions it concerns, and the numbers behind it.
 
-    `observed` and `expected` are in the unit of the flaw: prices for bad prices, ratios for splits, hours for a zone,
-    minutes for holes. `found` describes it in a sentence.
+    The unit of `observed` and `expected` depends on the flaw: prices for bad prices, ratios for splits, hours for a
+    wrong zone, and minutes for gaps. `found` describes the finding in a sentence.
     """
 
     flaw: Flaw

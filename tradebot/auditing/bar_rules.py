@@ -1,7 +1,7 @@
 """Check the prices and the times of bars.
 
-Prices may be impossible, jumps may reverse, and splits may be missing from the record or from the prices. Times are
-compared with the venue's sessions, to find bars at impossible times.
+Prices may be impossible or jump for a single bar, and splits may be missing from the record or from the prices. Times
+are compared with the venue's sessions, to find bars at impossible times.
 """
 
 import math
@@ -45,7 +45,7 @@ _SHIFTS_H = [hours for hours in range(-14, 15) if hours]
 
 
 class SessionSeconds(NamedTuple):
-    """A session in seconds since 1970 UTC: midnight of its date, the extended hours, and the regular ones."""
+    """A session in seconds since 1970 UTC: midnight of its date, its extended hours, and its regular hours."""
 
     midnight_s: int
     early_s: int
@@ -59,7 +59,7 @@ class SessionSeconds(NamedTuple):
 
 
 def hours_of(sessions: Iterable[Session], venue: VenueDay) -> tuple[SessionSeconds, ...]:
-    """Return the hours of sessions; without extended trading, they begin and end with the regular ones."""
+    """Return the hours of sessions; without extended trading, the extended hours are the regular ones."""
     hours = []
     for session in sessions:
         around = (session.open, session.close)
@@ -70,9 +70,9 @@ def hours_of(sessions: Iterable[Session], venue: VenueDay) -> tuple[SessionSecon
 
 
 class SessionBars(Struct, frozen=True):
-    """The bars of one session, including extended hours, and their number.
+    """The bars of one session, including extended hours, and how many there are.
 
-    `missing` are the starts of the regular minutes without a bar.
+    `missing` has the start of each regular minute without a bar.
     """
 
     hours: SessionSeconds
@@ -128,7 +128,7 @@ def wrong_zone(
 ) -> tuple[BarFinding, ...]:
     """Find weeks whose minute bars would fit the sessions if they were a whole number of hours earlier or later.
 
-    Bars of a session that hasn't ended at `now` are ignored, because most of them so far may be from before the open.
+    If a session hasn't ended at `now`, its bars are ignored, because so far most of them may be from before the open.
     """
     unended_s = (each.early_s for each in hours if now and each.close_s > now.timestamp())
     until_s = next(unended_s, None)
@@ -199,9 +199,9 @@ def _session_at(at_s: int, hours: Sequence[SessionSeconds]) -> SessionSeconds | 
 
 
 def end_stamped(stored: RawSeries, every: Sequence[SessionBars]) -> Iterator[BarFinding]:
-    """Find minute bars of regular hours that are stamped at their end: one at each close, and none at any open.
+    """Find minute bars stamped at their end instead of their start: there is one at each close, and none at any open.
 
-    Only liquid symbols count: an illiquid one often has no trade in the first minute, but one in the closing auction.
+    Only liquid symbols count: an illiquid one often doesn't trade in the first minute, but does in the closing auction.
     """
     full = (
         [day for day in every if day.bars and day.share >= LIQUID_SHARE]
@@ -216,7 +216,7 @@ def end_stamped(stored: RawSeries, every: Sequence[SessionBars]) -> Iterator[Bar
 
 
 def bars_outside_hours(stored: RawSeries, hours: Sequence[SessionSeconds]) -> list[RawBar]:
-    """Return the daily bars without a session, or the minute bars outside of all extended hours."""
+    """Return the daily bars of days without a session, or the minute bars outside of all extended hours."""
     if stored.daily:
         midnights = {each.midnight_s for each in hours}
         return [bar for bar in stored.bars if bar.start_s not in midnights]
@@ -287,7 +287,7 @@ def not_closed(stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime
 
 
 def day_over_s(start_s: int, venue: VenueDay) -> int:
-    """Return when the venue's date that contains a moment ends, in seconds since 1970 UTC."""
+    """Return when the venue's day that contains a given moment ends, in seconds since 1970 UTC."""
     return venue.begins_s(_date_of(start_s, venue) + timedelta(days=1))
 
 
@@ -377,7 +377,7 @@ def _wicks(stored: RawSeries, bars: Sequence[RawBar], limit: float) -> Iterator[
 
 
 def session_bars(every: Sequence[SessionBars]) -> list[RawBar]:
-    """Merge the regular hours' usable minute bars of each session into one bar; leave out sessions without any.
+    """Merge each session's usable minute bars of regular hours into one bar; leave out sessions without any.
 
     The high and low of such a bar are those of its first minute, because they aren't used here.
     """
@@ -410,7 +410,9 @@ def unadjusted_splits(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator
 def scale_changes(
     stored: RawSeries, bars: Sequence[RawBar], bar_findings: Iterable[BarFinding]
 ) -> Iterator[BarFinding]:
-    """Find changes of scale that no split explains, on record or found, such as from dollars to cents."""
+    """Find changes of scale, such as from dollars to cents, that neither a split on record nor a newly found split
+    explains.
+    """
     limit, starts = math.log(SCALE_FACTOR), {finding.at for finding in bar_findings}
     for index, (before, after) in enumerate(pairwise(bars), start=1):
         if abs(math.log(after.open / before.close)) < limit:
@@ -426,7 +428,7 @@ def scale_changes(
 
 
 def already_adjusted(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:
-    """Find splits on record that raw prices don't show, because the bars before them were already adjusted."""
+    """Find splits on record that don't show in raw prices, because the bars before them were already adjusted."""
     for before, after in pairwise(sessions):
         split = _known_split(stored.splits, before, after)
         if split and abs(math.log(split.ratio)) >= math.log(SPLIT_RATIOS[0]):

@@ -42,7 +42,7 @@ def daily_gaps(stored: RawSeries, hours: Sequence[SessionSeconds]) -> Iterator[B
 def missing_sessions(
     stored: RawSeries, absent: Iterable[bool], hours: Sequence[SessionSeconds]
 ) -> Iterator[BarFinding]:
-    """Find runs of sessions without a bar; `absent` is True for each of `hours` that has none."""
+    """Find runs of sessions without a bar; `absent` is True for each session in `hours` that has none."""
     for missing, run in groupby(zip(absent, hours, strict=True), key=lambda each: each[0]):
         if missing:
             lost = [each for _, each in run]
@@ -54,9 +54,10 @@ def missing_sessions(
 def missing_minutes(
     stored: RawSeries, every: Sequence[SessionBars], lost_by_feed: frozenset[int]
 ) -> Iterator[BarFinding]:
-    """Find runs of missing minutes that chance doesn't explain, and minutes of a liquid symbol that the source lost.
+    """Find runs of missing minutes that chance doesn't explain, and minutes that the source lost for a liquid symbol.
 
-    A symbol that lacks a share q of its minutes has a run of k missing ones about n·q^k times in n minutes.
+    If a fraction q of a symbol's minutes has no bar, chance alone makes k minutes in a row missing about n·q^k times in
+    n minutes.
     """
     share = filled_fraction(every)
     sessions_with_bars = [day for day in every if day.count]
@@ -83,7 +84,7 @@ def _runs(missing: Sequence[int]) -> Iterator[list[int]]:
 
 
 def lost_by_feed(liquid: Iterable[Sequence[SessionBars]]) -> frozenset[int]:
-    """Return the minutes that several liquid symbols are missing at once."""
+    """Return the minutes in which several liquid symbols lack a bar at once."""
     covering, lacking = Counter[int](), Counter[int]()
     for every in liquid:
         for day in every:
@@ -106,8 +107,8 @@ MISPLACED = frozenset({Flaw.WRONG_ZONE, Flaw.END_STAMP})
 class SymbolChecked(Struct, frozen=True):
     """The check of one symbol: the bars examined, and the result.
 
-    `sessions` are those with a bar. `missing` are regular minutes without a bar, which is normal for a symbol that
-    isn't `liquid`; both are None unless these are minute bars of trades.
+    `sessions` is how many sessions have a bar. `missing` counts the regular minutes without a bar; they are normal for
+    a symbol that isn't `liquid`. `missing` and `liquid` are None unless these are minute bars of trades.
     """
 
     symbol: str
@@ -142,8 +143,8 @@ def check(
 ) -> BarAudit:
     """Check the bars of some symbols against the venue's sessions, which must reach from the first bar to the last.
 
-    Bars that aren't complete at `now` are findings too. Symbols are checked one after the other, and only the evidence
-    of minutes that the source lost in many symbols is kept in memory.
+    Bars that aren't complete at `now` are findings too. Symbols are checked one after the other. All that is kept in
+    memory is the evidence for minutes that the source lost for many symbols.
     """
     hours = hours_of(sessions, venue)
     looked, bar_findings, liquid = [], [], []
@@ -163,8 +164,9 @@ def check(
 def find_misplaced(
     every: Sequence[RawSeries], sessions: Sequence[Session], venue: VenueDay
 ) -> tuple[tuple[BarFinding, ...], list[tuple[str, int]]]:
-    """Return the findings about times that are wrong in all bars, such as a wrong time zone, and the symbol and start
-    of each bar that is in no session.
+    """Find times that are wrong in all bars, for example because of a wrong time zone, and bars outside of any session.
+
+    Return the findings about such times, and the symbol and start of each bar outside of a session.
     """
     hours = hours_of(sessions, venue)
     wrong, strange = [], []
@@ -257,14 +259,15 @@ def _looked_at(
 
 
 def is_framed(stored: RawSeries) -> bool:
-    """Return True unless these are minute or daily bars of trades, which get more checks."""
+    """Return True unless these are minute or daily bars of trades, for which there are more checks."""
     return stored.price is not PriceKind.TRADE or not (stored.daily or stored.width_s == bar_rules.MINUTE_S)
 
 
 def check_frame(stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime, venue: VenueDay) -> list[BarFinding]:
     """Return the findings about bars that are neither minute nor daily bars of trades: bad prices, and wrong times.
 
-    Missing intraday bars are findings only for spot and mark prices, which have a bar for every time; trades may not.
+    A missing intraday bar is a finding only for spot and mark prices: they have a bar for every time, while trades may
+    not.
     """
     bar_findings = [*bar_rules.duplicates(stored, venue), *bar_rules.bad_prices(stored)]
     if stored.daily:

@@ -1,7 +1,8 @@
-"""Compute the significance of a mean over sessions: its interval, its p-value, and the number of sessions needed.
+"""Compute how significant a mean over sessions is: its confidence interval, its p-value, and the number of sessions
+needed.
 
 Candidates of one session move together, so a session counts as one observation. Returns that reach into later sessions
-overlap with those of the next sessions. Both would make plain intervals far too narrow.
+overlap with the returns of those sessions. Ignoring either would make the intervals far too narrow.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ class Estimate(Struct, frozen=True):
 
     `low` and `high` bound its 95% interval, and `p` is the probability that chance alone moves the mean this far from
     zero; they are None if there are too few sessions. `needed` is how many sessions it takes to detect an effect of the
-    given size with a power of 80%.
+    size `worth` with a power of 80%.
     """
 
     mean: float
@@ -41,9 +42,10 @@ def estimate(by_session: Sequence[float], reach: int, worth: float) -> Estimate:
     """Estimate the mean of at least one number, given in the order of their sessions.
 
     Each number spans `reach` sessions, including its own. `worth` is the size of an effect worth detecting. The
-    variance is the equal-weighted cosine estimate, whose ratio has Student's t distribution with as many degrees of
-    freedom as cosines (Lazarus, Lewis, Stock and Watson, "HAR Inference: Recommendations for Practice", Journal of
-    Business & Economic Statistics 36, 2018). Without overlap it uses all cosines, which is the ordinary t interval.
+    variance is the equal-weighted cosine estimate. The mean divided by its estimated error then has Student's t
+    distribution, with as many degrees of freedom as there are cosines (Lazarus, Lewis, Stock and Watson, "HAR
+    Inference: Recommendations for Practice", Journal of Business & Economic Statistics 36, 2018). Without overlap, all
+    cosines are used, which gives the ordinary t interval.
     """
     count, mean = len(by_session), fmean(by_session)
     if count < fewest_sessions(reach):
@@ -71,7 +73,7 @@ def _long_run_variance(numbers: Sequence[float], mean: float, cosines: int) -> f
 
 
 def two_sided_p(t: float, degrees: int) -> float:
-    """Return the probability that Student's t is at least this far from zero.
+    """Return the probability that a variable with Student's t distribution is at least this far from zero.
 
     Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
     """
@@ -86,7 +88,9 @@ def two_sided_p(t: float, degrees: int) -> float:
 
 
 def t_quantile(within: float, degrees: int) -> float:
-    """Return the two-sided quantile of Student's t for this probability, to one in a million."""
+    """Return the two-sided quantile of Student's t distribution for the probability `within`, accurate to one in a
+    million.
+    """
     low, high = 0.0, 1.0
     while two_sided_p(high, degrees) > 1 - within:
         low, high = high, 2 * high
@@ -97,10 +101,10 @@ def t_quantile(within: float, degrees: int) -> float:
 
 
 def correct_for_multiple_tests(chances: Sequence[float | None]) -> list[float | None]:
-    """Return each p-value adjusted for multiple tests: values up to LEVEL rarely include a false discovery.
+    """Adjust p-values for multiple tests, so that the values up to LEVEL rarely include a false discovery.
 
-    Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979. It
-    holds under any dependence between the rows. A row without a p-value isn't tested, and doesn't count.
+    Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979. The
+    method is valid however the rows depend on each other. A row without a p-value isn't tested, and doesn't count.
     """
     tested = sorted((chance, index) for index, chance in enumerate(chances) if chance is not None)
     corrected: list[float | None] = [None] * len(chances)

@@ -2,7 +2,7 @@
 
 Every entry candidate counts, refused or not. A candidate seen by several passes before the same bar counts once. A
 session is one observation: the mean of its candidates, weighted by their scores. Each table is corrected for all its
-rows and horizons: without any effect, a star appears with a chance of at most 5%.
+rows and horizons: if there is no effect at all, the chance that any star appears is at most 5%.
 
 Returns start at the next bar, and are net of the market's.
 """
@@ -38,7 +38,7 @@ _NOON = timedelta(hours=12)
 
 
 class Horizon(NamedTuple):
-    """How long a return lasts: until the close that many sessions later, or for an hour if `sessions` is None.
+    """The period of a return: until the close that many sessions later, or for an hour if `sessions` is None.
 
     Returns of candidates from `reach` sessions in a row overlap.
     """
@@ -64,7 +64,10 @@ UNKNOWN: Returns = (None,) * len(HORIZONS)
 
 
 class HypotheticalEntry(NamedTuple):
-    """A purchase at the open of the next bar, which starts at `start_s` (seconds since 1970 UTC), and its returns."""
+    """A hypothetical purchase at the open of the next bar, and its returns.
+
+    The bar starts at `start_s`, in seconds since 1970 UTC.
+    """
 
     start_s: int
     returns: Returns
@@ -73,9 +76,9 @@ class HypotheticalEntry(NamedTuple):
 class SessionReturns:
     """The returns of candidates that are entered in one session.
 
-    `sessions` are all sessions from this one on, oldest first. `minutes` are its bars by symbol, and `closes` the daily
-    closes by symbol and date, both adjusted for splits and dividends. Only periods that ended by `until` count. Returns
-    are net of the `benchmark` over the same period, or gross if that is None.
+    `sessions` are all sessions from this one on, oldest first. `minutes` are this session's bars by symbol, and
+    `closes` the daily closes by symbol and date, both adjusted for splits and dividends. Only periods that ended by
+    `until` count. Returns are net of the `benchmark` over the same period, or gross if that is None.
     """
 
     def __init__(
@@ -105,7 +108,8 @@ class SessionReturns:
         return HypotheticalEntry(start_s, self._known[symbol, start_s])
 
     def return_after(self, symbol: str, at: datetime, longest_s: int) -> float | None:
-        """Return the gross return of a purchase after a moment, held for `longest_s` or until the close, if sooner.
+        """Return the gross return of buying after a moment and holding for `longest_s` seconds, but at most until the
+        close.
 
         The purchase is at the open of the next bar. Return None if there is no such bar, or if the holding time isn't
         over yet.
@@ -190,7 +194,8 @@ SENT = "sent"
 
 
 class MeasuredOutcome(Struct, frozen=True):
-    """The returns after a group of candidates until one horizon: a mean of session means, as a fraction.
+    """How prices moved after a group of candidates, up to one horizon: the mean of the sessions' mean returns, as a
+    fraction.
 
     `low` and `high` bound its 95% interval; they are None if there are too few sessions. `p` is corrected for all rows
     and horizons of its table; `is_found` is True if the effect is significant. `needed` is about how many sessions it
@@ -209,7 +214,9 @@ class MeasuredOutcome(Struct, frozen=True):
 
 
 class OutcomeRow(Struct, frozen=True):
-    """The returns after one group: a component, a gate, or the scores from `lowest` to `highest`."""
+    """The returns after one group of candidates: those of a component, of a gate, or with scores from `lowest` to
+    `highest`.
+    """
 
     name: str
     horizons: tuple[MeasuredOutcome, ...]
@@ -218,7 +225,7 @@ class OutcomeRow(Struct, frozen=True):
 
 
 class Refusals(Struct, frozen=True):
-    """The hypothetical profit until the close of refused trades that weren't sent later in their session.
+    """What refused trades would have earned until the close, leaving out trades that were sent later in their session.
 
     `usd` is the sum with `stake_usd` in each trade, net of the benchmark; `low_usd` and `high_usd` bound its 95%
     interval, and are None if there are too few sessions.
@@ -235,9 +242,10 @@ class Refusals(Struct, frozen=True):
 class StrategyOutcomes(Struct, frozen=True):
     """The returns after one strategy's candidates.
 
-    `score` is the return of following the score, long above zero and short below, each candidate in proportion to its
-    score; components are measured likewise. The candidates of each decile of the score are bought. The candidates that
-    a gate refused are traded on their own side, only the first of each symbol in a session.
+    `score` is the return of trading by the score: long if it is above zero and short if it is below, with stakes in
+    proportion to it. Components are measured in the same way. For deciles, the candidates in each decile of the score
+    are bought. For gates, the candidates that a gate refused are traded on their own side, but only the first of each
+    symbol in a session.
     """
 
     strategy: str
@@ -418,7 +426,7 @@ class Tally:
 
 
 class RefusedTally:
-    """Accumulates the hypothetical profit of refused trades, session by session.
+    """Accumulates what refused trades would have earned, session by session.
 
     The result equals the refusals of `Tally`, but is computed from less data.
     """

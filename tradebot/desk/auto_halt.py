@@ -22,7 +22,7 @@ from tradebot.ports.world import World
 
 
 def halt_if_needed(world: World, desk: Desk) -> Desk:
-    """Store the highest equity, halt if there is a cause, and return the resulting desk.
+    """Store the highest equity so far, halt if there is a cause, and return the resulting desk.
 
     A dry run halts nothing; its desk shows what would happen.
     """
@@ -33,23 +33,24 @@ def halt_if_needed(world: World, desk: Desk) -> Desk:
 
 
 def halt_if_tripped(world: World, desk: Desk, sent: Decision) -> Desk:
-    """Return the desk with this order's outcome; it is halted if the broker's response trips a limit."""
+    """Return the desk with the outcome of the order just sent; halt if the broker's response trips a limit."""
     after = with_outcome(desk, sent)
     return desk if after is desk else _halt_for_causes(world, after)
 
 
 def remaining_causes(world: World) -> str:
-    """Return the causes that would halt the bot again, each with its remedy; empty if there are none."""
+    """Describe each cause that would halt the bot again, with its remedy; empty if there are none."""
     causes = failing_rules(take_desk(world, for_entries=False), world.rules.halts)
     return "; ".join(f"{causes_text([cause])}, {CLEARED_BY[cause.reason]}" for cause in causes if cause.reason)
 
 
 def accept_causes(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[str, Override | None]:
-    """Return the reason to record for ACTIVE, and what a person accepts by ending a halt.
+    """Return the reason to record when trading becomes ACTIVE, and what a person accepts by ending a halt.
 
-    That is the halt's causes, and the causes of older halts that it hid. If a drawdown is one of them, the stored
-    highest equity is reset, so that a drawdown is measured from the next equity on: a halted bot could never recover by
-    trading. The broker isn't queried, because a person may end a halt while the broker doesn't answer.
+    The person accepts the halt's causes, and those of older halts that this halt has hidden. If a drawdown is among
+    them, the stored highest equity is reset, and later drawdowns are measured from the next equity on: a halted bot
+    could never recover by trading. The broker isn't queried, because a person may end a halt while the broker doesn't
+    answer.
     """
     accepted, peak = override_for((*hidden_halts(ledger.halts(), halt), halt)), ledger.equity_peak()
     if accepted and peak and Reason.DRAWDOWN_REACHED in accepted.causes:
@@ -58,7 +59,7 @@ def accept_causes(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[s
 
 
 def halt_for(ledger: Ledger, events: Events, cause: Reason, why: str, at: datetime) -> None:
-    """Halt for a cause outside the desk's data: a fault in the bot's own pass, or `serve` ending again and again."""
+    """Halt for a cause that the desk doesn't show: a fault in the bot's own pass, or repeated crashes of `serve`."""
     if ledger.trading_state().state is TradingState.ACTIVE:
         _halt(ledger, events, f"{cause}: {why}", frozenset({cause}), at)
 
@@ -106,8 +107,8 @@ JUMP = 10
 def remember(ledger: Money, account_state: AccountState, equity: Decimal, worth: AccountValue | None) -> None:
     """Store a new highest equity in USD if cash and positions explain it.
 
-    A jump must be seen twice, and the lower of the two values counts. Before the first reading, the opening cash is the
-    known value.
+    A jump counts only if it is seen twice, and then the lower of the two values is stored. Before the first reading,
+    the opening cash is the known value.
     """
     if account_state.opening_cash is None or (worth and not worth.explains(equity)):
         return

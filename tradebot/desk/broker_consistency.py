@@ -1,11 +1,11 @@
 """Read the venue for one pass and compare it with the books; if the two contradict each other, trust neither.
 
-A missing row proves nothing. An order is over only if the venue says so when queried for that order, or if the venue's
-adapter can prove that it expired; until then the more cautious of the two views counts. If positions differ and no
-pending fill explains it, the pass opens nothing. Exits don't wait: an exit queries the venue about that one position
-and trades what the reply confirms. Only our own orders must stay unchanged while the account is read, so another active
-trader on the account can't block our exits. A position counts at the venue's value, or at its quantity times the price
-we know, whichever is more.
+If a row is missing from the venue's list, that proves nothing. An order is over only if the venue says so when queried
+for that order, or if the venue's adapter can prove that the order expired. Until then, the more cautious of the two
+views counts. If positions differ and no pending fill explains the difference, the pass opens nothing. Exits don't wait:
+an exit queries the venue about its one position, and trades what the reply confirms. Only our own orders must stay
+unchanged while the account is read, so another active trader on the account can't block our exits. A position counts at
+the venue's value, or at its quantity times the price we know, whichever is more.
 """
 
 from collections import defaultdict
@@ -51,13 +51,13 @@ from tradebot.reconciliation.read_books import (
 class VenueReading(Struct, frozen=True):
     """The venue and the books combined; `books` were read after the venue's facts were applied.
 
-    `view.orders` has every order that the venue or the books say may still fill. `orders` is the same without the
-    orders that the venue still lists but has declared over. `omitted_orders` are our orders missing from the venue's
-    list. `differences` are positions that no pending fill explains. `ratios` are the broker's shares as multiples of
-    ours, where they differ. `unproven` are symbols of our positions that the venue didn't confirm when queried
-    directly. `missing` are our orders that have filled more than the fill lists show so far, unless the positions prove
-    those fills, which are then in `books.pending`. `untraced_fills` counts the orders behind foreign fills that the
-    venue didn't return.
+    `view.orders` has every order that may still fill according to the venue or the books. `orders` leaves out those
+    that the venue still lists although it has reported them as over. `omitted_orders` are our orders missing from the
+    venue's list. `differences` are positions that no pending fill explains. `ratios` are the broker's shares as
+    multiples of ours, where they differ. `unproven` are symbols of our positions that the venue didn't confirm when
+    queried directly. `missing` are our orders that have filled more than the lists of fills show so far. If the
+    positions prove such fills, the fills are in `books.pending` instead. `untraced_fills` counts the orders that led to
+    foreign fills and that the venue didn't return.
     """
 
     view: BrokerView
@@ -78,9 +78,9 @@ class VenueReading(Struct, frozen=True):
 def read_venue(world: World, clocks: ClockReading, *, for_exits: bool) -> VenueReading:
     """Read the venue and update the books. A dry run writes nothing, but decides as if it had.
 
-    If the two differ, the venue is read once more, because a fill may have arrived between two of its replies.
-    `for_exits` passes also query each of our positions on which the list and the books differ, because an exit only
-    trades what the venue confirms.
+    If the two differ, the venue is read once more, because a fill may have arrived between two of its replies. With
+    `for_exits`, each of our positions on which the venue's list and the books differ is also queried directly, because
+    an exit trades only what the venue confirms.
     """
     reading = _read_once(world, clocks, first=True)
     if reading.agrees:
@@ -183,10 +183,11 @@ def _query_differing_positions(world: World, reading: VenueReading) -> VenueRead
 
 
 def confirmed_quantities(reading: VenueReading) -> Mapping[str, Decimal]:
-    """Return the broker's signed shares by symbol; where the broker and the books differ, use the smaller number.
+    """Return the broker's shares of each symbol, signed, or what the books expect after missing fills, whichever is
+    less.
 
-    After an exit has filled, its order may show that before the broker's list and the booked fills do. Those shares are
-    gone and must not be sold twice.
+    After an exit has filled, its order may show the fill before the broker's positions and the booked fills do. Those
+    shares are gone and must not be sold twice.
     """
     quantity_by_symbol = reading.books.quantities()
     net = {position.symbol: position.quantity for position in reading.view.positions}

@@ -1,11 +1,11 @@
 """Find positions due to roll into the next contract, and rolls whose opening half is still missing.
 
-A roll is one plan of two intents, close then open. The ledger stores it only as its first intent, a close whose reason
-names the next contract. Whatever the closes have filled and the entries haven't opened yet is still to be opened, even
-after a crash. A roll ends with its session: in the next one, the strategy decides again.
+A roll consists of two intents: a close, then an open. The ledger stores only the first, a close whose reason names the
+next contract. The quantity that the closes have filled and that the entries haven't opened yet must still be opened,
+even after a crash. A roll ends with its session: in the next session, the strategy decides again.
 
-The contract chosen for a root replaces it in the universe when rules are built (`app.rules`). A position in an earlier
-contract keeps its stops and exits, and is rolled at its scheduled time.
+When rules are built (`app.rules`), the contract chosen for a root replaces the root in the universe. A position in an
+earlier contract keeps its stops and exits, and is rolled at its scheduled time.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,8 +55,8 @@ class Move(Struct, frozen=True):
 def roll_due(desk: Desk, position: Position) -> Rolling | None:
     """Return a position's roll into the next contract if it is due now.
 
-    A roll waits for the venue's liquid hours; on its last day, only while some are left. While entries are blocked, it
-    waits until the last day, because the position could be closed but not opened again.
+    A roll waits for the venue's liquid hours, except on its last day if none are left. While entries are blocked, a
+    roll waits until its last day, because the position could be closed but not opened again.
     """
     rolling, today = rolling_of(desk, position.symbol), date_on(desk)
     if rolling is None or not rolling.is_due(today, desk.books.day.local(desk.now).time()):
@@ -70,7 +70,7 @@ def roll_due(desk: Desk, position: Position) -> Rolling | None:
 
 
 def roll_exit_reason(rolling: Rolling) -> ReasonPart:
-    """Return the exit reason of a roll."""
+    """Build the exit reason that names a roll's next contract."""
     return ReasonPart(ROLLED_INTO, symbol=rolling.into)
 
 
@@ -110,7 +110,7 @@ def unfinished_rolls(books: Books, session: date) -> Iterator[Move]:
 
 
 def partly_rolled_contracts(books: Books, session: date) -> tuple[str, ...]:
-    """Return the contracts into which rolls of a session still have to open positions."""
+    """Return the contracts in which rolls of a session still have to open positions."""
     return tuple(move.into for move in unfinished_rolls(books, session))
 
 
@@ -243,7 +243,7 @@ def choose(world: World, months: Months, names: Sequence[str], now: datetime) ->
 def with_earlier_rolls(
     listings: Mapping[str, Listing], current_contracts: frozenset[str], today: date
 ) -> Mapping[str, Listing]:
-    """Return listings in which a contract is due to roll now if its root already refers to the next one."""
+    """Mark a contract as due to roll now if its root already stands for the next contract, and return the listings."""
     rolled = dict(listings)
     for symbol, listing in listings.items():
         rolling = listing.rolling

@@ -55,7 +55,9 @@ def add_exit_inputs(world: World, desk: Desk) -> Desk:
 
 
 def nearest_stops(world: World, desk: Desk) -> Mapping[str, Decimal]:
-    """Return the smallest adverse move that closes a position, as a fraction, by symbol; none without a stop."""
+    """Return for each symbol the smallest adverse move that closes its position, as a fraction; leave out those without
+    a stop.
+    """
     stops = dict[str, Decimal]()
     for position in desk.positions:
         entry_terms = desk.books.kept.get(position.key, EntryTerms())
@@ -67,7 +69,7 @@ def nearest_stops(world: World, desk: Desk) -> Mapping[str, Decimal]:
 
 
 def stop_rests(desk: Desk, position: Position) -> bool:
-    """Return True if stops resting at the venue close all whole lots of a position, even without the bot."""
+    """Return True if stops that rest at the venue would close all of a position's whole lots, even without the bot."""
     listing, shares = desk.listing_of(position), closable_quantity(desk, position.symbol, position.quantity)
     stops = (rest for rest in desk.resting.get(position.holding, ()) if rest.can_trigger and not rest.ending)
     covered = sum((rest.quantity for rest in stops), Decimal(0))
@@ -75,7 +77,7 @@ def stop_rests(desk: Desk, position: Position) -> bool:
 
 
 def closed_by_price(world: World, desk: Desk) -> Mapping[str, Mapping[Key, Decimal | None]]:
-    """Return the positions that rules would close at the desk's quotes, by symbol, with the shares; None means all.
+    """Return the positions that rules would close at the desk's quotes, by symbol, and how many shares; None means all.
 
     Only rules that look at a price are evaluated. The desk must have its exit inputs.
     """
@@ -173,7 +175,7 @@ class ExitFacts:
         return flow_now(facts, counting(self._desk.now, window)).value
 
     def open_interest_kept(self, watched: WatchedPosition) -> Decimal | None:
-        """Return the share of the contracts behind the entry that were still open the next morning."""
+        """Return the fraction of the contracts behind the entry that was still open the next morning."""
         window, symbol, opened = self._world.rules.flow, watched.position.symbol, watched.position.opened_at
         if window is None:
             return None
@@ -188,14 +190,12 @@ class ExitFacts:
         return None if state is None else regime(state)
 
     def event_at(self, watched: WatchedPosition) -> datetime | None:
-        """Return when the company's next event, such as its earnings report, may happen at the earliest; None if
-        unknown.
-        """
+        """Return the earliest time of the company's next event, such as its earnings report; None if unknown."""
         symbol = watched.position.symbol
         return next_event(self._facts.get(symbol) or SymbolFacts(symbol), self._market, self._desk.now)
 
     def momentum(self, watched: WatchedPosition) -> Decimal | None:
-        """Return a symbol's price return since the pass an hour ago, if that pass had its quote."""
+        """Return the symbol's return since the pass an hour ago, if that pass recorded its quote."""
         quote, before = self._desk.quotes.get(watched.position.symbol), self._hour_ago.get(watched.position.symbol)
         return None if quote is None or not before else exit_price(watched.position, quote) / before - 1
 
@@ -300,9 +300,9 @@ def kept_open(
 ) -> Decimal | None:
     """Return the fraction of the contracts behind an entry that was still open the next morning.
 
-    The contracts come from the alerts in the entry's direction, which is +1 for a long and -1 for a short. The
-    contracts still open are the growth in open interest, at most the alerts' volume. A contract without a known change
-    isn't counted; None if no contract has one.
+    The contracts come from the alerts in the entry's direction, which is +1 for a long and -1 for a short. The growth
+    in open interest, but at most the alerts' volume, counts as still open. A contract isn't counted if its change in
+    open interest is unknown; return None if no contract's change is known.
     """
     traded: dict[str, int] = {}
     for alert in alerts:

@@ -37,7 +37,7 @@ def reads_quotes(need: FeatureNeed) -> bool:
 
 @lru_cache(maxsize=64)
 def of_the_moment(need: FeatureNeed) -> bool:
-    """Return True if any of these features use more than bars, so that they change between bars."""
+    """Return True if any of these features change between bars, because they use more than bars."""
     return any(each.of_the_moment for each in _features_of(need))
 
 
@@ -84,11 +84,12 @@ class _CachedColumns(NamedTuple):
 
 
 class BarFeatures:
-    """Features of closed bars. A session's features are computed from a fixed number of bars before it.
+    """Computes features from closed bars. For each session, the computation starts a fixed number of bars before the
+    session.
 
-    So a bar's values are identical to the last digit whenever they are computed. With `whole` sessions, the bars come
-    from a backtest, which can provide the rest of a session: its features are computed once, and looked up by time.
-    Each feature uses only bars that were closed at its time.
+    So a bar's values are identical to the last digit, whenever they are computed. `whole` is set in a backtest, which
+    can also provide the rest of a session. A session's features are then computed once and looked up by time. Even so,
+    each feature uses only bars that were closed at its time.
     """
 
     def __init__(self, bars: Bars, sessions: Sessions, venue: VenueDay, *, whole: bool = False) -> None:
@@ -164,7 +165,7 @@ def _of(features: Sequence[Feature], values: Mapping[str, float], frame: Frame, 
 def with_moment(
     need: FeatureNeed, row: FeatureRow, now: datetime, spread: float | None, market: Mapping[str, object]
 ) -> FeatureRow:
-    """Return a row with current features added: the quote's spread in ticks, and facts about the whole market."""
+    """Add current features to a row: the quote's spread in ticks, and facts about the whole market."""
     features = [each for each in _features_of(need) if each.of_the_moment]
     frame = _moment(now, spread, ECONOMIC_CALENDAR_KIND.of(market), NEWS_KIND.of(market))
     values = {name: float(column[0]) for name, column in columns(frame, [each.name for each in features]).items()}

@@ -39,7 +39,8 @@ _SESSIONS_BACK = timedelta(days=7)
 class FetchAgenda(Struct, frozen=True):
     """The ordered calls of a fetch.
 
-    `waiting` counts calls that aren't due, `later` those that are due but fit only into the next slot.
+    `waiting` counts calls that aren't due. `later` counts calls that are due, but for which only the next slot has
+    room.
 
     `left_out` are the kinds that the plan has no calls for.
     """
@@ -200,7 +201,7 @@ class _Look(Struct, frozen=True, dict=True):
 
 
 def headlines_plan(rules: Rules, day: VenueDay) -> FetchPlan:
-    """Return the plan of a full session for headlines that have a source of their own."""
+    """Plan the calls of a full session for headlines, if these have a source of their own."""
     needs = tuple(needs_of({headlines_kind(): ()}, rules.poll_s, rules.tightest.max_flow_age_s))
     return FetchPlan.of(needs, parse(rules.fetch_times, day), whole_day(day), rules.news_allowance)
 
@@ -228,10 +229,11 @@ class Failure(Struct, frozen=True):
 
 
 class FetchResult(Struct, frozen=True):
-    """The result of one fetching pass: `new` counts facts not stored before, `skipped` the calls that weren't made.
+    """The result of one fetching pass: `new` counts the facts that weren't stored before, and `skipped` the calls not
+    made.
 
-    `later` counts the skipped calls that wait for the next slot, because no more fit into this one. `left_out` are the
-    kinds that the plan has no calls for.
+    `later` counts those skipped calls that wait for the next slot, because this slot had no room for more. `left_out`
+    are the kinds that the plan has no calls for.
     """
 
     at: datetime
@@ -250,7 +252,7 @@ class FetchResult(Struct, frozen=True):
 class WantedCalls(Struct, frozen=True):
     """Which calls to make: only these endpoints and these symbols; an empty set means all of them.
 
-    A market-wide endpoint has no symbol, so naming only symbols excludes it.
+    A market-wide endpoint has no symbol, so it is left out if symbols are named.
     """
 
     endpoints: frozenset[str] = frozenset()
@@ -268,10 +270,12 @@ EVERYTHING = WantedCalls()
 
 
 def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKind, Sequence[str]]:
-    """Return the kinds of facts that strategies and their exit rules need, in fetching order, with each call's subject.
+    """Return the kinds of facts that strategies and their exit rules need, in fetching order, each with what to ask
+    about.
 
-    A subject is a symbol, or a sector in the source's words; a kind about the whole market takes one call. Alerts are
-    added to any other kind of the flow, because the gates of an entry use them to check whether flow is fresh.
+    What to ask about is a list with one entry per call: symbols, or sectors in the source's words. A kind about the
+    whole market takes one call. If any kind of flow is needed, alerts are added, because an entry's gates use them to
+    check whether flow is fresh.
     """
     symbols: dict[str, dict[str, None]] = {}
     for strategy in strategies:
@@ -286,7 +290,9 @@ def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKin
 
 
 def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str]:
-    """Return the subjects of a kind's calls: all symbols, only the funds, or the symbols' sectors."""
+    """Return what a kind's calls ask about, one entry per call: all symbols, only the funds, or the symbols'
+    sectors.
+    """
     if kind.scope is ReplyScope.FUND:
         return tuple(symbol for symbol in symbols if symbol in rules.funds)
     if kind.scope is ReplyScope.SECTOR:

@@ -35,7 +35,8 @@ def read_listings(world: World, symbols: Iterable[str]) -> Mapping[str, Listing]
 def update_listings(world: World, books: Books, entered: Iterable[str]) -> ListingsInForce:
     """Return the listings of symbols that may be entered, or have a position or order; store them and report changes.
 
-    If any has to be read for an entry, all tradable symbols are read. A dry run stores and reports nothing.
+    If a listing has to be read for an entry, the listings of all tradable symbols are read. A dry run stores and
+    reports nothing.
     """
     entered = tuple(entered)
     symbols = tuple(dict.fromkeys((*entered, *held_and_ordered(books))))
@@ -58,9 +59,10 @@ def _tell(world: World, books: Books, record: ListingRecord) -> None:
 def other_contracts(
     coin: Callable[[str], str], entered: Iterable[str], open_symbols: Collection[str]
 ) -> Mapping[str, str]:
-    """Map each symbol that may be entered to the other symbols of its coin with a position or order, joined by commas.
+    """Map each symbol that may be entered to other symbols of the same coin that have a position or order.
 
-    Symbols without others are left out. A symbol that follows no single coin counts as its own coin.
+    These are joined by commas; symbols without others are left out. A symbol that follows no single coin counts as its
+    own coin.
     """
 
     def coin_or_self(symbol: str) -> str:

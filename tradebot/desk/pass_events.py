@@ -46,7 +46,7 @@ def emit_pass_events(world: World, desk: Desk, cycle: CycleRecord) -> None:
 
 
 def tell_caught_up(events: Events, ledger: Ledger, caught: CatchUpResult, now: datetime) -> None:
-    """Emit the events for changes that catching up has written to the ledger."""
+    """Emit the events for what catching up with the venue has changed in the ledger."""
     _tell_unfilled(events, ledger, caught.unfilled, now)
     _tell_moved(events, ledger, caught.moved, now)
     _tell_closed_by_broker(events, caught.liquidated, now)
@@ -309,6 +309,8 @@ def _details(candidate: Candidate, cause: str, order: str | None) -> dict[str, s
 
 
 def gap_began(gap: Gap, now: datetime, cause: str = "") -> SystemEvent:
-    """Build the event for the start of a gap in protection; `cause` is why an exit had to replace the stop."""
+    """Build the event that reports the start of a gap in protection; `cause` says why an exit had to replace the
+    stop.
+    """
     details = {"strategy": gap.strategy, "why": gap.why, "shares": f"{gap.shares:f}", "since": gap.since.isoformat()}
     return EventKind.PROTECTION_GAP.at(now, {**details, **({"cause": cause} if cause else {})}, gap.symbol)

@@ -1,7 +1,7 @@
 """Finish a pass: emit its events, including gaps in protection, and record it.
 
-A gap is reported when it begins, and with its duration when it ends. The record of each exit pass has its remaining
-gaps, so that the next one knows which of them are new.
+A gap is reported when it begins, and with its duration when it ends. Each exit pass records the gaps that remain, so
+that the next exit pass knows which gaps are new.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -98,8 +98,8 @@ def refuse_pass(
 ) -> CycleRecord:
     """Record that the pass is refused, because the session is closed.
 
-    `done` are the records of orders that the pass had sent or canceled before it yielded to exits and the session
-    closed.
+    The pass may have yielded to exits before the session closed; `done` are the records of orders that it had sent or
+    canceled by then.
     """
     refused = replace(decision, gate=Gate.JOB)
     cycle = replace(_cycle(world, call, desk), candidates=done, job_decision=refused)

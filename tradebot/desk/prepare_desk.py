@@ -104,7 +104,7 @@ def _first_filled(desk: Desk) -> Iterator[Order]:
 
 
 def worst_core_drifts(world: World, reads: Mapping[str, frozenset[str]], now: datetime) -> Mapping[str, Drift]:
-    """Return, by strategy, the largest harmful drift in current replies of the core signals that it reads.
+    """Return for each strategy the most harmful drift among the current replies that have its core signals.
 
     `reads` are the kinds of facts that each strategy reads. Entry gates read the alerts for every strategy.
     """

@@ -37,9 +37,9 @@ class Proposals(Struct, frozen=True):
     """The candidates of all strategies, strongest first, and what was refused: whole results of strategies, or single
     symbols.
 
-    `own` is the slot plan of strategies with their own clocks. `reads` are the kinds of flow facts that each strategy
-    needs, by its name. `code` has the digest of each strategy's code. `moves` are the price shocks that bars showed;
-    None if no limit needs them, if they can't be read, or if nothing would be opened.
+    `own` is the plan of slots for strategies that have their own clocks. `reads` are the kinds of flow facts that each
+    strategy needs, by its name. `code` has the digest of each strategy's code. `moves` are the price shocks that bars
+    showed; None if no limit needs them, if they can't be read, or if nothing would be opened.
     """
 
     candidates: tuple[Candidate, ...]
@@ -51,9 +51,9 @@ class Proposals(Struct, frozen=True):
 
 
 def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Proposals:
-    """Run every strategy. One with an invalid result is refused in this pass without affecting the others.
+    """Run every strategy. A strategy with an invalid result is refused in this pass, without affecting the others.
 
-    With the times of entries, a strategy with its own clock runs only while one of its slots is due.
+    If `entries` is given, a strategy with its own clock runs only while one of its slots is due.
     """
     planned = plan_slots(world, entries, now)
     if planned.strategies:
@@ -88,9 +88,9 @@ def strongest_first(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
 
 
 class StrategyAnswer(NamedTuple):
-    """A strategy's candidates and the symbols that were left out; or why its whole result `failed`.
+    """A strategy's candidates and the symbols that were left out; if its whole result is refused, `failed` says why.
 
-    `looked` is False if its needs were met for no symbol.
+    `looked` is False if the strategy's needs weren't met for any symbol.
     """
 
     candidates: Sequence[Candidate] = ()
@@ -147,7 +147,7 @@ def ask_strategy(strategy: Strategy, view: StrategyView, most: TargetBounds | No
 
 
 def claim_strategy_slots(world: World, call: Call, proposed: Proposals, now: datetime) -> Proposals:
-    """Claim strategies' own slots; return the proposals without those that another pass has already evaluated.
+    """Claim the strategies' own slots; return the proposals, leaving out those that another pass has already evaluated.
 
     The caller has the pass lock, and is about to evaluate the candidates.
     """
@@ -247,7 +247,7 @@ def _wants_more(candidate: Candidate) -> bool:
 
 
 def leave_target_unchanged(candidate: Candidate, why: Reason | None) -> Candidate:
-    """Return the candidate with its target decision failed for this reason, so that no order is sent."""
+    """Mark the candidate's target decision as failed for this reason, so that no order is sent."""
     decisions = (
         replace(each, verdict=Verdict.FAIL, reason=why) if each.gate is Gate.TARGET else each
         for each in candidate.decisions
@@ -340,12 +340,12 @@ READ_FROM_SCORES = frozenset({"scores", "noise"})
 
 
 def is_declined(world: World, candidate: Candidate) -> bool:
-    """Return True for an entry that its strategy declines and whose gates needn't be evaluated.
+    """Return True if the strategy declines this entry and its gates needn't be evaluated.
 
-    No gate is evaluated for it, and its record has only the strategy's answer. Gates are still evaluated where
-    something else reads their decisions: where candidates replace positions, by displacement or in an auction, where a
-    person approves, and where exit rules read scores. They are also evaluated for strategies that read options flow,
-    because gates decide whether the flow was fresh and as documented: a strategy that saw nothing declines too.
+    Its record then has only the strategy's answer. Gates must be evaluated if something else reads their decisions: if
+    candidates replace positions, by displacement or in an auction, if a person approves entries, or if exit rules read
+    scores. They are also evaluated if the strategy reads options flow. It may decline just because it saw no flow, and
+    gates check whether flow was fresh and as documented.
     """
     if world.ask_declined or candidate.purpose is not Purpose.OPEN or candidate.reads_flow:
         return False

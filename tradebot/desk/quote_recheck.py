@@ -1,8 +1,9 @@
-"""Check any price that jumped, or at which a rule would close a position: one wrong quote must sell nothing.
+"""Check any price that jumped, or at which a rule would close a position, because one wrong quote mustn't sell
+anything.
 
 All doubtful prices are requested together, once, so an exit is delayed by at most one request. Two replies with the
-same timestamp count as one. While a stop rests at the venue, a position is left to it if the last trade contradicts the
-quote.
+same timestamp count as one. If the last trade contradicts the quote while a stop rests at the venue, closing the
+position is left to that stop.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -29,7 +30,7 @@ Quotes = Mapping[str, Quote]
 
 
 def recheck_quotes(world: World, desk: Desk, *, for_entries: bool, watching: bool) -> Desk:
-    """Return the desk after rechecking prices that jumped or, with `watching`, at which exit rules would close.
+    """Recheck prices that jumped or, with `watching`, at which exit rules would close positions; return the desk.
 
     If nothing confirms a price, exits use the last trade, and nothing is bought.
     """

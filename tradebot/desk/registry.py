@@ -1,12 +1,12 @@
 """Check the registry's coins: read what is due, evaluate it, store it, and report changes.
 
-The entry pass does so before it runs strategies, without the pass lock. Losing the stored state loses no money: no coin
-is eligible until it has been checked again.
+The entry pass does this before it runs strategies, without the pass lock. If the stored state is lost, no money is at
+risk: no coin is eligible until it has been checked again.
 
-Discovery of contracts runs as often as tiers are measured, before the check of the coins, and again in the next pass if
-a list was rejected. The stored result replaces the universe when rules are built (`app.rules`), once per pass, so a
-running `serve` trades a new coin from its next pass on, without a reload. If it is lost, the configured universe is
-traded until the venue has been queried again. Exits and stops depend on positions, and need no universe.
+Contracts are discovered before the coins are checked, as often as tiers are measured, and again in the next pass if a
+list was rejected. The stored result replaces the universe when rules are built (`app.rules`), once per pass. So a
+running `serve` trades a new coin from its next pass on, without a reload. If the result is lost, the configured
+universe is traded until the venue has been queried again. Exits and stops depend on positions, and need no universe.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -34,15 +34,16 @@ from tradebot.signals.registry import (
 
 
 def registry_of(world: World) -> Registry | None:
-    """Return the registry's state of the coins that may be traded; None without a registry."""
+    """Return the registry with the stored state of its coins; None if there is no registry."""
     rules = world.rules.registry
     return Registry(rules, world.rules.every_symbol, world.facts.registry()) if rules else None
 
 
 def look_at_coins(world: World, now: datetime, *, all_of_them: bool = False) -> None:
-    """Check the coins that are due, or all of them; without a registry or in a dry run, none.
+    """Check the coins that are due, or all of them; do nothing without a registry or in a dry run.
 
-    Raise TemporaryError if the venue can't give prices. Candles that can't be read fail their check.
+    Raise TemporaryError if the venue can't provide prices. If a coin's candles can't be read, the check that needs them
+    fails.
     """
     registry = None if world.dry_run else registry_of(world)
     if registry is None:
@@ -176,7 +177,7 @@ STAYS, GOES = "it stays in the universe, because it is held or pinned", "it has 
 def look_for_coins(world: World, now: datetime, *, at_once: bool = False) -> None:
     """Fetch the venue's contracts if that is due, or `at_once`; without discovery or in a dry run, do nothing.
 
-    Contracts or prices that can't be read change nothing.
+    If contracts or prices can't be read, nothing changes.
     """
     rules, ask = world.rules.registry, world.contracts
     if rules is None or not rules.discovery or ask is None or world.dry_run:

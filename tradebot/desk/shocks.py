@@ -1,7 +1,7 @@
 """Find price shocks after which entries wait: in closed minute bars, and in records of earlier passes.
 
-Nothing is kept in memory, so a restart changes nothing. The bars come from the local store, which fetches missing ones;
-how far a contract is from its coin is in the decisions of recorded passes.
+Nothing is kept in memory, so a restart changes nothing. The bars come from the local store, which fetches missing ones.
+The decisions of recorded passes tell how far a contract's price was from its coin's.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -86,7 +86,7 @@ def shocks_in_bars(series: Series, limits: Limits) -> Iterator[Shock]:
 
 
 def shocks_in_passes(cycles: Sequence[CycleRecord]) -> Iterator[Shock]:
-    """Yield a shock for each recorded candidate that was refused for being too far from its coin."""
+    """Yield a shock for each recorded candidate that was refused because its price was too far from its coin's."""
     for cycle in cycles:
         for record in cycle.candidates:
             if any(decision.reason is Reason.BASIS_SHOCK for decision in record.decisions):

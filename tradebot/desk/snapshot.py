@@ -93,13 +93,13 @@ def _with_entry_inputs(world: World, desk: Desk, entry_symbols: Sequence[str], t
 
 
 def restart_decision_timer(world: World, desk: Desk) -> Desk:
-    """Restart the desk's decision time from now, if the decision time is limited."""
+    """Restart the desk's time limit for decisions from now, if there is one."""
     is_limited = world.rules.limits.max_decision_ms is not None
     return replace(desk, decision_started_s=world.stopwatch()) if is_limited else desk
 
 
 def margined_symbols(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()) -> Iterator[str]:
-    """Yield the symbols of everything that uses margin, even if foreign; none in a cash account."""
+    """Yield the symbols of everything that uses margin, even if it isn't ours; there are none in a cash account."""
     if view.account.settlement is Settlement.MARGINED:
         yield from (position.symbol for position in view.positions)
         yield from (order.symbol for order in view.orders)
@@ -224,9 +224,7 @@ def _submits(record: IntentRecord) -> bool:
 def halt_evidence(
     books: Books, view: BrokerView, recorded: Sequence[IntentRecord], unknown: UnknownOrders
 ) -> HaltEvidence:
-    """Collect signs of refusals, lost replies and other writers from the intents recorded in a session and the broker's
-    view.
-    """
+    """Collect signs of refusals, lost replies and other writers from a session's intents and the broker's view."""
     marked = [order for order in view.orders if is_our_order_id(order.client_order_id)]
     unrecorded = [order for order in marked if order.client_order_id not in books.intents_by_id]
     # Protection adds no risk; if it is unknown, these books are older than the orders.
@@ -263,11 +261,12 @@ def book(
     session: date,
     listings: Mapping[str, Listing] = MappingProxyType({}),
 ) -> RiskBook:
-    """Build the worst-case book: each position at the higher of the broker's value and ours, all open orders filled.
+    """Build the worst-case book: each position has the higher of the broker's value and ours, and all open orders are
+    filled.
 
-    Shares that our orders have filled but that no list of fills shows yet count as additional positions. The entries
-    are from the `session`'s trade date. A margin account also needs the `listings` of its positions and possible
-    entries.
+    If our orders have filled shares that no list of fills shows yet, these count as additional positions. Entries are
+    counted for the trade date of the `session`. A margin account also needs the `listings` of its positions and
+    possible entries.
     """
     view, day = _at_collars(view, books), books.day.trade_date(session)
     priced = _prices(view, books.totals.last_price, quotes)

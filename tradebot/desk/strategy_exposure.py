@@ -1,11 +1,11 @@
 """Compute each strategy's exposure and the margin it uses, assuming every working order fills at its worst price.
 
-It is computed once a pass, including unresolved orders. Losses at stops are only computed for limits that need them.
+Each pass computes this once, including unresolved orders. Losses at stops are computed only if a limit needs them.
 
-The gates measure an entry at its worst price, and a short sale may fill at a better one. Its stop is a fraction of the
-fill price, so a better fill makes the loss at the stop slightly larger in USD. That can't be known in advance, so such
-a position is measured at the gates' price while it is open, and an entry that the gates allowed stays within its
-limits.
+The gates measure an entry at its worst price, but a short sale may fill at a better price. Its stop is a fraction of
+the fill price, so a better fill makes the loss at the stop slightly larger in USD. The gates can't know that in
+advance. So while such a position is open, it is measured at the gates' price, and an entry that the gates allowed stays
+within its limits.
 """
 
 from collections import defaultdict
@@ -38,7 +38,7 @@ def strategy_exposures(
 ) -> Iterator[StrategyExposure]:
     """Yield each strategy's exposures in the worst case: every opening order fills at the worst known price.
 
-    `prices` are in USD per share. A working exit adds nothing, because its position counts until it fills; an
+    `prices` are in USD per share. A working exit adds nothing, because its position counts until the exit fills. An
     unresolved exit counts in addition to its position.
     """
     rules_for_risk = rules if _asks_for_risk(rules) else None
@@ -80,7 +80,7 @@ def _of(intent: Intent, quantity: Decimal, usd: Decimal, rules: Rules | None, *,
 def missing_fill_usd(
     missing_fill: MissingFill, view: BrokerView, books: Books, prices: Mapping[str, Decimal]
 ) -> Decimal:
-    """Return how much a fill that no list shows yet may have cost in USD."""
+    """Return how much a fill may have cost in USD, if no list of fills shows it yet."""
     return notional(
         abs(missing_fill.signed_quantity),
         _order_price(missing_fill.order, prices),
@@ -93,7 +93,7 @@ def working_order_usd(
 ) -> Decimal:
     """Return the most that `quantity` of a working order may cost in USD.
 
-    An entry of ours counts at no less than the price of its intent, whatever limit the venue reports.
+    If it is our own entry, at least its intent's price counts, whatever limit the venue reports.
     """
     record = books.intent_behind(order)
     entered = record is not None and record.intent.purpose is Purpose.OPEN
@@ -139,8 +139,8 @@ def _intent_price(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:
 def day_results(books: Books, quotes: Mapping[str, Quote], trade_date: date) -> Mapping[str, Decimal | None]:
     """Return each strategy's result of a day in USD, negative for a loss; None if a position has no price.
 
-    A closed position counts its whole profit on its closing day. An open one counts its change at the midpoint since
-    the previous close, or since its entry if that was today.
+    For a closed position, its whole profit counts on the day it was closed. For an open one, the change of the midpoint
+    counts, since the previous close or, if it was opened today, since its entry.
     """
     results, day = defaultdict[str, Decimal](Decimal), books.day
     # A month of closed trades, oldest first; nearly all are from earlier days.
@@ -173,7 +173,7 @@ def _change(position: Position, quote: Quote | None, trade_date: date, day: Venu
 class PossibleExposure(NamedTuple):
     """What an order may still add to a symbol: exposure in USD, unsigned quantity, and the worst price.
 
-    The price is None if it has already filled, or may fill at any price.
+    The price is None if the order has already filled, or may fill at any price.
     """
 
     symbol: str

@@ -1,11 +1,12 @@
 """Schedule strategies' own slots: which are due in a pass, and which have begun, ended or been missed.
 
-Each slot is claimed twice in the ledger: when its candidates are about to be evaluated, and when it has ended. A slot
-that began but hasn't ended was interrupted, or waits for its targets; each pass resumes it until its deadline.
+Each slot is claimed twice in the ledger: when its candidates are about to be evaluated, and when it has ended. If a
+slot has begun but not ended, it was interrupted or its targets aren't reached yet; each pass resumes it until its
+deadline.
 
-It sees the bars that were closed at its start, and its orders' ids come from the slot instead of the pass, so a want is
-sent once, however many passes and sessions the slot spans. If the stored calendar doesn't reach far enough to know
-which session is the first of its month, nothing is due.
+In its slot, a strategy sees the bars that were closed when the slot began. Order ids are derived from the slot instead
+of the pass, so each want is sent only once, however many passes and sessions the slot spans. If the stored calendar
+doesn't show which session is the first of its month, nothing is due.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -50,11 +51,12 @@ Shadow mode sends none, so a simulated order completes a target.
 
 
 class SlotPlan(NamedTuple):
-    """The strategies that a pass runs, each with its own slot if it has a clock, and those that it doesn't run.
+    """The strategies that a pass runs, each with its own slot if the strategy has a clock, and those that it doesn't
+    run.
 
     `missed` are the slots that ended without being done, oldest first. `new` are the strategies whose clock is new, and
-    `refused` those whose times are invalid. `asked` are the slots that were answered, whose candidates have to be
-    evaluated.
+    `refused` those whose times are invalid. `asked` are the slots for which strategies were run, and whose candidates
+    must be evaluated.
     """
 
     strategies: tuple[tuple[Strategy, StrategySlot | None], ...] = ()
@@ -66,12 +68,14 @@ class SlotPlan(NamedTuple):
 
 
 def schedule_text(strategy: Strategy, rules: Rules) -> str:
-    """Return a strategy's schedule, from the configuration or else its own; empty to run in every pass."""
+    """Return a strategy's schedule, from the configuration or else its own; if it is empty, the strategy runs in every
+    pass.
+    """
     return "" if is_outside(strategy) else rules.of(strategy.name).times or strategy.times
 
 
 def plan_slots(world: World, entries: JobTimes | None, now: datetime) -> SlotPlan:
-    """Return which strategies to run at `now`; without the times of entries, all of them. Nothing is claimed."""
+    """Decide which strategies to run at `now`; without `entries`, all of them. Nothing is claimed."""
     texts = [schedule_text(strategy, world.rules) for strategy in world.strategies]
     if entries is None or not any(texts):
         return SlotPlan(tuple([(strategy, None) for strategy in world.strategies]))

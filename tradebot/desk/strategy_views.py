@@ -50,8 +50,8 @@ class StrategyInputs(NamedTuple):
 def uses_slot_time(needs: Needs) -> bool:
     """Return True if a strategy with its own clock sees the state at the start of its slot.
 
-    Quotes, flow, features computed from them, and the account's state are always current. A strategy without them gives
-    the same answer until its lots or its equity change.
+    Quotes, flow, features computed from them, and the account's state are always current. If a strategy uses none of
+    them, its answer stays the same until its lots or its equity change.
     """
     return not (needs.facts or needs.quotes or needs.situation or any(map(_differs_by_moment, needs.features)))
 
@@ -329,7 +329,7 @@ def _unrealized_profits(view: BrokerView, positions: Iterator[Position]) -> Iter
 
 
 def trades_of(ledger: Ledger, session: date, opened_at: datetime, strategy: str) -> int:
-    """Return how many orders of a strategy opened or added to a position in a session and have a fill.
+    """Return how many of a strategy's orders in a session opened or added to a position and have a fill.
 
     An order that was replaced by another one counts once.
     """

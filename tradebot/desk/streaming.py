@@ -35,7 +35,7 @@ _OVERLAP = timedelta(seconds=1)
 
 
 class Refilled(Struct, frozen=True):
-    """The REST API's alerts for some symbols since a time: a page for each symbol, even one without alerts.
+    """The alerts that the REST API has for some symbols since a time: one page per symbol, even without alerts.
 
     `intakes` are the same pages, parsed. `about` has what the rows say about their symbols.
     """
@@ -67,7 +67,7 @@ def refill(
 
 
 def page_of(symbol: str, rows: Sequence[object], quota: Quota, at: datetime) -> FlowPage:
-    """Build a page of a symbol's rows, as if one reply at `at` had contained them, so that it is archived like any
+    """Build a page of a symbol's rows, as if one reply at `at` had contained them, so that it can be archived like a
     reply.
     """
     body = json.dumps({"data": list(rows)}, default=float).encode()
@@ -146,9 +146,9 @@ _NO_QUOTA = Quota(None, None, None)
 class StreamProgress(Struct):
     """Counts since a stream was joined.
 
-    `received` counts its rows: `others` about symbols that aren't ours, `bad` unreadable ones, and `lost` ones that
-    weren't polled in time. `new` counts stored facts, `filled` the stored facts that came from the REST API, and
-    `calls` the calls to it. `missed` are alerts that should have come over the stream.
+    `received` counts the stream's rows. Among these, `others` are about symbols that aren't ours, `bad` couldn't be
+    read, and `lost` weren't taken in time. `new` counts stored facts, `filled` those that came from the REST API, and
+    `calls` the calls to that API. `missed` are alerts that should have come over the stream.
     """
 
     joined: int = 0
@@ -229,7 +229,7 @@ class Follower:
     def finish(self, session: Session, now: Callable[[], datetime]) -> bool:
         """Fetch from the REST API what the stream didn't deliver; return True if no rows are known to be missing.
 
-        A stream that was never joined is skipped: its data is fetched like any other fact.
+        If the stream was never joined, fetch nothing: alerts are then fetched like any other facts.
         """
         if not self.whole and self.so_far.joined:
             self._ask(self._with.symbols, session, now)

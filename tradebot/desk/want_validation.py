@@ -53,7 +53,9 @@ OWN_REASONS = frozenset(
 def validate_wants(
     view: StrategyView, answer: object, sources: frozenset[str] = OWN_SOURCE
 ) -> tuple[Want, ...] | Decision:
-    """Return a strategy's wants, its own decision that it can't determine them, or why its whole result is refused."""
+    """Return a strategy's wants, or its own decision that it can't determine them, or why its whole result is
+    refused.
+    """
     if is_refusal(answer):
         return answer
     if not isinstance(answer, Iterable):
@@ -77,7 +79,7 @@ def validate_wants(
 
 
 def reject_excess_wants(wants: Iterable[Want], most: "TargetBounds") -> Decision | None:
-    """Return the refusal of a result whose targets exceed the bounds in its strategy's section."""
+    """Refuse a result if its targets exceed the bounds in its strategy's section; otherwise return None."""
     targets = [want for want in wants if isinstance(want, Target) and (want.weight or want.quantity)]
     weights = [abs(want.weight or Decimal(0)) for want in targets]
     bounds = (

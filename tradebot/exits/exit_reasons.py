@@ -1,7 +1,7 @@
 """Compose and parse the reason why a position was closed: one line with each rule that fired.
 
-The grammar: parts are joined by `+`, and a part is a name, sometimes followed by a symbol, and by an amount in
-parentheses: `trail_stop(-1.2%)+signal_decay(0.65)`, `time_exit(72h)`, `displaced_by_XYZ`. An empty list is `unknown`.
+Parts are joined by `+`. A part is a name, sometimes followed by a symbol and by an amount in parentheses:
+`trail_stop(-1.2%)+signal_decay(0.65)`, `time_exit(72h)`, `displaced_by_XYZ`. Without any part, the reason is `unknown`.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Define a position as exit rules see it, and the interface of an exit rule: settings, reason, condition and level.
 
-Each kind is a class in a file in `kinds`, whose `RULES` maps its name in the configuration to it. A gain is positive on
-either side.
+Each kind of rule is a class in one of the files in `kinds`; the file's `RULES` maps the name in the configuration to
+the class. A gain is positive for both longs and shorts.
 """
 
 from abc import abstractmethod
@@ -26,7 +26,7 @@ from tradebot.model.reasons import REASONS, Reason
 class WatchedPosition(Struct, frozen=True, dict=True):
     """A position with the best price since it was opened: the highest for a long, the lowest for a short.
 
-    `kept` are its stored terms, `outlook` what is known about its symbol besides the price.
+    `kept` are the position's stored terms, and `outlook` is what is known about its symbol besides the price.
     """
 
     position: Position
@@ -53,7 +53,9 @@ class WatchedPosition(Struct, frozen=True, dict=True):
 
     @property
     def original_quantity(self) -> Decimal | None:
-        """Return how many shares the position was opened with, unsigned; None if the books know fewer than it has."""
+        """Return how many shares the position was opened with, unsigned; None if the books show fewer than it has
+        now.
+        """
         original = self.kept.original_quantity
         if original is None:
             original = self.position.original_quantity
@@ -67,8 +69,8 @@ class WatchedPosition(Struct, frozen=True, dict=True):
     def entry(self) -> Decimal:
         """Return the price that gains are measured from: the average price of the open shares.
 
-        If the entry set its own stop, it is the average price of all its fills, so its stop and targets don't move when
-        the oldest shares are closed.
+        If the entry set its own stop, return the average price of all the entry's fills instead, so that stop and
+        targets don't move when the oldest shares are closed.
         """
         position = self.position
         if self.kept.stop_loss_fraction is None or not (position.original_quantity and position.entry_cost):
@@ -89,7 +91,7 @@ def exit_price(position: Position, quote: Quote) -> Decimal:
 def best_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
     """Return the best price so far, starting at the entry price; it only ever moves in the position's favor.
 
-    It never moves past the last trade, because a wrong quote would otherwise remain the best price.
+    It never moves past the last trade; otherwise a wrong quote would remain the best price.
     """
     # Stop at the last trade: a wrong quote that became the best price would remain it.
     price = position.average_price if stored is None else stored
@@ -109,7 +111,7 @@ def worst_price(position: Position, quote: Quote | None, stored: Decimal | None)
 
 
 class RuleInput(StrEnum):
-    """An input of rules, named for people. A rule that lacks an input is UNKNOWN."""
+    """An input that a rule may need, by its name for people. A rule that lacks an input is UNKNOWN."""
 
     QUOTE = "quote"
     CLOCK = "clock"
@@ -173,7 +175,8 @@ class Measure(NamedTuple):
 
 
 class StopLevel(Struct, frozen=True):
-    """Where an exit rule closes: at `price` (USD) or at the time `at`; if not `armed`, it only arms there.
+    """Where an exit rule closes a position: at `price` (USD) or at the time `at`. A rule that isn't `armed` only arms
+    there.
 
     `ahead` is True if the price gets there by moving in the position's favor. A rule without a level has neither price
     nor time.
@@ -217,23 +220,25 @@ class ExitRule(Frozen):
 
     @property
     def gain(self) -> Decimal | None:
-        """Return the fixed gain at which the rule closes, as a fraction of the entry price, or None; negative is a
-        loss.
+        """Return the fixed gain at which the rule closes, as a fraction of the entry price (negative for a loss), or
+        None.
         """
         return None
 
     @property
     def is_stop(self) -> bool:
-        """Return True if the rule closes at a fixed loss, whether a fraction or ticks."""
+        """Return True if the rule closes at a fixed loss, given as a fraction or in ticks."""
         return self.gain is not None and self.gain < 0
 
     def gain_at(self, price: Decimal, tick: Decimal) -> Decimal | None:
-        """Return the fixed gain at which the rule closes a position opened at `price`, as a fraction of it, or None."""
+        """Return the fixed gain at which the rule closes a position opened at `price`, as a fraction of `price`, or
+        None.
+        """
         return self.gain
 
     @property
     def nearest(self) -> Decimal | None:
-        """Return the smallest adverse move that closes the position, as a fraction of a price, or None."""
+        """Return the smallest adverse move at which the rule closes the position, as a fraction of a price, or None."""
         return -self.gain if self.gain is not None and self.gain < 0 else None
 
     @property
@@ -262,7 +267,7 @@ class ExitRule(Frozen):
     def targets(self, watched: WatchedPosition) -> tuple[PriceTarget, ...]:
         """Return the rule's profit-taking prices, nearest first.
 
-        Empty if the rule isn't armed, or if its level isn't one that the price reaches by moving in the position's
+        There are none if the rule isn't armed, or if the price doesn't reach its level by moving in the position's
         favor.
         """
         stop = self.level(watched)
@@ -313,7 +318,7 @@ class TimeRule(ExitRule):
 def distance(stop: StopLevel, mark: Decimal, direction: int) -> Decimal | None:
     """Return the distance from the price `mark` to the rule's price as a fraction of `mark`; None for a time rule.
 
-    It is positive until the price reaches the rule. `direction` is +1 for a long, -1 for a short.
+    It is positive until the price reaches the rule's price. `direction` is +1 for a long, -1 for a short.
     """
     if stop.price is None:
         return None

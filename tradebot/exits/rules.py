@@ -150,8 +150,9 @@ def _contradictions(rules: Sequence[ExitRule]) -> Iterator[str]:
 def effective_rules(rules: Exits, entry_terms: EntryTerms) -> Exits:
     """Return all rules that apply to a position: its strategy's, and the stop and targets of its entry.
 
-    Of two stops, and of two targets, only the nearer one applies; of two scale-outs, or of a scale-out and a ladder,
-    the position's own. A target that isn't beyond the last level of a ladder doesn't apply.
+    If there are two stops, only the nearer one applies; the same is true for two targets. If there are two scale-outs,
+    or a scale-out and a ladder, the entry's own applies. A target that isn't beyond the last level of a ladder doesn't
+    apply.
     """
     own = _own_rules(entry_terms.stop_loss_fraction, entry_terms.profit_target_fraction, entry_terms.targets)
     nearer = {type(rule): rule for rule in own}
@@ -186,7 +187,7 @@ def _own_rules(stop: Decimal | None, target: Decimal | None, targets: tuple[Scal
 
 
 def nearest_stop(rules: Collection[ExitRule], price: Decimal, instrument: Instrument | None) -> Decimal | None:
-    """Return the smallest adverse move that makes a rule of the list close a position, or None."""
+    """Return the smallest adverse move at which one of the rules closes a position, or None."""
     fixed, moves = worst_stop(rules, price, instrument), (rule.nearest for rule in rules)
     return min((move for move in (fixed, *moves) if move is not None), default=None)
 
@@ -194,7 +195,7 @@ def nearest_stop(rules: Collection[ExitRule], price: Decimal, instrument: Instru
 def worst_stop(
     rules: Iterable[ExitRule], price: Decimal | None = None, instrument: Instrument | None = None
 ) -> Decimal | None:
-    """Return the loss at which the list closes a position, as a fraction of the entry price, or None.
+    """Return the largest loss at which the rules close a position, as a fraction of the entry price, or None.
 
     A stop in ticks depends on the entry price and the instrument.
     """
@@ -204,7 +205,7 @@ def worst_stop(
 
 
 def has_stop(rules: Iterable[ExitRule]) -> bool:
-    """Return True if the list closes any position at a fixed loss."""
+    """Return True if one of the rules closes any position at a fixed loss."""
     return any(rule.is_stop for rule in rules)
 
 
@@ -217,8 +218,8 @@ class ExitLevels(Struct, frozen=True):
     """The prices at which to close a position, in USD per share, not rounded.
 
     `stop` is None if no rule has a stop price now. Each target is a price with the shares to close there, nearest
-    first. They never add up to more than the position; any remainder has no target. `word` is the name of the stop's
-    rule in composed reasons.
+    first. These shares never add up to more than the position; if they add up to less, the rest has no target. `word`
+    is the name of the stop's rule in composed reasons.
     """
 
     stop: Decimal | None = None
@@ -227,9 +228,9 @@ class ExitLevels(Struct, frozen=True):
 
 
 def rule_levels(watched: WatchedPosition, rules: Collection[ExitRule]) -> ExitLevels:
-    """Return the tightest stop price that applies now, and the targets, of a position's rules.
+    """Return the tightest stop price among a position's rules that applies now, and the rules' targets.
 
-    A stop that isn't armed yet doesn't apply. The stop only ever moves toward profit, as the best price does.
+    A stop that isn't armed yet doesn't apply. Like the best price, the stop only ever moves toward profit.
     """
     levels_now = [(rule, rule.level(watched)) for rule in rules]
     prices = [
@@ -258,10 +259,10 @@ def _within(watched: WatchedPosition, targets: Iterable[PriceTarget]) -> tuple[P
 class ExitCall(Struct, frozen=True):
     """The result of a position's exit rules.
 
-    `decision` is PASS to close, with the reason and the numbers of the strongest rule, or FAIL with HOLD, or UNKNOWN.
-    `shares` are how many shares to close, unsigned; None means all. `why` are all rules that fired, strongest first.
-    `unknown` are the distinct decisions of the rules that lacked an input. `by_price` is True if only price rules
-    fired, whose levels may rest at the venue.
+    `decision` is PASS if the position is to be closed, with the reason and the numbers of the strongest rule. Otherwise
+    it is FAIL with HOLD, or UNKNOWN. `shares` are how many shares to close, unsigned; None means all. `why` has all
+    rules that fired, strongest first. `unknown` has the distinct decisions of the rules that lacked an input.
+    `by_price` is True if only price rules fired; their prices may rest as orders at the venue.
     """
 
     decision: Decision
@@ -288,14 +289,14 @@ def evaluate_rules(
     clocks: Decision | None = None,
     session: Session | None = None,
 ) -> ExitCall:
-    """Evaluate all rules, whose order doesn't matter, and return what to do.
+    """Evaluate all rules, in any order, and return what to do.
 
-    A rule that lacks an input doesn't prevent another rule from closing the position. If none closes it, a missing
-    quote or clock is returned as UNKNOWN; any other missing input only if no rule could decide.
+    If a rule lacks an input, another rule can still close the position. If none closes it, the result is UNKNOWN if the
+    quote or the time is missing; if another input is missing, it is UNKNOWN only if no rule could decide.
 
     `ratio` is the broker's shares divided by the books'. If it isn't one, there may have been a split, and the rules
     close the position only if they would do so either way. If `clocks` didn't pass, no rule that needs the time can
-    close it. `session` is the trading session of `now`.
+    close the position. `session` is the trading session of `now`.
     """
     if state is TradingState.FLATTEN:
         return ExitCall(Decision(Gate.EXIT, Verdict.PASS, Reason.FLATTEN, state.value), None, (ReasonPart("flatten"),))

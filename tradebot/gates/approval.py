@@ -1,9 +1,10 @@
 """Approval: whether a person has approved an entry that passed every other gate.
 
-An approval is valid for one order, on the side and at most in the size that were shown, while the price is at most
-slightly worse. It expires after the allowed answering time, but not before `LEAST_GOOD`, so that an entry that first
-needs room is still approved once there is some. An approval in a strategy's own slot is valid for that slot. A refusal
-counts for the session, or for that slot. If nobody answers, no new request is made for `SILENCE`, or in that slot.
+An approval is valid for one order, for the side that was shown and at most the size that was shown, and only while the
+price is at most slightly worse. It expires after the time allowed for answering, but not before `LEAST_GOOD`. So an
+entry that must first wait for room is still approved once there is some. In a strategy's own slot, an approval is valid
+for the slot. A refusal counts for the session, or for that slot. If nobody answers, no new request is made for the time
+`SILENCE`, or in that slot.
 """
 
 from datetime import datetime, timedelta
@@ -23,10 +24,10 @@ SILENCE = timedelta(hours=1)
 def decide_by_approval(
     wish: Request, last_request: Request | None, rules: ApprovalRules, *, used: bool
 ) -> Decision | None:
-    """Return the decision on an entry that follows from the last request for its strategy and symbol.
+    """Decide about an entry from the last request for its strategy and symbol; None means that a new request is needed.
 
-    None means that a new request is needed. `wish` is the request that would be created now, `last_request` the latest
-    one, and `used` is True if an order was already recorded on its approval.
+    `wish` is the request that would be created now, and `last_request` the latest one. `used` is True if an order was
+    already recorded that relied on the latest request's approval.
     """
     now = wish.asked_at
     if last_request is None or used or last_request.reach != wish.reach:
@@ -45,12 +46,12 @@ def decide_by_approval(
 
 
 def waiting(age_s: float, limit_s: float) -> Decision:
-    """Return the decision on an entry whose request has waited for `age_s` of `limit_s` seconds."""
+    """Build the decision about an entry whose request has waited for `age_s` of `limit_s` seconds."""
     return Decision(Gate.APPROVAL, Verdict.UNKNOWN, Reason.APPROVAL_WAITING, age_s, limit_s, age_s)
 
 
 def worst_price(request: Request, rules: ApprovalRules) -> Decimal:
-    """Return the worst price that an approval of this request allows, unrounded."""
+    """Return the worst price at which an approval of this request is still valid, unrounded."""
     return request.price * (1 + request.side.sign * rules.max_worse_fraction)
 
 

@@ -1,4 +1,6 @@
-"""The inputs of gates, in the three scopes in which gates are declared: the account, a strategy and a candidate."""
+"""Define what gates get as input, in the three scopes in which they are declared: the account, a strategy, a
+candidate.
+"""
 
 from collections.abc import Collection, Mapping
 from decimal import Decimal
@@ -66,9 +68,9 @@ class StrategyAsk(Struct, frozen=True, dict=True):
 
 
 class EntryPlan(Struct, frozen=True):
-    """An entry's expected loss at its stop, gain at its targets, and cost, as fractions of its price.
+    """What an entry is expected to lose at its stop, gain at its targets, and cost, as fractions of its price.
 
-    `stop` is None without a stop, `targets` are nearest first, and `costs` are None if no costs are assumed.
+    `stop` is None if there is no stop. `targets` are sorted, nearest first. `costs` are None if no costs are assumed.
     """
 
     stop: Decimal | None
@@ -79,7 +81,7 @@ class EntryPlan(Struct, frozen=True):
 class Ask(Struct, frozen=True, dict=True):
     """The inputs of a gate on a candidate; `quote` and `size` are None if the venue gave no usable quote.
 
-    `plan` is None in that case too, and if no limit on costs is set.
+    `plan` is None in that case too, or if no limit on costs is set.
     """
 
     strategy: StrategyAsk
@@ -120,7 +122,7 @@ class Ask(Struct, frozen=True, dict=True):
         return {}
 
     def after(self, book: RiskBook) -> RiskBook | None:
-        """Return a book with this entry added at its worst price; None without a price."""
+        """Return the book as it would be with this entry added at its worst price; None without a price."""
         if id(book) not in self._after:
             self._after[id(book)] = self._with_entry(book)
         return self._after[id(book)]

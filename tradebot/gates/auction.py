@@ -1,10 +1,10 @@
-"""The auction: which open positions stay, and which candidates replace them, decided over a whole account at once.
+"""The auction: decide for the whole account at once which open positions stay, and which candidates replace them.
 
-Open positions and candidates compete by value for the same room. Winning candidates take the free room first. A winner
-that finds no room justifies closing one position that isn't among the winners and whose value is clearly lower. Without
-such a winner no position is closed, however low it ranks. The decision alone frees no room: a candidate that needs the
-room of a close is sent in a later pass, after the close has filled. Values are in the units of scores, rounded to nine
-decimals, so that a value exactly at a threshold counts as reaching it.
+Open positions and candidates compete by value for the same room. Winning candidates take the free room first. If a
+winner finds no room, one position may be closed for it: a position that isn't among the winners and whose value is
+clearly lower. Without such a winner, no position is closed, however low it ranks. The decision itself doesn't free any
+room yet: the winner is sent in a later pass, after the close has filled. Values are in the units of scores, rounded to
+nine decimals, so that a value exactly at a threshold counts as reaching it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,13 +42,13 @@ def _exactly(score: float) -> Decimal:
 class Bid(Struct, frozen=True):
     """A position or a candidate in the auction.
 
-    `name` is the same for all symbols that count as one. `margin_usd` and `usd` are its margin and its notional, both
-    unsigned. `since` is when it was opened or proposed. The `value` of a position is None if unknown. `bound` says why
-    a position can't be replaced, or why no position may be closed for a candidate; otherwise it is None.
+    `name` is the same for all symbols that count as one. `margin_usd` and `usd` are the bid's margin and notional, both
+    unsigned. `since` is when it was opened or proposed. A position's `value` is None if unknown. `bound` says why a
+    position can't be replaced, or why no position may be closed for a candidate; otherwise it is None.
 
-    A position that is `leaving` is being closed for another symbol, and keeps its room until the close has filled. A
-    candidate is `awaited` while such a close is working for it, and `due` if one has recently ended: no other position
-    is closed for either, and a due candidate comes first where there is room.
+    A position that is `leaving` is being closed for another symbol, and uses its room until the close has filled. A
+    candidate is `awaited` while such a close is working for it, and `due` if such a close has recently ended. In
+    neither case is another position closed for it. Where there is room, a due candidate comes first.
     """
 
     strategy: str
@@ -73,7 +73,9 @@ class Bid(Struct, frozen=True):
 
     @property
     def is_locked(self) -> bool:
-        """Return True for a position that stays whatever the others' values. An unknown value doesn't count as low."""
+        """Return True for a position that can't be closed, whatever the other bids' values; an unknown value isn't a
+        low one.
+        """
         return self.is_open and (self.value is None or self.bound is not None)
 
     @property
@@ -92,9 +94,9 @@ class Bid(Struct, frozen=True):
 class Caps(Struct, frozen=True):
     """The account's free capacity, and the limits on changes in one pass; None means no limit.
 
-    `margin_usd` and `net_usd` limit the participants' margin, and the difference between longs and shorts.
-    `of_strategy` is how many positions a strategy's own limits allow. `advantage` is how far a candidate's value has to
-    exceed the value of the position it replaces.
+    `margin_usd` limits the participants' margin, and `net_usd` the difference between their longs and shorts.
+    `of_strategy` is how many positions a strategy's own limits allow. A candidate replaces a position only if its value
+    exceeds the position's by at least `advantage`.
     """
 
     positions: int
@@ -108,9 +110,10 @@ class Caps(Struct, frozen=True):
     of_strategy: Mapping[str, int] = field(default_factory=dict)
 
     def broken(self, bids: Sequence[Bid], bid: Bid | None = None) -> Decision | None:
-        """Return the first limit that these bids together exceed, or None; with `bid`, the first exceeded by adding it.
+        """Return the first limit that these bids together exceed, or None; with `bid`, the first that adding it
+        exceeds.
 
-        A candidate is refused only for a limit that it counts toward.
+        A candidate is refused only because of limits that it counts toward.
         """
         together = (*bids, bid) if bid else bids
         return next((each for each in self._room(together, bid) if not each.passed), None)
@@ -137,9 +140,9 @@ def _within(reason: Reason, observed: int | Decimal, limit: int | Decimal) -> De
 
 
 class Ruling(StrEnum):
-    """The auction's decision about a position (KEEP, CLOSE) or a candidate (OPEN, AFTER, REFUSE).
+    """What the auction decides: KEEP or CLOSE for a position, and OPEN, AFTER or REFUSE for a candidate.
 
-    AFTER opens once the position that it replaces is closed.
+    AFTER means to open it once the position that it replaces is closed.
     """
 
     KEEP = auto()
@@ -150,7 +153,7 @@ class Ruling(StrEnum):
 
 
 class BidRuling(Struct, frozen=True):
-    """The ruling on one bid, with the numbers; `other` is the bid that replaces this one, or that it replaces.
+    """The ruling on one bid, with the numbers; `other` is the bid that replaces this one or is replaced by it.
 
     The first of `decisions` explains the ruling.
     """
@@ -189,7 +192,7 @@ class Auction(Struct, frozen=True):
 def hold_auction(bids: Iterable[Bid], caps: Caps) -> Auction:
     """Decide on all positions and candidates at once; their order doesn't matter.
 
-    The best candidates take the free room first. Positions are closed only for the remaining ones.
+    The best candidates take the free room first. Positions are closed only for candidates that then find no room.
     """
     ranked = sorted(bids, key=lambda bid: bid.rank)
     first = [bid for bid in ranked if not bid.leaving and (bid.is_locked or bid.awaited)]

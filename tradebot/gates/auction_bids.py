@@ -1,6 +1,6 @@
-"""Build the bids of an auction from a desk, one for each participating position and candidate, and its room.
+"""Prepare an auction: build a bid for each participating position and candidate from a desk, and compute the free room.
 
-A position can't be replaced while it is young, has no working stop or no known price, or while a gate would block its
+A position can't be replaced while it is young, lacks a working stop or a known price, or while a gate would block its
 close. An unfilled entry counts as a position that can't be replaced either. Positions of other strategies and foreign
 positions take their room first: the auction distributes what remains of the account's own limits.
 """
@@ -64,13 +64,15 @@ def can_compete(candidate: Candidate, decisions: Iterable[Decision]) -> bool:
 def making_room(desk: Desk, strategies: Set[str]) -> Mapping[HoldingKey, str]:
     """Return the positions that are being closed to make room, each with the symbol it makes room for.
 
-    A close counts while it works or is unresolved.
+    A close counts while its order is working or unresolved.
     """
     return {i.holding: i.displaced_by for i in closing_for_others(desk) if i.key.strategy in strategies}
 
 
 def auction_room(account: AccountAsk, settings: AuctionSettings, bids: Iterable[Bid]) -> Caps:
-    """Return the room of the auction: its own limits or the remainder of the account's, whichever is smaller."""
+    """Return an auction's room: for each limit, the auction's own or what remains of the account's, whichever is
+    smaller.
+    """
     rules, book, limits = settings.rules, account.book, account.limits
     bids = tuple(bids)
     others = book.open_symbols - {bid.symbol for bid in bids}

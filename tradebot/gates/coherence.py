@@ -1,4 +1,4 @@
-"""Check that limits fit together. Limits that could trip or block each other don't load."""
+"""Check that limits fit together. A configuration whose limits could trip or block each other doesn't load."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -29,8 +29,8 @@ from tradebot.model.venue import Settlement
 class Trader(Struct, frozen=True):
     """A strategy's possible loss: its share of the account's equity, its effective limits, and its stop.
 
-    `stop_fraction` is the farthest its exits let a price run from the entry, or None if none of them is a stop. An exit
-    may be `exit_offset_fraction` beyond the best bid or ask.
+    `stop_fraction` is how far the price can move against the entry before the strategy's exits close the position; None
+    if no exit is a stop. An exit order's limit is at most `exit_offset_fraction` beyond the best bid or ask.
     """
 
     name: str
@@ -48,8 +48,8 @@ class Trader(Struct, frozen=True):
     def loss_per_usd(self) -> Decimal:
         """Return the loss per dollar of exposure if the stop is hit at the widest spread and the largest offset.
 
-        A stop closer than an entry's own limit offset may be hit as the entry fills, so the larger of the two counts.
-        Without a stop the loss isn't bounded, and the result is 0.
+        A stop that is closer than the entry's limit offset may be hit as soon as the entry fills, so the larger of the
+        two counts. Without a stop, the loss isn't bounded, and the result is 0.
         """
         if self.stop_fraction is None:
             return Decimal(0)
@@ -58,13 +58,16 @@ class Trader(Struct, frozen=True):
 
 
 def contradictions(limits: Limits, where: str = "limits") -> Iterator[str]:
-    """Yield a scenario for each pair of limits that work against each other; `where` says whose they are."""
+    """Yield a scenario for each pair of limits that work against each other, showing how they do.
+
+    `where` says whose limits they are.
+    """
     for scenario in (*_check_nesting(limits), *_options(limits)):
         yield scenario if where == "limits" else f"{where}: {scenario}"
 
 
 def exit_contradictions(exits: ExitRules) -> Iterator[str]:
-    """Yield a scenario if the exit rules work against each other."""
+    """Yield a scenario that shows how the exit rules work against each other, if they do."""
     if exits.trailing_arm_fraction >= exits.profit_target_fraction:
         yield (
             f"trailing_arm_fraction {exits.trailing_arm_fraction} is not below profit_target_fraction "
@@ -73,10 +76,10 @@ def exit_contradictions(exits: ExitRules) -> Iterator[str]:
 
 
 def doubted_move(limits: Limits, nearest_stop: Decimal | None) -> Decimal:
-    """Return the price move between two passes, as a fraction, from which a price is requested again.
+    """Return how far a price may move between two passes before it is requested again, as a fraction.
 
     It is never more than the nearest stop of a position. Otherwise one wrong quote could become the position's best
-    price, and the next correct one would be a full stop away from it.
+    price, and the next correct quote would then trigger the stop.
     """
     jump = limits.price_jump_fraction
     return jump if nearest_stop is None else min(jump, nearest_stop)
@@ -165,11 +168,11 @@ def cost_contradictions(limits: Limits, costs: CostModel | None, execution: Exec
 def self_halting_scenarios(traders: Sequence[Trader], account: Limits, halts: HaltRules) -> Iterator[str]:
     """Yield each scenario in which a bot within all its limits would still halt itself, or block its own entries.
 
-    A full book whose stops are all hit must lose less than `max_daily_loss_fraction`. Entries stay allowed until the
-    day has lost that much, and a full book opened just before may lose as much again as its stops allow. The sum must
-    stay below the daily halt. The daily halt must in turn stay below the drawdown halt; otherwise one permitted day
-    would trip a halt that no new day clears. A strategy without a stop has no bounded loss, so it is left out. The
-    strategies' books together are never larger than the account's `max_gross_fraction`.
+    If all stops of a full book are hit, it must lose less than `max_daily_loss_fraction`. Entries stay allowed until
+    the day's loss reaches that limit, and a full book opened just before may then lose as much again as its stops
+    allow. The sum must stay below the daily halt. The daily halt must in turn stay below the drawdown halt; otherwise
+    one permitted day would trip a halt that no new day clears. If a strategy has no stop, its loss isn't bounded, so it
+    is left out. The strategies' books together are never larger than the account's `max_gross_fraction`.
     """
     book = _worst_loss(traders, account.max_gross_fraction)
     closes = account.max_daily_loss_fraction
@@ -239,9 +242,9 @@ def margin_contradictions(
 ) -> Iterator[str]:
     """Yield each scenario in which margin limits have no effect, or let the broker liquidate before a stop acts.
 
-    Too little free margin blocks entries first, then the initial margin of the whole book does; the halt comes later,
-    and before the broker liquidates. Every full book whose stops are all hit must leave more equity than the margin it
-    may use.
+    The limits must act in this order: first, too little free margin blocks entries; then the initial margin of the
+    whole book does; then the bot halts; and only then does the broker liquidate. If all stops of a full book are hit,
+    the remaining equity must exceed the margin that the book may use.
     """
     if settlement is Settlement.PAID:
         yield from _without_margin(account, halts)
@@ -371,7 +374,9 @@ FEWEST_FOR_A_MEAN = 60
 
 
 def promotion_contradictions(rules: PromotionRules) -> Iterator[str]:
-    """Yield conditions that are weaker on a higher rung than on the rung below, and intervals of too few sessions."""
+    """Yield a sentence for each condition that is weaker than on the rung below, and for intervals over too few
+    sessions.
+    """
     steps = [(rung, rules.of(rung)) for rung in Rung if rung is not Rung.CANDIDATE]
     for (_, below), (rung, step) in pairwise(steps):
         for name in ("sessions", "trades", "mean_above", "deflated_sharpe", "wins_low", "effect", "sharpe_gain_low"):

@@ -1,7 +1,7 @@
 """Limits on an entry's expected cost relative to its notional, its stop and its targets.
 
-They concern a single entry, so there is nothing in the book to monitor. A strategy can apply `model.costs` to its own
-signals.
+These limits apply to single entries, so there is nothing to monitor in the book. A strategy can use `model.costs` for
+its own signals.
 """
 
 from collections.abc import Callable

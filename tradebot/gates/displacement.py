@@ -1,10 +1,10 @@
 """Displacement: when the book is full, decide which of a strategy's positions to close for a clearly better candidate.
 
-It applies only to a candidate that is refused by the limits on open positions and nothing else. A position without an
-entry score is never closed for another, because a missing score isn't a weak one. The close's intent records which
+This applies only to a candidate that is refused by the limits on open positions and by nothing else. A position without
+an entry score is never closed for another, because a missing score isn't a weak one. The close's intent records which
 symbol it makes room for (`displaced_by`), and cooldowns are computed from the books, so a restart changes nothing.
-`min_age_s` must be below the strategy's time exit, or no position would ever be old enough, and not below the minimum
-hold of its signal decay, which it would bypass.
+`min_age_s` must be below the strategy's time exit; otherwise no position would ever be old enough. It mustn't be below
+the minimum holding time of the strategy's signal decay, which displacement would otherwise bypass.
 """
 
 from collections import Counter
@@ -36,8 +36,8 @@ CAPACITY = (Gate.OPEN_POSITIONS, Gate.OWN_OPEN_POSITIONS)
 class Incumbent(Struct, frozen=True):
     """A position that might be closed for a candidate.
 
-    `gain` is its gain if closed now, as a fraction of its entry price, and `advantage` how far the candidate's score
-    exceeds its own; both are None if unknown. `refusal` says why it may not be closed.
+    `gain` is its gain if it is closed now, as a fraction of its entry price. `advantage` is how far the candidate's
+    score exceeds the position's. Both are None if unknown. `refusal` says why it may not be closed.
     """
 
     position: Position
@@ -54,7 +54,9 @@ class Incumbent(Struct, frozen=True):
 
 
 class Displacement(Struct, frozen=True):
-    """The result for a candidate: the `weakest` position that may be closed for it, or None with the refusals."""
+    """Which position to displace for a candidate: `weakest`, or None and the reasons why no position may be closed for
+    it.
+    """
 
     weakest: Incumbent | None
     refusals: tuple[Decision, ...] = ()
@@ -96,10 +98,10 @@ def choose_displaced(
 
 
 def gave_way(books: Books, strategy: str) -> Iterator[tuple[str, datetime]]:
-    """Yield the symbol of each displaced position of a strategy, and when it was displaced, oldest first.
+    """Yield the symbol of each position of a strategy that was displaced, and when, oldest first.
 
-    The books cover one day. A close that never arrived, for example because the process was killed first, displaced
-    nothing.
+    The books cover one day. If a close never reached the venue, for example because the process was killed first,
+    nothing was displaced.
     """
     for record in books.intents:
         intent = record.intent
@@ -109,19 +111,21 @@ def gave_way(books: Books, strategy: str) -> Iterator[tuple[str, datetime]]:
 
 
 def giving_way(desk: Desk, strategy: str) -> frozenset[str]:
-    """Return the symbols of a strategy's positions with a displacing close that works or is unresolved."""
+    """Return the symbols of a strategy's positions that are being displaced, with a close that is working or
+    unresolved.
+    """
     return frozenset(i.instrument.symbol for i in closing_for_others(desk) if i.key.strategy == strategy)
 
 
 def closing_for_others(desk: Desk) -> Iterator[Intent]:
-    """Yield the displacing closes that work or are unresolved."""
+    """Yield the closes that displace positions and are working or unresolved."""
     working = (desk.books.intent_behind(order) for order in desk.orders)
     intents = (record.intent for record in chain(working, desk.books.unresolved_intents) if record)
     return (i for i in intents if i.displaced_by and i.operation is not Operation.CANCEL)
 
 
 def current_scores(proposed: Iterable[Candidate], strategy: str, min_coverage: float) -> Mapping[str, Candidate]:
-    """Return a strategy's candidates by symbol if enough of their data is present for their scores to be comparable."""
+    """Return a strategy's candidates by symbol, leaving out those with too little data for a comparable score."""
     scored = (candidate for candidate in proposed if candidate.strategy == strategy and candidate.score is not None)
     opening = (candidate for candidate in scored if candidate.purpose is Purpose.OPEN)
     return {bid.symbol: bid for bid in opening if bid.coverage is None or bid.coverage >= min_coverage}
@@ -130,7 +134,7 @@ def current_scores(proposed: Iterable[Candidate], strategy: str, min_coverage: f
 def position_strength(position: Position, entry_score: float | None, now: Candidate | None) -> float | None:
     """Return a position's current score in its own direction, or its entry score if no current one is known.
 
-    Without an entry score it is None: a missing score is not a weak one.
+    Return None if there is no entry score, because a missing score isn't a weak one.
     """
     if entry_score is None:
         return None
@@ -183,7 +187,7 @@ def _incumbent(
 
 
 def closable_now(desk: Desk, position: Position) -> Iterator[Decision]:
-    """Yield the decisions of the exit gates for a position: an order that can't be sent frees no room."""
+    """Yield the exit gates' decisions about closing a position now: an order that can't be sent frees no room."""
     side = Side.of(-position.quantity)
     yield check_still_held(desk, position.symbol, position.quantity)
     yield working_for_exit(desk.book, position.strategy, position.symbol, side)
@@ -216,7 +220,7 @@ def _gain(ask: Ask, position: Position, band: Decimal) -> tuple[Decimal | None, 
 
 
 def check_displacement_cooldown(last: datetime | None, now: datetime, limit: int) -> Decision:
-    """Fail during the cooldown of a displaced symbol; `limit` is in seconds."""
+    """Fail while a displaced symbol's cooldown lasts; `limit` is in seconds."""
     waited_s = (now - last).total_seconds() if last else None
     return answer(Gate.DISPLACEMENT, waited_s is None or waited_s >= limit, Reason.DISPLACED_LATELY, waited_s, limit)
 

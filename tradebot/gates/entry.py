@@ -1,5 +1,5 @@
-"""The gates that every entry has to pass: each is one predicate over the candidate and the book as it would be with the
-entry.
+"""The gates that every entry must pass; each checks one condition on the candidate and on the book with the entry
+added.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""Evaluate every gate for an entry: the permanent gates, and those of optional limits that are set.
+"""Evaluate every gate for an entry: the permanent gates, and those for optional limits that are set.
 
-A limit on a book is evaluated on the book after the entry, by the same predicate that monitors the present book. A
-breach of such a limit ends only with time, with a closed position or by a person, never with a new entry.
+A limit on a book is evaluated on the book as it would be after the entry, with the same predicate that monitors the
+present book. If such a limit is exceeded, only time, closing a position or a person can end that; a new entry can't.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,6 @@
-"""Contracts near expiry: no entries, and no position open in the notice period or on the last trading day."""
+"""Gates for contracts near expiry: no entries, and no open positions in the notice period or on the last trading
+day.
+"""
 
 from datetime import date
 
@@ -22,7 +24,7 @@ def rolling_of(desk: Desk, symbol: str) -> Rolling | None:
 
 
 def check_roll_date(desk: Desk, symbol: str) -> Decision | None:
-    """Compare the date with the start of a contract's roll; None for an instrument without expiry."""
+    """Check whether a contract's roll has already begun; None for an instrument without expiry."""
     rolling, today = rolling_of(desk, symbol), date_on(desk)
     if rolling is None:
         return None
@@ -30,7 +32,9 @@ def check_roll_date(desk: Desk, symbol: str) -> Decision | None:
 
 
 def none_overdue(desk: Desk) -> Decision | None:
-    """Compare the date with the last day on which a position in each contract is allowed; None if none expires."""
+    """Check that no contract is still open after the last day on which positions in it are allowed; None if none
+    expires.
+    """
     today = date_on(desk)
     positions = ((position.symbol, rolling_of(desk, position.symbol)) for position in desk.positions)
     ending = [(symbol, rolling.until) for symbol, rolling in positions if rolling is not None]

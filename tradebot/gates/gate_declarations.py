@@ -1,6 +1,6 @@
-"""Declare a gate at its predicate: its scope, the settings it reads, and what lets entries through again.
+"""Declare a gate next to its predicate: its scope, the settings it reads, and what lets entries through again.
 
-Its name, its unit and its place in the order of evaluation are in `Gate`, because records store them.
+A gate's name, its unit and its place in the order of evaluation are in `Gate`, because records store them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,13 +19,13 @@ NEW_DATA, QUIET, FITTED = "newer data", "time", "orders are sized to fit"
 class GateSettings(Struct, frozen=True):
     """The names of the settings that one gate reads.
 
-    `account` and `own` are the account's limits and the strategy's effective limits, each with what lets entries
-    through again after a refusal (empty if another gate says so). Values of `fixed` limits, and of rules that halt the
-    bot (`halts`), are never varied to let a candidate through. `execution`, `exits`, `costs` and `displacement` name
-    settings of those sections.
+    `account` has the account's limits that the gate reads, and `own` the strategy's effective limits. Both map each
+    limit to a text that says what lets entries through again after a refusal; the text is empty if another gate says
+    it. Values of `fixed` limits, and of rules that halt the bot (`halts`), are never varied to let a candidate through.
+    `execution`, `exits`, `costs` and `displacement` name settings in those sections.
 
-    If `sized` isn't 0, it also reads the settings that determine the size of an order: 1 if a larger order helps, and
-    -1 if a smaller one does.
+    If `sized` isn't 0, the gate also reads the settings that determine an order's size. It is 1 if a larger order helps
+    the entry through, and -1 if a smaller one does.
     """
 
     account: Mapping[str, str] = {}
@@ -82,7 +82,7 @@ def declare(*gates: Gate, reads: GateSettings = NOTHING) -> None:
 
 
 def own_reads(reads: GateSettings) -> GateSettings:
-    """Return the settings that a strategy's own gate reads, given the settings of the account's gate."""
+    """Return the settings that a gate on a strategy reads, given those that the same gate on the account reads."""
     return GateSettings(own=reads.account, exits=reads.exits, displacement=reads.displacement, sized=reads.sized)
 
 
@@ -102,7 +102,7 @@ class GateScope(Generic[Asked]):
         return self.also(gate)
 
     def also(self, gate: Gate) -> Callable[[Question[Asked]], Question[Asked]]:
-        """Add a predicate to a gate that is declared elsewhere."""
+        """Add another predicate to a gate that is declared elsewhere."""
 
         def add(question: Question[Asked]) -> Question[Asked]:
             self.questions.append((gate, question))

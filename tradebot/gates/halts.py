@@ -49,13 +49,13 @@ CLEARED_BY = {
 
 
 def refusals(desk: Desk, halts: HaltRules) -> Decision:
-    """Compare the number of orders that the venue rejected within the window with its limit."""
+    """Compare how many orders the venue rejected within the window with the limit."""
     count, limit = _within(desk.halt_evidence.refused, desk, halts, Reason.REJECT_STORM), halts.rejects
     return answer(Gate.REFUSALS, count < limit, Reason.REJECT_STORM, count, limit)
 
 
 def check_unanswered_orders(desk: Desk, halts: HaltRules) -> Decision:
-    """Compare the number of orders within the window that still have no answer with its limit."""
+    """Compare how many orders within the window still have no answer with the limit."""
     count, limit = _within(desk.halt_evidence.unanswered, desk, halts, Reason.UNKNOWN_STORM), halts.unknowns
     return answer(Gate.UNANSWERED, count < limit, Reason.UNKNOWN_STORM, count, limit)
 
@@ -67,7 +67,7 @@ def second_writer(desk: Desk) -> Decision:
 
 
 def books_old(desk: Desk) -> Decision:
-    """Fail if the account has orders of the bot that these books don't contain, which means the books are too old."""
+    """Fail if the account has orders of the bot that these books don't contain: the books are then too old."""
     forgotten_orders = desk.halt_evidence.forgotten
     return answer(
         Gate.BOOKS_OLD,
@@ -79,7 +79,7 @@ def books_old(desk: Desk) -> Decision:
 
 
 def venue_drift(desk: Desk, halts: HaltRules) -> Decision:
-    """Compare the number of the venue's rows we couldn't parse with its limit."""
+    """Compare how many of the venue's rows couldn't be parsed with the limit."""
     count, limit = desk.halt_evidence.unreadable, halts.unreadable_rows
     return answer(Gate.VENUE_DRIFT, count < limit, Reason.VENUE_DRIFT, count, limit)
 
@@ -129,7 +129,7 @@ def failing_rules(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
 
 
 def override_for(halts: Iterable[TradingStateRecord]) -> Override | None:
-    """Return the causes that a person accepts by overriding these halts; None if the bot caused none of them.
+    """Return the causes that a person accepts by overriding these halts; None if the bot itself caused none of them.
 
     The override is dated by the bot's last halt, in trading time; a person's halt has no trading time.
     """
@@ -175,7 +175,7 @@ def _within(times: Iterable[datetime], desk: Desk, halts: HaltRules, reason: Rea
 def with_outcome(desk: Desk, sent: Decision) -> Desk:
     """Return the desk with the outcome of an order that was just sent.
 
-    Return the same desk if the outcome is no evidence for a halt.
+    Return the same desk if the outcome can't lead to a halt.
     """
     halt_evidence = desk.halt_evidence
     if sent.reason is Reason.VENUE_REJECTED:

@@ -1,8 +1,8 @@
 """Limits on an account's margin.
 
 Each is a single predicate with two uses: as a gate, on the book with one more order, and as a monitor, on the present
-book. A cash account has no margin, so these are skipped there. The halting rules count only positions, because an order
-that may never fill is no reason to call a person.
+book. A cash account has no margin, so these are skipped there. The rules that halt the bot count only positions,
+because an order that may never fill is no reason to call a person.
 """
 
 from collections.abc import Callable, Iterator
@@ -93,7 +93,7 @@ def free_margin(book: RiskBook, margin: Margin, limit: Decimal) -> Decision:
     lambda _, halts: halts.margin_fraction,
 )
 def held_margin(book: RiskBook, margin: Margin, limit: Decimal) -> Decision:
-    """Compare the initial margin with the share of equity at which the bot halts."""
+    """Compare the initial margin with the fraction of equity at which the bot halts."""
     gate, reason = Gate.HELD_MARGIN, Reason.MARGIN_HALT
     return _judge_margin(book, margin, limit, gate, reason, lt, lambda equity: margin.initial_usd / equity)
 
@@ -122,9 +122,10 @@ def liquidation(book: RiskBook, margin: Margin, limit: Decimal) -> Decision:
 
 
 def monitors(book: RiskBook, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
-    """Yield the decision of each margin limit that is set, on the account's present book; none for a cash account.
+    """Yield the decision of each margin limit that is set about the account's present book; none for a cash account.
 
-    The distance to liquidation comes with the symbol of the position nearest to it; the others have an empty symbol.
+    Each decision comes with a symbol: for the distance to liquidation, that of the position nearest to it, otherwise an
+    empty one.
     """
     if book.margin is None:
         return

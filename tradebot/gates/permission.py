@@ -1,4 +1,4 @@
-"""Permission: the conditions for sending orders to the broker, and which of them fail.
+"""Permission: define the conditions for sending orders to the broker, and find those that aren't met.
 
 The same predicates have two uses: every pass calls `permission_of`, and `tradebot live status` shows each condition.
 Nothing here does I/O: the contents of file, environment and ledger are passed in.
@@ -39,12 +39,12 @@ SPELLINGS: Mapping[str, bool] = {
 
 
 class PermissionInputs(Struct, frozen=True):
-    """The inputs of permission: the modes of the folder and of the file, the account, the environment, the arming.
+    """What permission depends on: the folder's and the file's mode, the account, the environment, and the arming.
 
     `environment` has the variables in NAMES that are set, including empty ones. `unread` says why the environment
-    couldn't be read, and `read` names the environment file. `network` is the type of network file system the state
-    folder is on, if any. `differences` lists where the configuration differs from the accepted one; None if none was
-    accepted or, as `books_unread` says, the books can't be read.
+    couldn't be read, and `read` names the environment file. `network` is the type of network file system that the state
+    folder is on, if any. `differences` lists where the configuration differs from the accepted one. It is None if none
+    was accepted, or if the books can't be read, for the reason in `books_unread`.
     """
 
     mode: Mode
@@ -76,7 +76,7 @@ class PermissionInputs(Struct, frozen=True):
 
 
 class PermissionCheck(Struct, frozen=True):
-    """One condition for sending any order; `found` is the evidence, which never includes a secret."""
+    """One condition for sending orders; `found` is the evidence, which never includes a secret."""
 
     name: str
     reason: Reason
@@ -85,7 +85,7 @@ class PermissionCheck(Struct, frozen=True):
 
 
 def permission_of(inputs: PermissionInputs) -> Permission:
-    """Return the permission: the failed conditions, those for entries only, and until when entries are allowed."""
+    """Return which conditions fail, which of those concern only entries, and until when entries are allowed."""
     closed, to_entries = (
         tuple((condition.reason, condition.found) for condition in some if not condition.open)
         for some in (order_conditions(inputs), entry_conditions(inputs))
@@ -97,13 +97,13 @@ def permission_of(inputs: PermissionInputs) -> Permission:
 
 
 def entry_conditions(inputs: PermissionInputs) -> tuple[PermissionCheck, ...]:
-    """Return the conditions that stop only entries: exits continue, because positions need them."""
+    """Return the conditions that block only entries; exits continue, because positions need them."""
     lasts = (check_folder_lasts(inputs),) if inputs.mode is Mode.LIVE else ()
     return configuration(inputs), storage(inputs), *lasts
 
 
 def configuration(inputs: PermissionInputs) -> PermissionCheck:
-    """Compare the settings in force with the accepted ones. A failure stops only entries."""
+    """Check that the settings in force are the accepted ones; if they aren't, only entries are blocked."""
     if inputs.unconfigured is not None:
         return PermissionCheck(CONFIGURATION, Reason.CONFIG_UNREADABLE, open=False, found=inputs.unconfigured)
     if inputs.books_unread is not None:
@@ -121,7 +121,7 @@ def configuration(inputs: PermissionInputs) -> PermissionCheck:
 
 
 def storage(inputs: PermissionInputs) -> PermissionCheck:
-    """Compare the free space on the state folder's disk with the minimum. A failure stops only entries.
+    """Check that the state folder's disk has enough free space; if it doesn't, only entries are blocked.
 
     The space below the minimum is reserved for exits, because each order is recorded before it is sent.
     """
@@ -131,7 +131,7 @@ def storage(inputs: PermissionInputs) -> PermissionCheck:
 
 
 def check_folder_lasts(inputs: PermissionInputs) -> PermissionCheck:
-    """Refuse real money if the state folder disappears with the machine or container; the books must outlast both."""
+    """Refuse real money if the state folder would vanish with the machine or container; the books must outlast both."""
     detail = inputs.passing or "the state folder seems to be on a lasting disk"
     return PermissionCheck(LASTING, Reason.STATE_NOT_LASTING, inputs.passing is None, detail)
 

@@ -1,11 +1,11 @@
 """Limits on a whole book and on its entries, the account's or a strategy's own.
 
-Each one is a single predicate with two uses: as a gate, on the book with one more order, and as a monitor, on the
-present book. The predicate of an optional limit returns None while it is off. Reducing risk is never limited.
+Each limit is a single predicate with two uses: as a gate, on the book with one more order, and as a monitor, on the
+present book. If an optional limit is off, its predicate returns None. Reducing risk is never limited.
 
-A strategy's fractions are of its allotment, and the account's limits bound the sum. Orders of different strategies are
-never netted: two may have a symbol on the same side, each with its own lots, and an entry against another strategy's
-side is refused (OPPOSITE_SIDE).
+A strategy's limits are fractions of its allotment, and the account's limits bound the sum of all strategies. Orders of
+different strategies are never netted. Two strategies may have a symbol on the same side, each with its own lots. An
+entry on the opposite side of another strategy's is refused (OPPOSITE_SIDE).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +27,10 @@ SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def session_entries(book: RiskBook, limits: Limits, more: int = 0) -> Decision:
-    """Compare the number of entries recorded in this session, before they were sent, with its limit."""
+    """Compare the number of entries recorded in this session with its limit; `more` entries are added.
+
+    An entry is recorded before it is sent.
+    """
     after, limit = len(book.entries) + more, limits.max_session_entries
     return answer(Gate.SESSION_ENTRIES, after <= limit, Reason.MAX_SESSION_ENTRIES, after, limit)
 
@@ -41,7 +44,9 @@ def symbol_entries(book: RiskBook, limits: Limits, strategy: str, symbol: str, s
 
 
 def order_rate(book: RiskBook, limits: Limits, now: datetime, more: int = 0) -> Decision:
-    """Compare the entries of the last second and the last minute with their limits; report the first that fails."""
+    """Compare the number of entries in the last second and in the last minute with their limits; report the first
+    failure.
+    """
     spans = ((SECOND, limits.max_orders_per_second), (MINUTE, limits.max_orders_per_minute))
     counted = [(sum(now - span < e.at for e in book.entries) + more, limit) for span, limit in spans]
     after, limit = next(((count, limit) for count, limit in counted if count > limit), counted[0])
@@ -55,7 +60,7 @@ def duplicate_order(book: RiskBook, limits: Limits, symbol: str, side: Side, now
 
 
 def rate_monitors(book: RiskBook, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
-    """Yield the decision of each limit on the session's entries and the newest round trips, with the symbol concerned.
+    """Yield each limit's decision about the session's entries and the newest round trips, with the symbol concerned.
 
     The order rate is evaluated at the time of the newest entry; duplicates are evaluated at the time of each entry.
     """
@@ -112,7 +117,10 @@ def contracts(book: RiskBook, limits: Limits, more: Decimal = NOTHING) -> Decisi
 
 
 def theme_of(book: RiskBook, symbol: str) -> str:
-    """Return a symbol's theme: the symbol itself if it has none, empty if the configuration lists no themes for it."""
+    """Return a symbol's theme.
+
+    A symbol without a theme is its own theme; if the configuration lists no themes for the book, the result is empty.
+    """
     return book.themes.get(symbol, "") or (symbol if symbol in book.themes else "")
 
 
@@ -157,9 +165,9 @@ def beta_notional(book: RiskBook, limits: Limits) -> Decision | None:
 def concentration(book: RiskBook, limits: Limits) -> Decision | None:
     """Compare the sum of the squares of all positions' fractions of equity with its limit.
 
-    This is the Herfindahl index, ignoring cash: a single position of all equity is 1, ten of a tenth each are 0.1.
-    Unlike fractions of the invested amount, it doesn't refuse the first position of an empty book, and no order ever
-    lowers it.
+    This is the Herfindahl index, ignoring cash: it is 1 if a single position has all the equity, and 0.1 if ten
+    positions have a tenth each. Because fractions are of the equity and not of the invested amount, the first position
+    of an empty book isn't refused, and no further order ever lowers the sum.
     """
     limit = limits.max_concentration
     if limit is None:
@@ -182,8 +190,8 @@ def stop_loss(limits: Limits, risk_usd: Decimal | None) -> Decision | None:
 def open_risk(book: RiskBook, limits: Limits) -> Decision | None:
     """Compare the loss if every stop is hit with its limit, as a fraction of equity.
 
-    Each position loses from its entry to its stop: nothing, once the stop has moved past the entry. If one has no stop,
-    the sum is unknown. Foreign positions aren't counted.
+    Each position loses the distance from its entry to its stop, or nothing once the stop has moved past the entry. If a
+    position has no stop, the sum is unknown. Foreign positions aren't counted.
     """
     limit = limits.max_open_risk_fraction
     if limit is None:
@@ -196,7 +204,8 @@ def open_risk(book: RiskBook, limits: Limits) -> Decision | None:
 
 
 def max_drawdown(book: RiskBook, limits: Limits) -> Decision | None:
-    """Compare the drawdown from peak equity with the limit that blocks entries, below the one that halts the bot.
+    """Compare the drawdown from peak equity with the limit that blocks entries, which is below the one that halts the
+    bot.
 
     While entries are blocked, only open positions can raise the equity again.
     """
@@ -209,7 +218,7 @@ def max_drawdown(book: RiskBook, limits: Limits) -> Decision | None:
 
 
 def closed_by(book: RiskBook, limits: Limits, now: datetime) -> Iterator[Decision]:
-    """Yield the account's limits that refuse every entry now."""
+    """Yield the decisions of the account's limits that refuse every entry now."""
     evaluated = (daily_loss(book, limits), max_drawdown(book, limits), equity_floor(book, limits))
     yield from (
         decision for decision in (*evaluated, loss_streak(book, limits, now)) if decision and not decision.passed
@@ -242,7 +251,7 @@ def check_drawdown(book: RiskBook, halts: HaltRules) -> Decision:
 
 
 def monitors(book: RiskBook, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
-    """Yield the decision of each limit on the account's present book, with the symbol or sector."""
+    """Yield each limit's decision about the account's present book, with the symbol or sector."""
     yield "", daily_loss(book, limits)
     yield "", check_drawdown(book, halts)
     for decision in (max_drawdown(book, limits), equity_floor(book, limits), contracts(book, limits)):
@@ -254,7 +263,7 @@ def monitors(book: RiskBook, limits: Limits, halts: HaltRules) -> Iterator[tuple
 
 
 def exposure_monitors(book: RiskBook, limits: Limits) -> Iterator[tuple[str, Decision]]:
-    """Yield the decision of each limit on a book's exposure, the account's or a strategy's own."""
+    """Yield each limit's decision about a book's exposure; the book may be the account's or a strategy's own."""
     yield "", gross_notional(book, limits)
     yield "", open_positions(book, limits)
     for symbol in sorted(book.exposure):
@@ -317,7 +326,9 @@ def share(book: RiskBook, gate: Gate, reason: Reason, value_usd: Decimal, limit:
 
 
 def unknown_loss(book: RiskBook, gate: Gate, limit: Decimal) -> Decision | None:
-    """Return why no loss can be computed from the equity, or None; only a margin account's equity can be 0 or less."""
+    """Return why no loss can be computed from the equity, or None; the equity can be 0 or less only in a margin
+    account.
+    """
     if book.equity <= 0 and (book.margin is None or book.worth is None):
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
     if book.worth is not None and not book.worth.explains(book.equity):
@@ -329,7 +340,7 @@ DAY = timedelta(days=1)
 
 
 def loss_streak(book: RiskBook, limits: Limits, now: datetime) -> Decision | None:
-    """Compare the current number of losing round trips in a row with its limit, unless the wait has passed.
+    """Compare the number of losing round trips in a row with its limit; pass if the wait after the last loss is over.
 
     Round trips are the account's or a strategy's, depending on the book. A streak ends with the first round trip that
     didn't lose.
@@ -344,7 +355,7 @@ def loss_streak(book: RiskBook, limits: Limits, now: datetime) -> Decision | Non
 
 
 def loss_cooldown(book: RiskBook, limits: Limits, symbol: str, now: datetime) -> Decision | None:
-    """Compare the time since the last loss in a symbol with the wait after a loss."""
+    """Compare the time since the last loss in a symbol with how long entries in it must wait after a loss."""
     limit = limits.loss_cooldown_s
     if limit is None:
         return None
@@ -352,9 +363,9 @@ def loss_cooldown(book: RiskBook, limits: Limits, symbol: str, now: datetime) ->
 
 
 def wash_sale(book: RiskBook, limits: Limits, symbol: str, now: datetime) -> Decision | None:
-    """Compare the days since the last loss in a symbol with the window in which buying it back is a wash sale.
+    """Compare the days since the last loss in a symbol with the window in which buying it again makes a wash sale.
 
-    The source is 26 U.S.C. 1091: a loss doesn't count if the same stock is bought within 30 days of the sale.
+    The source is 26 U.S.C. 1091: a loss isn't deductible if the same stock is bought within 30 days of the sale.
     """
     limit = limits.wash_sale_days
     if limit is None:
@@ -378,14 +389,14 @@ Any other, such as an unknown equity, is the same for both.
 
 
 def as_strategy_limit(decision: Decision) -> Decision:
-    """Return a decision about a strategy's own book with the gate and the reason for strategies' limits."""
+    """Turn a decision about a strategy's own book into one with the gate and the reason for strategies' limits."""
     reason = decision.reason and OWN_REASONS.get(decision.reason, decision.reason)
     gate = OWN_GATES[decision.gate]
     return Decision(gate, decision.verdict, reason, decision.observed, decision.limit, decision.age_s)
 
 
 def own_monitors(book: RiskBook, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
-    """Yield the decision of each limit on a strategy's own present book, with the symbol or sector."""
+    """Yield each limit's decision about a strategy's own present book, with the symbol or sector."""
     for subject, decision in (*exposure_monitors(book, limits), *rate_monitors(book, limits, now)):
         if decision.gate in OWN_GATES:
             yield subject, as_strategy_limit(decision)

@@ -1,6 +1,7 @@
 """Limits on prices that block entries.
 
-They bound how far a contract is from its coin, how far prices moved, and how thin the order book may be.
+They limit how far a contract's price may be from its coin's, how far prices may have moved, and how thin the order book
+may be.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ from tradebot.model.registry import TierRules
 def basis(quote: Quote | None, limits: Limits) -> Decision | None:
     """Compare the distance of the mark from the index, on either side, with its limit, as a fraction of the index.
 
-    It is unknown if the venue doesn't give both, so the limit is only for perpetual futures.
+    The distance is unknown unless the venue reports both prices, so the limit makes sense only for perpetual futures.
     """
     limit = limits.max_basis_fraction
     if limit is None:
@@ -37,8 +38,8 @@ def basis(quote: Quote | None, limits: Limits) -> Decision | None:
 def shock(desk: Desk, quote: Quote | None, limits: Limits, symbol: str) -> Decision | None:
     """Compare the time since the last price shock with how long entries wait after one.
 
-    The symbol's own last shock counts, and so does the last market-wide one. A contract whose mark is now too far from
-    the coin's price counts as a shock too, and this refusal is its record.
+    The symbol's own last shock counts, and so does the last market-wide one. If a contract's mark is now too far from
+    the coin's price, that counts as a shock too, and this refusal records it.
     """
     wait_s, apart = limits.shock_wait_s, limits.max_basis_shock_fraction
     if wait_s is None:
@@ -60,16 +61,16 @@ def shock(desk: Desk, quote: Quote | None, limits: Limits, symbol: str) -> Decis
 
 
 def slippage_of(limits: Limits, tier: TierRules | None) -> Decimal | None:
-    """Return how far past the best price an entry may go, as a fraction; a tier may allow less."""
+    """Return how far past the best price an entry may go, as a fraction; a tier may set a tighter limit."""
     limit = limits.max_slippage_fraction
     return limit if limit is None or tier is None else min(limit, tier.slippage_fraction)
 
 
 def depth(side: Side, quote: Quote, quantity: Decimal, resting: Depth | None, slippage: Decimal) -> Decision:
-    """Compare an entry with the depth on the opposite side, from the quote's best price to `slippage` beyond it.
+    """Compare an entry's size with the depth on the opposite side, from the quote's best price to `slippage` beyond it.
 
-    The quote is the one that the entry's size and price come from. If the market has moved away since, there is less
-    depth.
+    `quote` must be the quote from which the entry's size and price were computed. If the market has moved away since,
+    less depth is found.
     """
     if resting is None:
         return Decision(Gate.DEPTH, Verdict.UNKNOWN, Reason.DEPTH_UNKNOWN, quantity)

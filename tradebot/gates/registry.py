@@ -21,7 +21,7 @@ def enough_healthy(registry: Registry, now: datetime) -> Decision:
 
 
 def eligible(registry: Registry, symbol: str, now: datetime) -> Decision:
-    """Refuse a coin whose tier is unknown, that is below all tiers, or whose data can't be trusted."""
+    """Refuse a coin that is below all tiers, whose tier is unknown, or whose data can't be trusted."""
     coin = registry.coins.get(symbol)
     if coin is None:
         return Decision(Gate.REGISTRY, Verdict.UNKNOWN, Reason.TIER_UNKNOWN, "never looked at")

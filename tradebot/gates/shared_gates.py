@@ -1,8 +1,8 @@
 """Gates that entries and exits share.
 
-If the venue's clock and a second clock disagree, the time is unknown (`clocks_agree`), so nothing that depends on it
-happens: no entries, no exits by time, no claimed slots, no arming, and no order is considered expired. Exits by price,
-`flatten` and cancels continue.
+If the venue's clock and a second clock disagree, the time is unknown (`clocks_agree`), and nothing that depends on the
+time happens: no entries, no exits because of time, no claims of slots, and no arming. No order is considered expired
+either. Exits because of a price, `flatten` and cancels continue.
 """
 
 from datetime import datetime
@@ -52,7 +52,7 @@ def permission(desk: Desk) -> Decision:
 
 
 def permission_to_enter(desk: Desk) -> Decision:
-    """Fail with the first failed condition for an order that adds risk; an expired arming is one of them."""
+    """Fail with the first failed condition for an order that adds risk, such as an expired arming."""
     return _first_closed(desk.permission.closed_to_entries(desk.now))
 
 
@@ -64,10 +64,10 @@ def _first_closed(closed: tuple[tuple[Reason, str], ...]) -> Decision:
 
 
 def promotion(desk: Desk, strategy: str) -> Decision | None:
-    """Refuse a strategy that is in shadow, or isn't promoted as far as it has to be.
+    """Refuse a strategy that is in shadow, or that isn't promoted as far as it must be.
 
-    With real money, every strategy has to be promoted to it. On paper, only a strategy that is in shadow until it is
-    promoted has to be. Return None if nothing has to be promoted.
+    With real money, every strategy must be promoted to it. On paper, only a strategy with `shadow: until_promoted` must
+    be promoted. Return None if no promotion is needed.
     """
     if strategy in desk.permission.in_shadow:
         return Decision(Gate.PROMOTION, Verdict.FAIL, Reason.IN_SHADOW, "shadow: true", "shadow: false")
@@ -96,7 +96,7 @@ def trading_state(desk: Desk) -> Decision:
 def instrument_known(desk: Desk, symbol: str) -> Decision | None:
     """Refuse an entry in an unlisted symbol, or one whose multiplier differs from that of existing positions.
 
-    Otherwise there is no decision, because nothing was compared.
+    Otherwise return None.
     """
     listing = desk.listings.get(symbol)
     if listing is None or symbol in desk.unlisted:
@@ -140,9 +140,9 @@ def session_open(desk: Desk) -> Decision:
 def session_open_for_exits(desk: Desk, limits: Limits) -> Decision:
     """Check the session for an order that only reduces risk: the venue's report alone is enough.
 
-    The venue's trading hours of a symbol with a position are enough too, because a wrong date or calendar in the bot
-    must not block a stop. While two clocks disagree, the date to look up is unknown, so a closed session isn't reported
-    as a fault.
+    The trading hours that the venue gives for a symbol with a position are enough too, because a wrong date or calendar
+    in the bot must not block a stop. While the two clocks disagree, it is unknown which date to look up, so a closed
+    session isn't reported as a fault.
     """
     if desk.clock.is_open or any(_trades_now(desk, position.symbol) for position in desk.positions):
         return Decision(Gate.SESSION, Verdict.PASS)
@@ -150,10 +150,10 @@ def session_open_for_exits(desk: Desk, limits: Limits) -> Decision:
 
 
 def instrument_open(desk: Desk, instrument: Instrument) -> Decision | None:
-    """Pass if an instrument is open by its venue's hours for it, or else by its own calendar.
+    """Pass if an instrument is open by the hours that the venue gives for it or, without these, by its own calendar.
 
-    It applies to entries and exits: an instrument that closes earlier than its venue takes no order. Return None if the
-    venue gives no hours for this moment, and the instrument has no calendar other than its venue's.
+    This applies to entries and exits: an instrument that closes earlier than its venue accepts no orders. Return None
+    if the venue gives no hours for this moment, and the instrument has no calendar other than its venue's.
     """
     if hours := desk.hours_of(instrument.symbol):
         session = hours.session_at(desk.now, desk.books.day.date_of(desk.now))
@@ -200,9 +200,9 @@ def working_for_entry(desk: Desk, book: RiskBook, symbol: str) -> Decision:
 
 
 def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
-    """Compare the difference between the venue's clock and a second clock with its limit; pass without a second clock.
+    """Check that the venue's clock and a second clock don't differ too much; pass if there is no second clock.
 
-    Either clock may be wrong, so while they differ nothing is decided by time.
+    Either clock may be wrong, so nothing that depends on the time is decided while they differ.
     """
     limit = limits.max_clock_disagreement_s
     return answer(Gate.SESSION, ahead_s is None or abs(ahead_s) <= limit, Reason.CLOCKS_DISAGREE, ahead_s, limit)
@@ -211,8 +211,9 @@ def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
 def working_for_exit(book: RiskBook, strategy: str, symbol: str, side: Side) -> Decision:
     """Fail while one of our orders blocks closing a strategy's position with an order on this side.
 
-    An order of the same strategy could close the same shares twice, and another strategy's order on the opposite side
-    would trade with the new one, which venues refuse. Another strategy's order on the same side doesn't block it.
+    If the same strategy has an order, the same shares could be closed twice. If another strategy has one on the
+    opposite side, it would trade with the new order, which venues refuse. Another strategy's order on the same side
+    doesn't block the close.
     """
     own = (order for order in book.own_orders if order.symbol == symbol)
     blocked = any(order.strategy in (strategy, "") or order.side is not side for order in own)
@@ -222,7 +223,8 @@ def working_for_exit(book: RiskBook, strategy: str, symbol: str, side: Side) -> 
 def unresolved_for_exit(books: Books, strategy: str, symbol: str) -> Decision:
     """Fail while an earlier order of this strategy on the symbol is unresolved.
 
-    A lost request to protect the position doesn't count: the venue accepts the exit, or refuses one of the two.
+    If a request to protect the position got no reply, it doesn't count: the venue accepts the exit, or refuses one of
+    the two orders.
     """
     keys = (record.intent.key for record in books.unresolved_intents if not record.intent.protects)
     lost = any((key.strategy, key.symbol) == (strategy, symbol) for key in keys)
@@ -230,7 +232,7 @@ def unresolved_for_exit(books: Books, strategy: str, symbol: str) -> Decision:
 
 
 def candidate_fresh(candidate: Candidate, now: datetime, limits: Limits) -> Decision:
-    """Refuse a candidate that was proposed too long before prices and positions were read."""
+    """Refuse a candidate if too much time passed between its proposal and the reading of prices and positions."""
     age, limit = (now - candidate.at).total_seconds(), limits.max_candidate_age_s
     in_time = -limits.max_clock_skew_s <= age <= limit
     return answer(Gate.CANDIDATE_FRESH, in_time, Reason.CANDIDATE_EXPIRED, age, limit, age)
@@ -253,7 +255,7 @@ def fail_without_quote(gate: Gate, why: str | None) -> Decision:
 
 
 def closable_quantity(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
-    """Return how much of a signed quantity the broker has on the same side, unsigned.
+    """Return how much of a signed quantity could be closed, unsigned: what the broker has on the same side.
 
     Some shares in the books may have been sold outside the bot. Closing them would open a position on the other side.
     """
@@ -262,16 +264,17 @@ def closable_quantity(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
 
 
 def broker_contradicts(desk: Desk, symbol: str) -> bool:
-    """Return True if the broker, queried directly, doesn't show our position in a symbol, or shows it on the other
+    """Return True if the broker, queried directly, shows no position in a symbol where we have one, or one on the other
     side.
     """
     return symbol in desk.unproven or desk.position_ratios.get(symbol, Decimal(1)) < 0
 
 
 def check_still_held(desk: Desk, symbol: str, quantity: Decimal, *, as_booked: bool = False) -> Decision:
-    """Fail if the broker has none of the signed quantity to be closed, or didn't confirm it.
+    """Fail if the broker has nothing to close on the side of this signed quantity, or didn't confirm the position.
 
-    With `as_booked`, proof by fills is enough, because the order can only reduce a position.
+    With `as_booked`, a position that the fills prove needn't be confirmed, because the order can only reduce a
+    position.
     """
     if broker_contradicts(desk, symbol):
         if as_booked:
@@ -288,7 +291,7 @@ def _word(is_open: bool) -> str:
 def flow_contract(facts: SymbolFacts, core: Drift | None, limit: Decimal) -> Decision:
     """Fail if more than `limit` of the rows differ from the source's documentation, or aren't about the symbol.
 
-    `core` is the largest drift in the current replies of the core signals that the strategy reads.
+    `core` is the most harmful drift in the current replies with the core signals that the strategy reads.
     """
     if core is not None and core.share > limit:
         return Decision(Gate.FLOW_CONTRACT, Verdict.FAIL, Reason.CORE_CONTRACT_BROKEN, str(core), limit)

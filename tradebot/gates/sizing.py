@@ -24,11 +24,11 @@ ZERO = Decimal(0)
 class Size(Struct, frozen=True):
     """An order's quantity (unsigned, whole lots, may be zero), its limit price, and its worst-case notional in USD.
 
-    A buy costs at most its limit. A short sale fills at its limit or higher, so it is measured at the ask. That price
-    is its `worst_price`, from which a position's loss at its stop is measured too (`desk.strategy_exposure`).
-    `margin_usd` is the buying power that the venue reserves: the initial margin in a margin account, else the notional,
-    or a multiple of it for a short sale. `risk_usd` is the loss of the notional at the entry's stop, None without a
-    stop.
+    `worst_price` is the price at which the order is measured. For a buy, that is the limit. A short sale fills at its
+    limit or higher, so it is measured at the ask. A position's loss at its stop is measured from that price too
+    (`desk.strategy_exposure`). `margin_usd` is the buying power that the venue reserves. In a margin account, that is
+    the initial margin; otherwise it is the notional, or a multiple of it for a short sale. `risk_usd` is the notional's
+    loss at the entry's stop; None without a stop.
     """
 
     quantity: Decimal
@@ -40,13 +40,13 @@ class Size(Struct, frozen=True):
 
 
 def marketable_limit(listing: Listing, side: Side, quote: Quote, offset: Decimal) -> Decimal:
-    """Return the opposite side of the quote moved outward by `offset` (a fraction), rounded outward to the tick."""
+    """Return a price beyond the opposite side of the quote by `offset` (a fraction), rounded outward to the tick."""
     touch = quote.ask if side is Side.BUY else quote.bid
     return listing.on_tick(touch * (1 + side.sign * offset), ROUND_CEILING if side is Side.BUY else ROUND_FLOOR)
 
 
 def stop_distance(candidate: Candidate, exits: Exits, price: Decimal | None) -> Decimal | None:
-    """Return an entry's stop distance at a price, as a fraction: its own or its strategy's, whichever is nearer."""
+    """Return how far an entry's stop is from a price, as a fraction: its own or its strategy's, whichever is nearer."""
     stops = (candidate.stop_loss_fraction, worst_stop(exits, price, candidate.instrument))
     return min((stop for stop in stops if stop is not None), default=None)
 
@@ -63,13 +63,13 @@ def entry_size(
     fit_to_room: bool = False,
     room_usd: Decimal | None = None,
 ) -> Size:
-    """Return the entry's size: as many whole lots as the smaller of the two order limits allows at the worst price.
+    """Return an entry's size: as many whole lots at the worst price as the smaller of the two order limits allows.
 
     The book and the limits are the strategy's own, which are never wider than the account's. `short_reserve` is what
-    the venue reserves for a short sale, as a multiple of the ask. `stop` is the distance of its stop, as a fraction;
-    with a limit on risk, a farther stop makes the size smaller. With `fit_to_room`, an existing exposure in the symbol
-    and a lack of buying power make it smaller too. A quantity that the candidate asks for, and a limit on the units of
-    an order, only ever reduce it. `room_usd` is what its tier still allows in the symbol, None without a tier.
+    the venue reserves for a short sale, as a multiple of the ask. `stop` is the distance to the entry's stop, as a
+    fraction; with a limit on risk, a farther stop makes the size smaller. With `fit_to_room`, existing exposure in the
+    symbol and a lack of buying power make it smaller too. A quantity that the candidate asks for, and a limit on an
+    order's units, can only reduce the size. `room_usd` is what the symbol's tier still allows; None without a tier.
     """
     instrument, side = listing.instrument, candidate.side
     price = marketable_limit(listing, side, quote, limits.limit_offset_fraction)
@@ -115,7 +115,7 @@ def _budget(book: RiskBook, limits: Limits, stop: Decimal | None) -> Decimal:
 def entry_price(listing: Listing, side: Side, quote: Quote, collar: Decimal, execution: Execution) -> Decimal | None:
     """Return the limit price of an entry, or None for a market order.
 
-    `collar` is the price of a marketable limit, and the worst price in any style that has a limit.
+    `collar` is the limit price of a marketable order. No style's limit price may be worse.
     """
     if execution.style is Style.MARKET:
         return None
@@ -125,7 +125,7 @@ def entry_price(listing: Listing, side: Side, quote: Quote, collar: Decimal, exe
 
 
 def liquidity(side: Side, quote: Quote, quantity: Decimal, execution: Execution) -> tuple[Decision, ...]:
-    """Refuse an entry that is too large for the quoted size on the opposite side; return nothing without a limit."""
+    """Refuse an entry that is too large for the quoted size on the opposite side; decide nothing if no limit is set."""
     if execution.max_quote_share is None:
         return ()
     shown = quote.ask_size if side is Side.BUY else quote.bid_size
@@ -136,9 +136,11 @@ def liquidity(side: Side, quote: Quote, quantity: Decimal, execution: Execution)
 
 
 def passive_price(listing: Listing, side: Side, quote: Quote, share: Decimal) -> Decimal:
-    """Return the price at a fraction `share` of the spread, from the order's own side toward the other, on the tick.
+    """Return a price inside the spread: a fraction `share` of the way from the order's own side to the other, on a
+    tick.
 
-    It is rounded toward its own side, and at least one tick short of the other, so the order rests and adds liquidity.
+    The price is rounded toward the order's own side and stays at least one tick short of the other side, so the order
+    rests and adds liquidity.
     """
     near, far = (quote.bid, quote.ask) if side is Side.BUY else (quote.ask, quote.bid)
     rounding = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
@@ -161,8 +163,8 @@ def stepped_price(
 ) -> Decimal:
     """Return the price of a passive entry that has waited `waited_s` seconds since it was first sent.
 
-    Its steps divide the spread evenly. After the last step, the price is a marketable limit, `offset` (a fraction) past
-    the opposite side. It never moves back from `previous`, nor past the `collar`.
+    The entry's price moves across the spread in equal steps. After the last step, it is a marketable limit, `offset` (a
+    fraction) past the opposite side. The price never moves back from `previous`, and never past the `collar`.
     """
     step = int(waited_s // execution.patience_s)
     if step > execution.steps:

@@ -1,6 +1,4 @@
-"""Judge everything that can be judged: each subject of the usual table, and the subjects that need the broker or a
-period of time.
-"""
+"""Judge everything that can be judged: what the usual table covers, and what needs the broker or a period of time."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -35,16 +33,17 @@ LATE = timedelta(minutes=3)
 
 
 def judge_unqueried(name: str, why: UnreadablePart | None) -> Judgment:
-    """Return the judgment about something that only the broker knows; `why` is None if the broker wasn't queried."""
+    """Return the judgment about something that only the broker knows, if the broker couldn't be read.
+
+    `why` is None if the broker wasn't queried.
+    """
     if why is None:
         return judge_skipped(name, "skipped: --offline", "the broker")
     return Judgment(name, HealthState.FAILED, "the broker", 0, why.why, why.next or "tradebot doctor")
 
 
 def judge_absence(name: str, what: str, evidence: Trading) -> Judgment:
-    """Return the judgment for books that have none of something, such as orders; it is OK only if the broker was
-    queried too.
-    """
+    """Judge books that have none of something, such as orders; that is OK only if the broker was queried too."""
     if isinstance(evidence.broker, Broker):
         look = Examination("reply from the broker", 1, evidence.broker.clock.now)
         return judge_evidence(
@@ -200,7 +199,7 @@ def coverage(evidence: Trading) -> Judgment:
 
 
 def cycles(evidence: Trading) -> Judgment:
-    """Judge the passes of trade-once in the period: candidates = orders + refused."""
+    """Judge the trade-once passes in the period: each candidate must have led to an order or a refusal."""
     name, pass_evidence = "passes of trade-once", evidence.passes
     if not pass_evidence.cycles and Job.TRADE_ONCE not in evidence.due:
         return judge_skipped(name, "no pass has been due yet", "passes")
@@ -223,7 +222,7 @@ def cycles(evidence: Trading) -> Judgment:
 
 
 def judge_refusals(evidence: Trading) -> Judgment:
-    """Judge the reasons of refusals: a rule that blocks is fine; a fault of the bot or a source isn't."""
+    """Judge why entries were refused: it is fine if a rule blocks, but not if the bot or a source has a fault."""
     name, pass_evidence = "reasons of refusal", evidence.passes
     if not pass_evidence.candidates:
         return judge_skipped(name, "no candidate in this period", "candidates")
@@ -311,7 +310,9 @@ def _stuck(record: CandidateRecord) -> str | None:
 
 
 def exits_now(evidence: Trading) -> Judgment:
-    """Apply the exit rules to each position at current quotes; a position past a rule's level should be closing."""
+    """Apply the exit rules to each position at current quotes; if the price is past a rule's level, a close must be
+    working.
+    """
     name, broker = "exits at quotes", evidence.broker
     if not isinstance(broker, Broker):
         return judge_unqueried(name, broker)
@@ -414,7 +415,7 @@ BOOKS = ("ledger", "journal", "books", "backup")
 def audit(
     evidence: HealthEvidence, trading: Trading | UnreadablePart, *, finished: bool = False
 ) -> tuple[Judgment, ...]:
-    """Judge all evidence, most urgent first; for a `finished` backtest, only the books."""
+    """Judge all evidence, most urgent first; for a `finished` backtest, judge only the books."""
     if isinstance(trading, UnreadablePart):
         unread = Judgment("everything else", HealthState.FAILED, "records", 0, trading.why, trading.next or RECOVER)
         return (*judge_passes(evidence, FINISHED if finished else TABLE), unread)

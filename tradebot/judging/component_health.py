@@ -1,6 +1,6 @@
 """Judge each component of the bot from its evidence.
 
-A verdict names a next step only if it differs from the usual next step of its subject, and has a freshness only if its
+A verdict names a next step only if it differs from the usual next step for its subject. It has a freshness only if its
 evidence wasn't read just now. Learned policies are judged by whether their models can be used, how old they are, and
 whether they act.
 """
@@ -24,7 +24,9 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Freshness(NamedTuple):
-    """The time of evidence, its age, how long newer evidence has been due, and the allowed delay, in seconds."""
+    """How fresh evidence is: its time, its age, how long newer evidence has been due, and the delay allowed (in
+    seconds).
+    """
 
     at: datetime | None
     age_s: float | None
@@ -40,13 +42,13 @@ UNKNOWABLE = Freshness(None, None, None, None)
 
 
 def late_s(at: datetime, due: Sequence[datetime], now: datetime) -> float:
-    """Return the seconds since the first slot after `at` began; 0 if none has begun. `due` is in order."""
+    """Return how many seconds ago the first slot after `at` began; 0 if none has begun. `due` is in order."""
     index = bisect_right(due, at)
     return max((now - due[index]).total_seconds(), 0.0) if index < len(due) else 0.0
 
 
 def by_slots(evidence: HealthEvidence, at: datetime | None, job: Job) -> Freshness:
-    """Return the freshness of evidence that each pass of a job renews; it isn't late before a newer slot begins."""
+    """Return the freshness of evidence that each pass of a job renews; it isn't late until a newer slot begins."""
     budget_s = evidence.budgets.slot_s[job]
     if evidence.now is None:
         return Freshness(at, None, None, budget_s)
@@ -64,7 +66,7 @@ def due_by(evidence: HealthEvidence, job: Job) -> datetime | None:
 
 
 def by_clock(evidence: HealthEvidence, at: datetime, budget_s: int | None = None) -> Freshness:
-    """Return the freshness of continuously renewed evidence, by this machine's clock, which may have been set back."""
+    """Return the freshness of continuously renewed evidence by this machine's clock, which may have been set back."""
     age_s = abs((evidence.at - at).total_seconds())
     return Freshness(at, age_s, age_s, budget_s)
 
@@ -194,14 +196,16 @@ def prices(evidence: HealthEvidence, price_evidence: records.PriceEvidence) -> H
 
 
 def parity(evidence: HealthEvidence, parities: records.ParityEvidence) -> HealthVerdict:
-    """Compare the last session with its backtest; a difference without an outside cause is a fault of this program."""
+    """Judge how the last session compares with its backtest; a difference without an outside cause is a fault of this
+    program.
+    """
     ours = f"{pluralize(parities.ours, 'unexplained difference')} in {parities.session}; " if parities.ours else ""
     state, step = (DEGRADED, f"tradebot parity {parities.session}") if parities.ours else (OK, "")
     return HealthVerdict(state, f"{ours}{parities.words}", parities.sessions, UNKNOWABLE, step)
 
 
 def replay(evidence: HealthEvidence, replays: records.Replays) -> HealthVerdict:
-    """Judge whether passes can be replayed, by whether the last ones have stored records."""
+    """Judge whether passes can be replayed: the last ones must have stored records."""
     fresh = by_slots(evidence, replays.at, Job.EVALUATE_EXITS)
     finding = f"{replays.kept:,} of {pluralize(replays.passes, 'pass', 'passes')} kept"
     if replays.lacking:
@@ -224,8 +228,8 @@ def books(evidence: HealthEvidence, mark: ReconcileMark) -> HealthVerdict:
 
 
 def orders(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> HealthVerdict:
-    """Judge the orders: positions that lost their stop at the broker, fills that the books lack, closes that ended too
-    early, and unknown outcomes.
+    """Judge the orders: unknown outcomes, positions without their stop, fills that the books lack, and closes that
+    ended early.
     """
     going_on = ", ".join(order_evidence.unfinished[:SHOWN])
     if bare := [*_lost_stops(evidence, order_evidence)]:
@@ -294,7 +298,7 @@ def _lack_text(evidence: HealthEvidence, at: datetime | None, what: str) -> str:
 
 
 def positions_that_differ(past: SessionEvidence) -> Sequence[PositionDifference]:
-    """Return positions on which books and broker differed in the last exit pass; none if they have been compared again
+    """Return the positions that differed between books and broker in the last exit pass, unless they were compared
     since.
     """
     read = (cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.job_decision is None)
@@ -387,7 +391,7 @@ def _archive_text(evidence: HealthEvidence, at: datetime) -> str:
 
 
 def chores(evidence: HealthEvidence, chores_evidence: records.ChoresEvidence) -> HealthVerdict:
-    """Judge each chore by its last run; a failed one isn't OK until it has run successfully."""
+    """Judge each chore by its last run; after a failure, it is OK only once it has run successfully again."""
     count, bad = len(chores_evidence.runs), [run for run in chores_evidence.runs if not run.well]
     if not chores_evidence.lines and not count:
         return HealthVerdict(HealthState.SKIPPED, "the timetable has no chores", 0)
@@ -458,7 +462,7 @@ class ModelSeen(Struct, frozen=True):
 
 
 class ModelsSeen(Struct, frozen=True):
-    """The models of all policies in use, and a description of what replaced them in the last entry pass."""
+    """The models of all policies in use, and what replaced them in the last entry pass."""
 
     models: tuple[ModelSeen, ...]
     instead: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The evidence of the bot's health, gathered from records that weren't written for this purpose.
+"""Define the evidence for the bot's health, which is gathered from records that were written for other purposes.
 
 A part is None if there was nothing to examine, and `UnreadablePart` if it couldn't be examined. Times of passes are
 trading time; `HealthEvidence.at`, `Serve` and `BackupEvidence.newest_at` are this machine's time. Only an audit reads
@@ -41,8 +41,8 @@ class UnreadablePart(Struct, frozen=True):
 
 
 class Serve(Struct, frozen=True):
-    """Whether `serve` holds its lock, its last status note, how many slots were recently claimed, and who claimed the
-    last one.
+    """Evidence about `serve`: whether it holds its lock, its last status note, how many slots were recently claimed,
+    and who claimed the last one.
 
     `was_last` is True if a `serve` claimed the last slot.
     """
@@ -85,9 +85,9 @@ class TradingMoment(Struct, frozen=True):
 class SessionEvidence(Struct, frozen=True):
     """The slots due, claimed and recorded in the last session, and in the previous one if the last has just begun.
 
-    `later` is the session after them, if it is stored, and `coming` each job's next slot. `compared` is the last
-    comparison with the broker's books. `strategies` and `chores` are those in use now. `tested` has, by strategy, the
-    digests of the code in completed backtests of this folder, each with the name of its last run.
+    `later` is the next session, if it is stored, and `coming` has each job's next slot. `compared` is the last
+    comparison with the broker's books. `strategies` and `chores` are those in use now. `tested` has each strategy's
+    digests of code in completed backtests of this folder, each with the name of the last run.
     """
 
     now: datetime
@@ -106,7 +106,7 @@ class SessionEvidence(Struct, frozen=True):
 class PriceEvidence(Struct, frozen=True):
     """How many passes read prices, when the last one did, and the positions without a price in that pass.
 
-    `age_s` is how old the oldest quote of that pass was then, in seconds.
+    `age_s` is how many seconds old that pass's oldest quote was at the time.
     """
 
     passes: int
@@ -129,8 +129,7 @@ class ParityEvidence(Struct, frozen=True):
 
 
 class Replays(Struct, frozen=True):
-    """How many passes decided about orders, when the last one did, how many have a record, and the last ones without a
-    record.
+    """How many passes decided about orders, when the last one did, and how many of them have a record for replay.
 
     `lacking` counts the passes since the last one with a record.
     """
@@ -144,9 +143,9 @@ class Replays(Struct, frozen=True):
 class OrderEvidence(Struct, frozen=True):
     """How many records of the books were examined, and the orders with an unknown outcome.
 
-    `unfinished` describes each close that ended too early, `unbooked` the fills that the books lack, and `unbooked_at`
-    since when. `entering` maps each symbol to the time when its working entry was sent. `bare` maps each symbol that
-    lacks a required stop at the broker to the time when its position was opened.
+    `unfinished` describes each close that ended too early. `unbooked` has the fills that the books lack, and
+    `unbooked_at` says since when. `entering` maps each symbol with a working entry to the time when the entry was sent.
+    `bare` maps each symbol that lacks a required stop at the broker to the time when its position was opened.
     """
 
     records: int
@@ -161,15 +160,15 @@ class OrderEvidence(Struct, frozen=True):
 
 
 class LedgerEvidence(Struct, frozen=True):
-    """An intact ledger: its number of pages, and the last journal record that it knows."""
+    """Evidence about an intact ledger: how many pages it has, and which is the last journal record that it knows."""
 
     pages: int
     sealed: int
 
 
 class CalendarEvidence(Struct, frozen=True):
-    """The stored sessions from today on, the last one that the broker also has, and how the broker's calendar differs
-    today.
+    """The stored sessions from today on, the last of them that the broker also has, and how the broker's calendar
+    differs today.
 
     `unusual` describes the difference if the broker's own hours take precedence.
     """
@@ -183,7 +182,8 @@ class CalendarEvidence(Struct, frozen=True):
 class Disk(Struct, frozen=True):
     """The free space on the state folder's disk, how much is needed to continue, and its file system.
 
-    `unfit` says why that file system isn't suitable for a bot's folder, and `fatal` whether it rules the bot out.
+    `unfit` says why that file system isn't suitable for a bot's folder. If `fatal` is set, a bot can't run there at
+    all.
     """
 
     free_bytes: int
@@ -204,7 +204,7 @@ class StoreEvidence(Struct, frozen=True):
 
 
 class Storage(Struct, frozen=True):
-    """The files that only a person deletes, largest first, and the total size from which that is reported."""
+    """The files that only a person deletes, largest first, and the total size at which they are reported."""
 
     stores: tuple[StoreEvidence, ...]
     tell_bytes: int
@@ -214,8 +214,8 @@ class BackupEvidence(Struct, frozen=True):
     """The number of backups, and the last one; `due` is the session that should have one by now.
 
     `failed` says why that session's last attempt failed and when the next one is; empty if none failed. `damaged` has
-    the backups that changed since they were made, and `coming` is when the next session ends. `not_copied` says why the
-    last copy off the machine failed, and `archived_at` when `archive push` last worked.
+    the backups that changed since they were made. `coming` is when the next session ends. `not_copied` says why the
+    last copy to another machine failed, and `archived_at` when `archive push` last succeeded.
     """
 
     kept: int
@@ -242,7 +242,7 @@ class ChoreEvidence(Struct, frozen=True):
 class ChoresEvidence(Struct, frozen=True):
     """How many chores the timetable has, whether any was due yet, and the last run of each.
 
-    `coming` is when the next one is due.
+    `coming` is when the next chore is due.
     """
 
     lines: int
@@ -259,7 +259,7 @@ class Stream(Struct, frozen=True):
 
 
 class NoticeEvidence(Struct, frozen=True):
-    """The number of notice channels, those without an address, and the notices that couldn't be sent, and why."""
+    """How many notice channels there are, which lack an address, which notices couldn't be sent, and why."""
 
     channels: int
     unaddressed: tuple[str, ...]
@@ -277,7 +277,7 @@ class Chat(Struct, frozen=True):
 
 
 class Halts(Struct, frozen=True):
-    """The trading state in force and why, and why the bot would be halted even without it."""
+    """The trading state in force and the reason for it, and why the bot had also halted itself (`hidden`)."""
 
     state: TradingStateRecord
     why: str
@@ -285,7 +285,9 @@ class Halts(Struct, frozen=True):
 
 
 class ReplyEvidence(Struct, frozen=True):
-    """The number of the flow source's replies checked, the time of the last, and changes found in too many rows."""
+    """How many of the flow source's replies were checked, when the last one came, and which changes affect too many
+    rows.
+    """
 
     replies: int
     at: datetime
@@ -310,8 +312,8 @@ class Budgets(Struct, frozen=True):
 class HealthEvidence(Struct, frozen=True):
     """All evidence by subject; `now` is trading time, None if nothing was ever recorded.
 
-    `due` has, by job, when slots began in the last two sessions, and `coming` when its next one will. `finished` is
-    True for a backtest, which is over.
+    `due` has for each job when its slots began in the last two sessions, and `coming` when its next slot begins.
+    `finished` is True for a backtest, because it has ended.
     """
 
     at: datetime
@@ -325,7 +327,7 @@ class HealthEvidence(Struct, frozen=True):
 
 
 class ImpossibleChange(NamedTuple):
-    """A position whose state fills would change in a way that isn't possible, from `before` to `after`."""
+    """A position that fills would change in a way that isn't possible: its state `before`, and `after` the fills."""
 
     strategy: str
     symbol: str
@@ -334,7 +336,7 @@ class ImpossibleChange(NamedTuple):
 
 
 def impossible_changes(books: Books, pending: Sequence[OwnedFill]) -> Iterator[ImpossibleChange]:
-    """Yield our positions whose state would change impossibly by fills that the broker reports and the books lack."""
+    """Yield our positions that would change in an impossible way if the fills that only the broker has were booked."""
     before, after = books.states(), books.with_pending(pending).states()
     for key in sorted({(owned.strategy, owned.fill.symbol) for owned in pending if owned.strategy != FOREIGN}):
         was = before.get(key, State.CLOSED)
@@ -343,7 +345,7 @@ def impossible_changes(books: Books, pending: Sequence[OwnedFill]) -> Iterator[I
 
 
 class PassEvidence(Struct, frozen=True):
-    """The passes of trade-once in the period, without candidates; `ends` counts the candidates by reason."""
+    """The trade-once passes in a period, without candidates; `ends` counts the refused candidates by reason."""
 
     cycles: Sequence[CycleRecord]
     candidates: int
@@ -351,7 +353,9 @@ class PassEvidence(Struct, frozen=True):
 
 
 class RowEvidence(Struct, frozen=True):
-    """The result of comparing the money rows with the journal: missing rows, and records ahead of the ledger."""
+    """What a comparison of the money rows with the journal found: rows that are missing, and records ahead of the
+    ledger.
+    """
 
     records: int
     rows: int
@@ -360,11 +364,12 @@ class RowEvidence(Struct, frozen=True):
 
 
 class Broker(Struct, frozen=True):
-    """The broker's replies, and the books as if every new fact in them were applied; `unapplied` counts those facts.
+    """The broker's replies, and the books as they would be if every new fact in these replies were applied.
 
-    `totals` and `findings` are of these books, and `proven` has the bookings that the broker's activities prove.
-    `position_ratios` is the broker's quantity divided by the books', where they differ for no known reason. `leaps` has
-    positions whose state these facts would change in a way that isn't possible.
+    `unapplied` counts the new facts. `totals` and `findings` refer to the books with these facts, and `proven` has the
+    bookings that the broker's activities prove. `position_ratios` has the broker's quantity divided by the books',
+    where the two differ for no known reason. `leaps` has positions that the new facts would change in an impossible
+    way.
     """
 
     clock: VenueClock
@@ -382,7 +387,9 @@ class Broker(Struct, frozen=True):
 
 
 class WatchedEvents(Struct, frozen=True):
-    """Events that need attention: the number of each kind, and the numbers of lines read and of invalid ones."""
+    """The operational events that need attention: how many of each kind, how many lines were read, and how many were
+    invalid.
+    """
 
     lines: int
     torn: int
@@ -394,7 +401,7 @@ class Trading(Struct, frozen=True):
     """The evidence of an audit.
 
     `due` has the jobs with a slot due in the last session. `kept` has each position's stored terms. `broker` is None if
-    it wasn't queried.
+    the broker wasn't queried.
     """
 
     moment: TradingMoment

@@ -32,9 +32,10 @@ class HealthState(StrEnum):
 class Judgment(Struct, frozen=True):
     """The state of one subject, and its evidence.
 
-    `looked_at` says what was examined, `count` how many there were, and `at` when the newest was made. `age_s` is its
-    age, and `late_s` how long newer evidence has been due; the subject has FAILED once that exceeds `budget_s`. `until`
-    is when the first evidence is due, if it is NOT_DUE. `next` is the remedy, empty if none is needed.
+    `looked_at` says what kind of evidence was examined, `count` how many pieces of it, and `at` when the newest was
+    made. `age_s` is the age of the newest, and `late_s` how long newer evidence has been due; once `late_s` exceeds
+    `budget_s`, the subject has FAILED. If the subject is NOT_DUE, `until` is when its first evidence is due. `next` is
+    the remedy, empty if none is needed.
     """
 
     subject: str
@@ -64,13 +65,13 @@ def worst_state(judgments: Iterable[Judgment]) -> HealthState:
 
 
 def rank_judgments(judgments: Iterable[Judgment]) -> tuple[Judgment, ...]:
-    """Return the findings, most urgent first: failures, unknowns, then others; equally urgent ones keep their order."""
+    """Sort judgments by urgency: failures, unknowns, then others; equally urgent ones keep their order."""
     findings = [judgment for judgment in judgments if judgment.state.is_finding]
     return tuple(sorted(findings, key=lambda finding: -list(HealthState).index(finding.state)))
 
 
 class Examination(Struct, frozen=True):
-    """What was examined: `count` of `what`; `at` is the trading time of the newest, if it has one."""
+    """What was examined: how many (`count`) of what, and when the newest was made, in trading time, if known."""
 
     what: str
     count: int
@@ -80,7 +81,9 @@ class Examination(Struct, frozen=True):
 def judge_evidence(
     name: str, look: Examination, now: datetime, state: HealthState, finding: str, command: str = ""
 ) -> Judgment:
-    """Build a judgment; its age is that of the newest evidence, and only a finding has a command."""
+    """Build a judgment. Its age is the age of the newest evidence, and it gets the command only if something is
+    wrong.
+    """
     age_s = max((now - look.at).total_seconds(), 0.0) if look.at else None
     return Judgment(name, state, look.what, look.count, finding, command if state.is_finding else "", look.at, age_s)
 
@@ -95,7 +98,7 @@ PERMISSION = "permission"
 
 
 def permission(granted: Permission, now: datetime, blocks: Collection[str] | None = None) -> Judgment:
-    """Judge permission at a time by this machine's clock; `blocks` are the broker's, None if it wasn't queried."""
+    """Judge permission at a time on this machine's clock; `blocks` are the broker's, None if it wasn't queried."""
     blocked = [(Reason.ACCOUNT_BLOCKED, flag) for flag in blocks or ()]
     closed = [*granted.closed_to_entries(now), *blocked]
     looked_at, count = ("mode", 1) if blocks is None else ("mode and blocks", 2)

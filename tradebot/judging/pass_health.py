@@ -1,7 +1,7 @@
 """Judge recorded passes and slot claims, and define the table of all judgments.
 
-A subject is UNKNOWN if nothing was examined, never OK, and NOT_DUE while nothing was due yet. Every command shows a
-selection of the same judgments, so they can't contradict each other.
+If nothing was examined, a subject is UNKNOWN and never OK; while nothing was due yet, it is NOT_DUE. Every command
+shows a selection of the same judgments, so commands can't contradict each other.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ def latest_pass(cycles: Iterable[CycleRecord]) -> CycleRecord | None:
 
 
 def unfinished_claims(past: SessionEvidence) -> Sequence[SlotClaim]:
-    """Return the newest claim of each job and chore without a recorded end: it is running, or was interrupted."""
+    """Return each job's and chore's newest claim without a recorded end: it is still running, or was interrupted."""
     ended = {(cycle.job.value, cycle.session, cycle.slot) for cycle in past.cycles if not _goes_on(cycle)}
     chores = {f"{job}{end}": job for job in past.chores for end in ENDS}
     ended |= {(chores[claim.job], claim.session, claim.slot) for claim in past.claims if claim.job in chores}
@@ -73,7 +73,9 @@ def _goes_on(cycle: CycleRecord) -> bool:
 
 
 def of_job(job: Job) -> Judge:
-    """Return a function that judges a job by its last finished pass, which must not be older than its last slot."""
+    """Return a function that judges a job by its last finished pass: that pass mustn't be older than the job's last
+    slot.
+    """
 
     def judge(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
         done, due = finished_passes(past, job), past.due[job]
@@ -147,7 +149,8 @@ def prices_of(
 ) -> PriceEvidence | None:
     """Return the prices of the last exit pass that read the account, and the positions without one.
 
-    `priced_at` returns the symbols whose prices were read in the pass at a time. An unconfirmed quote doesn't count.
+    `priced_at` returns the symbols whose prices were read by the pass at a given time. A quote that wasn't confirmed
+    doesn't count.
     """
     read = [each for each in cycles if each.job is Job.EVALUATE_EXITS and is_finished(each) and each.equity is not None]
     last = latest_pass(read)
@@ -171,7 +174,9 @@ def replays_of(cycles: Sequence[CycleRecord], record_ids: Collection[str]) -> Re
 
 
 def judge_clocks(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | None:
-    """Judge the clocks by the last pass that compared two; if they differed, it was refused or used only prices."""
+    """Judge the clocks by the last pass that compared two. If they differed, that pass was refused or used only
+    prices.
+    """
     apart = [cycle for cycle in past.cycles if _clock_ahead_s(cycle) is not None]
     agreed = [cycle for cycle in past.cycles if is_finished(cycle) and cycle.clock_ahead_s is None]
     last, last_apart = latest_pass([*agreed, *apart]), latest_pass(apart)
@@ -227,7 +232,7 @@ def strategies(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict
 
 
 def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None) -> str:
-    """Return a sentence if backtests used other code of a strategy than the present one; empty otherwise."""
+    """Return a sentence if a strategy's present code wasn't backtested but other code of it was; empty otherwise."""
     if not code or not tested or code in tested:
         return ""
     last = [*tested][-1]
@@ -235,10 +240,10 @@ def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None)
 
 
 def missed_slots(past: SessionEvidence) -> list[tuple[str, str, str]]:
-    """Return the missed slots, each with its job and reason: recorded as missed, or over and unclaimed.
+    """Return the missed slots, each with its job and reason: those recorded as missed, and those that ended unclaimed.
 
-    A slot that didn't come because the session closed early wasn't missed; a strategy's own slots are reported by its
-    passes.
+    If a slot didn't take place because the session closed early, it wasn't missed. Strategies' own slots are reported
+    by their passes.
     """
     ours = [claim for claim in past.claims if claim.job in past.due or claim.job in past.chores]
     claimed = {_key(claim) for claim in ours}
@@ -266,9 +271,9 @@ def schedule(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
 def last_run(
     line: TimetableEntry, begun: SlotClaim | None, ended: SlotClaim | None, *, well: bool, now: datetime
 ) -> ChoreEvidence | None:
-    """Return the last run of a chore from its begin and end claims; None if none has ended.
+    """Return the last run of a chore, given the claims of its begin and end; None if no run has ended.
 
-    A run without an end well after its time limit was interrupted; until then, the previous run counts.
+    If a run has no end well after its time limit, it was interrupted; until then, the previous run counts.
     """
     assert line.limit_s is not None, "chores have a limit"
     is_open = begun is not None and begun.missed_reason is None and (ended is None or ended.at < begun.at)
@@ -278,7 +283,7 @@ def last_run(
 
 
 def slots_that_took_place(slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> tuple[Slot, ...]:
-    """Return the slots that took place, without those after an early close."""
+    """Return the slots that took place, leaving out those after an early close."""
     never = {_key(claim) for claim in claims if claim.missed_reason is Reason.CLOSED_EARLY}
     return tuple(slot for slot in slots if slot.key not in never)
 
@@ -294,10 +299,10 @@ def calendar_differs(cycles: Sequence[CycleRecord]) -> str:
 
 
 class Subject(NamedTuple):
-    """How to judge a part of the bot: by which evidence, and with which remedy unless the verdict has its own.
+    """How to judge a part of the bot: from which evidence, and which remedy to name unless the verdict has its own.
 
-    Passes of `renewed_by` renew its evidence, if it isn't read each time. A `store` that can't be read has FAILED; any
-    other unreadable evidence is UNKNOWN.
+    If the evidence isn't read each time, the passes of the job `renewed_by` renew it. A `store` that can't be read has
+    FAILED; any other unreadable evidence makes the subject UNKNOWN.
     """
 
     judge: Judge
@@ -350,7 +355,7 @@ FINISHED = ("ledger", "journal", "books", "orders", "halts", "config")
 
 
 def judge_passes(evidence: HealthEvidence, subjects: Iterable[str] | None = None) -> tuple[Judgment, ...]:
-    """Judge these subjects; by default all, and of a finished backtest those that apply to it."""
+    """Judge these subjects; by default all, or, for a finished backtest, those that apply to it."""
     subjects = (FINISHED if evidence.finished else TABLE) if subjects is None else subjects
     return tuple(judge_subject(name, evidence) for name in subjects if name in evidence.parts)
 

@@ -36,7 +36,7 @@ class SignalHealth(StrEnum):
 
 
 class SignalVerdict(NamedTuple):
-    """The state of a signal and the reason; `idle` if it is UNKNOWN and nothing needs to be done."""
+    """The state of a signal and the reason; `idle` is True if the state is UNKNOWN and nobody needs to act."""
 
     state: SignalHealth
     why: str
@@ -44,10 +44,12 @@ class SignalVerdict(NamedTuple):
 
 
 class KindEvidence(Struct, frozen=True):
-    """The evidence of one kind: its newest replies (one for each of `wanted` calls), and failures since.
+    """The evidence about one kind of facts: its newest replies, one for each of the `wanted` calls, and failures since
+    then.
 
-    `at` has the times of the newest replies, with or without rows. `received`, `foreign` and `rejected` count rows of
-    all recent replies, and so does `nulls` by field. `more_nulls` are fields that are null much more often than usual.
+    `at` has the times of the newest replies, with or without rows. `received`, `foreign` and `rejected` count rows in
+    all recent replies; `nulls` counts, for each field, the rows in which it is null. `more_nulls` has the fields that
+    are null much more often than usual.
     """
 
     kind: AnyKind
@@ -76,9 +78,9 @@ class DriftRow(Struct, frozen=True):
 class KindHealth(Struct, frozen=True):
     """The health of one kind of facts; None means that there was nothing to measure.
 
-    `age_s` is the age of the oldest of the newest replies, and `limit_s` its maximum. `rows` are those of all recent
-    replies: `bad` are foreign or unreadable, `match_rate` is the share that belongs to the requested ticker, and
-    `null_rate` the share of documented values that are null.
+    Each call has a newest reply; `age_s` is the age of the oldest among these, and `limit_s` its maximum. `rows` counts
+    the rows in all recent replies, and `bad` those that are foreign or unreadable. `match_rate` is the fraction of rows
+    that belong to the requested ticker, and `null_rate` the fraction of documented values that are null.
     """
 
     name: str
@@ -100,7 +102,9 @@ class KindHealth(Struct, frozen=True):
 
 
 class ComponentHealth(Struct, frozen=True):
-    """The health of one component of a strategy's score: `used` of `symbols` had a value in the last scores."""
+    """The health of one component of a strategy's score: for how many (`used`) of the `symbols` the last scores had a
+    value.
+    """
 
     strategy: str
     name: str
@@ -133,8 +137,8 @@ def signals(
 ) -> SignalsHealth:
     """Return the health of every signal, from the evidence of the kinds and the last scores.
 
-    At most `largest_share` of rows may differ from the source's documentation; `reads` has each component's kinds by
-    name.
+    At most `largest_share` of rows may differ from the source's documentation; `reads` has each component's kinds of
+    facts by the component's name.
     """
     kinds = tuple(_kind_health(each, moment, largest_share) for each in kind_evidence)
     components = tuple(_components(scores, reads, {kind.name: kind for kind in kinds}))

@@ -50,9 +50,9 @@ REACH = timedelta(hours=1)
 def parity_of(app: App, day: date, progress: Progress) -> DayParity:
     """Compare a session with its backtest, without changing the bot's folder.
 
-    A market of the embedded exchange is run again. Other markets can't be run again, so their passes are replayed from
-    their records, and fills are compared with their quotes. Raise OperatorError if the session has no records, records
-    of another version, or a damaged record.
+    If it is a market of the embedded exchange, it is run again. Other markets can't be run again, so passes are
+    replayed from their records, and fills are compared with the quotes in the records. Raise OperatorError if the
+    session has no records, records of another version, or a damaged record.
     """
     recorded = _recorded_cycles(app, day, progress)
     session = next(iter(app.ledger_view.sessions(day, day)), None)

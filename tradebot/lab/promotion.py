@@ -20,18 +20,18 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class UnchangedSince(NamedTuple):
-    """Since when a strategy's code and settings have been unchanged; None with the reason if there is no evidence."""
+    """When a strategy's code and settings last changed; None, with the reason, if there is no evidence."""
 
     since: datetime | None
     why_not: str = ""
 
 
 def fixed_since(app: App, name: str) -> UnchangedSince:
-    """Return when a strategy's code and settings last changed, by accepted configurations and recorded passes.
+    """Find out from accepted configurations and recorded passes when a strategy's code and settings last changed.
 
-    Nobody accepts the values that a walk sets for a strategy that is in shadow until it is promoted. Such a strategy
-    counts as unchanged from its promotion to paper with its present code and values at the earliest, because before
-    that it traded nothing.
+    If a strategy is in shadow until it is promoted, nobody accepts the values that a walk sets for it. Such a strategy
+    counts as unchanged only since it was promoted to paper with its present code and values, because it traded nothing
+    before that.
     """
     now, code, since = values_of(effective(app.settings), name), code_of(app.settings, name), None
     for baseline in app.ledger_view.baselines.since(LONG_AGO):

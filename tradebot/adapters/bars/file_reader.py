@@ -45,12 +45,11 @@ NOT_MIDNIGHT = "not a date: its time isn't midnight"
 
 
 class ImportOptions(Struct, frozen=True):
-    """The options with which a user imports bar files, and the venue's day. An option that is None is read from the
-    file or follows from its publisher's layout.
+    """A user's options for importing bar files, and the venue's day.
 
-    `timeframe` is 1Min or 1Day; `stamp` says whether minute bars are dated by their start or their end. Bars that
-    weren't complete at `now` are bad rows. `files` and `options` are the command line as typed, for suggesting the next
-    command.
+    If an option is None, its value is read from the file or follows from the publisher's layout. `timeframe` is 1Min or
+    1Day; `stamp` says whether minute bars are dated by their start or their end. Bars that weren't complete at `now`
+    are bad rows. `files` and `options` are the command line as typed, for suggesting the next command.
     """
 
     timeframe: str | None
@@ -78,7 +77,7 @@ class SymbolSource(StrEnum):
 
 
 class FileUnderstood(Struct, frozen=True):
-    """How a file was read: the name of its layout, and the bar properties that follow from the layout or the options.
+    """How a file was read: the name of its layout, and what the layout or the options say about the bars.
 
     `times` is an example of the times in the file. `zone` is None if these times state their offset or are dates,
     `symbol` is None if the file has a column of symbols, and `stamp` is None for daily bars.
@@ -122,7 +121,8 @@ class BarRead(Struct, frozen=True):
 
 
 class FilesRead(Struct):
-    """The content of some files: each symbol's good bars by start, the row of each, and the bad rows.
+    """What was read from the files: each symbol's good bars by start time, the row that each bar came from, and the bad
+    rows.
 
     A row is stored as the file's number times 2^40, plus the row's number.
     """

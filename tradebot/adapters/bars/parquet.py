@@ -1,9 +1,9 @@
 """Store bars as Parquet files by symbol, timeframe and year, with duckdb.
 
-Each symbol's newest day stays in SQLite, with everything that isn't a bar, so that a new minute bar never rewrites a
-file. Every older bar is in `bars/SYMBOL/TIMEFRAME-YEAR.parquet`; the names of files with prices other than trades
-include the kind of price. SQLite's lock lets one process write at a time. Without the optional library, a folder stores
-its bars in SQLite alone.
+Each symbol's newest day stays in SQLite, as does everything that isn't a bar. So a new minute bar never causes a
+Parquet file to be rewritten. Every older bar is in `bars/SYMBOL/TIMEFRAME-YEAR.parquet`; if a file's prices aren't
+trade prices, its name includes the kind of price. SQLite's lock lets one process write at a time. If duckdb, which is
+optional, isn't installed, a new folder stores its bars in SQLite alone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Serve closed bars from the local store, and fetch missing ones.
 
-A bar is closed if it ended by the requested time; a daily bar, if its session has closed. If the data plan provides
-bars only after 15 minutes, they must be 16 minutes old. Timeframes that the source lacks are merged from the minutes of
-the regular session, and the last bar ends at its close. Nothing is fetched before a strategy needs bars.
+A bar is closed if it had ended by the requested time; a daily bar is closed once its session has closed. If the data
+plan delays bars by 15 minutes, they must be 16 minutes old. If the source lacks a timeframe, its bars are built from
+the regular session's minutes, and the last bar ends at the session's close. Nothing is fetched before a strategy needs
+bars.
 
 The store records which periods were requested from which source, so that a minute without a trade isn't requested
 forever. A gap is requested again until it is 15 minutes old. The newest minute is requested once more, and a day's bar

@@ -1,5 +1,5 @@
-"""Join a contract's bars to those of earlier contracts, for signals; amounts of money are computed from the traded
-prices.
+"""Join a contract's bars to those of earlier contracts. Only signals use joined bars; amounts of money are computed
+from the prices at which contracts traded.
 
 Before a roll date, the earlier contract's bars are used, multiplied by the ratio of both contracts' closes before that
 date. So the same bars, read at two different times, differ only by a constant factor.
@@ -36,15 +36,17 @@ _Months = Callable[[str, date, date], Sequence[ContractMonth]]
 
 
 def join_over_rolls(bars: Bars, months: _Months | None, root: Callable[[str], str], venue: VenueDay) -> Bars:
-    """Wrap bars so that contracts are joined over rolls; return them unwrapped if the venue's contracts don't
-    expire.
+    """Wrap a source of bars so that a contract's bars from before a roll come from the earlier contract.
+
+    Return it unwrapped if the venue's contracts don't expire.
     """
     return bars if months is None else JoinedBars(bars, months, root, venue)
 
 
 class JoinedBars:
-    """Serves closed bars; adjusted ones are joined over rolls. `root` raises ValueError for a symbol without contract
-    months.
+    """Serves closed bars; adjusted bars from before a roll come from the earlier contract.
+
+    `root` raises ValueError for a symbol without contract months.
     """
 
     def __init__(self, bars: Bars, months: _Months, root: Callable[[str], str], venue: VenueDay) -> None:

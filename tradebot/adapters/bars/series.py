@@ -155,7 +155,9 @@ class Window(NamedTuple):
     price: PriceKind = PriceKind.TRADE
 
     def bars_in(self, span: tuple[int, int]) -> int:
-        """Return how many bars start in a half-open range; bars before the newest session's open don't count."""
+        """Return how many bars fit into a half-open range of seconds; time before the newest session's open doesn't
+        count.
+        """
         first_s, end_s = span
         if self.hours:
             first_s = max(first_s, _seconds(self.hours[-1].open))
@@ -172,8 +174,8 @@ def window_of(
 ) -> Window | None:
     """Return a window long enough for `reach` times the needed bars; None if no session has begun.
 
-    A minute without a trade has no bar, so the window may contain fewer. It consists of minutes unless the timeframe is
-    among the `native` ones, which the source provides.
+    The window may contain fewer bars, because a minute without a trade has no bar. It consists of minute bars, unless
+    the timeframe is one of the `native` ones, which the source provides.
     """
     depth, width, today = need.depth * reach, width_of(need.timeframe), venue.date_of(as_of)
     day = timedelta(1 if venue.never_ends else _DAYS_A_SESSION)

@@ -284,6 +284,6 @@ class SqliteBars(CacheStore):
 
 
 def span_of(row: tuple[str, str, str, str, int, int, int]) -> StoredSpan:
-    """Parse a row of a query for the columns in SPAN."""
+    """Parse a row of a query that selects the columns in SPAN."""
     symbol, timeframe, source, price, first_s, last_s, count = row
     return StoredSpan(symbol, timeframe, source, first_s, last_s, count, PriceKind(price))

@@ -153,7 +153,7 @@ class ChatStore(CacheStore):
     def offset(self, now: datetime) -> int | None:
         """Return the number of the next update to request; None if none was recorded in the last 6 days.
 
-        None means that the request accepts any update.
+        With None, the request asks for any update.
         """
         with self._guard(ValueError, TypeError):
             text = self.recall("offset")
@@ -192,7 +192,7 @@ class ChatStore(CacheStore):
             self._count(refusal.kind, datetime.now(UTC))
 
     def means(self, id_: int, request: str) -> None:
-        """Replace a message's recorded request, once it is known which action the pressed button has."""
+        """Replace a message's recorded request, once the pressed button's action is known."""
         with self._write():
             self._database.execute("UPDATE records SET asked = ? WHERE id = ?", (request, id_))
 
@@ -233,7 +233,7 @@ class ChatStore(CacheStore):
             return str(actions[index])
 
     def open_question(self, action: str, now: datetime) -> tuple[str, int] | None:
-        """Return nonce and message id of the newest open question whose first button means `action`, or None."""
+        """Return the nonce and message id of the newest open question whose first button means `action`, or None."""
         query = "SELECT nonce, message, actions FROM buttons WHERE once AND until > ? ORDER BY rowid DESC"
         with self._guard(ValueError):
             rows = self._database.execute(query, (time_text(now),)).fetchall()

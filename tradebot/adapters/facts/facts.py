@@ -1,7 +1,7 @@
 """Store facts and decisions in SQLite. They explain what happened; money never depends on them.
 
-Most of a candidate's stored text describes decisions that passed. It is parsed, but no objects are built for these
-decisions. A strategy in shadow uses its bot's facts and scores; its passes are stored separately.
+Most of a candidate's stored text describes decisions that passed. That part is parsed, but no objects are built for it.
+A strategy in shadow uses its bot's facts and scores; its passes are stored separately.
 """
 
 import json
@@ -140,7 +140,7 @@ def outcomes(
     since: datetime | None = None,
     last: int = -1,
 ) -> SymbolOutcomes:
-    """Return a job's passes in a session or since a time, with how each of a symbol's candidates ended."""
+    """Return a job's passes in a session or since a time, and how one symbol's candidates ended in each pass."""
     passes = query_pass_heads(database, job, session=session, since=since, last=last)
     by_pass = {number: list[Outcome]() for number in passes}
     for number, body in rows_of_symbol(database, passes, symbol):
@@ -163,7 +163,7 @@ class StoreResetError(TemporaryError):
 def retry_when_damaged(store: type[T]) -> type[T]:
     """Make each public method of a store retry on a new, empty file if the file is damaged.
 
-    So damage doesn't end the pass: exits don't need the facts, and entries are refused because they are missing.
+    So damage doesn't end the pass: exits don't need facts, and entries are refused because facts are missing.
     """
     for name, method in list(vars(store).items()):
         if isfunction(method) and not name.startswith("_"):
@@ -481,7 +481,7 @@ OF_THE_BOT = (
 
 
 class SharedFacts(SqliteFacts):
-    """A store with its own passes that shares the facts of another folder's store, which that store's owner closes."""
+    """A store that records its own passes but reads the facts from another store, which that store's owner closes."""
 
     def __init__(self, folder: Path, events: Events, at: datetime, of: SqliteFacts) -> None:
         super().__init__(folder, events, at)

@@ -29,7 +29,7 @@ Asked = Callable[[Sequence[str], str], Any]
 
 
 class RecentReplies(NamedTuple):
-    """The last replies about some symbols; valid from the newest reply's time until the next reply."""
+    """The last replies about some symbols. They are valid from the newest reply's time until the next reply arrives."""
 
     seen: tuple[object, ...]
     symbols: Sequence[str]
@@ -42,8 +42,8 @@ class RecentReplies(NamedTuple):
 
 
 class KnownFacts:
-    """The facts known about some symbols in one session: the session's events, and facts of earlier dates that are
-    still valid.
+    """The facts known about some symbols in one session: those of the session's events, and those of earlier dates that
+    are still valid.
     """
 
     def __init__(self, session: date, symbols: Sequence[str]) -> None:
@@ -111,8 +111,9 @@ def with_last_reply(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolF
 
 
 def market_of(stored: Mapping[str, SymbolFacts]) -> Mapping[str, object]:
-    """Return the facts about the whole market by kind; for a kind about sectors, the facts of each sector by
-    its name.
+    """Return the facts about the whole market by kind.
+
+    If a kind describes sectors, its value maps each sector's name to the facts about that sector.
     """
     by_kind = dict(stored[NO_SYMBOL].known)
     for sector in SOURCE_SECTORS.values():
@@ -132,11 +133,11 @@ Heard = dict[tuple[str, str], str]
 def without_old(
     database: sqlite3.Connection, by_symbol: Mapping[str, SymbolFacts], now: datetime, heard: Heard
 ) -> Mapping[str, SymbolFacts]:
-    """Return the facts by symbol, leaving out each kind of facts whose last reply is older than the kind's freshness
-    limit.
+    """Return the facts by symbol, without outdated ones: a kind of facts is left out if its last reply is too old for
+    that kind.
 
-    Alerts stay, because each reader checks their age by the fetch time. A recent reply in `heard` isn't looked up
-    again.
+    Alerts always stay, because whoever reads an alert checks its age. `heard` caches when the last replies came, so
+    that replies still recent enough aren't looked up again.
     """
     until, old = time_text(now), dict[str, set[str]]()
     subjects = [

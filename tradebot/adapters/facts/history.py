@@ -275,7 +275,7 @@ def reply_counts(database: sqlite3.Connection, since: datetime) -> Sequence[Inta
 
 
 def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-    """Return the prices, by symbol, of the last exit pass in a period that recorded any."""
+    """Return each symbol's price in USD, as recorded by a period's last exit pass that recorded prices."""
     heads = database.execute(MARKS, (Job.EVALUATE_EXITS, time_text(since), time_text(until)))
     return {
         mark.symbol: mark.price for head in unpack_all(CycleRecord, [body for (body,) in heads]) for mark in head.marks
@@ -292,7 +292,7 @@ def last_marked(database: sqlite3.Connection, symbol: str, since: datetime) -> C
 def marked_prices(
     database: sqlite3.Connection, session: date, symbols: Iterable[str], most_passes: int
 ) -> Mapping[str, Sequence[tuple[datetime, Decimal]]]:
-    """Return the times and prices in USD at which the last `most_passes` passes of a session saw each symbol, oldest
+    """Return the times and prices in USD that a session's last `most_passes` passes recorded for each symbol, oldest
     first.
     """
     prices = defaultdict[str, list[tuple[datetime, Decimal]]](list)
@@ -362,8 +362,10 @@ def query_entry_candidates(database: sqlite3.Connection, since: datetime, until:
 
 
 def query_refused_trades(database: sqlite3.Connection, since: datetime, until: datetime) -> Sequence[RefusedTrade]:
-    """Return the entries that gates refused and no pass sent in a period (`until` excluded), each with the time of its
-    first refusal.
+    """Return the entries that gates refused in a period and that no pass in it sent, each with the time of its first
+    refusal.
+
+    The period begins at `since` and ends just before `until`.
     """
     query_values = (Reason.SHADOW, Reason.DRY_RUN, Job.TRADE_ONCE, time_text(since), time_text(until), Purpose.OPEN)
     return [
@@ -389,8 +391,9 @@ def _entry_outcome(job: Job, at: datetime, symbol: str, about: Sequence[Any], ga
 def query_facts(
     database: sqlite3.Connection, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime
 ) -> Mapping[str, Sequence[Fact]]:
-    """Return one kind of facts about symbols, each symbol's facts within its range of dates, in the last version known
-    at `now`.
+    """Return each symbol's facts of one kind, in the version that was known at `now`.
+
+    `spans` has the first and the last date of the facts to return for each symbol.
     """
     days_text = json.dumps({symbol: [day.isoformat() for day in span] for symbol, span in spans.items()})
     newest: dict[tuple[str, str], str] = {}

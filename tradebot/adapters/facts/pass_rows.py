@@ -356,7 +356,7 @@ def query_candidates(database: CacheConnection, passes: Iterable[int]) -> Mappin
 
 
 def candidates_in(database: sqlite3.Connection, number: int, symbols: Collection[str]) -> Sequence[CandidateRecord]:
-    """Return the candidates in these symbols of one pass."""
+    """Return one pass's candidates for these symbols."""
     rows = database.execute(IN_SYMBOLS, (number, json.dumps(list(symbols)))).fetchall() if symbols else ()
     return unpack_all(CandidateRecord, [body for (body,) in rows])
 
@@ -376,7 +376,9 @@ def with_candidates(cycle: CycleRecord, candidates: Sequence[CandidateRecord]) -
 def pass_at(
     database: CacheConnection, job: str, session: date, at: datetime
 ) -> tuple[CycleRecord | None, datetime | None]:
-    """Return a session's last pass at or before a time, and the time of the next one; None if there is none."""
+    """Return a session's last pass at or before a time, and the time of the next one; either is None if it doesn't
+    exist.
+    """
     heads = query_pass_heads(database, job, session=session)
     number = max((number for number, cycle in heads.items() if cycle.at <= at), default=None, key=list(heads).index)
     after = next((head.at for head in heads.values() if head.at > at), None)

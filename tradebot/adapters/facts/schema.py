@@ -42,22 +42,20 @@ ANY = """SELECT 1 FROM checks JOIN intakes ON intake = sequence
 
 
 def write_check(database: sqlite3.Connection, reply: int | None, intake: Intake) -> None:
-    """Store what the check of a stored reply found, if its rows were checked."""
+    """Store the findings about a reply that is already stored, if its rows were checked."""
     if intake.nulls is not None:
         texts, nulls = json_text([pack(finding) for finding in intake.findings]), json_text(dict(intake.nulls))
         database.execute("INSERT INTO main.checks (intake, found, nulls) VALUES (?, ?, ?)", (reply, texts, nulls))
 
 
 def suspicious_replies(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-    """Return the checks of the newest reply with rows for each kind and symbol; empty if no check in the period found a
-    problem.
-    """
+    """Return the same as `newest_checks` if any check in the period found a problem; otherwise return nothing."""
     row = database.execute(ANY, (time_text(since), time_text(now))).fetchone()
     return newest_checks(database, since, now) if row else ()
 
 
 def newest_checks(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-    """Return the check of the newest reply with rows in a period, for each kind and symbol."""
+    """Return a check for each kind of facts and symbol: that of the newest reply in the period that had rows."""
     return tuple(
         CheckedReply(
             endpoint,
@@ -120,14 +118,14 @@ PARITIES = "CREATE TABLE parities (session TEXT NOT NULL, body TEXT NOT NULL, PR
 
 
 def read_parities(database: CacheConnection, last: int) -> Sequence[DayParity]:
-    """Return the `last` newest comparisons of a session with its backtest, oldest session first."""
+    """Return the `last` newest comparisons of sessions with their backtests, oldest session first."""
     rows = database.execute("SELECT body FROM parities ORDER BY session DESC LIMIT ?", (last,)).fetchall()
     # Comparisons from earlier releases don't include what a session cost.
     return [decode(DayParity, {"costs_usd": None, **json.loads(body)}) for (body,) in reversed(rows)]
 
 
 def write_parity(database: CacheConnection, day_parity: DayParity) -> None:
-    """Write the comparison of a session with its backtest, inside a transaction, replacing an earlier one."""
+    """Store a session's comparison with its backtest, replacing an earlier one. Call this in a transaction."""
     day = day_parity.session.isoformat()
     database.execute("DELETE FROM main.parities WHERE session = ?", (day,))
     database.execute("INSERT INTO main.parities (session, body) VALUES (?, ?)", (day, json_text(encode(day_parity))))

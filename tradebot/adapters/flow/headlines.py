@@ -21,9 +21,9 @@ class FlowWithHeadlines:
     """A flow source whose headlines come from elsewhere.
 
     `open_source` opens the source of headlines, `now` returns trading time, and `last` returns when that source last
-    replied. With `simulated` time, which stands still during a request, a reply is dated by the time of its request. If
-    the source of headlines lacks its key, refuses it, or has used up the day's calls, only the request for headlines
-    fails.
+    replied. With `simulated` time, a reply is dated by the time of its request, because that time stands still during a
+    request. If the key for headlines is missing or refused, or the day's calls are used up, only requests for headlines
+    fail.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class FlowWithHeadlines:
         self._simulated = simulated
 
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
-        """Return the reply that has one kind of facts about a symbol, or about the market, in a session."""
+        """Fetch one kind of facts about a symbol, or about the whole market, for a session."""
         if kind.name != NEWS:
             return self._flow.fetch(kind, symbol, session)
         try:

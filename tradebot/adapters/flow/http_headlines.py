@@ -30,9 +30,9 @@ from tradebot.ports.world import HeadlineSource
 
 
 class NewsService(Struct, frozen=True):
-    """How to reach a service: the name of its key, its known address and the one to use, the key, and its limits.
+    """How to reach a service: its key and the key's name, its usual address and the one to use, and its limits.
 
-    `now` returns trading time. `quota_file` shares the remaining quota with other processes.
+    `now` returns trading time. Through `quota_file`, the remaining quota is shared with other processes.
     """
 
     key_name: str
@@ -72,7 +72,7 @@ class HeadlineClient:
         return reply
 
     def hold(self, wait_s: float) -> None:
-        """Send nothing for some seconds, in any process."""
+        """Keep every process from sending a request for `wait_s` seconds."""
         self.quota.correct(NO_QUOTA, self.service.now(), wait_s)
 
 
@@ -90,10 +90,10 @@ def read_object(path: str, reply: HttpReply) -> Mapping[str, object]:
 def rows_in_our_fields(
     rows: Sequence[object], names: Mapping[str, str], symbols_in: str, symbol: str
 ) -> Iterator[object]:
-    """Yield rows with the field names of `signals.headlines`; `names` maps them to the service's field names.
+    """Yield rows with the field names of `signals.headlines`; `names` maps these to the service's field names.
 
-    `symbols_in` is the service's field with the mentioned symbols, and `symbol` the field of each that names it. A
-    field that is missing stays missing, so that the check of the rows reports it.
+    The service's field `symbols_in` lists the symbols that a headline mentions; in each list item, the field `symbol`
+    has the symbol itself. A missing field stays missing, so that the check of the rows reports it.
     """
     for row in rows:
         if not isinstance(row, dict):
@@ -109,7 +109,7 @@ def rows_in_our_fields(
 class MarketAux:
     """The headlines about some symbols, from https://www.marketaux.com/documentation.
 
-    A page has as many headlines as the plan allows (3 on the free one), and each page is one call.
+    A page has as many headlines as the plan allows (3 on the free plan), and each page costs one call.
     """
 
     PATH, MOST_PAGES = "/v1/news/all", 20

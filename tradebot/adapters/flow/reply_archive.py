@@ -90,8 +90,8 @@ class KeptReplies:
     def keep(self, page: FlowPage, session: date, at: datetime) -> None:
         """Store a reply about a session, which arrived at the time `at`.
 
-        If that fails, emit an event, but not again until storing has succeeded. Rows of a stream are stored in the form
-        of a reply.
+        If that fails, emit an event, but not again until storing has succeeded. Rows that came from a stream are stored
+        as if a reply had contained them.
         """
         if not self._sessions:
             return
@@ -115,10 +115,10 @@ class KeptReplies:
         ]
 
     def replies(self, kinds: Collection[str], sessions: tuple[date, date], until: datetime) -> Iterator[KeptReply]:
-        """Yield the stored replies of some kinds about the sessions between two dates, inclusive, that arrived by
-        `until`, in order of arrival.
+        """Yield stored replies in order of arrival: those of these kinds, about these sessions, that arrived by
+        `until`.
 
-        Raise OperatorError if the file is damaged.
+        `sessions` has the first and the last date, both included. Raise OperatorError if the file is damaged.
         """
         names = json.dumps(sorted(kinds))
         rows = self._read(

@@ -79,8 +79,9 @@ class FlowStream:
             return self._refusal is None
 
     def talk(self, connection: ClientConnection) -> str:
-        """Join the channel and buffer its rows; return why if the source refuses the join or doesn't answer it
-        in time.
+        """Join the channel and buffer its rows until the connection ends.
+
+        Return the reason if the source refuses to let us join, or doesn't answer in time.
         """
         with around("stream.join"):
             connection.send(_JOIN)

@@ -71,11 +71,11 @@ _LONGEST_HOLD_S = 3600
 class UnusualWhales:
     """The client of Unusual Whales, for any kind of facts.
 
-    `allowance` is the plan's limit, or None if the source has no limit. `now` returns trading time, which the allowance
-    needs; it isn't called for a source without a limit. Once the day's requests are used up, further calls fail without
-    sending a request until the allowance renews at 20:00 New York time. `quota_file` shares the remaining quota with
-    other processes. `sleep` waits until the next request is allowed. `heard` gets each reply before it is used.
-    `told_at` returns the time that a reply states, if any.
+    `allowance` is the plan's limit, or None if the source has no limit. `now` returns trading time; it is called only
+    if there is an allowance. Once the day's requests are used up, further calls fail without sending a request until
+    the allowance renews at 20:00 New York time. Through `quota_file`, the remaining quota is shared with other
+    processes. `sleep` waits until the next request is allowed. `heard` is called with each reply before the reply is
+    used. `told_at` returns the time stated in a reply, if any.
     """
 
     def __init__(
@@ -191,7 +191,9 @@ def request_of(kind: AnyKind, symbol: str | None, session: date) -> FlowRequest:
 
 
 def read_rows(path: str, answer: HttpReply, *, single: bool = False) -> tuple[object, ...]:
-    """Return the rows of a successful reply, none for an unknown ticker; raise the error for any other reply."""
+    """Return the rows of a successful reply. An unknown ticker has no rows; for any other reply, raise the error that
+    fits it.
+    """
     if answer.status == 401:
         raise OperatorError(
             f"GET {path}: the flow source refused the key", "Check UW_API_KEY.", code=ExitCode.AUTHENTICATION

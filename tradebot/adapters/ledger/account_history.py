@@ -99,7 +99,7 @@ FORM = 1
 class FillTotals:
     """The totals of all fills, starting from the checkpoint if there is one.
 
-    A checkpoint leaves out the newest `left_out` fills.
+    A new checkpoint leaves out the newest `left_out` fills, because fills may arrive late.
     """
 
     left_out: int = LEFT_OUT

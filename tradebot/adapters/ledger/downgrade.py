@@ -21,11 +21,11 @@ COMPUTED = frozenset({"row_sum", "rows"})
 
 
 def restore_previous_version(folder: Path, form: LedgerVersion = FORM) -> Path | None:
-    """Restore the ledger's copy from before an upgrade; the upgraded file stays next to it, with its version in its
+    """Restore the copy of the ledger from before an upgrade; keep the upgraded file next to it, with its version in its
     name.
 
-    The caller holds all locks of the folder. Return the copy used, or None if the ledger isn't of a later version.
-    Raise OperatorError if the copy lacks later writes.
+    The caller holds all locks of the folder. Return the path of the copy, or None if this version can read the ledger.
+    Raise OperatorError if the bot has written to the ledger since the copy was made.
     """
     path = folder / LEDGER
     with translate_errors(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as ledger:

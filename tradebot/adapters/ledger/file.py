@@ -55,7 +55,8 @@ class AccountRows:
     def delete(self, table: str, which: str = "", values: Sequence[Any] = ()) -> None:
         """Delete the account's rows that `which` selects, inside `write`, and subtract them from the row count.
 
-        A row that is deleted in another way counts as lost. `which` begins with AND; empty deletes all.
+        A row that is deleted in any other way counts as lost. `which` begins with AND; if it is empty, all rows are
+        deleted.
         """
         gone = self.execute(f"DELETE FROM {table} WHERE account = ? {which}", (self.account_number, *values))  # noqa: S608 - our own names
         self.execute(ledger_sums.UNCOUNT, (gone, self.account_number))
@@ -182,8 +183,8 @@ class LedgerFile(AccountRows):
     def check_whole(self) -> None:
         """Check the whole journal and ledger, before a command may allow risk again.
 
-        They are read completely, unless this process has already done so and they are unchanged. Raise OperatorError,
-        exit 3, if the books were rebuilt and not accepted yet.
+        Both are read completely, unless this process has already read them and they haven't changed since. Raise
+        OperatorError, exit 3, if the books were rebuilt and not accepted yet.
         """
         if not (self._custody.unbroken(self.version()) and self._custody.read_here):
             self._read_books()
@@ -310,7 +311,10 @@ class LedgerFile(AccountRows):
 
     @contextmanager
     def in_one_write(self) -> Iterator[None]:
-        """Run all writes of the block in one transaction that is durable at its end, to create books with a history."""
+        """Run all writes of the block in one transaction, which becomes durable when the block ends.
+
+        Use this to create books that start with a history.
+        """
         with self.write():
             self._in_one_write = True
             try:
@@ -389,7 +393,10 @@ class LedgerFile(AccountRows):
             return journal.ChainHead(int(sequence), str(digest))
 
     def seal(self) -> None:
-        """Sync the journal before the commit, and store its last record, which it must contain from then on."""
+        """Sync the journal before the commit, and store the number and hash of its last record in the ledger.
+
+        From then on, a journal without that record doesn't match the ledger.
+        """
         if self._journal is not None and not self._in_one_write:
             self.execute(
                 "UPDATE book SET journal_sequence = ?, journal_hash = ? WHERE account = ?",

@@ -1,9 +1,9 @@
 """Detect changed, lost or added ledger rows, and whether the books are unchanged since they were last read completely.
 
-Reading years of books takes seconds, which a pass can't wait for each time. So a process that reads ledger and journal
-completely notes both files' stats: device, inode, size, and the times of their last changes. Each of our own writes
-updates the note. As long as the files match it, nobody else has written to them: the system itself sets the time of a
-file's last status change, so edited, copied and restored files all show.
+Reading years of books takes seconds, and a pass can't wait that long each time. So a process that reads ledger and
+journal completely notes both files' stats: device, inode, size, and the times of their last changes. Each of our own
+writes updates the note. As long as the files match it, nobody else has written to them: the system itself sets the time
+of a file's last status change, so a file that was edited, copied or restored is always noticed.
 
 File stats don't reveal a bit that flips on the disk without a write. So the note is valid only for the UTC day on which
 the books were read, and only until the machine restarts; without a valid note, the books are read completely. Commands
@@ -257,7 +257,7 @@ class IntegrityCache:
             self._seen, self._day, self._version, self.read_here = stats, _today(), version, True
 
     def carry_on(self, before: int, version: Callable[[], int]) -> None:
-        """Update the note after one of our own writes, before which the files matched it.
+        """Update the note after one of our own writes. Before that write, the files matched the note.
 
         Drop the note if another connection has written since, which changes the version.
         """

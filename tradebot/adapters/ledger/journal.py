@@ -107,10 +107,10 @@ class Journal:
         os.close(self._descriptor)
 
     def set_seal(self, sealed: ChainHead) -> None:
-        """Set the number of the last record that the ledger has committed; call this before appending.
+        """Set the last record that the ledger has committed; call this before appending.
 
-        If it is neither the previous seal nor the record just synced, another process wrote or the ledger was replaced,
-        and the journal is read again from that record on.
+        Usually `sealed` is the same record as before, or the record just synced. If it is another one, another process
+        wrote or the ledger was replaced, so the journal is read again from that record on.
         """
         if sealed not in (self._sealed, self._synced_head):
             self._size = -1

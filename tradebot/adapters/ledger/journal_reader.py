@@ -49,8 +49,8 @@ class JournalContent(Struct):
     """The content of a journal: how many complete lines it has, and the bytes of an incomplete last line.
 
     `last` is the intact record with the highest number. An incomplete end is left by a crash and isn't damage.
-    `found_hashes` has the `wanted` hashes that appear on a line, right or wrong. The chain is intact from the first
-    line up to the record `sound`, which ends at byte `sound_bytes`.
+    `found_hashes` has those of the `wanted` hashes that some line contains, even if the hash isn't right for that line.
+    The chain is intact from the first line up to the record `sound`, which ends at byte `sound_bytes`.
     """
 
     path: Path

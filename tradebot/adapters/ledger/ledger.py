@@ -1,6 +1,6 @@
 """The money records of one broker account: stores over shared tables, in a file with its journal or in memory.
 
-They include the configurations that a person approved, as rows that are appended and journaled, never changed. Only
+They include the configurations that a person approved. These rows are appended and journaled, but never changed. Only
 `init` and `config accept` write one, so running with tighter settings doesn't change what is accepted.
 """
 
@@ -339,8 +339,8 @@ DIGEST_BYTES = 16
 class JournalComparison(NamedTuple):
     """Counts from comparing the ledger with its journal.
 
-    `records` are in the journal and `rows` in the ledger; `missing` rows have no record, and `ahead` records have no
-    row.
+    The journal has `records`, and the ledger has `rows`. `missing` counts the rows without a record, and `ahead` counts
+    the records without a row.
     """
 
     records: int

@@ -22,7 +22,7 @@ MOST_COPIES = 9
 
 
 class MigrationStep(NamedTuple):
-    """The step from one version to the next: the statements that create the earlier version, and the change.
+    """How to upgrade a ledger by one version: the statements that create the earlier version, and the change to make.
 
     The change maintains `book.rows` and the checksums: it creates tables with the triggers of `integrity`. `says`
     describes the step for users.

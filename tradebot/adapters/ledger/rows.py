@@ -82,8 +82,8 @@ def parse_json(text: str) -> Any:
 def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
     """Parse a fill whose row's checksum was verified, in a third of the time of `owned_fill`.
 
-    The content can't be damaged, because the checksum matches. Only its format may be that of an earlier version, and
-    then `owned_fill` parses it.
+    The content can't be damaged, because the checksum matches. It may still be in an earlier version's format;
+    `owned_fill` then parses it.
     """
     try:
         raw = parse_json(body)
@@ -153,7 +153,7 @@ class StoredOpening(NamedTuple):
 
     @property
     def words(self) -> Mapping[str, str]:
-        """Return the fields of the opening's journal record; an account that pays for fills in full has only the
+        """Return the fields of the opening's journal record. If the account pays for fills in full, that is only the
         balance.
         """
         words = {"cash": decimal_text(self.cash)}
@@ -168,7 +168,7 @@ class IntentContent(NamedTuple):
 
 
 class IntentRow(NamedTuple):
-    """An intent's row; the position terms recorded with the intent are written once and never read back from a file."""
+    """An intent's row. The terms for its position are written once; they are never read back from a file."""
 
     record: IntentRecord
     content: IntentContent = IntentContent()
@@ -189,7 +189,7 @@ class IntentRow(NamedTuple):
 
 
 class StoredOrder(NamedTuple):
-    """An order as last reported; `is_ours` is True for our own order or a leg of one."""
+    """An order as last reported; `is_ours` is True for our own orders and their legs."""
 
     order: Order
     applied_at: datetime
@@ -268,7 +268,7 @@ def intent_payload_text(intent: str, verdicts: str) -> bytes:
 
 
 def cash_words(row: CashRow) -> Mapping[str, Any]:
-    """Return a cash movement's fields for its journal record and its row, without unknown fields."""
+    """Return a cash movement's fields for its journal record and its row, leaving out the fields that aren't known."""
     words = {
         "amount": decimal_text(row.amount),
         "origin": row.origin,

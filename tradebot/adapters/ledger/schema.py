@@ -1,10 +1,10 @@
 """The ledger's file: its tables, how it is created and opened, and what counts as damage.
 
-Rows are keyed (account, sequence); decimals and times are canonical text; `schema` is the version of a row, and
-`row_sum` the checksum that the `integrity` module writes and checks.
+The key of a row is (account, sequence). Decimals and times are canonical text. `schema` is a row's version, and
+`row_sum` is the checksum that the `integrity` module writes and checks.
 
-Version 2 added the venue's listings (`listings`), how the account settles (`book.settlement`) and the calendar of a
-session (`sessions.calendar`; empty is the venue's own). Version 3 added the promotions of strategies (`promotions`).
+Version 2 added the venue's listings (`listings`), how the account settles (`book.settlement`), and each session's
+calendar (`sessions.calendar`; empty for the venue's own). Version 3 added strategies' promotions (`promotions`).
 """
 
 import os
@@ -338,10 +338,9 @@ def translate_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def read_from(path: Path) -> Iterator[None]:
-    """Translate errors as `translate_errors` does, in a block whose values depend only on the file's content.
+    """Translate errors like `translate_errors`, in a block that handles only values from the file.
 
-    In such a block, a missing value or a value of the wrong type is damage too, because the caller can't have caused
-    it.
+    So a missing value, or one of the wrong type, counts as damage too: the caller can't have caused it.
     """
     with translate_errors(path):
         try:

@@ -38,7 +38,8 @@ class HaltHistory:
         causes: Iterable[str] | None = (),
         accepted_at: str | None = None,
     ) -> str:
-        """Append a trading state and return it; REDUCE_ONLY doesn't replace FLATTEN, but ACTIVE does.
+        """Append a trading state and return the state now in force. REDUCE_ONLY doesn't replace FLATTEN, but ACTIVE
+        does.
 
         `causes` are the causes of a halt (None if unknown), or, for ACTIVE, the causes that the user accepted by ending
         the halt. `accepted_at` is trading time.
@@ -54,7 +55,7 @@ class HaltHistory:
         return state
 
     def may_fill(self) -> bool:
-        """Return True if an opening order is working, or may be because its outcome is unknown."""
+        """Return True if an order that opens a position is working, or might be because its outcome is unknown."""
         return bool(self._file.row(MAY_FILL)[0])
 
     def _flattens(self) -> bool:

@@ -22,7 +22,7 @@ COLUMNS = "state, who, why, at, causes, accepted_at"
 
 
 class TradingStates:
-    """The trading state: whether the bot may open positions, who decided so, and since when."""
+    """Stores whether the bot may open positions, who decided that, and since when."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file

@@ -1,7 +1,7 @@
 """Define the ledger's tables: how a file stores their rows, and how rows are found.
 
-The stores' code is the same for both kinds of table: their rows are either in a file (`FileTable`) or, for backtests
-and tests, in memory (`MemoryTable`), because SQLite would double the time of a backtest.
+Tables are either in a file (`FileTable`) or, for backtests and tests, in memory (`MemoryTable`), because SQLite would
+double the time of a backtest. The stores use both in the same way.
 """
 
 import json
@@ -47,9 +47,9 @@ Row = TypeVar("Row")
 class Index(NamedTuple, Generic[Row]):
     """An index for finding rows by the value that `of` returns; rows with the value None are left out.
 
-    `column` is the column or expression with this value in a file, and `named` is the name of the file's index. An
-    index with a `condition` contains the rows that match it, under the value True. Only a `sorted` index can be queried
-    for ranges (`span`).
+    In a file, `column` is the column or expression with this value, and `named` is the index's name. An index with a
+    `condition` has only the rows that match it, under the value True. Only a `sorted` index can be queried for ranges
+    (`span`).
     """
 
     of: Callable[[Row], Any]
@@ -62,9 +62,9 @@ class Index(NamedTuple, Generic[Row]):
 class TableKind(NamedTuple, Generic[Row]):
     """The definition of a table.
 
-    `key` has the columns that identify a row, and `key_of` returns their values. `changing` returns the columns that
-    are written whenever a row changes, and `fixed` those that are written only with a new row. `of_row` builds a row
-    from the `columns` read. Rows are in the `order` of their numbers, unless the table has none.
+    `key` has the columns that identify a row, and `key_of` returns their values. `changing` returns the values that are
+    written again whenever a row changes, and `fixed` those that are written only once, with a new row. `of_row` builds
+    a row from the `columns` read. `order` is the column with a row's number, if rows are numbered.
     """
 
     name: str
@@ -84,7 +84,10 @@ class TableKind(NamedTuple, Generic[Row]):
 
 
 class LedgerTable(Protocol[Row]):
-    """The rows of one account. A result maps each row's number to the row, or its position if rows have no numbers."""
+    """The rows of one account.
+
+    Methods that return several rows map each row's number, or its position if rows have no numbers, to the row.
+    """
 
     def add(self, row: Row) -> bool:
         """Append a row; return False and change nothing if a row with its key exists."""
@@ -108,7 +111,9 @@ class LedgerTable(Protocol[Row]):
         """Return the rows whose indexed value is one of these."""
 
     def span(self, index: str, first: Any, last: Any = None) -> dict[int, Row]:
-        """Return the rows whose indexed value is from `first` through `last` (None: through the greatest)."""
+        """Return the rows whose indexed value is from `first` through `last`; if `last` is None, there is no upper
+        limit.
+        """
 
     def after(self, number: int) -> dict[int, Row]:
         """Return the rows with numbers above `number`."""

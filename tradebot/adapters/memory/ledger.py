@@ -191,7 +191,9 @@ class Sorted(Generic[Row]):
         return self.span(value, value)
 
     def span(self, first: Any, last: Any) -> Collection[int]:
-        """Return the numbers of the rows with values from `first` through `last` (None: through the greatest)."""
+        """Return the numbers of the rows with values from `first` through `last`; if `last` is None, there is no upper
+        limit.
+        """
         end = len(self._values) if last is None else bisect_right(self._values, last)
         return self._numbers[bisect_left(self._values, first) : end]
 
@@ -210,7 +212,9 @@ class TableCache:
         return TableCache, ()
 
     def of(self, table: LedgerTable[Any], name: str, key: Hashable, read: Callable[[], Read]) -> Read:
-        """Return the cached result of `read` for the same arguments, or call it now; `name` identifies the query."""
+        """Return the cached result of `read` for the same table, query `name` and `key`; call `read` if nothing is
+        cached.
+        """
         assert isinstance(table, MemoryTable), "only results from a table in memory can be cached"
         cached = self._read.get(name)
         if cached is None or cached[0] != table.version:
@@ -226,7 +230,7 @@ BEGUN = TradingStateRecord(TradingState.ACTIVE, "init", "armed", None)
 
 
 class MemoryStates:
-    """The trading state: whether the bot may open positions, who decided it, and since when."""
+    """Stores whether the bot may open positions, who decided that, and since when."""
 
     def __init__(self) -> None:
         self._states: list[TradingStateRecord] = [BEGUN]
@@ -376,8 +380,8 @@ MOST = 5_000
 class Chains:
     """Caches order chains read from a table; a copied or unpickled cache starts empty.
 
-    A chain depends on the rows of its orders and of the orders that replaced them, and is read again after any of these
-    rows changes.
+    A chain has an order and the orders that replaced it. It is read again after the row of any of these orders has
+    changed.
     """
 
     def __init__(self) -> None:
@@ -394,9 +398,7 @@ class Chains:
         venue_ids: Collection[str],
         read: Callable[[Collection[str]], Mapping[str, Sequence[Order]]],
     ) -> Mapping[str, Sequence[Order]]:
-        """Return the chains of these orders by venue id, if their rows exist; `read` reads chains that aren't
-        cached.
-        """
+        """Return the chain of each order whose row exists, by venue id; `read` reads the chains that aren't cached."""
         self._forget_changed(table)
         if unread := [row for row in venue_ids if row not in self._chains]:
             rows = read(unread)

@@ -1,6 +1,6 @@
 """Record passes in memory: everything, the parts that led to orders, or only what later passes read.
 
-Every query of the core gives the same result at any level, and each session's last account state is stored for the
+At every level, each query of the core has the same result, and each session's last account state is stored for the
 report.
 """
 
@@ -33,8 +33,8 @@ COMPARED = 2
 class RecordLevel(StrEnum):
     """How much of each pass is stored.
 
-    NONE: only what later passes read back. COUNTS: also the number of candidates by refusal reason, and the candidates
-    that led to orders. FULL: every candidate with every decision.
+    NONE: only what later passes need. COUNTS: also the number of candidates by refusal reason, and the candidates that
+    led to orders. FULL: every candidate with every decision.
     """
 
     NONE = "none"
@@ -148,14 +148,14 @@ class Recorder:
         return {day: dict(+counts) for day, counts in sorted(self._counts.items())}
 
     def passed_over(self) -> Mapping[tuple[str, Reason], int]:
-        """Return how many entry passes left out a strategy, or one of its symbols, for each reason."""
+        """Return how many entry passes skipped each strategy, or one of its symbols, for each reason."""
         return dict(+self._passed_over)
 
     def to_save(self) -> Iterator[CycleRecord]:
         """Yield the passes of a saved run, oldest first.
 
-        At FULL that is every pass. Otherwise it is each session's last account state, and at COUNTS also the passes
-        that sent orders, with the candidates that led to them.
+        At level FULL, these are all passes. At the other levels, each session's last account state is saved. COUNTS
+        also saves the passes that sent orders, with the candidates that led to these orders.
         """
         if self.level is RecordLevel.FULL:
             yield from (stored.cycle for stored in self._all)
@@ -268,7 +268,7 @@ class _Slot(NamedTuple):
 
 
 class SlotScores:
-    """The scores of passes; for each slot, only the last pass that wasn't refused."""
+    """The scores of passes. If a slot has several passes, only the last one that wasn't refused counts."""
 
     def __init__(self) -> None:
         self._slots: dict[tuple[date, str], _Slot] = {}
@@ -310,7 +310,9 @@ class SlotScores:
     def of(
         self, pairs: Collection[tuple[str, str]], since: datetime, now: datetime
     ) -> Mapping[tuple[str, str], Sequence[Scored]]:
-        """Return the scores of strategies' symbols in a period, oldest first; symbols without scores are left out."""
+        """Return the scores in a period for each pair of strategy and symbol, oldest first; pairs without scores are
+        left out.
+        """
         newest = bisect_right(self._times, now)
         since = max(since, self._times[newest - MOST_SLOTS]) if newest > MOST_SLOTS else since
         by_key = {}
@@ -347,7 +349,7 @@ class MemoryEvents:
 
 
 class MemorySendLock:
-    """Verifies that orders are sent one at a time; no other process competes for the lock."""
+    """Checks that orders are sent one at a time. No other process competes for the lock."""
 
     def __init__(self) -> None:
         self.held = False

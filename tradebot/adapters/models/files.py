@@ -1,4 +1,4 @@
-"""Read a model from its folder, and write one atomically to a folder named by its content.
+"""Read a model from its folder, or write one atomically to a folder that is named after its content.
 
 A model whose content deviates from what was signed is refused, with a separate reason for each kind of deviation.
 """
@@ -52,8 +52,8 @@ LEFT_AFTER_S = 3600
 def write_model(folder: Path, parts: ModelParts, key: "Ed25519PrivateKey") -> str:
     """Sign a model, write it to a folder of models, and return its name.
 
-    Equal content is written once. Raise OperatorError if the folder can't be written; a partial folder never counts as
-    a model.
+    A model that is already there isn't written again. Raise OperatorError if the folder can't be written; a partly
+    written folder never counts as a model.
     """
     files = parts.files()
     sums = sums_of(files)

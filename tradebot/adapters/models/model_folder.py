@@ -1,6 +1,6 @@
-"""Define a model's folder: its files, the list of files, and the signature. The folder is named by its content.
+"""Define a model's folder: its files, the list of files, and the signature. The folder is named after its content.
 
-The error for an unusable model has a reason for the records and says what the user can do next.
+If a model can't be used, the error has a reason for the records, and its hint says what the user can do next.
 """
 
 import json
@@ -75,7 +75,7 @@ class ListedFile(NamedTuple):
 
 
 class ModelParts(NamedTuple):
-    """The parts of a model: its card, its scaling of inputs, the stored observations for testing it, and its
+    """The parts of a model: its card, the scaling of its inputs, stored observations for testing it, and its
     network.
     """
 
@@ -101,13 +101,13 @@ def parts_of(files: Mapping[str, bytes]) -> ModelParts:
 
 
 def sums_of(files: Mapping[str, bytes]) -> bytes:
-    """Return the list of files with their SHA-256, in a form that `sha256sum -c` accepts too."""
+    """Return the list of a model's files with their SHA-256, in a form that `sha256sum -c` accepts too."""
     lines = (f"# {len(files[name])} bytes\n{sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
     return "".join(lines).encode()
 
 
 def listed_in(sums: bytes) -> Mapping[str, ListedFile]:
-    """Return the files in a list by name; raise ValueError unless they are exactly the files of a model."""
+    """Return the files named in a list; raise ValueError unless they are exactly the files of a model."""
     text = sums.decode("ascii")
     files = {name: ListedFile(int(size), digest) for size, digest, name in LINE.findall(text)}
     if LINE.sub("", text) or set(files) != set(LARGEST):
@@ -124,7 +124,7 @@ ACTING, MODELS = "acting", "models"
 
 
 def worker_settings(models: Sequence[Model], acting: ModelSelection) -> Mapping[str, Any]:
-    """Return the settings with which a process starts these models."""
+    """Build the settings with which the process for these models starts."""
     files = [
         (model.id, dict(ModelParts(model.card, model.scaling, model.probe, model.graph).files())) for model in models
     ]
@@ -132,6 +132,6 @@ def worker_settings(models: Sequence[Model], acting: ModelSelection) -> Mapping[
 
 
 def parse_settings(settings: Mapping[str, Any]) -> tuple[Sequence[Model], ModelSelection]:
-    """Return the models in these settings, and how they are combined."""
+    """Parse a process's settings into its models, and how their answers are combined."""
     models = [Model(name, *parts_of(files)) for name, files in settings[MODELS]]
     return models, decode(ModelSelection, json.loads(settings[ACTING]))

@@ -111,7 +111,7 @@ class ModelsStrategy:
         self._policy = Policy(acting, [member for member in problems if isinstance(member, Member)])
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return a target for each symbol, or why there is none; without symbols, only test the models."""
+        """Return a target for each symbol, or why there is none. If the view has no symbols, only test the models."""
         if self._failed is not None:
             return self._failed
         return self._policy.targets(view) if view.universe else ()

@@ -191,7 +191,7 @@ def build_network(
     nodes: Sequence[bytes], tensors: Sequence[bytes], inputs: Mapping[str, int], outputs: Mapping[str, int],
     more: bytes = b"", domains: Sequence[str] = ("",),
 ) -> bytes:  # fmt: skip
-    """Build a network with its inputs and outputs by name and width; `more` has further fields."""
+    """Build a network; `inputs` and `outputs` map names to widths, and `more` has any further encoded fields."""
     graph = b"".join(part(1, each) for each in nodes) + part(2, "network") + b"".join(part(5, each) for each in tensors)
     graph += b"".join(part(11, row(*each)) for each in inputs.items())
     graph += b"".join(part(12, row(*each)) for each in outputs.items())

@@ -1,8 +1,9 @@
-"""Run a policy's models in a process: started once, tested, and used for many requests.
+"""Run a policy's models in a separate process, which is started once, tested, and then used for many requests.
 
 The bot reads the models, checks their signatures, and sends them to a process that can't access any of its files. The
-process is confined like a plug-in's, and ended if it fails or doesn't reply in time; the next pass starts another. A
-user can also test a model once: it runs on its stored observations, and its response time is measured.
+process is confined like a plug-in's. It is ended if it fails or doesn't reply in time, and the next pass starts
+another. A user can also test a model once: the model then runs on its stored observations, and its response time is
+measured.
 """
 
 import json
@@ -54,11 +55,11 @@ OF_THE_TEST = frozenset(
 
 
 class ModelLocation(Struct, frozen=True):
-    """The folder of the models, the signer's public key, how the models are combined, and the file with their later
-    results.
+    """Where to find a policy's models and the file with their later results, who signed them, and how they are
+    combined.
 
-    `answer_ms` is the time limit of an answer; None means a plug-in's limit. `noted` is the file that records which
-    models last passed their test, or None.
+    `answer_ms` is the time limit for an answer; with None, a plug-in's limit applies. `noted` is the file that records
+    which models last passed their test, or None.
     """
 
     folder: Path
@@ -70,9 +71,9 @@ class ModelLocation(Struct, frozen=True):
 
 
 class ModelProcess(PluginStrategy):
-    """The models of a policy and their process; models are read when first needed unless they are passed in.
+    """A policy's models and their process. Unless models are passed in, they are read when first needed.
 
-    Like a plug-in, an object may be used in one thread only.
+    Like a plug-in, an instance may be used in only one thread.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class ModelProcess(PluginStrategy):
         self._session: date | None = None
 
     def models(self) -> tuple[Model, ...] | Decision:
-        """Return the models in use, or why one can't be used; they are read once."""
+        """Return the models in use, or why one of them can't be used. Each is read from its folder only once."""
         if self._read is None:
             try:
                 self._read = tuple([self._model(name) for name in self._place.models])
@@ -110,7 +111,7 @@ class ModelProcess(PluginStrategy):
         return False
 
     def answer(self, view: StrategyView) -> Sequence[Target] | Decision:
-        """Return a target for each symbol of the view, or why there is none; never raise for a model's failure."""
+        """Return a target for each of the view's symbols, or why there is none; never raise because a model failed."""
         session = view.situation and view.situation.session
         if self._place.results and session and session.date != self._session:
             # The results of the session before may have arrived.
@@ -190,7 +191,7 @@ class ModelProcess(PluginStrategy):
 
 
 def good_models(file: Path) -> dict[str, tuple[str, ...]]:
-    """Return the models of each policy that last passed their test; empty if none are recorded or the file can't be
+    """Return for each policy the models that last passed their test; empty if none are recorded or the file can't be
     read.
     """
     try:

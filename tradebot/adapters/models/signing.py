@@ -138,7 +138,7 @@ def sign_content(content: bytes, key: "Ed25519PrivateKey") -> str:
 
 
 def public_key_text(key: "Ed25519PrivateKey") -> str:
-    """Return a private key's public key, as the configuration has it."""
+    """Return the public key that belongs to a private key, in the form used in the configuration."""
     return _public(key)
 
 

@@ -37,7 +37,7 @@ class Sending(StrEnum):
 
 
 class StoredNotice(Struct, frozen=True):
-    """A notice and its delivery; times are trading times, `problem` is why the last attempt failed."""
+    """A notice and its delivery; times are trading times, and `problem` says why the last attempt failed."""
 
     id: int
     channel: str
@@ -74,8 +74,8 @@ def _come(column: str) -> str:
 
 
 class Outbox(CacheStore):
-    """The notices of a state folder. If the file is damaged, the outbox starts empty, and the next check counts as the
-    first.
+    """The notices of a state folder. If the file is damaged, the outbox starts empty, as if there had been no check
+    before.
     """
 
     FILE = CacheDatabase("notices", 0x54424E31, 1, TABLES)
@@ -85,8 +85,8 @@ class Outbox(CacheStore):
         super().__init__(folder / NOTICES, events, at)
 
     def last_look(self) -> tuple[EventCursor, BotStatus] | None:
-        """Return the last check's read position in the events, and the bot's status at that check; None before the
-        first check.
+        """Return how far the last check had read the events, and the bot's status at that check; None before the first
+        check.
         """
         with self._guard(ValueError):
             remembered = dict(self._database.execute("SELECT name, text FROM remembered"))
@@ -97,8 +97,8 @@ class Outbox(CacheStore):
     def note(
         self, cursor: EventCursor, status: BotStatus, happenings: Iterable[tuple[str, datetime, NoticeEvent]]
     ) -> None:
-        """Save the position and the bot's status of a check, and the events to report on each channel with their due
-        times.
+        """Save a check: how far it read the events, the bot's status, and the events to report on each channel when
+        due.
         """
         rows = [(channel, time_text(due), json_text(encode(happening))) for channel, due, happening in happenings]
         with self._write():

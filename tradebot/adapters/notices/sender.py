@@ -1,4 +1,4 @@
-"""Send one notice in a separate process, so that a receiver that hangs or misbehaves affects only that process.
+"""Send one notice in a separate process. If the receiver hangs or misbehaves, only that process is affected.
 
 Run as a program, it reads one notice from standard input, sends it, and prints the error, if any.
 """

@@ -1,9 +1,9 @@
 """Identify a strategy's code by the content of its files and the versions of its imports.
 
-A plug-in's own package is hashed by content, and so are the files that its section declares and any import from outside
-Python's folders of installed packages. Installed packages, including their dependencies, are identified by their
-versions. Built-in strategies are hashed by their syntax trees (`code_tree`), so that moving code or rewording comments
-doesn't end a promotion.
+The files of a plug-in's own package are hashed, as are the files that its section declares, and any module imported
+from outside Python's folders of installed packages. Installed packages, including their dependencies, are identified by
+their versions. Built-in strategies are hashed by their syntax trees (`code_tree`), so that moving code or rewording
+comments doesn't end a promotion.
 """
 
 import ast
@@ -96,9 +96,7 @@ class StrategyCode(Struct, frozen=True):
 
     @property
     def own_digest(self) -> str:
-        """Return the digest of this code itself, even if code that behaves identically is on record under another
-        digest.
-        """
+        """Return the digest of exactly this code, even if equivalent code is on record under another digest."""
         parts = [sorted(self.files.items()), sorted(self.versions.items())]
         # A file's name needn't be UTF-8.
         return sha256(json_text(parts).encode(errors="surrogateescape")).hexdigest()[:CHARACTERS]
@@ -127,9 +125,9 @@ def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> StrategyCode:
 
 
 def read_code(point: EntryPoint, declared: Sequence[Path] = ()) -> tuple[StrategyCode, frozenset[FileVersion]]:
-    """Return the code as `code_of` does, and the versions of its files: one that was replaced and put back has another.
+    """Return the same code as `code_of`, and the versions of its files.
 
-    Raises OSError if a file can't be read.
+    A file that was replaced and then put back has a new version. Raises OSError if a file can't be read.
     """
     files, versions, read = dict[str, str](), dict[str, str](), set[FileVersion]()
     own = point.module.partition(".")[0]

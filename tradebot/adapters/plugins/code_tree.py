@@ -1,8 +1,8 @@
 """Identify code by its syntax trees, that is, by its behavior rather than its wording or location.
 
-Docstrings, comments, module names and import lines don't affect the digest. Imported code does: code from the same
-folders through its module's tree, other code of this program through its name, and everything else through its full
-name. So a module can be renamed, but an import can't be replaced unnoticed.
+Docstrings, comments, module names and import lines don't affect the digest. Imported code does affect it. If the code
+is in the same folders, its module's tree counts; if it is elsewhere in this program, its name counts; for everything
+else, the full name counts. So a module can be renamed, but an import can't be replaced unnoticed.
 """
 
 import ast
@@ -20,18 +20,17 @@ ROUNDS = 2
 
 
 class NameOrigin(NamedTuple):
-    """The origin of an imported name: a module and the name in it, which is empty for the module itself."""
+    """Where an imported name comes from: a module, and the name in that module; empty for the module itself."""
 
     module: str
     attribute: str
 
 
 class Module(NamedTuple):
-    """A module's hashed syntax tree without its imports, and its imports in order: the imports that it uses, and the
-    imports that it re-exports.
+    """A module for hashing: its syntax tree without imports, the imports that it uses, and those that it re-exports.
 
-    A name that is only re-exported, or only used in quoted types, counts by its name and not by its content, unless it
-    is a module.
+    If a name is only re-exported, or only used in quoted types, just the name counts and not its content, unless it is
+    a module.
     """
 
     own: str

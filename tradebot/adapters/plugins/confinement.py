@@ -2,11 +2,12 @@
 
 Landlock allows access only to Python and importable packages, and hides the environment and memory of other processes.
 Once restricted, a process can't trace another one, or read its environment or memory under /proc, whoever owns it
-(Linux 5.13 and later; see https://docs.kernel.org/userspace-api/landlock.html; `abi` below is the version that page
-refers to). Namespaces hide processes and the network; a mount namespace hides even names, sizes and times of the bot's
-files. A filter of system calls blocks sockets and new processes. If none of these protects the bot's files and the bot
-runs as root, the process becomes `nobody`, provided that `nobody` can't read them. Installing a package still runs its
-code with your rights, and so does each start of Python if it contains a `.pth` file.
+(Linux 5.13 and later; see https://docs.kernel.org/userspace-api/landlock.html, which also explains the version called
+`abi` below). Namespaces hide processes and the network; a mount namespace hides even names, sizes and times of the
+bot's files. A filter of system calls blocks sockets and new processes. If none of these protects the bot's files and
+the bot runs as root, the process becomes `nobody`, provided that `nobody` can't read them. None of this applies while a
+package is being installed: its code then has all your rights. The same is true at each start of Python, if the package
+has a `.pth` file.
 """
 
 import ctypes
@@ -114,9 +115,10 @@ LEFTOVERS = (Means.CALL_FILTER, Means.NAMESPACES, Means.ORPHANS)
 class Protections(Struct, frozen=True):
     """For each protection against a plug-in, the mechanisms that provide it here; an empty tuple means none.
 
-    `files`: reading or changing the bot's files. `names`: seeing that they exist, their sizes and times. `processes`:
-    other processes' environment, memory, limits and signals. `network`: sockets of any kind. `leftovers`: every process
-    that the plug-in starts ends with it, even outside its process group.
+    `files`: against reading or changing the bot's files. `names`: against seeing that these files exist, and their
+    sizes and times. `processes`: against access to other processes' environment, memory, limits and signals. `network`:
+    against sockets of any kind. `leftovers`: against processes that the plug-in starts and that outlive it, even
+    outside its process group.
     """
 
     files: tuple[Means, ...] = ()
@@ -134,7 +136,7 @@ class Protections(Struct, frozen=True):
 
 
 class Confinement(Struct, frozen=True):
-    """The mechanisms that work here for one plug-in, the plug-in's file access, and an empty folder for building its
+    """How a plug-in is confined: the mechanisms that work here, its file access, and an empty folder for building its
     root.
     """
 

@@ -21,7 +21,7 @@ PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 
 
 class FileAccess(Struct, frozen=True):
-    """Trees and files to read, folders whose names may be listed, and the plug-in's own folder."""
+    """The files and folder trees that a plug-in may read, the folders whose names it may list, and its own folder."""
 
     read: tuple[Path, ...]
     listed: tuple[Path, ...]
@@ -34,7 +34,8 @@ class FileAccess(Struct, frozen=True):
 
 
 def reach_of(target: str, own: Path, private: Sequence[Path], files: Sequence[Path] = ()) -> FileAccess:
-    """Return what a strategy with the entry point `target` may access: its `own` folder, but nothing in `private`.
+    """Return the files that the strategy with the entry point `target` may access: its `own` folder, but nothing in
+    `private`.
 
     It may also read the `files` that its section declares.
     """

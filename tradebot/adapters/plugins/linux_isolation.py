@@ -1,7 +1,7 @@
 """Isolate a process on Linux: filter its system calls with seccomp, and enter namespaces.
 
 The filter allows no sockets, no new processes, and no system call that would circumvent the other mechanisms. It sees
-only a call's numbers; it can't inspect the data behind pointers.
+only a call's numeric arguments, not the data behind pointers.
 
 In namespaces, a process sees its own files, processes and network instead of the machine's. Where the system allows it,
 an unprivileged process can create the other namespaces inside a user namespace.
@@ -202,8 +202,9 @@ TABLES: dict[str, tuple[int, Calls]] = {
 def restrict(*, files: bool, processes: bool, signals: bool) -> None:
     """Refuse sockets, new processes and access to other processes; each option adds restrictions.
 
-    `files`: changing a file's mode or times, and watching it. `processes`: limits and priorities of other processes.
-    `signals`: signals to them. Raise OSError if the system can't do this.
+    With `files`, changing a file's mode or times, or watching it, is refused too; with `processes`, changing other
+    processes' limits and priorities; with `signals`, sending signals to them. Raise OSError if the system can't do
+    this.
     """
     architecture, calls = _table()
     refused = {"socket": True, "others": True, "fork": True, "files": files, "times and watches": files}

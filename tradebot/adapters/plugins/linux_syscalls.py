@@ -39,7 +39,7 @@ def system_call(number: int, *arguments: Any) -> int:
 
 
 def end_with_parent(signal_number: int) -> None:
-    """Have this process receive a signal when the thread that started it ends, for whatever reason."""
+    """Ask the kernel to send this process a signal when the thread that started it ends, for whatever reason."""
     call("prctl", PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
 
 

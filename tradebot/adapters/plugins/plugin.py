@@ -1,9 +1,10 @@
-"""Load strategies by entry point: our own run in this process, all others in their own process.
+"""Load strategies by entry point. Our own strategies run in this process, and every other strategy runs in its own
+process.
 
 A plug-in is code that we didn't write. It gets a copy of its view, a time limit for each answer, an address-space
 limit, and an environment without our keys. Its answers come back as data, never as objects. Where the system allows it,
-it can't reach our files, our processes or a network (`confinement.py`). None of this stops what a package does while it
-is being installed, or in a `.pth` file that Python runs at each start.
+it can't reach our files, our processes or a network (`confinement.py`). None of this restricts what a package does
+while it is being installed, or in a `.pth` file, which Python runs at each start.
 """
 
 import os
@@ -37,7 +38,7 @@ OUR_PACKAGE = "tradebot"
 
 
 class PluginEnvironment(Struct, frozen=True):
-    """A plug-in's environment: its limits, its environment variables, and the files that it can't access.
+    """What a plug-in runs with: its limits, its environment variables, and the files that it can't access.
 
     `noted` is the file that records which models work on this machine. In a backtest it is None: nothing is recorded,
     and our own strategies get at least a plug-in's time limit.
@@ -125,7 +126,7 @@ def require_installed(
 
 
 def require_named(name: str, installed_as: str) -> None:
-    """Raise OperatorError if a strategy that the user named isn't installed."""
+    """Raise OperatorError if the strategy `name`, which the user typed, isn't installed."""
     available = installed_strategies()
     if installed_as not in available:
         names = f"installed: {', '.join(sorted(available))}"
@@ -164,7 +165,7 @@ def declared_files(settings: Mapping[str, object]) -> tuple[Path, ...]:
 
 
 def code_in_force(strategies: Iterable[Strategy]) -> dict[str, str]:
-    """Return the digest of each strategy's running code; a plug-in that never started has none."""
+    """Return the digest of each strategy's running code; a plug-in that was never started is left out."""
     digests = {
         strategy.name: strategy.code if isinstance(strategy, PluginStrategy) else built_in_code().digest
         for strategy in strategies
@@ -192,7 +193,7 @@ def _strategy(
 
 
 class Renamed(Struct, frozen=True):
-    """A built-in strategy that a section uses under another name; its orders and lots have that name."""
+    """A built-in strategy that a section uses under another name; its orders and lots carry that name."""
 
     strategy: Strategy
     name: str
@@ -223,9 +224,9 @@ def _explain_invalid(name: str, invalid: ValidationError) -> str:
 class PluginStrategy:
     """A strategy written by someone else. Its process starts when first needed, and runs until it fails.
 
-    `code` is the digest of the code that its last process was started with; empty before the first one. After an error
-    it is skipped until the next pass begins, and then gets a new process. Its process ends with the thread that started
-    it, so an object may be used in one thread only.
+    `code` is the digest of the code that its last process was started with; empty before the first one. After an error,
+    the strategy is skipped until the next pass begins, and then gets a new process. The process ends with the thread
+    that started it, so an instance may be used in only one thread.
     """
 
     def __init__(
@@ -252,7 +253,9 @@ class PluginStrategy:
 
     @property
     def needs(self) -> Needs:
-        """Return the plug-in's needs; none if it fails to declare them, in which case `propose` reports the failure."""
+        """Return what the plug-in declares that it needs; if its declaration fails, return no needs, and `propose` then
+        reports the failure.
+        """
         declared = self._declaration()
         return declared.needs if declared else NOTHING
 
@@ -288,8 +291,9 @@ class PluginStrategy:
         self._refusal = None
 
     def runs_other_code(self) -> bool:
-        """Return True if the plug-in's process runs other code than its files contain now, or may do so: a file that
-        was replaced and put back may have been imported in between.
+        """Return True if the plug-in's process runs code that differs from its files, or might.
+
+        It might if a file was replaced and put back, because the process may have imported it in between.
         """
         if self._process is None or is_built_in(self._point):
             return False

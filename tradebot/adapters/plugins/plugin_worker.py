@@ -6,8 +6,8 @@ questions about the plug-in over standard input and output, and ends a plug-in t
 hangs. It starts without the bot's keys.
 
 The plug-in writes only to a small folder in memory, or to a temporary one, which the keeper removes; if the keeper was
-killed, a later one removes it after an hour. Without the filter of system calls, the keeper looks for processes after
-each request and ends all that the plug-in started, including daemons. The confined process handles one request at a
+killed, a later one removes it after an hour. If system calls can't be filtered, the keeper looks after each request for
+processes that the plug-in started, and ends them all, including daemons. The confined process handles one request at a
 time.
 """
 
@@ -258,7 +258,7 @@ def _unlock_and_remove(_function: object, path: str, _error: object) -> None:
 
 
 class PluginEnds(NamedTuple):
-    """The plug-in's side of the connection: where requests arrive, where replies go, and the file with the request's
+    """The plug-in's ends of the connection: where requests arrive, where replies go, and the file with the request's
     number.
     """
 

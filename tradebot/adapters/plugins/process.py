@@ -1,4 +1,4 @@
-"""Manage a plug-in's process from the bot's side: started once, used for many requests, ended on failure.
+"""Manage a plug-in's process from the bot's side. It is started once, used for many requests, and ended on failure.
 
 The bot and the plug-in talk over two pipes. The plug-in's keeper starts, watches and ends it, but no message goes
 through the keeper. The plug-in lives as long as the `App` that uses it: the first request includes the start, and later

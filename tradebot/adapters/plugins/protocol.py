@@ -116,8 +116,8 @@ JSON = b"{"
 class RequestNumber:
     """The number of the plug-in's current request, in memory that the bot and the keeper share.
 
-    It is odd while the plug-in is answering. So the keeper can end a plug-in that takes too long even if the bot hangs,
-    although no request goes through the keeper.
+    The number is odd while the plug-in is answering. No request goes through the keeper, but the number lets it end a
+    plug-in that takes too long, even if the bot hangs.
     """
 
     def __init__(self, file: int) -> None:
@@ -125,12 +125,12 @@ class RequestNumber:
 
     @classmethod
     def size(cls) -> int:
-        """Return the size of its file in bytes."""
+        """Return the size in bytes of the file with the number."""
         return HEADER.size
 
     @property
     def value(self) -> int:
-        """Return how often a request was begun or answered: the number is odd while one is being answered."""
+        """Return how many requests were begun, plus how many were answered: odd while the plug-in is answering one."""
         return int(HEADER.unpack_from(self._memory)[0])
 
     def advance(self) -> None:
@@ -150,10 +150,10 @@ class AnswerBounds(Struct, frozen=True):
 
 
 class Start(Struct, frozen=True):
-    """The first message to a plug-in's keeper; `section` is the strategy's configured name, `name` the installed
-    plug-in's.
+    """The first message to a plug-in's keeper, which says what to start.
 
-    The plug-in can't access the paths in `private`; `files` has the files that its section declares.
+    `section` is the strategy's name in the configuration, and `name` the installed plug-in's. The plug-in can't access
+    the paths in `private`. `files` has the files that its section declares.
     """
 
     section: str
@@ -203,8 +203,8 @@ class PluginDeclaration(Struct, frozen=True):
 
 
 class Wants(Struct, frozen=True):
-    """What a plug-in wants (entries, targets, reductions and closes), by kind, or `declined`, the reason why it can't
-    decide.
+    """What a plug-in wants (entries, targets, reductions and closes, by kind), or why it can't decide, in
+    `declined`.
     """
 
     opens: tuple[Open, ...] = ()
@@ -230,8 +230,9 @@ class Wants(Struct, frozen=True):
 
 
 class PluginStarted(Struct, frozen=True):
-    """A plug-in's process id, and whether it may leave processes running, which must then be looked for after each
-    answer.
+    """A plug-in's process id, and whether the plug-in may leave processes running.
+
+    If it may, they must be looked for after each answer.
     """
 
     process: int
@@ -282,14 +283,15 @@ def _view_from(fields: Sequence[Any], all_series: Iterable[Series]) -> StrategyV
 
 
 class BarRun:
-    """The bars of one symbol that a session's views share; each view contains some of them."""
+    """One symbol's bars in all views of a session, each stored only once; each view contains some of them."""
 
     def __init__(self, series: Series) -> None:
         self.series = series[:0]
 
     def add(self, series: Series) -> tuple[int, int] | None:
-        """Add a series' new bars, and return the range of its bars; None if it contradicts bars that were added
-        before.
+        """Add a series' new bars, and return the range of indexes at which the whole series is now stored.
+
+        Return None if the series contradicts bars that were added before.
         """
         first = bisect_left(self.series.starts, series.starts[0]) if series.starts else 0
         shared = len(self.series.starts) - first

@@ -1,8 +1,9 @@
 """Archive files off this machine by the hash of their content, and fetch them back.
 
-A store has each content once, as `objects/SHA256`. A version of a name is a manifest, `NAME/SHA256.json`, which lists
-the files and the content of each. The manifest's name is its own hash. It is written last, so an interrupted upload
-leaves no version. Nothing is ever replaced or deleted, and there is no other index.
+A store has each content once, as `objects/SHA256`. Each name can have several versions. A version is described by a
+manifest, `NAME/SHA256.json`, which lists its files and the hash of each. The manifest's file name is the manifest's own
+hash. It is written last, so an interrupted upload leaves no version. Nothing is ever replaced or deleted, and there is
+no other index.
 """
 
 import hashlib
@@ -35,7 +36,7 @@ ANOTHER = "fetch another version, which tradebot archive list shows, or push it 
 
 
 class ArchivedFile(Struct, frozen=True):
-    """A file of a version: its content's size in bytes and SHA-256."""
+    """A file in a version: the size of its content in bytes, and the content's SHA-256."""
 
     bytes: int
     sha256: str
@@ -50,8 +51,8 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PushResult(NamedTuple):
-    """The result of archiving: the version, how many files it has and their size, and how many of them had to be
-    uploaded because the archive didn't have their content yet.
+    """The result of archiving: the version, how many files it has, their size, and how many files had to be uploaded
+    because the archive didn't have their content yet.
     """
 
     version: str
@@ -92,9 +93,8 @@ def require_name(name: str) -> str:
 def push_files(source: Path, name: str, offsite_store: OffsiteStore) -> PushResult:
     """Archive a file, or all files of a folder; content that the store already has isn't sent again.
 
-    Each push reads back the version's content, even if nothing has to be sent, because a failed upload or a disk may
-    have damaged it. Raise OperatorError for files that can't be archived, and for different bytes in the store, which
-    are left unchanged.
+    Each push reads back the version's content, even if nothing has to be sent, because an upload or a disk may have
+    failed. Raise OperatorError if a file can't be archived, or if the store's bytes differ; they are left unchanged.
     """
     require_name(name)
     try:
@@ -116,7 +116,9 @@ def push_files(source: Path, name: str, offsite_store: OffsiteStore) -> PushResu
 
 
 def versions(offsite_store: OffsiteStore, under: str) -> list[ArchivedVersion]:
-    """Return a store's versions of a name or a kind (all kinds if empty), newest first."""
+    """List a store's versions of a name, or of all names of a kind, newest first; an empty `under` lists all
+    versions.
+    """
     listed_versions = [
         version for kind in ([under] if under else KINDS) for version in _archived_versions(offsite_store, kind)
     ]

@@ -1,8 +1,8 @@
 """Store backups as parts, each written once, and recipes that assemble files from parts.
 
-The first backup's parts are whole files. Each later one adds only the pages that differ from the backup before, and its
-recipe lists each run of bytes with its part. Parts never change, so a backup depends only on parts and not on other
-backups, and an unfinished backup leaves nothing but unused parts.
+The first backup's parts are whole files. Each later backup adds only the pages that differ from the previous one, and
+its recipe says which part has each range of bytes. Parts never change, so a backup depends only on parts and not on
+other backups, and an unfinished backup leaves nothing but unused parts.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ class ByteRange(NamedTuple):
 class Recipe(NamedTuple):
     """How to assemble a file from parts, and the result's expected size in bytes and SHA-256.
 
-    `parts` has the SHA-256 of each part it needs.
+    `parts` has the SHA-256 of each part that is needed.
     """
 
     bytes: int
@@ -137,7 +137,7 @@ def _changed_error(path: Path) -> OperatorError:
 
 
 def write(root: Path, name: str, file: Path, before: Recipe | None, hashed: Hashed | None = None) -> Recipe:
-    """Store as part `name` the bytes that the earlier recipe doesn't cover; return the file's new recipe.
+    """Store the bytes that the earlier recipe doesn't cover as the part `name`, and return the file's new recipe.
 
     Without an earlier recipe, or if its parts are damaged or too many, the file itself is renamed to become the part.
     The caller syncs the part.

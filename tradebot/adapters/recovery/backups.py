@@ -63,9 +63,7 @@ class Damage(NamedTuple):
 
 
 class BackupPoint(NamedTuple):
-    """The last records in some books: the hash of the journal's last record, the ledger's seal, and the ledger's latest
-    time.
-    """
+    """Where some books end: the hash of the journal's last record, the ledger's seal, and the ledger's latest time."""
 
     last: str | None
     sealed: str | None
@@ -75,9 +73,9 @@ class BackupPoint(NamedTuple):
 def make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None = None) -> Backup:
     """Copy the books, verify the copy, and only then give it its name; passes may continue meanwhile.
 
-    Content of the previous backup isn't stored again. The digests of the parts read for that go into `hashed`, so that
-    `find_damaged` needn't read them again. Raise OperatorError if the disk fails, DamagedBooksError if the copy isn't
-    intact, and TradebotError (exit 6) if another process is making a backup.
+    Content that the previous backup has isn't stored again. Comparing the two reads some parts; their digests go into
+    `hashed`, so that `find_damaged` needn't read these parts again. Raise OperatorError if the disk fails,
+    DamagedBooksError if the copy isn't intact, and TradebotError (exit 6) if another process is making a backup.
     """
     with alone(folder.path / BACKUPS):
         return _make(folder, what, at, hashed)
@@ -260,10 +258,10 @@ def _require_files(path: Path, content: Mapping[str, Any]) -> None:
 def assembled_backup(
     folder: Path, files: Iterable[str] = (LEDGER, JOURNAL), lost: list[str] | None = None
 ) -> Iterator[Path]:
-    """Yield a folder with a backup's assembled files inside the block; raise OperatorError if they can't be assembled.
+    """Assemble a backup's files and yield the folder that has them inside the block; raise OperatorError if that fails.
 
-    With a list `lost`, files that can't be assembled are left out and the reasons appended to it. A folder with the
-    files themselves, such as in the quarantine, is yielded unchanged.
+    If `lost` is given, files that can't be assembled are left out, and the reasons are appended to `lost`. A folder
+    that has the files themselves, as in the quarantine, is yielded unchanged.
     """
     if not in_parts(folder):
         yield folder
@@ -295,7 +293,7 @@ def assemble(path: Path, file: str, target: Path) -> None:
 
 
 def ledger_size(path: Path) -> int:
-    """Return the size in bytes of the ledger in a folder or a backup; 0 if there is none, or it is unknown."""
+    """Return the size in bytes of the ledger in a folder or a backup; 0 if there is none, or if its size is unknown."""
     try:
         return recipes(read_manifest(path))[LEDGER].bytes if in_parts(path) else (path / LEDGER).stat().st_size
     except (OperatorError, OSError, KeyError):
@@ -392,10 +390,10 @@ WRITTEN_WITHIN_NS = 1_000_000_000
 
 
 def unchanged_parts(folder: Path) -> Hashed:
-    """Return the SHA-256 of each part of a backup that hasn't been written since, so that it needn't be read again.
+    """Return the SHA-256 of each part of a backup that hasn't been written since the backup was made.
 
-    The digests come from the backup's manifest. The system itself sets the time of a file's last status change, so any
-    later write is noticed.
+    So these parts needn't be read again. The digests come from the backup's manifest. The system itself sets the time
+    of a file's last status change, so any later write is noticed.
     """
     trusted, touched = Hashed(), set[Path]()
     for index in places(folder):

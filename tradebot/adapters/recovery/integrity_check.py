@@ -2,8 +2,8 @@
 
 SQLite's own check covers the ledger's pages, and each row's checksum covers its content (`ledger/integrity.py`). The
 journal is covered by its hash chain. A seal ties ledger and journal together, so that an older or foreign ledger is
-noticed. Every write checks the seal again, and the journal after the sealed record if another process has written, so
-nothing is ever added to a ledger and a journal that don't belong together.
+noticed. Every write checks the seal again. If another process has written, it also checks the journal after the sealed
+record. So nothing is ever added to a ledger and a journal that don't belong together.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def hold(
     gives_way: bool = False,
     wait_s: float = state_locks.WAIT_S,
 ) -> Iterator[None]:
-    """Hold the folder's lock with a checked ledger; raise DamagedBooksError, like `require_sound`, if it is damaged.
+    """Check the ledger and hold the folder's lock inside the block; raise DamagedBooksError like `require_sound`.
 
-    `books` returns the folder's books if they are open, and is called again at the end, because a first pass opens
-    them. `first` runs under the lock before the check; if it finds damage, the check gives the details. `ahead`,
-    `gives_way` and `wait_s` mean the same as in `state_locks.hold`. Raise OperatorError for a finished backtest's
-    folder.
+    `books` returns the folder's books if they are open. It is called again at the end, because a process's first pass
+    opens them inside the block. `first` runs under the lock before the check. If `first` finds damage, the check finds
+    out the details. `ahead`, `gives_way` and `wait_s` mean the same as in `state_locks.hold`. Raise OperatorError for a
+    finished backtest's folder.
     """
     with state_locks.hold(trading(folder).path, verb, wait_s, ahead=ahead, gives_way=gives_way):
         require_own(folder)
@@ -136,7 +136,8 @@ def look_again(folder: StateFolder, events: Events, books: LedgerFile | None) ->
 def blame(folder: StateFolder) -> TradebotError | None:
     """Read the ledger, the journal and the facts, and return the error of the first that is damaged.
 
-    Return None if all are intact, so that the error being handled must be a bug, and also if they can't be read now.
+    Return None if all are intact; the error being handled must then be a bug. Return None as well if they can't be read
+    now.
     """
     from tradebot.adapters.facts import schema as facts_schema
 

@@ -1,8 +1,8 @@
 """Copy a backup off this machine, and back to an empty one.
 
-A copy has the layout of the backups' folder: parts, which never change and are sent once, and each backup's manifest,
-which is sent last. So an interrupted copy is not a backup yet, and the next attempt sends only the missing files.
-Nothing is ever replaced or deleted there.
+A copy has the layout of the backups' folder. Parts never change and are sent once. Each backup's manifest is sent last,
+so an interrupted copy isn't a backup yet, and the next attempt sends only the missing files. Nothing in a store is ever
+replaced or deleted.
 
 A copy may be in an S3 bucket, or at a service with the same protocol (AWS_ENDPOINT_URL_S3). boto3 finds the keys in the
 environment, its own files, or the machine's role; we add the keys in `.env`.
@@ -108,10 +108,10 @@ def select_backup(offsite_store: OffsiteStore, name: str | None) -> str:
 
 
 def fetch(root: Path, offsite: OffsiteStore, name: str, owner: StateFolder | None) -> None:
-    """Copy a backup from a store to the folder of backups `root`; without an `owner`, any bot's backup is accepted.
+    """Copy a backup from a store to the folder `root`, which has the local backups.
 
-    Files that exist locally aren't copied again unless damaged. Raise OperatorError if the stored backup is damaged, or
-    isn't the owner's.
+    Files that exist locally aren't copied again unless they are damaged. Without an `owner`, any bot's backup is
+    accepted. Raise OperatorError if the stored backup is damaged, or belongs to another bot.
     """
     with backups.alone(root):
         try:
@@ -203,7 +203,10 @@ def hash_file(file: Path) -> FileDigest:
 
 
 class Folder:
-    """Copies in a folder, such as on another disk or machine. It must exist, because its disk may not be mounted."""
+    """Copies of backups in a folder, such as on another disk or machine.
+
+    The folder must exist already: if its disk isn't mounted, nothing may be written in its place.
+    """
 
     def __init__(self, root: Path) -> None:
         self.where, self._root = str(root), root
@@ -337,7 +340,7 @@ KEYS = "in the environment or in .env, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCE
 
 
 class Bucket:
-    """Copies under a prefix of a bucket. Objects are written atomically."""
+    """Copies of backups under a prefix of a bucket. Objects are written atomically."""
 
     def __init__(self, address: str, keys: Mapping[str, str]) -> None:
         bucket, _, prefix = address.removeprefix(SCHEME).partition("/")

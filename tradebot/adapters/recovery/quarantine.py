@@ -32,10 +32,10 @@ def stamp(at: datetime) -> str:
 
 
 def move(folder: Path, why: str, at: datetime) -> Path | None:
-    """Move the books and everything that belongs to them to a new quarantine folder; None if there are no books.
+    """Move the books and everything that belongs to them to a new quarantine folder; return None if there are no books.
 
-    A hot rollback journal moves with its ledger; otherwise the next reader would take half a commit for a complete one.
-    Raise OperatorError if that fails: files that weren't moved stay where they are.
+    SQLite's rollback journal moves with its ledger; otherwise the next reader would take half a commit for a complete
+    one. If moving fails, raise OperatorError, and leave the other files where they are.
     """
     names = [name for name in (*BOOKS, *_torn_files(folder)) if os.path.lexists(folder / name)]
     if not names:

@@ -2,8 +2,8 @@
 
 Everything is built in a separate folder first. Then the damaged books move to the quarantine and the new ones replace
 them, the ledger last. If the process dies in between, the books are missing and can be rebuilt from the same sources.
-If the ledger is sealed with a record of the journal, everything in the journal up to that record is in the ledger or
-was never committed, so only later records must be written. Otherwise both are compared row by row.
+If the journal has the record that the ledger is sealed with, only later records must be added to the ledger: each
+earlier one is already there, or was never committed. Otherwise ledger and journal are compared row by row.
 """
 
 import hashlib
@@ -78,10 +78,10 @@ def rebuild(
 ) -> Rebuilt:
     """Build new books, move the old ones to the quarantine, and then install the new books.
 
-    `on` is the machine's time, for naming the quarantine folder; `only`, if set, is the only folder to take books from.
-    `keep` gets the new books before they are put in place, so that the list of their doubts isn't lost if the process
-    is killed. The caller has the pass lock and has halted the bot. The user must then accept the new books. Raise
-    OperatorError if the disk fails.
+    `on` is the machine's time, which names the quarantine folder. If `only` is set, books are taken only from that
+    folder. `keep` is called with the result before the new books are installed, so that the list of doubts isn't lost
+    if the process is killed. The caller holds the pass lock and has halted the bot. Afterward the user must accept the
+    new books. Raise OperatorError if the disk fails.
     """
     try:
         with ExitStack() as opened:

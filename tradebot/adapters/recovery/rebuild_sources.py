@@ -1,8 +1,8 @@
 """Find the sources of new books: the most complete journal and ledger, wherever they are.
 
-Checking either takes seconds for books of several years, so a second process (this module, run as a program) copies and
-checks the ledger meanwhile. It exits with 0 only if the copy is complete; otherwise the copy isn't used, and the caller
-reads the ledger itself.
+For books of several years, checking each takes seconds. So while this process checks the journal, a second process
+(this module, run as a program) copies and checks the ledger. It exits with 0 only if the copy is complete; otherwise
+the copy isn't used, and the caller reads the ledger itself.
 """
 
 import hashlib
@@ -53,8 +53,8 @@ class CheckedCopy:
 def start_copy(path: Path, root: Path) -> Iterator[CheckedCopy | None]:
     """Start copying the ledger in `path` to a folder below `root`, in a separate process.
 
-    The process has ended, and the folder is gone, at the end of the block. Yield None if the ledger is small or no
-    process could be started.
+    When the block ends, the process is ended and the folder removed. Yield None if the ledger is small or no process
+    could be started.
     """
     if not root.is_dir() or backups.ledger_size(path) < LARGE:
         yield None
@@ -124,10 +124,10 @@ class RowPlace(NamedTuple):
 
 
 class LedgerComparison(NamedTuple):
-    """A journal compared with a ledger: the records missing from the ledger, oldest first, and digests of those missing
-    from the journal.
+    """The result of comparing a journal with a ledger.
 
-    `lasting` is True if the ledger lacks a record of a kind that ledgers never delete.
+    It has the records that the ledger lacks, oldest first, and the digests of those that the journal lacks. `lasting`
+    is True if the ledger lacks a record of a kind that ledgers never delete.
     """
 
     lacking: list[RowPlace]
@@ -138,11 +138,11 @@ class LedgerComparison(NamedTuple):
 class Sources(Struct):
     """The sources of new books; each is a folder, or None if nothing intact was found.
 
-    `reading` is the content of the journal. `known_hashes` has the journal ends and ledger seals in this account's
-    journals: a ledger with any other seal comes from elsewhere. `generation` counts the rebuilds in the journals,
-    because the last rebuild's journal is the newest. `copies` maps a source and a file name to the folder with the
-    assembled file. `compared` is the comparison of such a folder's journal and ledger, if computed. `money_digests` are
-    the journal's `digests_of`, if its chain is intact and they were computed.
+    `reading` is the content of the journal. `known_hashes` has the hashes of journal ends and ledger seals that this
+    account's journals contain: a ledger with any other seal comes from elsewhere. `generation` is the highest number of
+    rebuilds recorded in a journal, because the last rebuild's journal is the newest. `copies` maps a source and a file
+    name to the folder with the assembled file. `compared` compares a folder's journal with its ledger, if that was
+    needed. `money_digests` has what `digests_of` returned for the journal, if its chain is intact and they were needed.
     """
 
     journal: Path | None = None
@@ -178,8 +178,8 @@ class Sources(Struct):
 def find(folder: StateFolder, opened: ExitStack, only: Path | None = None) -> Sources:
     """Find the most complete journal and ledger, in the folder, its quarantine and its backups.
 
-    A source is skipped if another one that was read contains all of it, or if it is older than an intact one. `opened`
-    cleans up whatever was assembled for the search.
+    A source is skipped if another source that was read contains all of it, or if it is older than an intact source.
+    Files assembled for the search are removed when `opened` is closed.
     """
     places = [folder.path, *quarantine.places(folder.path), *backups.places(folder.path)]
     sources = Sources()
@@ -261,9 +261,9 @@ def _reading(
 
 
 class Lineage:
-    """Whether a journal is of our account, and the number of rebuilds before it, learned from its records.
+    """Finds out from a journal's records whether it belongs to our account, and how many rebuilds it records.
 
-    The first record names the account; if that is lost, any recorded intent does.
+    The first record names the account. If that record is lost, any recorded intent does.
     """
 
     def __init__(self, account: str, digesting: bool = False) -> None:
@@ -358,5 +358,5 @@ def words_of(record: JournalRecord | JournalRow) -> bytes:
 
 
 def digest(kind: str, words: bytes) -> bytes:
-    """Return a digest of a record, which is short to save memory."""
+    """Compute a record's digest, which is short to save memory."""
     return hashlib.blake2b(b"%s %s" % (kind.encode(), words), digest_size=16).digest()

@@ -1,7 +1,7 @@
 """Store requests for approval of entries, and the answers.
 
-If the file is damaged, nothing counts as approved, and pending requests are made again. Reconcile plans are files: one
-run proposes a plan, and the user accepts it in another run.
+If the file is damaged, nothing counts as approved, and pending requests are made again. This module also stores
+reconcile plans, each in a file: one run proposes a plan, and the user accepts it in another run.
 """
 
 import json

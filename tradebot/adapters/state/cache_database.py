@@ -105,8 +105,8 @@ class CacheDatabase(NamedTuple):
     ) -> tuple["CacheConnection", Path | None]:
         """Create an empty file; return its connection, and the path to which an existing file was moved.
 
-        With `look_again`, use a file that another process has created since this one was found missing or damaged.
-        `problem` describes the old file and becomes part of its new name.
+        With `look_again`, use the new file if another process has created one since this file was found missing or
+        damaged. `problem` describes the old file and becomes part of its new name.
         """
         with _alone_in(path.parent):
             if look_again:

@@ -23,8 +23,8 @@ _DAILY = f'"severity":"{Severity.INFO}"'.encode()
 
 
 class JsonlEvents:
-    """Writes one line per event. If the disk fails, events are lost but the pass continues. `also` gets each event
-    too.
+    """Writes one line per event. If the disk fails, events are lost but the pass continues. `also`, if set, gets each
+    event as well.
     """
 
     def __init__(
@@ -117,8 +117,8 @@ def end_of(path: Path) -> EventCursor:
 def news(path: Path, cursor: EventCursor) -> tuple[list[SystemEvent], EventCursor]:
     """Return the events after a position, across rotations, and the new position; unreadable lines are skipped.
 
-    If the position's file is gone, all existing events are later. A line without a line end isn't complete yet and is
-    left for the next call.
+    If the file of the position is gone, all existing events count as later. A last line without a line end isn't
+    complete yet, and is left for the next call.
     """
     numbered = (path.with_name(f"{path.name}.{number}") for number in range(MOST_FILES - 1, 0, -1))
     files = [file for file in (*numbered, path) if file.is_file()]
@@ -137,7 +137,7 @@ def news(path: Path, cursor: EventCursor) -> tuple[list[SystemEvent], EventCurso
 
 
 class Tail:
-    """Follows the lines appended to a file of events from now on, across rotations."""
+    """Follows a file of events: the lines appended from now on, across rotations."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,8 +1,8 @@
 """Store a backtest's evidence in its folder, for the commands that report it.
 
-The list of all trials is next to the backtests' folders. Each line's `sum` covers its fields and the previous sum, and
-the last sum is in a separate file. So a changed, added or removed line is noticed, even at the end. Lines from versions
-without sums count as one block.
+The list of all trials is next to the backtests' folders. Each line's `sum` covers the line's fields and the previous
+line's sum, and the last sum is also in a separate file. So a changed, added or removed line is noticed, even at the
+end. Earlier versions wrote lines without sums; those lines count as one block.
 
 A learned policy's results are a JSON file next to its evaluation. The run seals it with the hash of its content, so
 that a change is noticed. A file without a seal comes from elsewhere.
@@ -74,9 +74,10 @@ SUM = "sum"
 
 
 class Trial(Struct, frozen=True):
-    """One tried combination of settings and code: the run's name, its number of sessions, and its Sharpe ratio.
+    """A trial, that is, one combination of settings and code: the run's name, its number of sessions, and its Sharpe
+    ratio.
 
-    The ratio is annualized by the square root of a year's sessions; it is None if the run's equity didn't move.
+    The ratio is annualized by the square root of a year's sessions; it is None if the run's equity never changed.
     `digest` identifies the trial. `code` is the digest of the strategy's code; empty if the trial was stored without
     it.
     """
@@ -92,7 +93,7 @@ class Trial(Struct, frozen=True):
 def load_trial_list(folder: Path) -> Sequence[Trial] | None:
     """Return all trials, oldest first; None without a list. Raise OperatorError if it was edited.
 
-    A last line without a line end is left out: the process died while writing it.
+    If the last line has no line end, it is left out, because the process died while writing it.
     """
     listed = _read(folder)
     return None if listed is None else listed[0]
@@ -125,9 +126,9 @@ def append_trials(folder: Path, trials: Iterable[Trial]) -> None:
 
 
 def trials_of(trials: Iterable[Trial], strategies: Collection[str], codes: Collection[str] = ()) -> list[Trial]:
-    """Return the last run of each trial of these strategies and of other strategies with the same code.
+    """Return the last run of each trial of these strategies, or of other strategies with the same code.
 
-    `codes` has further digests of code whose trials are included.
+    `codes` has digests of further code whose trials are included.
     """
     listed = tuple(trials)
     code = {trial.code for trial in listed if trial.strategy in strategies and trial.code} | set(codes)
@@ -238,19 +239,19 @@ def read_evidence(folder: Path) -> Evidence:
 
 
 def read_trials(folder: Path, strategies: Collection[str], codes: Collection[str] = ()) -> Trials | None:
-    """Return how many settings of these strategies were tried in the backtests next to a folder; None if none were.
+    """Return how many settings were tried for these strategies in the backtests next to a folder; None if none were.
 
-    Runs with the same settings count once, with the last run's ratio. The same code counts under any name; `codes` has
-    further code digests to include. Raise OperatorError if the list of trials was edited.
+    Runs with the same settings count once, with the last run's ratio. Trials of the same code under other names count
+    too; `codes` has digests of further code to include. Raise OperatorError if the list of trials was edited.
     """
     trials = trials_of(load_trial_list(folder.parent) or (), strategies, codes)
     return Trials(len(trials), tuple(trial.sharpe for trial in trials if trial.sharpe is not None)) if trials else None
 
 
 def backtested_code(state: Path) -> Mapping[str, Mapping[str, str]]:
-    """Return, by strategy and code digest, the name of the last finished backtest in a state folder, oldest first.
+    """Return the names of finished backtests, by strategy and then by the digest of the strategy's code, oldest first.
 
-    A list of trials that can't be read is skipped.
+    If several backtests ran the same code, the last one is named. A list of trials that can't be read is skipped.
     """
     by_run: dict[str, dict[str, str]] = {}
     with suppress(OperatorError, OSError):

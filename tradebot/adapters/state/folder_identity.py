@@ -2,10 +2,10 @@
 
 Each folder of an account stores its own path, and a copy contains that path too. So a folder is a copy if its stored
 path leads to another folder of the same bot. Nothing else counts: a folder that was moved, restored, or mounted
-elsewhere finds no such bot at the stored path, stores its new path, and continues. Inodes and devices would change over
-reboots. A copy on another machine, or in a container at the same path, isn't noticed here. As soon as it has sent an
-order, the other bot notices and halts (SECOND_WRITER). If a folder's marker is damaged or lost, its backup copy is
-used, so that a bot can always reach its positions.
+elsewhere finds no such bot at the stored path, stores its new path, and continues. Inodes and devices aren't used,
+because they may change at a reboot. A copy on another machine, or in a container at the same path, isn't noticed here.
+As soon as it has sent an order, the other bot notices and halts (SECOND_WRITER). If a folder's marker is damaged or
+lost, its backup copy is used, so that a bot can always reach its positions.
 """
 
 import json

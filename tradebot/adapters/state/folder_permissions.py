@@ -1,8 +1,8 @@
 """Check who else can change a state folder: the folder, every folder above it, and everything in it.
 
 Anyone who can write to one of these folders can put links and files into ours, or swap a folder for another one. Anyone
-who can write to one of our files can change limits, books or backups. Quick commands import this module, so it uses
-only the cheap part of the standard library.
+who can write to one of our files can change limits, books or backups. Quick commands import this module, so it imports
+only small modules of the standard library.
 """
 
 import os
@@ -37,7 +37,7 @@ def find_unsafe_permission(folder: Path) -> UnsafePermission | None:
 def find_unsafe_within(folder: Path, inner: Collection[str]) -> UnsafePermission | None:
     """Return the first file or folder in a state folder that other users can write; None if there is none.
 
-    Among its folders, only those named in `inner` are checked, each with everything below it.
+    Of the folders in it, only those named in `inner` are checked, each with everything below it.
     """
     return _first_unless_network(folder, lambda: _unsafe_within(folder, _others_enter(os.stat(folder)), inner))
 

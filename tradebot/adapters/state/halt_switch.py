@@ -1,7 +1,7 @@
 """Read and write the two files that decide whether risk may be added: ARMED must be valid and HALT absent.
 
 Halting removes ARMED first, because removing a file works on a full disk and needs no database; in a read-only folder,
-ARMED is emptied instead. `tradebot halt` runs this before importing anything else, so it uses only the cheap part of
+ARMED is emptied instead. `tradebot halt` runs this before importing anything else, so it imports only small modules of
 the standard library.
 """
 
@@ -46,11 +46,11 @@ def arm(folder: Path, who: str, at: datetime) -> None:
 
 
 def halt(folder: Path, who: str, why: str, at: datetime, state: str, causes: Iterable[str] = ()) -> str:
-    """Remove or empty ARMED, then write HALT; either one halts trading, so raise OperatorError only if both fail.
+    """Remove or empty ARMED, then write HALT. Either step halts trading, so raise OperatorError only if both fail.
 
     Return the resulting state of the two files. The newest reason is kept, but FLATTEN is never weakened to
-    REDUCE_ONLY. If only ARMED could be changed, the state is REDUCE_ONLY, whatever was requested. `causes` is set if
-    the bot halts itself.
+    REDUCE_ONLY. If only ARMED could be changed, the state is REDUCE_ONLY, whatever was requested. If the bot halts
+    itself, `causes` has the reasons.
     """
     kept_armed = _error_of(partial(_remove, folder / ARMED)) and _error_of(partial(_empty, folder / ARMED))
     before = _parse(_content(folder / HALT) or "")
@@ -63,7 +63,7 @@ def halt(folder: Path, who: str, why: str, at: datetime, state: str, causes: Ite
 
 
 def halt_stat(folder: Path) -> Seen:
-    """Return HALT's file stats, with which `lift` can tell whether it has changed; None if there is no HALT."""
+    """Return HALT's file stats, from which `lift` can tell whether HALT has changed; None if there is no HALT."""
     try:
         status = os.lstat(folder / HALT)
     except OSError:
@@ -72,11 +72,11 @@ def halt_stat(folder: Path) -> Seen:
 
 
 def lift(folder: Path, shown: Seen) -> bool:
-    """Remove ARMED and then HALT, if HALT still has the file stats `shown`; any failure on the way leaves the bot
+    """Remove ARMED and then HALT, if HALT still has the file stats `shown`. If anything fails on the way, the bot stays
     halted.
 
-    Return False if a different HALT has arrived; that one stays in force. A HALT that is a folder with content is
-    renamed to a name that `displaced_halt_folders` returns. Raise OperatorError if something can't be removed.
+    Return False if a different HALT has arrived; that one stays in force. If HALT is a folder with content, it is
+    renamed, and `displaced_halt_folders` lists it. Raise OperatorError if something can't be removed.
     """
     taken = folder / f"{HALT}.{os.urandom(8).hex()}{TAKEN}"
     try:

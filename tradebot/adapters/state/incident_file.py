@@ -1,7 +1,7 @@
-"""Read and write incident files: readable text, each part on a line, with the SHA-256 of all earlier lines.
+"""Read and write incident files, which are readable text with one part per line.
 
-The first line has the digest of the second, which has each part's name, length and digest. Files may be untrusted: they
-aren't compressed, have no paths, and are bounded in size and depth.
+The first line has the digest of the second line, which has each part's name, length and digest. Files may be untrusted,
+so they aren't compressed, contain no paths, and are limited in size and depth.
 """
 
 import json

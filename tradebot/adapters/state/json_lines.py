@@ -1,7 +1,7 @@
 """Append lines to a file that is rotated by size, so that it doesn't grow without bound.
 
-The file's own lines show which records it has. So no line is lost or repeated after a kill, with a full disk or with a
-second writer, and a deleted file starts again with the last day's records.
+The file's own lines show which records it has. So no line is lost or repeated if the process is killed, the disk is
+full, or a second process writes. If the file is deleted, it starts again with the last day's records.
 """
 
 import fcntl
@@ -20,10 +20,11 @@ from tradebot.adapters.text.redaction import hide_keys
 
 
 class RotatedLines:
-    """A file to which lines are appended. Full files are numbered, `max_files` of them, and the oldest is overwritten.
+    """A file to which lines are appended. Full files get a number; up to `max_files` of them stay, and the oldest is
+    overwritten.
 
-    If the disk fails, lines are lost but the pass continues. `lost` then has the reason why the last line was lost, and
-    is None otherwise.
+    If the disk fails, lines are lost but the pass continues. `lost` says why the last line was lost; it is None if that
+    line was written.
     """
 
     def __init__(self, path: Path, max_bytes: int, max_files: int) -> None:
@@ -84,7 +85,9 @@ Row = Mapping[str, Any]
 
 
 class TailFile:
-    """One file of records. `at` is the field with a row's time, and `names` has the fields that identify a record."""
+    """A file of records. In each row, `at` is the field with the row's time, and `names` are the fields that identify
+    it.
+    """
 
     def __init__(self, path: Path, max_bytes: int, max_files: int, at: str, names: tuple[str, ...]) -> None:
         self._path = path

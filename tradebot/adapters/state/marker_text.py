@@ -1,6 +1,6 @@
 """Format and parse a state folder's marker; a checksum distinguishes a damaged marker from another bot's.
 
-Quick commands import this module, so it uses only the cheap part of the standard library.
+Quick commands import this module, so it imports only small modules of the standard library.
 """
 
 import json

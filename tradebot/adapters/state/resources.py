@@ -1,8 +1,8 @@
-"""Report this process's resources, a folder's disk, process identity, and types of file systems.
+"""Report this process's resources and identity, and a folder's free space and type of file system.
 
-On a local disk, a lock works between all processes of the machine. On a network disk, each machine may have its own
-lock, so two bots could trade on one state. Data in memory, or in a container's writable layer, is lost at the next
-start, and the bot would then not know its positions.
+The type of file system matters. On a local disk, a lock works between all processes of the machine; on a network disk,
+each machine may have its own lock, so two bots could trade with the same state. If the state is in memory, or in a
+container's writable layer, it is lost at the next start, and the bot then doesn't know its positions.
 """
 
 import os
@@ -58,7 +58,7 @@ def network_kind(path: Path) -> str | None:
 
 
 def passing(path: Path, environ: Mapping[str, str]) -> str | None:
-    """Return why data written at a path isn't permanent; None if nothing suggests that."""
+    """Return why data written at a path would be lost at the next start; None if nothing suggests that."""
     resolved = path.resolve()
     kind = kind_of(resolved)
     if kind is not None and _PASSING.fullmatch(kind):
@@ -94,7 +94,7 @@ def memory_bytes() -> int | None:
 
 
 def give_back_memory() -> None:
-    """Return freed memory to the system if the C library can; by default, glibc returns only what is at the end of its
+    """Give freed memory back to the system, if the C library can; by itself, glibc gives back only the end of its
     heap.
     """
     import ctypes
@@ -122,7 +122,7 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def boot_id() -> str:
-    """Return an id that changes with each start of the machine; empty where the system has none."""
+    """Return an id that is different after each start of the machine; empty where the system has none."""
     return _read(BOOT_ID).strip()
 
 

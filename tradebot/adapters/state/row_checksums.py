@@ -1,8 +1,8 @@
 """Checksum every row of a cache database, so that a damaged row counts as missing.
 
 SQLite's own check covers the structure of its pages but not their content. A trigger writes each row's checksum with a
-function that only this program provides. In every connection, each table is hidden behind a temporary view of the same
-name with the intact rows only, so no query can read a damaged one. Statements that write name the table itself, as
+function that only this program provides. In every connection, a temporary view with the same name hides each table and
+shows only its intact rows, so no query can read a damaged row. Statements that write refer to the table itself as
 `main.TABLE`. The checksums find accidents; they don't stop an attacker, who can compute them too.
 """
 
@@ -21,7 +21,7 @@ _LAST_COLUMN = re.compile(r"(?=,\s+(?:UNIQUE|PRIMARY KEY) \(|\)(?: WITHOUT ROWID
 
 
 def with_sums(statements: Iterable[str]) -> tuple[str, ...]:
-    """Return the statements that create a database with checksums, given the statements without them."""
+    """Add checksums to the statements that create a database's tables."""
     tables = [
         _LAST_COLUMN.sub(f", {SUM} INTEGER", statement, count=1) if _NAME.match(statement) else statement
         for statement in statements

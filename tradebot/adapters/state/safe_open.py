@@ -1,7 +1,8 @@
 """Open and lock a state folder's files: regular files only, never through a link, and without ever waiting.
 
 A pipe in place of a file would block a reader forever, and a link would make us write to a different file. `halt`
-imports this module, so it uses only the cheap part of the standard library. The kernel releases a dead process's locks.
+imports this module, so it imports only small modules of the standard library. The kernel releases a dead process's
+locks.
 """
 
 import errno
@@ -14,7 +15,7 @@ from pathlib import Path
 
 
 def try_lock(descriptor: int, kind: int) -> bool:
-    """Lock without waiting, shared or exclusive; return False if another process holds the lock."""
+    """Try to lock a file, shared or exclusively, without waiting; return False if another process holds the lock."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -76,7 +77,7 @@ def open_plain(path: Path, flags: int) -> int:
 
 
 def opened_plain(path: Path, at_once: int = DEFAULT_BUFFER_SIZE) -> BufferedReader:
-    """Open a regular file for reading, `at_once` bytes at a time."""
+    """Open a regular file for reading with a buffer of `at_once` bytes."""
     return BufferedReader(FileIO(open_plain(path, os.O_RDONLY), "rb"), at_once)
 
 

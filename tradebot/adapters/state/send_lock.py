@@ -1,10 +1,11 @@
 """Lock the sending of orders that add risk, from the last check of the trading state to the venue's reply.
 
-Once this lock has been free after a halt was set, no order that was checked before the halt can still be sent, because
-whoever takes the lock later sees the halt. So `halt` doesn't take the lock; it only waits until it is free once. The
-lock is on the state folder itself. It needs no file, so it works on a full disk or in a read-only folder, and nobody
-can replace it while it is locked. The kernel releases a dead process's lock. A small file names the order being sent;
-it only counts while the lock is taken. `halt` imports this module, so only cheap imports are allowed.
+Whoever takes this lock after a halt was set sees the halt. So once the lock has been free after that moment, no order
+that was checked before the halt can still be sent. Therefore `halt` doesn't take the lock; it only waits until the lock
+is free once. The lock is on the state folder itself. It needs no file, so it works on a full disk or in a read-only
+folder, and nobody can replace it while it is locked. The kernel releases a dead process's lock. A small file names the
+order being sent; the file counts only while the lock is taken. `halt` imports this module, so only cheap imports are
+allowed.
 """
 
 import fcntl
@@ -66,7 +67,7 @@ class FolderSendLock:
 
 
 def in_flight(folder: Path, wait_s: float = WAIT_S) -> str | None:
-    """Return which order is still being sent after `wait_s` seconds, or None; call this after setting a halt.
+    """Return the order that is still being sent after `wait_s` seconds, or None; call this after setting a halt.
 
     If the lock can't be checked, the result says that an order may be in flight.
     """

@@ -1,9 +1,9 @@
-"""Write a running `serve`'s status, report it to the service manager, count starts, and detect a running `serve`.
+"""Write the status of `serve`, report it to the service manager, count starts, and detect whether `serve` is running.
 
 The status file alone proves nothing, because a killed process leaves it behind. The lock shows that `serve` runs, and
 the times in the status file show that it works. Starts that didn't end cleanly are counted, so that a crash loop is
-noticed. The service manager gets the status by systemd's notification protocol (sd_notify(3)): one datagram per message
-on a socket named in the environment. Without that name, nothing is sent.
+noticed. The service manager gets the status by systemd's notification protocol (sd_notify(3)): one datagram per
+message, sent to the socket that an environment variable names. Without that variable, nothing is sent.
 """
 
 import json
@@ -64,7 +64,7 @@ def record_start(folder: Path, now: datetime) -> int:
 
 
 def forget_start(folder: Path, at: datetime) -> None:
-    """Forget a start that ended cleanly; a restart by the user ends cleanly too."""
+    """Forget a recorded start, because that run ended cleanly; it also ends cleanly if the user restarts it."""
     _write(folder, [each for each in _noted_starts(folder) if each != at])
 
 
@@ -121,6 +121,6 @@ def read_serving(folder: Path) -> ServeNote | None:
 
 
 def is_running(folder: Path) -> bool:
-    """Return True if a `serve` works on the folder, that is, if its lock is held; a killed process holds no lock."""
+    """Return True if a `serve` works on the folder, as its lock shows; a killed process holds no lock."""
     holder = state_locks.holder(folder, state_locks.SERVE_LOCK)
     return holder is not None and holder.partition(",")[0] in (SERVE, state_locks.NO_NAME)

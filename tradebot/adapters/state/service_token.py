@@ -31,7 +31,7 @@ class ServiceToken(NamedTuple):
 
 
 def load_token(folder: Path, name: str) -> ServiceToken | None:
-    """Return the stored token data, None if there is none; raise OperatorError if it can't be read."""
+    """Return the stored data of a token, or None if there is none; raise OperatorError if it can't be read."""
     path = folder / name
     try:
         document = json.loads(read_plain(path))
@@ -43,8 +43,9 @@ def load_token(folder: Path, name: str) -> ServiceToken | None:
 
 
 def create_or_load(folder: Path, name: str, now: datetime, *, new: bool) -> tuple[str | None, ServiceToken]:
-    """Return the token if this call created it (None otherwise), and the stored digest; create one with `new`, or if
-    none is stored.
+    """Return the token if this call created it (None otherwise), and its stored data.
+
+    A token is created if `new` is True or if none is stored.
     """
     return create_or_load_for([folder], name, now, new=new)
 
@@ -52,11 +53,10 @@ def create_or_load(folder: Path, name: str, now: datetime, *, new: bool) -> tupl
 def create_or_load_for(
     folders: Sequence[Path], name: str, now: datetime, *, new: bool
 ) -> tuple[str | None, ServiceToken]:
-    """Create or load one token for several folders, which then all have the same digest, except those that can't be
-    written.
+    """Create or load one token for several folders, so that all of them have the same digest.
 
-    Raises OperatorError if the folders have different digests, unless a new token replaces them, or if none of them can
-    be written.
+    Folders that can't be written are left out. Raise OperatorError if none can be written, or if the folders have
+    different digests and no new token replaces these.
     """
     stored = [load_token(folder, name) for folder in folders if not new]
     existing = {token.digest: token for token in stored if token is not None}

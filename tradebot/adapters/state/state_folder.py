@@ -1,6 +1,6 @@
 """Define one bot's folder: its path, its marker, and the names of its files.
 
-Quick commands import this module, so it uses only the cheap part of the standard library.
+Quick commands import this module, so it imports only small modules of the standard library.
 """
 
 import errno
@@ -104,7 +104,9 @@ class StateFolder(NamedTuple):
 
     @property
     def sends_orders(self) -> bool:
-        """Return True if other folders could trade the bot's account too; a sandbox's account isn't shared."""
+        """Return True if the bot's account could also be traded from other folders; a sandbox's account isn't
+        shared.
+        """
         return self.kind == "user" and self.mode != "sandbox"
 
     @property
@@ -228,7 +230,9 @@ def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFold
 
 
 def lost_ledger(path: Path) -> str | None:
-    """Return how a ledger was lost, or None if its file exists; only opening the file shows whether it is intact."""
+    """Describe how a ledger was lost; return None if its file exists, although only opening it shows whether it is
+    intact.
+    """
     try:
         stat_result = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -313,7 +317,7 @@ def sync_folder(path: Path) -> None:
 
 
 def in_place(path: Path, opened: os.stat_result) -> bool:
-    """Return True if an open file is still the one at its path."""
+    """Return True if the file that was opened is still the one at its path, and wasn't replaced."""
     try:
         status = path.stat()
     except OSError:

@@ -1,23 +1,24 @@
-"""Allow one writer per state folder, and one fetcher, with advisory locks that are each taken for one pass.
+"""Use advisory locks so that each state folder has only one writer and one fetcher at a time; each lock is taken for
+one pass.
 
 A process that needs several takes them in the order `SERVE_LOCK`, `CHORE_LOCK`, `STREAM_LOCK`, `FETCH_LOCK`, `LOCK`.
 
-Exit passes have priority: an exit pass that waits for the folder's lock takes a second lock meanwhile, on the folder's
-marker. While the marker is locked, nobody else takes the folder's lock, and the lock's present owner yields at its next
+Exit passes have priority. While an exit pass waits for the folder's lock, it holds a second lock, on the folder's
+marker. While the marker is locked, nobody else takes the folder's lock, and its present owner yields at its next
 request to the broker (`ExitPriority`). The marker always exists, so this needs no further file and works on a full
 disk.
 
 If a venue allows an account's programs only one connection, a bot's processes share it. The connected process locks
-`venue.lock`. A process that wants to connect locks `venue-wanted.lock` first; the connected process notices, and ends
-its connection once no request is pending. The kernel releases a dead process's locks, so a kill at any point leaves
-both free.
+`venue.lock`. A process that wants to connect locks `venue-wanted.lock` first. The connected process notices this, and
+ends its connection once no request is pending. The kernel releases a dead process's locks, so both are free if a
+process is killed at any point.
 
 Yielding works like a kill and restart: the pass unwinds, releases the lock, lets the exits run and starts again with
-the same call; the orders that it recorded are in the ledger. A pass yields before each read request, also between
-retries and pages, and before it records an entry order to send; never between that record and the record of the order's
-outcome. After yielding five times it ends with GAVE_WAY, and the next run resumes it. Two kinds of work can't start
-again, so they finish first: the comparison after a plan or an adoption was written, and a pass that sends the broker no
-request.
+the same call; the orders that it recorded are in the ledger. A pass may yield before each read request, including
+between retries and pages, and before it records an entry order to send. It never yields between that record and the
+record of the order's outcome. After yielding five times, a pass ends with GAVE_WAY, and the next run resumes it. Two
+kinds of work can't start again, so they finish first: the comparison after a plan or an adoption was written, and a
+pass that sends no request to the broker.
 """
 
 from __future__ import annotations
@@ -106,11 +107,12 @@ def hold(
     gives_way: bool = False,
     hint: str = WAIT,
 ) -> Iterator[None]:
-    """Hold the folder's lock; after `wait_s`, raise TradebotError(ANOTHER_INSTANCE) naming its owner, with a hint.
+    """Hold the folder's lock; if that takes longer than `wait_s`, raise TradebotError(ANOTHER_INSTANCE) naming its
+    owner.
 
-    With `ahead`, an exit pass goes before all others, and waits up to EXIT_WAIT_S for an owner that `gives_way`. The
-    lock file stays; only the lock's owner may remove it, and a waiting process then creates another. The kernel
-    releases a dead process's lock.
+    With `ahead`, for exit passes, this process gets the lock before all others, and waits up to EXIT_WAIT_S for an
+    owner with `gives_way`. The lock file stays; only the lock's owner may remove it, and a waiting process then creates
+    another. The kernel releases a dead process's lock.
     """
     with _ahead_of_others(folder, wait_s) if ahead else nullcontext():
         descriptor = _acquire(folder / name, wait_s, hint, ahead=ahead)
@@ -193,7 +195,7 @@ def holder(folder: Path, name: str = LOCK) -> str | None:
 
 
 def earlier_holder(folder: Path, wait_s: float) -> str | None:
-    """Return which process of an earlier version works on the folder: `serve`, a fetcher or a pass, or None.
+    """Return which process of an earlier version is working on the folder (`serve`, a fetcher or a pass), or None.
 
     Such a process can't read the ledger once this version has upgraded it. It gets `wait_s` to finish.
     """
@@ -277,7 +279,7 @@ LEASE_WAIT_S = 30.0
 
 
 class VenueLease:
-    """This process's turn with the venue connection, for one bot's folder."""
+    """The right of this process to use the venue connection, for one bot's folder."""
 
     def __init__(self, folder: Path, wait_s: float = LEASE_WAIT_S) -> None:
         self.folder, self._wait_s = folder, wait_s
@@ -346,8 +348,9 @@ MOST_WAYS = 5
 class ExitPriority:
     """Tells this process's pass when an exit pass is waiting.
 
-    `call` resumes the last pass that could yield. `due` returns True if this process has exits to run itself, `run_due`
-    runs them, and `ends` returns True if the process should end; `serve` sets all three.
+    `call` is the call with which to resume the last pass that could yield. `serve` sets the other three: `due` returns
+    True if this process has exits to run itself, `run_due` runs them, and `ends` returns True if the process should
+    end.
     """
 
     def __init__(self, folder: Path) -> None:

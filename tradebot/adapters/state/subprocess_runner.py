@@ -1,4 +1,4 @@
-"""Run commands of this installation on one state folder, each in its own process, with a time limit."""
+"""Run tradebot commands on one state folder, each in its own process and with a time limit."""
 
 import json
 import os
@@ -48,10 +48,10 @@ class Confirmation(Struct, frozen=True):
 
 
 class OneShots(Struct, frozen=True):
-    """Runs commands of this installation on one state folder, each in a separate process.
+    """Runs tradebot commands on one state folder, each in a separate process.
 
-    At most `kept` characters of their output are returned; `name` replaces the user's name in their records. They run
-    in `working_folder`, or else in this process's folder, and read the `.env` there.
+    At most `kept` characters of a command's output are returned. `name` replaces the user's name in the command's
+    records. Commands run in `working_folder`, or else in this process's folder, and read the `.env` file there.
     """
 
     folder: Path
@@ -67,9 +67,10 @@ class OneShots(Struct, frozen=True):
         stopping: Callable[[], bool],
         confirmation: Confirmation | None = None,
     ) -> ChoreEnd:
-        """Run one verb; end its process with SIGTERM, then with SIGKILL, if it is stopped or over its limit.
+        """Run one verb; end its process with SIGTERM, then with SIGKILL, if `stopping` returns True or the time is up.
 
-        A confirmation goes to it through a pipe, so that neither its command line nor its environment ever shows it.
+        The process gets a confirmation through a pipe, so that its command line and environment never show the
+        confirmation.
         """
         options = ["--state-dir", str(self.folder), *(["--config", self.config] if self.config else [])]
         needed = {name: text for name, text in os.environ.items() if name in TO_START or name.startswith("PYTHON")}
@@ -100,7 +101,7 @@ class OneShots(Struct, frozen=True):
 
 
 def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int], object]) -> None:
-    """Take the environment from the parent process if the parent passed it in a variable; end with the parent.
+    """Use the environment that the parent process passed in a variable, if it did so, and end when the parent ends.
 
     `end_with_parent` makes the system send this process a signal when its parent ends, or raises OSError if it can't.
     Without that signal, a chore would continue without a time limit after `serve` was killed, and the next process
@@ -127,12 +128,15 @@ _confirmations: list[Confirmation] = []
 
 
 def accept_confirmation(confirmation: Confirmation) -> None:
-    """Take what the user typed elsewhere as the confirmation of this process's verb."""
+    """Store what the user typed on a page or in the chat, as the confirmation of this process's verb."""
     _confirmations.append(confirmation)
 
 
 def take_confirmation() -> Confirmation | None:
-    """Return what the user typed elsewhere to confirm this process's verb, once; None if the user typed nothing."""
+    """Return what the user typed on a page or in the chat to confirm this process's verb.
+
+    Return None if the user typed nothing, or if an earlier call returned the text already.
+    """
     return _confirmations.pop() if _confirmations else None
 
 

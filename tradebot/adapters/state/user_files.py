@@ -1,6 +1,6 @@
 """Change a user's file completely or not at all, and never over someone else's change.
 
-The file of keys must be a small plain text file for its owner only, and every line must be readable.
+The file with the keys must be a small plain text file that only its owner can access, and every line must be valid.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def describe_sources(path: Path) -> str:
 
 
 def full_paths(path: Path) -> tuple[Path, ...]:
-    """Return the full path of a file in the current folder; empty if that folder was deleted."""
+    """Return a file's full path in the current folder; empty if the current folder was deleted."""
     try:
         return (path.absolute(),)
     except FileNotFoundError:
@@ -158,7 +158,7 @@ class PersonFile:
         self._descriptor = descriptor
 
     def replace(self, text: str) -> None:
-        """Write a new text in place of the content read at opening; mode and owner stay.
+        """Replace the content that was read at opening with a new text; the file keeps its mode and owner.
 
         Raise OperatorError if the file can't be written, and TradebotError if somebody changed it meanwhile.
         """

@@ -1,7 +1,7 @@
-"""Define the meanings of activity types in the books: Alpaca's own, and our types for other venues.
+"""Define what each activity type in the books means: Alpaca's own types, and our types for other venues.
 
-The books store an activity's original type, as the broker reported it. Alpaca was the first venue, so its types are
-stored as they are. Another venue's adapter stores our type as `kind` and the venue's own type as `sub_kind`.
+The books store an activity's type as the broker reported it. Alpaca was the first venue, so its types are stored
+unchanged. Another venue's adapter stores our type as `kind`, and the venue's own type as `sub_kind`.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ def meaning_of(kind: str, sub_kind: str) -> ActivityKind:
 
 
 def meaning_if_any(kind: str, sub_kind: str) -> ActivityKind | None:
-    """Return the meaning of a cash movement's activity types; None if `kind` is empty, as in a plan edited by a
-    user.
+    """Return the meaning of a cash movement's activity types; None if `kind` is empty, as in a plan that a user
+    edited.
     """
     return meaning_of(kind, sub_kind) if kind else None

@@ -1,8 +1,8 @@
 """Remove personal details from texts before they are shared.
 
-Besides keys, a text loses account numbers, order ids that contain them, hosts, addresses, people and home paths. This
-bot's own details are recognized by their values, all others by their form. Equal details are always replaced by the
-same text.
+Besides keys, account numbers are removed from a text, as well as order ids that contain them, hosts, addresses,
+people's names and home paths. This bot's own details are recognized by their values, and all others by their form.
+Equal details are always replaced by the same text.
 """
 
 import re
@@ -62,8 +62,9 @@ BY_FORM: tuple[tuple[re.Pattern[str], str], ...] = (
 class IdentityRedactor:
     """Replaces private details in texts and in JSON values.
 
-    `ids` maps order ids to their replacements; any other id gets a digest with a secret `salt`. `names` has this
-    machine's host and user names; a name that is also in `words`, which programs use, isn't replaced.
+    `ids` maps order ids to their replacements; any other id is replaced by a digest with a secret `salt`. `names` has
+    this machine's host and user names. `words` has names that programs use; they aren't replaced even if they are in
+    `names`.
     """
 
     def __init__(
@@ -110,8 +111,8 @@ class IdentityRedactor:
     def tree(self, value: Any, *, named: bool = True) -> Any:
         """Return a JSON value without private details.
 
-        If the object's keys are field names (`named`), a text under a key such as `token` is always hidden. In a
-        record, keys may also be symbols and strategies.
+        If `named` is set, the object's keys are field names, and a text under a key such as `token` is always hidden.
+        In a record, keys may be symbols or strategies instead.
         """
         if isinstance(value, str):
             return self.text(value)

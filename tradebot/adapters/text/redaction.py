@@ -5,8 +5,9 @@ writes a key anywhere. This guards against other code: a proxy that echoes the h
 the key file, an exception that quotes its argument. `halt` uses this module, so it imports nothing slow until there is
 a key to hide.
 
-A text to share also loses account numbers, order ids made of them, hosts, addresses, people and home paths. This bot's
-own details are recognized by their values, all others by their form. The same text always gets the same replacement.
+From a text to share, account numbers are removed too, as are order ids that contain them, hosts, addresses, people's
+names and home paths. This bot's own details are recognized by their values, and all others by their form. The same text
+always gets the same replacement.
 """
 
 import json
@@ -38,9 +39,9 @@ def learn(*keys: str | None) -> None:
 
 
 def without_keys(text: str, environ: Mapping[str, str], file: str = ".env") -> str:
-    """Return a text typed by the user without any service's keys: those in `environ`, and those in an .env file.
+    """Remove the keys of all services from a text that the user typed: those in `environ`, and those in an .env file.
 
-    Unreadable lines of the file are skipped, because this must never delay a halt.
+    Unreadable lines of the file are skipped, because they must never prevent or delay a halt.
     """
     pairs = list(environ.items())
     try:

@@ -1,4 +1,4 @@
-"""Change one value in a YAML text, and leave every other character unchanged: comments, order, quotes and spacing.
+"""Change one value in a YAML text, and leave everything else unchanged: comments, order, quotes and spacing.
 
 The parser's own marks say where a value is. The changed text is parsed again and must mean exactly the intended values;
 otherwise the edit is refused, so an unusually written text is never damaged.
@@ -75,10 +75,10 @@ def in_lines(values: Mapping[str, object]) -> str:
 
 
 def with_value(text: str, path: Sequence[str], value: object, typed: str = "") -> str:
-    """Return a YAML mapping's text with the value at `path` changed or added, as the user typed it if that has the same
-    meaning.
+    """Change or add the value at `path` in a YAML mapping's text, and return the new text.
 
-    Raise CannotEditError if the edit would lose a comment, or if the text can't be parsed.
+    The value is written as the user `typed` it, if that has the same meaning. Raise CannotEditError if the edit would
+    lose a comment, or if the text can't be parsed.
     """
     wanted = repr(with_changed_value(parse_yaml(text) or {}, path, value))
     plain = typed if "\n" not in typed and COMMENT not in typed else ""
@@ -90,7 +90,9 @@ def with_value(text: str, path: Sequence[str], value: object, typed: str = "") -
 
 
 def with_changed_value(values: object, path: Sequence[str], value: object) -> dict[str, object]:
-    """Return a mapping with the value at `path` changed or added; anything else on the path becomes a mapping."""
+    """Return a mapping with the value at `path` changed or added; whatever else is on the path is replaced by
+    mappings.
+    """
     copy: dict[str, object] = dict(values) if isinstance(values, Mapping) else {}
     copy[path[0]] = with_changed_value(copy.get(path[0]), path[1:], value) if len(path) > 1 else value
     return copy

@@ -179,7 +179,7 @@ class RefusedYAMLError(yaml.MarkedYAMLError):
 
 
 def problem_and_cure(bad: yaml.YAMLError) -> tuple[str, str]:
-    """Return the problem with its line and column, and the fix."""
+    """Describe the problem with its line and column, and say how to fix it."""
     if isinstance(bad, yaml.reader.ReaderError):
         return f"character {bad.position + 1}: control characters are not allowed", "remove that character"
     mark = getattr(bad, "problem_mark", None)

@@ -1,9 +1,9 @@
-"""Read and advance the embedded exchange's time, and produce the moments at which `serve` checks for work.
+"""Read and advance time: the embedded exchange's and a real venue's. Tell `serve` when to check for work.
 
-The embedded exchange's time stands still until it is ticked. Trading time is the venue's. In real time, a monotonic
-stopwatch continues it from the venue's last reported time; it is fetched again immediately if the machine's clock has
-jumped or the machine has slept. Nothing is sent in the last two seconds before a close, because it might arrive after
-the close.
+The embedded exchange's time stands still until it is ticked. Trading time is the venue's. In real time, it is the
+venue's last reported time plus the seconds on a monotonic stopwatch since then. It is fetched again immediately if the
+machine's clock has jumped or the machine has slept. Nothing is sent in the last two seconds before a close, because it
+might arrive after the close.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -153,8 +153,8 @@ PAUSE_S = 60.0
 
 
 class Clocks(NamedTuple):
-    """A machine's clocks in seconds: one that users can set, one that can't be set, and one that stops while the
-    machine sleeps.
+    """A machine's clocks in seconds: one that can be set, one that can't, and one that stops while the machine
+    sleeps.
     """
 
     wall: Callable[[], float] = wall_clock_s
@@ -246,7 +246,7 @@ class Engine(Protocol):
 class EngineTime:
     """The embedded exchange's time, advanced from one due slot to the next; it stands still while a pass is running.
 
-    `share_s` is how much engine time passes per tick. Raise OperatorError while the exchange's clock runs
+    `share_s` is how many seconds of open market pass per tick. Raise OperatorError if the exchange's clock runs
     automatically, because then nobody else may advance it.
     """
 
@@ -278,7 +278,9 @@ class EngineTime:
         """Return None: engine time stands still between checks."""
 
     def moments(self) -> Iterator[datetime]:
-        """Yield each moment at which a job is due within one tick's share of engine time."""
+        """Yield the current time after each step: whenever a job is due, and once one tick's share of engine time has
+        passed.
+        """
         self._status, left_s = _require_lock_step(self._engine.status()), self._share_s
         if not self._started_looking:
             # Engine time is wherever the last driver left it, perhaps in the middle of a slot.

@@ -1,6 +1,6 @@
 """Provide wall-clock time for records made by people and the machine, and a stopwatch that no one can set.
 
-`halt` runs this before importing anything else, so it uses only the cheap part of the standard library.
+`halt` runs this before importing anything else, so it imports only small modules of the standard library.
 """
 
 import json
@@ -22,7 +22,7 @@ def stopwatch() -> float:
 
 
 def wall_clock_s() -> float:
-    """Return this machine's clock in seconds since 1970, which a user or NTP may set."""
+    """Return the machine's clock in seconds since 1970; a user or NTP may set this clock."""
     return time.time()
 
 
@@ -41,7 +41,7 @@ LAST_BYTES = 1 << 18
 
 
 def stamp_time(folder: Path, mode: str | None) -> datetime:
-    """Return trading time: for a sandbox bot, the time last logged by the exchange; otherwise this machine's time.
+    """Return trading time: for a sandbox bot, the time that the exchange logged last; otherwise this machine's time.
 
     No request is made, so this works while the exchange isn't running. Without a readable log, it returns this
     machine's time.

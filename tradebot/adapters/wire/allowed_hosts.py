@@ -1,4 +1,4 @@
-"""Decide which hosts we may talk to: loopback for the embedded exchange, and the services at their exact addresses."""
+"""Decide which hosts we may talk to: loopback for the embedded exchange, and each service's exact addresses."""
 
 import re
 

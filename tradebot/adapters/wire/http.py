@@ -139,9 +139,9 @@ def printable(text: str) -> str:
 
 
 def decode(body: bytes) -> object:
-    """Decode JSON with fractions as exact Decimals, including NaN and infinities, which the row readers refuse.
+    """Decode JSON, with fractions as exact Decimals. NaN and infinities are decoded too; the row readers refuse them.
 
-    A number that is too long becomes NaN, so that it costs only its own row and not the whole answer.
+    A number that is too long becomes NaN, so that only its row is refused and not the whole answer.
     """
     try:
         text = body.decode("utf-8")

@@ -1,5 +1,6 @@
-"""Read JSON from external services field by field: use readable values, and refuse each unreadable value, naming its
-field.
+"""Read JSON from external services field by field.
+
+Readable values are used. Each unreadable value is refused, naming its field.
 """
 
 import re
@@ -41,7 +42,7 @@ class RowError(ValueError):
 
 
 class FieldDrift(Struct, frozen=True):
-    """One difference between the venue's replies and the known shape: a field, a value, or a refused row."""
+    """One difference between a venue's reply and its known form: an unknown field or value, or a refused row."""
 
     kind: str
     field: str
@@ -149,7 +150,7 @@ class JsonFields:
 
 
 def utc(name: str, text: str) -> datetime:
-    """Return an RFC 3339 timestamp as UTC, cutting digits beyond microseconds; raises RowError."""
+    """Parse an RFC 3339 timestamp as UTC, cutting digits beyond microseconds; raise RowError if it isn't one."""
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:

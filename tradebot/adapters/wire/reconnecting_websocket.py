@@ -25,11 +25,11 @@ _SILENT = logging.Logger("tradebot.websocket", logging.CRITICAL + 1)
 
 
 class WebsocketTimeouts(Struct, frozen=True):
-    """How long a websocket waits, in seconds: to open, for pings, and before it reconnects.
+    """How many seconds a websocket waits: to open, for pings, and before it reconnects.
 
-    `open_s` covers the connection and its first reply, and `ping_s` the time between pings and for their replies. The
-    wait before reconnecting doubles from `first_wait_s` up to `longest_wait_s`; it starts over after a connection that
-    lasted at least `longest_wait_s`.
+    `open_s` is the limit for the connection and its first reply. `ping_s` is the time between pings, and the limit for
+    their replies. The wait before reconnecting doubles from `first_wait_s` up to `longest_wait_s`; it starts over after
+    a connection that lasted at least `longest_wait_s`.
     """
 
     open_s: float = 10.0
@@ -45,8 +45,9 @@ class Party(Protocol):
     """Who is at the other end, for messages."""
 
     def talk(self, connection: ClientConnection) -> str:
-        """Use the connection until something is wrong, and return the problem; raise an error once the connection has
-        ended.
+        """Use the connection until something is wrong, and return the problem.
+
+        Raise an error once the connection has ended.
         """
 
     def on_connection_end(self, problem: str, status: int | None) -> bool:

@@ -21,8 +21,8 @@ class SignalDecay(ExitRule):
     """Close a position whose score has dropped since its entry, measured in multiples of the signal's own noise.
 
     The signal counts as faded from the pass in which the drop reaches `noise_multiple` until the drop is below
-    `recovery_multiple` again. The rule acts once that has lasted `confirm_passes` passes, and never before the position
-    is `min_hold_s` old. So a score that only fluctuates closes nothing.
+    `recovery_multiple` again. The rule closes the position once the signal has been faded for `confirm_passes` passes,
+    but not before the position is `min_hold_s` seconds old. So a score that merely fluctuates closes nothing.
     """
 
     reason = Reason.SIGNAL_DECAY
@@ -92,9 +92,9 @@ class Momentum(ExitRule):
 
 
 class OpenInterestGone(ExitRule):
-    """Close a position if less than this share of the contracts behind its entry was still open the next morning.
+    """Close a position if less than this fraction of the contracts behind its entry was still open the next morning.
 
-    On the day of the entry there is nothing to compare yet, so it doesn't close.
+    On the day of the entry there is nothing to compare yet, so the rule doesn't close the position.
     """
 
     reason = Reason.OPEN_INTEREST_GONE
@@ -193,9 +193,10 @@ def urgency_of(against: AdverseEvidence) -> float:
 
 
 class Urgency(ExitRule):
-    """Score all evidence against a position from 0 to 10: close it at `exit_at`, a part at `reduce_at`.
+    """Score all evidence against a position from 0 to 10; close the position at `exit_at`, and part of it at
+    `reduce_at`.
 
-    The part is closed once: `reduce_share` of the original quantity, in whole lots.
+    The part is closed only once. It is `reduce_share` of the original quantity, in whole lots.
     """
 
     reason = Reason.URGENCY

@@ -62,7 +62,7 @@ class StopTicks(PriceRule):
 
 
 class TrailingStop(PriceRule):
-    """Close a position that has pulled back `fraction` from its best price, once it had gained `arm_fraction`."""
+    """Close a position once it has gained `arm_fraction` and then pulled back by `fraction` from its best price."""
 
     reason = Reason.TRAILING_STOP
     column = "trailing"
@@ -102,7 +102,9 @@ Multiple = Annotated[Decimal, Field(gt=0, le=20)]
 
 
 class Tightening(Frozen):
-    """A step of a trail: once the best gain reaches `r` times the initial risk, the stop trails by `multiple` ATR."""
+    """A step of a trailing stop: once the best gain reaches `r` times the initial risk, the stop trails by `multiple`
+    ATR.
+    """
 
     r: Annotated[Decimal, Field(gt=0, le=100)]
     multiple: Multiple
@@ -112,9 +114,9 @@ class AtrTrail(PriceRule):
     """Close a position that has pulled back `multiple` average true ranges from its best price.
 
     The average true range is the one stored with the entry, and R is the distance of the entry's own stop. The rule
-    acts once the best gain was `arm_r` times R. Each step of `tighten` whose `r` the best gain has reached can lower
-    the multiple: the smallest one applies, so the stop never loosens. `exits.stop_step_fraction` is the smallest move
-    for which a resting stop is replaced.
+    acts once the best gain has reached `arm_r` times R. A step of `tighten` applies once the best gain has reached its
+    `r` times R. The smallest multiple that applies is used, so the stop never loosens. `exits.stop_step_fraction` is
+    the smallest move for which a resting stop is replaced.
     """
 
     reason = Reason.ATR_TRAIL
@@ -166,8 +168,8 @@ class AtrTrail(PriceRule):
 class BreakEven(PriceRule):
     """Close the rest of a position at its entry price, once `after_share` of the original quantity is closed.
 
-    Any close counts, except one at a loss, such as by a partially filled stop. The stop is `keep_fraction` of the entry
-    price on the profit side, to cover fees.
+    Any close counts, except one at a loss, such as a partially filled stop. To cover fees, the stop isn't exactly at
+    the entry price, but better than it by `keep_fraction` of that price.
     """
 
     reason = Reason.BREAK_EVEN
@@ -217,7 +219,8 @@ class BreakEven(PriceRule):
 class DrawdownStop(PriceRule):
     """Close a position once its gain is this much below its best gain, both as fractions of its entry price.
 
-    Unlike a trailing stop, it acts from the start: a position that never gained is closed at this loss.
+    Unlike a trailing stop, the rule acts from the start: a position that never gained is closed once its loss is this
+    large.
     """
 
     reason = Reason.POSITION_DRAWDOWN
@@ -244,12 +247,12 @@ class DrawdownStop(PriceRule):
 
 
 class LiquidationDistance(ExitRule):
-    """Close a share of a position while its mark is nearer to liquidation than `trim_below`, and all of it below
-    `close_below`.
+    """Close part of a position while its mark is nearer to liquidation than `trim_below`; below `close_below`, close
+    all of it.
 
-    The distance is a fraction of the mark. `trim_share` is of the current position, rounded down to whole lots. Each
-    pass closes the same share again once the last order has filled, until the distance is large enough. It needs a
-    margin account.
+    The distance is a fraction of the mark. The part is `trim_share` of the current position, rounded down to whole
+    lots. Once that order has filled, the next pass closes the same share again, until the distance is large enough. The
+    rule needs a margin account.
     """
 
     reason = Reason.LIQUIDATION_NEAR

@@ -64,10 +64,10 @@ class GainLevel(Frozen):
 
 
 class ScaleOut(PriceRule):
-    """Close a share of the original quantity at each level of gain, once, rounded down to whole lots.
+    """Close part of the original quantity at each level of gain, only once, rounded down to whole lots.
 
     If the shares add up to 1, the last level closes whatever remains. A level is done once the position is no larger
-    than what that level leaves open; if the price then returns to the level, nothing more is closed.
+    than what that level leaves open. If the price returns to the level later, nothing more is closed.
     """
 
     reason = Reason.SCALE_OUT
@@ -153,13 +153,13 @@ class _Step(NamedTuple):
 
 
 class Ladder(PriceRule):
-    """Close a share of the original quantity at each level, measured in R; the remainder is the runner.
+    """Close part of the original quantity at each level, measured in R; what remains is called the runner.
 
-    R is the distance of the entry's own stop from its average fill price. Each part is rounded down to whole lots; one
-    below the venue's smallest order joins the runner. A level is skipped if the price had passed it, or come within
-    `near_fraction` of it, when a pass first saw the entry filled; its part joins the runner too. Levels are
-    independent, so skipping one skips no other. A profit target beyond the last level ends the runner; a nearer one
-    closes nothing.
+    R is the distance of the entry's own stop from its average fill price. Each part is rounded down to whole lots; a
+    part below the venue's smallest order joins the runner. Suppose that a pass first sees the entry filled when the
+    price has already passed a level, or come within `near_fraction` of it. Then that level is skipped, and its part
+    joins the runner too. Skipping a level doesn't skip any other. A profit target beyond the last level closes the
+    runner; a nearer one closes nothing.
     """
 
     # Which levels are skipped only depends on `first_gain`. The first pass that sees the fill stores the midpoint with
@@ -214,7 +214,10 @@ class Ladder(PriceRule):
         return None
 
     def reaches(self, gain: Decimal, risk: Decimal | None) -> bool:
-        """Return True if a gain isn't beyond the last level of a position with this initial risk (None if unknown)."""
+        """Return True if a gain is at most that of the ladder's last level, for a position with this initial risk.
+
+        The initial risk is None if unknown.
+        """
         return risk is not None and gain <= self.levels[-1].r * risk
 
     def _steps(self, watched: WatchedPosition, original: Decimal, risk: Decimal) -> Iterator[_Step]:

@@ -1,4 +1,6 @@
-"""Rules that close a position by its age or the time: before the night, before an event, or without movement."""
+"""Rules that close a position because of its age or the time: before the night, before an event, or if the price hardly
+moves.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -29,7 +31,7 @@ class TimeExit(TimeRule):
 
 
 def too_late(setting: str, age_s: int, others: Iterable[ExitRule]) -> str | None:
-    """Return why a rule that acts only from an age on could never act alongside these other rules, or None.
+    """Return why a rule that acts only from an age on could never act alongside these other rules; None if it can.
 
     It could never act if a time exit closes every position by that age.
     """

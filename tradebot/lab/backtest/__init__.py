@@ -1,1 +1,1 @@
-"""Run the bot on the exchange's engine in this process: the same ports, without a server between them."""
+"""Run the bot in this process on the exchange's engine: with the same ports, but without a server in between."""

@@ -27,7 +27,7 @@ _POSTED: Mapping[Posted, tuple[str, str]] = {
 class Assumption(Struct, frozen=True):
     """One assumption: a short name for programs, its value, and an optional comment.
 
-    With `is_loud`, the result doesn't show what trading would have earned.
+    If `is_loud` is set, the assumption is so strong that the result doesn't show what trading would have earned.
     """
 
     name: str

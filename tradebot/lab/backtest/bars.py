@@ -1,7 +1,8 @@
-"""Serve closed bars straight from the engine's market; they equal the bars in the bot's own store at that time.
+"""Serve closed bars straight from the engine's market. They equal the bars that the bot's own store would have at that
+time.
 
-Each symbol's bars of a timeframe are plain arrays that only grow by complete bars. A request copies only the bars that
-it needs.
+For each symbol and timeframe, the bars are plain arrays to which only complete bars are added. A request copies only
+the bars that it needs.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Columns:
 
 
 class BarColumn:
-    """A column of bars, possibly including later ones, and when each was complete, in microseconds."""
+    """A column of bars, which may include later ones, and the times in microseconds at which the bars were complete."""
 
     def __init__(self, market: Market, symbol: str) -> None:
         self.columns = Columns()
@@ -94,8 +95,8 @@ class BarColumn:
         "How many sessions before the market's first were added."
 
     def go_back(self, count: int, until_us: int) -> int:
-        """Extend the history backward until `count` bars were complete at a time or none are left; return how many were
-        complete.
+        """Add earlier bars until `count` bars were complete at a time or none are left; return how many were complete
+        then.
         """
         while self.reach(until_us) < count and self._more_past():
             pass
@@ -115,7 +116,7 @@ class BarColumn:
         self._ends_us.extend(ends_us)
 
     def reach(self, until_us: int) -> int:
-        """Add at least the bars complete by a time, and return how many were complete then."""
+        """Add bars until all that were complete at a time are there; return how many were complete then."""
         self._grow(until_us)
         ends = self._ends_us
         return len(ends) if ends and ends[-1] <= until_us else bisect_right(ends, until_us)
@@ -129,10 +130,10 @@ class BarColumn:
 
 
 class Daily(BarColumn):
-    """Daily bars: prices from the regular session, volume from the whole day. Each bar is complete at its session's
+    """Daily bars, with prices from the regular session and volume from the whole day. A bar counts as complete at the
     close.
 
-    After-hours trading still adds to the volume, so until it ends the newest bar is unfinished.
+    After-hours trading still adds to the newest bar's volume, so that bar is unfinished until this trading ends.
     """
 
     def __init__(self, market: Market, symbol: str) -> None:
@@ -163,7 +164,7 @@ class Daily(BarColumn):
             self._next += 1
 
     def unfinished_bar(self, until_us: int) -> Columns | None:
-        """Return the newest session's bar during after-hours trading, or None."""
+        """Return the newest session's bar while after-hours trading lasts, or None."""
         sessions = self._market.calendar.market
         if self._next >= len(sessions) or until_us < sessions[self._next].close_us:
             return None
@@ -187,7 +188,9 @@ class Daily(BarColumn):
 
 
 class WholeDays(BarColumn):
-    """Daily bars of a market that has all of them from the start; how many were complete at a time is looked up."""
+    """Daily bars of a market that has all of them from the start; how many were complete at a given time is looked
+    up.
+    """
 
     def __init__(self, market: Market, symbol: str, source: DailyBars) -> None:
         super().__init__(market, symbol)
@@ -215,7 +218,9 @@ def _day_times(calendar: Calendar, known_after_us: int | None) -> tuple[list[int
 
 
 class Intraday(BarColumn):
-    """Bars merged from the minutes of regular sessions: the first starts at the open, the last ends at the close."""
+    """Bars merged from the minutes of regular sessions: the first bar starts at the open, and the last ends at the
+    close.
+    """
 
     def __init__(self, market: Market, symbol: str, width: timedelta) -> None:
         super().__init__(market, symbol)
@@ -271,7 +276,9 @@ class PriceSteps:
         self._known: dict[CorporateAction, Sequence[PriceStep]] = {}
 
     def at(self, until_us: int) -> Sequence[PriceStep]:
-        """Return the steps in force at a time, oldest first; the same object as before if nothing changed."""
+        """Return the steps in force at a time, oldest first; if nothing has changed, return the same object as
+        before.
+        """
         from_us, to_us = self._valid
         if not from_us <= until_us < to_us:
             self._renew(until_us)
@@ -323,7 +330,9 @@ _DATE = attrgetter("date")
 
 
 class BarSpan(NamedTuple):
-    """The range of a column's bars, by first and exclusive last index, and possibly an unfinished bar after them."""
+    """Which bars of a column to use: the first index, the exclusive last index, and possibly an unfinished bar after
+    them.
+    """
 
     first: int
     end: int
@@ -331,8 +340,9 @@ class BarSpan(NamedTuple):
 
 
 class BarCache(NamedTuple):
-    """The series returned last, with a key that shows whether it is still valid; `past` counts bars added at the
-    front.
+    """The series that was returned last, and a key that shows whether it is still valid.
+
+    `past` counts the bars that were added at the front.
     """
 
     span: BarSpan
@@ -449,7 +459,7 @@ def _series_of(need: BarNeed, symbol: str, bars: Columns, steps: Sequence[PriceS
 
 
 def adjust(bars: Columns, steps: Sequence[PriceStep]) -> None:
-    """Multiply bars by the factors of all later adjustments, in the order in which the bot's store does."""
+    """Multiply bars by the factors of all later adjustments, in the same order as the bot's store."""
     price, volume, end = 1.0, 1.0, len(bars.starts)
     for step in reversed(steps):
         first = bisect_left(bars.starts, step.at_s, 0, end)

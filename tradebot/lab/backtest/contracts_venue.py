@@ -156,7 +156,7 @@ class EngineReader(IbkrReader):
 
 
 class ContractOrders(IbkrOrders):
-    """The venue adapter's order port, connected to an engine in this process."""
+    """The adapter's order port, connected to an engine in this process."""
 
     def __init__(self, reader: EngineReader) -> None:
         super().__init__(reader.venue, DriftTally())
@@ -164,7 +164,7 @@ class ContractOrders(IbkrOrders):
 
 
 class PlayedMarket:
-    """A market of contracts in this process, at its start, with a bot's account."""
+    """A market of contracts that runs in this process: it is at its start, and the bot has an account there."""
 
     def __init__(self, opened: OpenedMarket) -> None:
         market, spec = opened.market(), opened.spec
@@ -176,11 +176,14 @@ class PlayedMarket:
         self.reader = EngineReader(self.link)
 
     def source(self) -> IbkrBars:
-        """Return the source of its bars."""
+        """Return the source of the market's bars."""
         return IbkrBars(self.reader.venue, DriftTally())
 
     def bars(self, settings: Settings, sessions: Sessions) -> Bars:
-        """Return closed bars in memory, joined over rolls; ended bars never change."""
+        """Return a store of closed bars in memory, in which a contract's bars continue those of earlier contracts.
+
+        Bars that have ended never change.
+        """
         door = driver_for(settings.venue)
         stored = StoredBars(MemoryBars, self.source, sessions, settings.day, final=True)
         return join_over_rolls(stored, door.months, door.coin, settings.day)
@@ -211,7 +214,7 @@ def world_of(
 
 @contextmanager
 def other_future(settings: Settings, opened: OpenedMarket, world: World, now: datetime) -> Iterator[World]:
-    """Yield the bot's world at this time, but with bars and quotes of a market whose later prices differ.
+    """Yield the bot's world at this time, but with the bars and quotes of a market whose prices differ after this time.
 
     The books and the account are still the bot's.
     """

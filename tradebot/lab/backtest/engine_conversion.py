@@ -55,7 +55,7 @@ def shown_size(shares: int) -> Decimal:
 
 
 def order_of(order: engine_orders.Order, parent: str | None = None) -> Order:
-    """Convert an order, as the leg of `parent` if the API would nest it there."""
+    """Convert an order; `parent` is the order under which the API would nest it as a leg, if any."""
     request = order.request
     filled = order.filled_qty
     order_class = (order.parent or order).request.order_class
@@ -82,12 +82,12 @@ def order_of(order: engine_orders.Order, parent: str | None = None) -> Order:
 
 
 def asset_class(symbol: str) -> AssetClass:
-    """Return a symbol's asset class; options can only be position entries here, not traded."""
+    """Return a symbol's asset class; options can be positions here, but can't be traded."""
     return AssetClass.US_EQUITY if contract_of(symbol) is None else AssetClass.US_OPTION
 
 
 def position_of(position: engine_account.Position, units: int, claimed: Decimal) -> BrokerPosition:
-    """Return a position valued at a price in `units`, of which working orders reserve `claimed` shares."""
+    """Convert a position, valued at a price in `units`; working orders reserve `claimed` of its shares."""
     price, multiplier = usd(units), Decimal(shares_of(position.symbol))
     return BrokerPosition(
         symbol=position.symbol,

@@ -46,10 +46,11 @@ _NO_REPLY = _Reply([], ())
 
 
 class EngineFlow:
-    """The flow feed of a market at engine time; generated flow predicts the market's prices, or those of `predicted`.
+    """A market's flow feed as of the engine's time. Generated flow predicts the market's prices, or those of
+    `predicted`.
 
-    It has no rate limits and never fails. A row that was also in the last reply about the same kind and symbol is the
-    same object again, and so is the whole list if it is unchanged.
+    It has no rate limits and never fails. If a row was already in the last reply about the same kind and symbol, the
+    same object is returned again; so is the whole list if it hasn't changed.
     """
 
     def __init__(self, engine: Engine, spec: MarketSpec, predicted: Market | None = None) -> None:
@@ -64,7 +65,7 @@ class EngineFlow:
         self._last: dict[tuple[str, str | None], _Reply] = {}
 
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
-        """Return the feed's reply about one kind of facts, symbol (None if the kind is market-wide) and session."""
+        """Return the feed's reply about one kind of facts in a session; `symbol` is None if the kind is market-wide."""
         call, ask = self._question(kind, symbol, session)
         headers, row = self._face.count_request(call, ask)
         quota, now = quota_of(headers), to_datetime(self._engine.now_us)

@@ -1,8 +1,7 @@
-"""Build a backtest's bot, and give features that are computed once for a whole session access to that session's later
-bars.
+"""Build a backtest's bot, and let it compute features once for a whole session from that session's later bars.
 
-Such bars are looked up by time. Of intraday bars, only those made from trades are available in advance; they equal the
-bars that the backtest's venue serves later.
+The features are then looked up by time. Intraday bars are available in advance only if they are made from trades; they
+equal the bars that the backtest's venue serves later.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
 
 
 def opened_books(reader: BrokerReader, number: str, now_us: int, sessions: Sequence[MarketSession]) -> MemoryLedger:
-    """Return the books of a new account at a market, with the calendar around the market's sessions."""
+    """Return the books of a new account in a market, with the calendar for the time around the market's sessions."""
     account, ledger = reader.account(), MemoryLedger(number)
     ledger.open_books(account.cash, to_datetime(now_us), account.settlement)
     first, last = session_of(sessions[0]).date - KNOWN_BEFORE, session_of(sessions[-1]).date + KNOWN_AFTER
@@ -66,8 +65,8 @@ def played_world(
     now_us: Callable[[], int],
     ahead: Callable[[], Bars],
 ) -> World:
-    """Build a bot with these settings; with `ahead`, its bars include the rest of a session, for features of whole
-    sessions.
+    """Build a bot with these settings; `ahead` opens bars that include the rest of a session, for computing its
+    features.
 
     The settings count as accepted, and engine time serves as the machine's clock too.
     """
@@ -92,14 +91,16 @@ def played_world(
 
 
 def precomputed_features(bars: Bars, world: World) -> Features:
-    """Return a calculator of whole sessions' features, from bars that include the rest of a session."""
+    """Return an object that computes a whole session's features at once, from bars that include the rest of the
+    session.
+    """
     from tradebot.desk.features import BarFeatures
 
     return BarFeatures(bars, world.ledger.sessions, world.venue.day, whole=True)
 
 
 class FullSessionBars:
-    """Serves bars that include the rest of a session; `bars` are the venue's, used for daily bars."""
+    """Serves bars that include the rest of a session. Daily bars are the venue's own, from `bars`."""
 
     def __init__(
         self, market: Market, bars: Bars, sessions: Callable[[date, date], Sequence[Session]], day: VenueDay

@@ -1,4 +1,6 @@
-"""Replay the flow that a bot fetched in the past: in a backtest it becomes known at its original fetching time."""
+"""Replay the flow that a bot fetched in the past. In a backtest, it becomes known at the time when the bot fetched
+it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ Asked = tuple[str, str | None, datetime]
 
 
 class PastFlow:
-    """The replies in a bot's folder, oldest first: its archived raw replies, and then its facts.
+    """The replies in a bot's folder, oldest first: those stored with its facts, and archived raw replies that are
+    missing there.
 
     Raise OperatorError if the folder has none, or can't be read.
     """

@@ -1,10 +1,11 @@
-"""Backtest venues other than the default one: the embedded exchange serves the venue, and the bot uses its own adapter.
+"""Backtest venues other than the default one: the embedded exchange simulates the venue, and the bot uses the venue's
+adapter.
 
 The bot makes the same requests about the account as in a sandbox, so orders, fills and equity are the same as there.
-That takes longer than calling an engine: a pass makes all its requests, and is skipped only if there are neither
-positions nor orders. If the adapter works without a server, the exchange answers in this process, and bars are read
-from its charts. Nobody else uses this exchange and no fault script is armed in it, so what a server adds (access
-checks, limits, a log that survives a power failure) changes no reply.
+This takes longer than calling an engine, because each pass makes all its requests; a pass is skipped only if there are
+neither positions nor orders. If the adapter works without a server, the exchange answers in this process, and bars are
+read from its charts. A server would add access checks, limits, and a log that survives a power failure. None of these
+changes a reply here, because nobody else uses this exchange and no fault script is armed.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
 class ServedTime:
     """The time of a served exchange, which advances only on request.
 
-    Between two advances the exchange's replies stay the same, so they are cached in `known`.
+    Until time advances again, the exchange's replies stay the same, so they are cached in `known`.
     """
 
     def __init__(self, exchange: InProcess | OverHttp) -> None:
@@ -90,10 +91,10 @@ class ServedTime:
 
 
 class ServedAhead:
-    """The driver's view of a market whose future isn't known to this process.
+    """The driver's view of a market's future, for a market whose future this process doesn't know.
 
-    So passes are skipped only while the `account` has neither positions nor working orders, because then no price
-    matters. Without an account, no pass is skipped.
+    Passes are therefore skipped only while the `account` has neither positions nor working orders, because prices don't
+    matter then. Without an account, no pass is skipped.
     """
 
     equity_moves, still, next_deed = True, False, None
@@ -131,7 +132,7 @@ class ServedAhead:
         return False
 
     def upcoming_prices(self, symbol: str, after: datetime, until: datetime) -> Iterator[VisiblePrices]:
-        """Yield nothing: an account without positions pays no interest."""
+        """Yield no interest, because an account without positions has none. No other symbol's prices are known."""
         if symbol != INTEREST:
             raise _unseen(symbol)
         return iter(())
@@ -223,9 +224,7 @@ def world_of(
 def ports_at(
     path: Path, settings: Settings, sessions: Callable[..., Sequence[Session]]
 ) -> tuple[Reader, OrderPort, StoredBars, ServedTime]:
-    """Return the ports to a folder's exchange, which answers in this process, with the exchange's closed bars and
-    time.
-    """
+    """Return the ports to a folder's exchange that answers in this process: reader, orders, closed bars, and time."""
     exchange, door, tally = InProcess(path), driver_for(settings.venue), DriftTally()
     time = ServedTime(exchange)
     connection = door.connect(Access(settings, {}, exchange.url, known=time.known, connection=exchange))
@@ -256,7 +255,8 @@ def _access(settings: Settings, served: Served, accesses: dict[tuple[object, ...
 
 @contextmanager
 def other_future(settings: Settings, opened: OpenedMarket, world: World, now: datetime) -> Iterator[World]:
-    """Yield the bot's world at this time, with bars and quotes of an exchange whose later prices differ.
+    """Yield the bot's world at this time, but with the bars and quotes of an exchange whose prices differ after this
+    time.
 
     The books and the account stay the bot's.
     """
@@ -275,7 +275,9 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
 
 
 class ChartedBars:
-    """A source of bars whose charts cover the whole market; a bar is available as soon as it has ended."""
+    """A source of bars that reads the exchange's charts of the whole market; a bar is available as soon as it has
+    ended.
+    """
 
     name, delay = "kraken_futures", timedelta(0)
     timeframes, refused_symbols = frozenset(RESOLUTIONS), frozenset[str]()
@@ -308,7 +310,7 @@ def _bar(of: Candle) -> RawBar:
 
 
 class InProcess:
-    """The exchange of a folder, and the connection over which `wire.http.exchange` sends requests to it."""
+    """A folder's exchange, and the connection over which `wire.http.exchange` sends requests to it."""
 
     url = "http://127.0.0.1"
     """An address on this machine where nothing listens."""

@@ -1,4 +1,6 @@
-"""Identify a backtest by its settings, market, data and versions, with a fingerprint of all of them."""
+"""Identify a backtest: by its settings, its market, its data and the versions of programs, and a fingerprint of them
+all.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,9 @@ class DataFile(Struct, frozen=True):
 class RunIdentity(Struct, frozen=True):
     """Everything on which a run's result depends; runs with equal identities have equal results, byte for byte.
 
-    `versions` has the version of this program, with a digest of its source files, and of each strategy's package.
-    `code` has each strategy's code digest. `trial` is the fingerprint of settings and code, independent of the market.
+    `versions` has this program's version, with a digest of its source files, and the version of each strategy's
+    package. `code` has each strategy's code digest. `trial` is the fingerprint of settings and code, independent of the
+    market.
     """
 
     settings: Mapping[str, Any]
@@ -99,7 +102,9 @@ def _placeless(spec: MarketSpec) -> dict[str, Any]:
 
 
 def trial_of(settings: Settings) -> str:
-    """Return the fingerprint of settings and code alone, as in `identity_of`, without reading a market's files."""
+    """Return the fingerprint of settings and code only, as `identity_of` computes it, without reading a market's
+    files.
+    """
     chosen = settings.strategies
     code = code_in_use(chosen.in_use(), chosen.installed_as())
     return _digest(

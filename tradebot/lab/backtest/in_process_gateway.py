@@ -1,7 +1,7 @@
 """Simulate a Gateway on an engine in this process, without the socket protocol.
 
-The adapter's own reader and orders run on it, so the venue's messages are interpreted as in the bot: only the socket
-and the library's parser are left out. Lists are rebuilt only after a change.
+The adapter's own reader and orders use it, so the venue's messages are interpreted in the same way as in the bot. Only
+the socket and the library's parser are left out. Lists are rebuilt only after a change.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ Told = tuple[Contract, IbRow, IbOrderState]
 
 
 def open_order_row(contract: Contract, grid: Grid, order: Order) -> Told:
-    """Build the row of an order that is open, or was until now."""
+    """Build the row of an order that is open, or has only just ended."""
     client, number = ids_of(order)
     request = order.request
     row = IbRow(
@@ -207,7 +207,9 @@ class EngineLine:
 
     @property
     def today_us(self) -> int:
-        """Return the time after which orders must have ended to be in the venue's lists, in microseconds since 1970."""
+        """Return when the venue's day began, in microseconds since 1970; the venue lists only orders that ended after
+        that.
+        """
         begun_us, until_us = self._day_us
         if not begun_us <= self.engine.now_us < until_us:
             begun_us = self.reads.today_us
@@ -219,7 +221,7 @@ class EngineLine:
         return self.engine.now_us // SECOND
 
     async def ask_numbered(self, question: Callable[[int], object]) -> list[Any]:
-        """Return the rows that a request sends to the client."""
+        """Return the rows that the venue sends to the client in reply to a request."""
         question(0)
         return self.client.told
 

@@ -1,4 +1,4 @@
-"""Detect look-ahead: rerun on a market that is cut off at some time, and compare everything before the cut.
+"""Detect look-ahead: rerun a backtest on a market that is cut off at some time, and compare everything before the cut.
 
 A cut market has no later bar, corporate action or rate. If a decision before the cut differs, it used data that wasn't
 known at the time.
@@ -43,9 +43,10 @@ _watching: list[OpenedFiles] = []
 
 
 class OpenedFiles:
-    """Records the files that watched strategies open inside the block, each with the strategy's name.
+    """Records which files strategies open while they are watched, each with the strategy's name.
 
-    Only files opened by Python are noticed. A plug-in runs in a separate process that can't access other files.
+    Only files opened by Python are noticed. Plug-ins needn't be watched: they run in a separate process that can't
+    access other files.
     """
 
     def __init__(self) -> None:
@@ -138,7 +139,7 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
 
 
 class CutBars:
-    """Serves another source's bars that had ended by some time."""
+    """Serves another source's bars, but only those that had ended by some time."""
 
     def __init__(self, source: BarSource, calendar: Calendar, at_us: int) -> None:
         self._source = source
@@ -166,7 +167,7 @@ class CutBars:
 
 
 def truncate_market(market: OpenedMarket, at_us: int) -> OpenedMarket:
-    """Return the market without anything after a time, but with its whole calendar and its identity."""
+    """Return the market without anything after a time; its whole calendar and its identity stay."""
     day = new_york(at_us).date().isoformat()
     days = [rate_day for rate_day in market.rates.days if rate_day <= day]
     return market._replace(
@@ -213,10 +214,11 @@ Strategies = Callable[[], AbstractContextManager[Sequence["Strategy"]]]
 
 
 class LookaheadDifference(Struct, frozen=True):
-    """The first difference, and when it was decided or happened, in trading time.
+    """The first difference between two runs, when it was decided or happened (in trading time), and the strategy that
+    decided it.
 
-    `strategy` decided it. `known` describes it in the whole market, and `unknown` in the market that was cut off at
-    `cut_at`; `cut_at` is None if the difference wasn't found by cutting.
+    `known` describes what happened in the whole market, and `unknown` what happened in the market that was cut off at
+    `cut_at`. If the difference wasn't found by cutting, `cut_at` is None.
     """
 
     strategy: str
@@ -230,8 +232,8 @@ class LookaheadDifference(Struct, frozen=True):
 class LookaheadResult(Struct, frozen=True):
     """The result of a check for look-ahead.
 
-    The market was cut off at `cuts` of `of_cuts` possible times, and `compared` decisions, orders, fills and session
-    ends were compared. `tried` describes the changes after the cut.
+    The market was cut off at `cuts` of the `of_cuts` possible times. `compared` counts the decisions, orders, fills and
+    session ends that were compared. `tried` describes what was changed after a cut.
     """
 
     cuts: int
@@ -260,9 +262,9 @@ def spread_evenly(moments: Sequence[datetime], count: int) -> Sequence[datetime]
 def check(
     run: BacktestRun, market: OpenedMarket, strategies: Strategies, cuts: int, watch: Callable[[int, int], None]
 ) -> LookaheadResult:
-    """Compare a run with reruns on cut-off markets, up to the first difference.
+    """Compare a run with reruns on cut-off markets, until a difference is found.
 
-    The run has to be complete, with every decision recorded.
+    The run must be complete, with every decision recorded.
     """
     assert run.plan.level is RecordLevel.FULL, "decisions are compared, so they must have been recorded"
     possible = cutoff_times(run)
@@ -287,8 +289,8 @@ def check(
 
 
 def files_opened(files: OpenedFiles, run: BacktestRun) -> Iterator[LookaheadDifference]:
-    """Yield files that strategies opened in a run, whose content may be from the future, and declared files with later
-    dates.
+    """Yield files that strategies opened in a run and whose content may be from the future, and declared files with
+    later dates.
     """
     first = run.made.sessions[0]
     for who, name in files.opened_files:
@@ -350,7 +352,7 @@ def _facts_of_ends(ends: Sequence[SessionEnd], until: datetime) -> Iterator[tupl
 def first_difference(
     whole: Mapping[Fact, str], part: Mapping[Fact, str], cut_at: datetime | None
 ) -> LookaheadDifference:
-    """Return the first difference; at the same moment, a decision comes before its consequences."""
+    """Return the first difference; of several at the same moment, a decision comes before its consequences."""
     order = ("decision", "order", "fill", "equity")
     differing = [fact for fact in {**whole, **part} if whole.get(fact) != part.get(fact)]
     at, what, which, strategy = min(differing, key=lambda fact: (fact[0], order.index(fact[1]), fact))
@@ -366,7 +368,7 @@ LONGEST = 10
 
 
 def files_reaching_into(settings: Settings, first: date) -> Iterator[tuple[str, str, date]]:
-    """Yield each declared file with a date in or after the first session: strategy, file name, and last date."""
+    """Yield the declared files that have a date in or after the first session: strategy, file name, and last date."""
     for name, section in settings.strategies.sections().items():
         for file in getattr(section, "files", None) or ():
             last = last_date(Path(file))

@@ -33,10 +33,10 @@ from tradebot.model.struct_tools import replace
 
 
 class OpenedMarket(NamedTuple):
-    """The market of a specification. It never changes, so several runs can share its data.
+    """A market, as built from its specification. It never changes, so several runs can share its data.
 
-    `calendars` has the calendars of symbols with different sessions; a session index of such a symbol refers to its own
-    calendar.
+    `calendars` has the calendars of symbols whose sessions differ from the market's. For such a symbol, a session's
+    index refers to the symbol's own calendar.
     """
 
     spec: MarketSpec
@@ -58,7 +58,7 @@ class OpenedMarket(NamedTuple):
         return self.source if isinstance(self.source, DailyBars) else None
 
     def market(self) -> Market:
-        """Return the market in its initial state; a run may rename and delist symbols in it."""
+        """Return the market in its initial state; a run may then rename and delist symbols in the returned object."""
         stands, own = self.spec.source == "daily", self.calendars
         market = Market(self.source, self.calendar, self.symbols, stands=stands, grids=self.grids, calendars=own)
         market.announce(*self.actions)

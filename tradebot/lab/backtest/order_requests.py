@@ -26,7 +26,7 @@ UNPROCESSABLE_STATUS = 422
 
 
 class EngineOrders:
-    """Sends orders to one account of an engine; `find` returns the bot's view of an order by client order id."""
+    """Sends orders to one account at an engine; `find` returns an order as the bot sees it, by client order id."""
 
     def __init__(self, engine: Engine, account: Account, find: Callable[[str], Order | None]) -> None:
         self._engine = engine
@@ -44,7 +44,9 @@ class EngineOrders:
         return reply
 
     def replace(self, intent: Intent) -> Reply:
-        """Change the price of `intent.target_venue_id`; the reply lists the legs under the new order."""
+        """Replace the order `intent.target_venue_id` with one at another price; the reply lists the legs under the new
+        order.
+        """
         assert intent.target_venue_id is not None, "a replacement needs the broker's id of the order"
         try:
             old = self._account.order(intent.target_venue_id.lower())
@@ -56,7 +58,7 @@ class EngineOrders:
         return reply
 
     def cancel(self, intent: Ending) -> Reply:
-        """Cancel `intent.target_venue_id`; an order that has already ended counts as accepted."""
+        """Cancel the order `intent.target_venue_id`; if it has already ended, the reply is ACCEPTED."""
         assert intent.target_venue_id is not None, "a cancel needs the broker's id of the order"
         try:
             order = self._account.order(intent.target_venue_id.lower())

@@ -1,9 +1,9 @@
 """Replay a recorded session: the passes at their times, with their settings, on an engine without faults.
 
-The engine and the books start in their state at the session's open. From then on the backtest is independent of the
-record: its own orders fill, and it sees their results. Halts and manual closes happen at their recorded times, and flow
-becomes known at its fetching time. Slots that the bot missed are run too. Exchange and books are restored outside the
-bot's folder.
+The engine and the books start in their state at the session's open. From then on, the backtest doesn't follow the
+record: its own orders fill, and it sees their results. Halts and manual closes still happen at their recorded times,
+and flow becomes known when the bot fetched it. Slots that the bot missed are run too. Exchange and books are restored
+outside the bot's folder.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ REACH_DAYS = 70
 
 
 class ReplayPorts(NamedTuple):
-    """The ports for replaying a recorded session: an exchange, its bars and its clock, which `advance` moves."""
+    """What a replay of a recorded session connects to: an exchange, its bars, and its clock, which `advance` moves."""
 
     reader: Reader
     orders: OrderPort
@@ -94,7 +94,7 @@ class ReplayPorts(NamedTuple):
 
 @contextmanager
 def exchange_at(path: Path, at: datetime) -> Iterator[Path]:
-    """Yield a copy of an exchange's folder in its state just before a time, as rebuilt from its log.
+    """Rebuild an exchange's state just before a time from its log, and yield a folder with that copy.
 
     Raise OperatorError if the log can't be read.
     """
@@ -161,7 +161,7 @@ def _lines_before(log: Path, at: datetime) -> Iterator[bytes]:
 
 
 def books_at(books: SqliteLedger, then: Books, at: datetime) -> MemoryLedger:
-    """Restore a bot's books as of a time, in memory; `then` are the books that the first later pass read.
+    """Restore a bot's books as of a time, in memory; `then` are the books that the first pass after that time read.
 
     Values that were overwritten later, such as an order's state or a position's best price, come from `then`.
     """
@@ -230,7 +230,7 @@ BY = "parity"
 
 
 class RecordedDay(NamedTuple):
-    """A recorded session: its passes, oldest first, and the other jobs that ran; it is replayed up to a time."""
+    """A recorded session to replay up to some time: its passes, oldest first, and the other jobs that ran."""
 
     session: Session
     recorded: Sequence[RecordedCycle]
@@ -242,7 +242,7 @@ class RecordedDay(NamedTuple):
 class PlayedDay(NamedTuple):
     """The result of a replayed session: its passes, the books afterward, and final prices in USD.
 
-    An order that took liquidity paid `assumed_bps` beyond the quote.
+    Orders that took liquidity were assumed to pay `assumed_bps` more than the quote.
     """
 
     passes: tuple[PassSeen, ...]
@@ -253,7 +253,10 @@ class PlayedDay(NamedTuple):
 
 
 class RecordedApprovals:
-    """Replays people's approvals as a recorded pass saw them; a request that the pass didn't make has no answer."""
+    """Replays what people answered to requests for approval, as each recorded pass saw it.
+
+    A request that the recorded pass didn't make has no answer.
+    """
 
     def __init__(self, tape: RecordedPorts | None = None) -> None:
         self._tape = tape

@@ -1,4 +1,4 @@
-"""Determine by the roll rule which futures contracts a bot needs from a file of recorded bars, and which bars are
+"""Apply the roll rule to find out which futures contracts a bot needs from a file of recorded bars, and which bars are
 missing.
 """
 
@@ -35,9 +35,10 @@ class _Needed(NamedTuple):
 
 
 def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
-    """Return the universe's roots that have contracts in a file; at a venue without contracts, the whole universe.
+    """Return the universe's roots that have contracts in a file; at a venue without contracts, return the whole
+    universe.
 
-    Raise OperatorError if none has any.
+    Raise OperatorError if no root has any.
     """
     door = driver_for(settings.venue)
     if door.months is None:
@@ -56,9 +57,10 @@ def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
 
 
 def describe_missing_contracts(settings: Settings, market: OpenedMarket) -> str:
-    """Describe the sessions in which a needed contract has no bars, or no bars for over an hour at its start or end.
+    """Describe the sessions in which a needed contract has no bars, or none for over an hour at the start or end.
 
-    Empty if there are none. Raise OperatorError if bars are missing at the start or end of the needed sessions.
+    The text is empty if there are no such sessions. Raise OperatorError if bars are missing at the start or end of the
+    whole period.
     """
     missing = []
     for due in _contracts_needed(settings, market):

@@ -1,4 +1,4 @@
-"""Rerun a finished backtest from its recorded identity, to show its decisions."""
+"""Rerun a finished backtest from its recorded identity, to show the decisions that it made."""
 
 from __future__ import annotations
 

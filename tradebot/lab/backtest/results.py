@@ -62,8 +62,8 @@ class KeptBenchmark(NamedTuple):
 def benchmark_of(run: BacktestRun) -> KeptBenchmark:
     """Return the benchmark's prices up to now, adjusted for splits and dividends until then.
 
-    If the symbol isn't part of the run, it is read from the file of daily bars, if any. At a venue without funds, the
-    benchmark is the universe in equal parts.
+    If the benchmark's symbol isn't part of the run, its prices are read from the file of daily bars, if any. At a venue
+    without funds, the benchmark is the universe in equal parts.
     """
     if run.plan.spec.venue.dialect != USUAL:
         return _buy_and_hold(run)
@@ -168,9 +168,9 @@ class Results:
         self.checkpoint(name).unlink(missing_ok=True)
 
     def refuse_taken(self, name: str, *, force: bool, resume: bool) -> None:
-        """Raise OperatorError if a run of this name exists, or anything else is at its path.
+        """Raise OperatorError if a run with this name exists, or if anything else is at its path.
 
-        With `force`, any run is accepted, and with `resume`, a stopped one.
+        With `force`, any existing run is accepted; with `resume`, only a stopped one.
         """
         path = self.folder_of(name)
         if not os.path.lexists(path):
@@ -191,8 +191,8 @@ class Results:
     def save(self, name: str, run: BacktestRun, document: Mapping[str, Any], variants: Sequence[Variant] = ()) -> Path:
         """Write a run to its folder, replacing an earlier run of the same name; return the folder.
 
-        `document` describes inputs and results, `variants` the finished variants. The folder appears completely or not
-        at all.
+        `document` describes inputs and results, and `variants` are the finished variants. The folder appears completely
+        or not at all.
         """
         path, draft = self.folder_of(name), self.folder / f"{name}{DRAFT}"
         self.prepare()
@@ -232,7 +232,7 @@ class Results:
         )
 
     def variants(self, name: str, fingerprint: str) -> Sequence[Variant]:
-        """Return the finished variants of a run; none if another run has this name."""
+        """Return the finished variants of a run; none if the run with this name has another fingerprint."""
         path = self.folder_of(name)
         result = read_result(path) or {}
         return read_evidence(path).variants if result.get("identity", {}).get("fingerprint") == fingerprint else ()
@@ -255,7 +255,7 @@ class Results:
         evidence.append_trials(self.folder, added)
 
     def trials(self, strategy: str, codes: Collection[str] = ()) -> Sequence[Trial]:
-        """Return the last run of each trial of a strategy, whatever its code was called when it was tried.
+        """Return the last run of each trial of a strategy's code, under whatever name the code was tried.
 
         Raise OperatorError if the list was edited.
         """

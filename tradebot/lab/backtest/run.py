@@ -2,8 +2,8 @@
 
 An unfinished backtest is saved between two sessions, so that it can continue later exactly as if it had never stopped.
 A checkpoint has everything that the run has changed: the engine's accounts, orders and agenda, the books, and the
-records. Starting over would give the same result, because a backtest is deterministic, but would take as long again. A
-checkpoint contains plain values of our own, and reading one creates no object of any other class.
+records. A backtest is deterministic, so starting over would give the same result, but would take as long again. A
+checkpoint contains only plain values of our own types, so reading one never creates an object of another class.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ _MAKERS = {
 
 
 class Unfinished(NamedTuple):
-    """What a checkpoint has besides the state that it restores: the sessions' ends, and the symbols then traded."""
+    """What a checkpoint has besides the state that it restores: the ends of past sessions, and the symbols traded
+    then.
+    """
 
     ends: Sequence[SessionEnd]
     symbols: tuple[str, ...]
@@ -172,8 +174,8 @@ class BacktestPlan(Struct, frozen=True):
 class BacktestRun(Struct):
     """A backtest in progress: its market, the bot, the driver, and the account's state at each session's end so far.
 
-    `opening` and `closing` are how many differences the books had from the exchange before the first session and after
-    the last one; None until they were compared.
+    `opening` and `closing` count the differences between the books and the exchange, before the first session and after
+    the last one. They are None until the two were compared.
     """
 
     plan: BacktestPlan
@@ -208,7 +210,9 @@ class BacktestRun(Struct):
             self.driver.state = state
 
     def step(self) -> None:
-        """Run the next session; before the first and after the last one, compare books and exchange."""
+        """Run the next session; before the first and after the last session, also compare the books with the
+        exchange.
+        """
         if self.opening is None:
             self.opening = len(self.driver.reconcile().findings)
         if self.is_played:
@@ -270,8 +274,8 @@ def create_run(
 ) -> BacktestRun:
     """Create a run at the start of its market; open the market unless it is passed in.
 
-    Generated flow predicts the prices of `flow_from`, by default the market's. `looks` gets the bot before its
-    strategies run. Raise OperatorError if the market's files can't be used.
+    Generated flow predicts the prices of `flow_from`, by default the market's. `looks` is called with the bot each time
+    before its strategies run. Raise OperatorError if the market's files can't be used.
     """
     opened = market or open_market_in_memory(plan.spec)
     backtest_setup = assemble(

@@ -1,8 +1,9 @@
 """Detect look-ahead at a served venue: run strategies again with a different future.
 
-Running such a market again for every time would take hours. So it is run only once more, and must give the same
-decisions. At some times newly created strategies run twice: with the bot's inputs, and with bars and quotes of an
-exchange whose prices are the same until then, but different later. Both times they see the bot's own books.
+Running such a market again for every cutoff time would take hours. So it is run only once more, and must give the same
+decisions. At some times during that run, newly created strategies run twice: first with the bot's inputs, then with the
+bars and quotes of an exchange whose prices are the same until then but differ later. Both times they see the bot's own
+books.
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ OTHERS = "with different bars and quotes from there on"
 
 
 class RepeatedQuestions(Struct):
-    """Runs strategies twice at each time in `left`, oldest first, and compares the results.
+    """Runs strategies twice at each of the times in `left`, oldest first, and compares the results.
 
-    `left` then has the remaining times, and `watch` is called after each comparison. After the first difference, no
-    more strategies are run.
+    Each time is removed from `left` once it is compared, and `watch` is called after each comparison. After the first
+    difference, no more strategies are run.
     """
 
     strategies: Strategies
@@ -64,7 +65,9 @@ class RepeatedQuestions(Struct):
     peeks: list[LookaheadDifference] = field(default_factory=list)
 
     def __call__(self, world: World, now: datetime) -> None:
-        """Compare at the current time, just before a bot's strategies run."""
+        """Run strategies twice and compare, just before the bot's own run, if the current time is one of those in
+        `left`.
+        """
         if self.peeks or not self.left or self.left[0] > now:
             return
         self.left = [at for at in self.left if at > now]
@@ -174,9 +177,9 @@ def check_served(
     watch: Callable[[int, int], None],
     elsewhere: Elsewhere,
 ) -> LookaheadResult:
-    """Return decisions that differ with a different future, or in a second run of the same market.
+    """Find the first decision that differs if the future differs, or in a second run on the same market.
 
-    The run has to be complete, with every decision recorded.
+    The run must be complete, with every decision recorded.
     """
     assert run.plan.level is RecordLevel.FULL, "decisions are compared, so they must have been recorded"
     possible = cutoff_times(run)

@@ -46,7 +46,7 @@ class BlindStrategy(NamedTuple):
 
 
 class SlotAnswer(Struct, frozen=True):
-    """What a strategy wants to do in a slot, and the view (without lots) on which it based that."""
+    """What a strategy wants in a slot, and the view, without lots, from which it decided that."""
 
     view: StrategyView
     wants: SlotWants
@@ -56,7 +56,8 @@ class SessionPlugin(PluginStrategy):
     """A plug-in in a backtest that answers for all of a session's slots at once if it can.
 
     Its process then sees bars that are later than most of its answers. So a second process, which has never seen later
-    bars, repeats each answer that led to an order, and some other answers, from the view at that time alone.
+    bars, checks each answer that led to an order, and some others: it must give the same answer from just the view at
+    that time.
     """
 
     def __init__(
@@ -75,8 +76,8 @@ class SessionPlugin(PluginStrategy):
         self._n_used = 0
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return the plug-in's wants: from its precomputed answer for this slot if that was for the same view,
-        otherwise by asking it now.
+        """Return the plug-in's wants: its precomputed answer for this slot if that was based on the same view, or a new
+        answer.
         """
         self._unproven = None
         answer = self._answers.get(view.slot)
@@ -90,7 +91,8 @@ class SessionPlugin(PluginStrategy):
         return wants
 
     def ask_for_session(self, world: World, entries: JobTimes, now: datetime) -> None:
-        """Get the answers for all slots of the current session, unless that was done or isn't possible.
+        """Ask the plug-in to answer for all of the current session's slots, unless that was done already or isn't
+        possible.
 
         Raise OperatorError if the plug-in fails.
         """
@@ -158,7 +160,9 @@ def reads_only_bars(needs: Needs) -> bool:
 
 
 def describe_difference(wants: Sequence[Want], proposed: Sequence[Want] | Decision) -> str:
-    """Describe the first difference between a session's answer and the answer of `propose`; empty if there is none."""
+    """Describe the first difference between an answer given for a whole session and that of `propose`; empty if there
+    is none.
+    """
     if isinstance(proposed, Decision):
         return f"propose returned no wants, but {proposed.reason}: {proposed.observed}"
     ours, theirs = ({want.symbol: want for want in each} for each in (wants, proposed))

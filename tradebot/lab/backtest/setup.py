@@ -1,4 +1,6 @@
-"""Build a backtest's world: the bot's rules and strategies on an engine in this process, once they have their bars."""
+"""Build a backtest's world: the bot's rules and strategies on an engine in this process, starting when strategies have
+the bars they need.
+"""
 
 from __future__ import annotations
 
@@ -77,9 +79,10 @@ COUNTED_BY_THE_RECORDER = (EventKind.GATE_BLOCKED,)
 
 
 class RestorableParts(Struct, frozen=True):
-    """What a run changes at its exchange: attributes by their path below `root`, which has the engine and its market.
+    """The parts of an exchange that a run changes: attributes, each by its path from `root`, which has the engine and
+    its market.
 
-    `after_restoring` updates everything else that depends on them.
+    `after_restoring` updates everything that depends on these attributes.
     """
 
     root: Any
@@ -99,9 +102,9 @@ class BacktestSetup(Struct, frozen=True):
     """A bot on an engine at the start of its market, with its books open and armed.
 
     `sessions` are the sessions that can run, oldest first. Time moves only with `advance`, and only the driver may use
-    `ahead`. `arriving` stores replayed data up to a time. A `served` bot has an exchange in a temporary folder instead
-    of the engine, which `close` removes. `parts` are needed to save an unfinished run; they are None if another process
-    has the exchange, and such a run can't be saved.
+    `ahead`. `arriving` stores the replayed data that had arrived by a time. If the bot is `served`, it has an exchange
+    in a temporary folder instead of the engine; `close` removes that folder. `parts` are needed for saving an
+    unfinished run. They are None if the exchange is in another process; such a run can't be saved.
     """
 
     world: World
@@ -124,7 +127,7 @@ class BacktestSetup(Struct, frozen=True):
         return to_datetime(self.engine.now_us)
 
     def advance(self, to: datetime) -> None:
-        """Advance time up to and including a given one, with all events until then."""
+        """Advance time to a given moment, including all events up to that moment."""
         self.engine.advance(from_datetime(to))
         self.arriving(to)
 
@@ -172,13 +175,14 @@ def assemble(
     equity_at: EquityAt = "market",
     margin: Margin = "reg_t",
 ) -> BacktestSetup:
-    """Build a bot with these settings, which count as accepted, and these strategies, on a specification's market.
+    """Build a bot with these settings, which count as accepted, and these strategies, on the market that `spec`
+    describes.
 
-    The market is opened unless `market` is set. Only a bot `with_flow` can fetch flow; generated flow predicts the
-    prices of `flow_from` instead of the market's, if set. If `flow_from` is past flow, nothing is fetched, and each
-    reply becomes known at its original time. `recorder` records the passes' decisions, and `log` receives every event
-    of the engine. Orders, fills and account have the numbers of an exchange with the same specification. `equity_at`
-    and `margin` differ from the sandbox's only in studies. Raise OperatorError if the market's files can't be used.
+    The market is opened unless `market` is set. Only a bot `with_flow` can fetch flow. If `flow_from` is another
+    market, generated flow predicts that market's prices. If it is past flow, nothing is fetched, and each reply becomes
+    known at its original time. `recorder` records the passes' decisions, and `log` is called with every event of the
+    engine. Orders, fills and account equal those at an exchange with the same specification. `equity_at` and `margin`
+    differ from the sandbox's only in studies. Raise OperatorError if the market's files can't be used.
     """
     opened = market or open_market_in_memory(spec)
     if spec.venue.dialect != USUAL:
@@ -284,7 +288,7 @@ _Foreseen = tuple[object, list[tuple[int, "Decimal"]], "Iterator[tuple[int, Deci
 
 
 class EngineAhead:
-    """An engine's future, as one of its accounts will see it.
+    """Looks ahead at what one of an engine's accounts will see.
 
     `daily` is True if all bars are daily, so that nothing is visible between two sessions. `equity_moves` is False if
     the account's equity is computed from the prices of its last fills.
@@ -414,8 +418,8 @@ def _after(foreseen: Sequence[tuple[int, Decimal]], at_us: int) -> int:
 class MissingBars(Struct, frozen=True):
     """Bars that a strategy needs but doesn't have in the first session.
 
-    `since` is the first session in which it has them, or None if it never does. Without a `symbol`, this applies to all
-    of the strategy's symbols. If it `can_decide` without them, it only sees less until then.
+    `since` is the first session in which the strategy has them; None if it never does. Without a `symbol`, this applies
+    to all of the strategy's symbols. If the strategy `can_decide` without these bars, it just sees less until then.
     """
 
     strategy: str
@@ -429,7 +433,7 @@ class MissingBars(Struct, frozen=True):
 def missing_bars(settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket) -> tuple[MissingBars, ...]:
     """Return which bars are missing in a market's first session, and when they become available.
 
-    Generated markets of venues other than the default one have all bars.
+    In a generated market, no bars are missing unless the venue is the default one.
     """
     if isinstance(market.source, HeldPerpetuals):
         return (*_waits_of_perpetuals(settings, strategies, market, market.source),)

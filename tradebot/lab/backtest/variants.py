@@ -35,7 +35,7 @@ class PlanVariant(Struct, frozen=True):
 class PlanVariants(Struct, frozen=True):
     """A backtest's variants, and sentences saying why others are left out.
 
-    `played` is the backtest's own plan, recording as little as its variants do.
+    `played` is the backtest's own plan, but it records as little as the variants do.
     """
 
     played: BacktestPlan
@@ -44,10 +44,11 @@ class PlanVariants(Struct, frozen=True):
 
 
 def changes_of(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
-    """Return a plan's variants for these strategies: doubled costs, trading one session later and, for monthly
-    strategies, one variant for each possible session of the month.
+    """Return a plan's variants for these strategies: doubled costs, trading one session later, and other rebalance
+    days.
 
-    Variants record as little as possible, which doesn't change their results.
+    If a strategy trades monthly, there is one variant for each possible session of the month. Variants record as little
+    as possible, which doesn't change their results.
     """
     quiet, times = replace(plan, level=RecordLevel.NONE), _times(plan.settings, strategies)
     parts = (_costs(quiet), _delay(quiet, times), _sessions(quiet, times))
@@ -56,7 +57,7 @@ def changes_of(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVarian
 
 
 def harder_variants(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
-    """Return a plan's harder variants: doubled costs, and trading a session later."""
+    """Return only the variants that are harder than the plan itself: doubled costs, and trading one session later."""
     quiet = replace(plan, level=RecordLevel.NONE)
     parts = (_costs(quiet), _delay(quiet, _times(plan.settings, strategies)))
     changes = tuple(variant for part in parts if not isinstance(part, str) for variant in part)
@@ -66,7 +67,9 @@ def harder_variants(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanV
 def run_variant(
     change: PlanVariant, strategies: Sequence[Strategy], market: OpenedMarket, watch: Callable[[int], None]
 ) -> Variant:
-    """Run a variant to its end on the backtest's opened market; `watch` gets the number of finished sessions."""
+    """Run a variant to its end on the market opened for the backtest; `watch` is called with the number of ended
+    sessions.
+    """
     run = create_run(change.plan, strategies, market._replace(spec=change.plan.spec))
     with closing(run.made):
         while not run.is_played:

@@ -124,8 +124,9 @@ _SEQUENCE, _DATE = attrgetter("sequence"), attrgetter("date")
 class EngineVenue:
     """Implements the ports to a broker (BrokerReader, OrderPort and Market) for one account at an engine.
 
-    Nothing here waits or fails. With `equity_at` "last_fill", the account's equity counts each position at the price of
-    its last fill instead of the market's; this only exists to reproduce studies that size on such an equity.
+    Nothing here waits or fails. If `equity_at` is "last_fill", the account's equity values each position at the price
+    of its last fill instead of the market's. This exists only to reproduce studies that compute sizes from such an
+    equity.
     """
 
     capabilities = ALPACA
@@ -173,7 +174,7 @@ class EngineVenue:
 
     @property
     def rejected_quotes(self) -> Mapping[str, str]:
-        """Return why symbols are missing from the last result of `quotes`."""
+        """Return why each symbol is missing from the last result of `quotes`."""
         return self._quotes.rejected
 
     @property
@@ -243,7 +244,9 @@ class EngineVenue:
         return notional(position.qty, usd(traded.price), multiplier) * Decimal(split)
 
     def view(self) -> BrokerView:
-        """Return account, positions and open orders; nothing changes in between, so the view is always steady."""
+        """Return account, positions and open orders. Nothing changes while they are read, so the view is always
+        consistent.
+        """
         looked = (self._engine.now_us, self._told, self._account.version)
         if self._view is None or looked != self._looked:
             self._looked = looked
@@ -368,7 +371,7 @@ NO_SNAPSHOT, NO_QUOTE = "snapshot is not a JSON object", "latestQuote is not a J
 
 
 class EngineQuotes:
-    """The newest quotes of a market; each is built once per engine time."""
+    """A market's newest quotes; until engine time advances, each is built only once."""
 
     def __init__(self, floor: EngineState, feed: str) -> None:
         self._floor = floor

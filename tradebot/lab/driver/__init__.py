@@ -1,1 +1,1 @@
-"""Drive a backtest: the same passes as on any day, on past prices, at the times of the timetable."""
+"""Drive a backtest: run the same passes as on any trading day, at the timetable's times, but on past prices."""

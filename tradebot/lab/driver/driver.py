@@ -1,8 +1,9 @@
 """Run sessions: advance the market from slot to slot, and run the jobs that are due, as `serve` does.
 
-A pass is skipped only if it would change nothing (see `idle_periods`). What a skipped pass would have recorded
-otherwise is recorded anyway: the time of the last comparison, and booked interest. The account's state is recorded at
-the close of each session, at closing prices. A bug in a pass ends the backtest, where a bot would halt itself.
+A pass is skipped only if it would change nothing (see `idle_periods`). The time of the last comparison and booked
+interest are recorded even if the passes that would record them are skipped. The account's state is recorded at the
+close of each session, at closing prices. If a pass fails because of a bug, the backtest ends, whereas a bot would halt
+itself.
 """
 
 from bisect import bisect_left
@@ -38,7 +39,7 @@ READ_EQUITY = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 
 
 class SlotGrid(Struct, frozen=True, dict=True):
-    """The times after the open at which jobs are due, in order, with the jobs and the names of their slots.
+    """When jobs are due: times measured from the open, in order, with the jobs and the names of their slots.
 
     Jobs due at the same time are in the order in which they run.
     """
@@ -59,13 +60,13 @@ class SlotGrid(Struct, frozen=True, dict=True):
         return bisect_left(self.offsets, offset)
 
     def next_of(self, job: Job, first_index: int) -> int:
-        """Return the index of the job's first slot at or after an index; the number of slots if there is none."""
+        """Return the index of the job's first slot at or after a given index; the number of slots if there is none."""
         own = self.indexes[job]
         index = bisect_left(own, first_index)
         return own[index] if index < len(own) else len(self.offsets)
 
     def last_of(self, job: Job, end_index: int) -> int:
-        """Return the index of the job's last slot before an index; -1 if there is none."""
+        """Return the index of the job's last slot before a given index; -1 if there is none."""
         own = self.indexes[job]
         index = bisect_left(own, end_index)
         return own[index - 1] if index else -1
@@ -115,10 +116,9 @@ ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
 class DriverTerms(Struct, frozen=True):
     """How to run sessions: when jobs are due, and whether passes may be skipped.
 
-    With `only_due`, entry passes in which no strategy is due or none wants anything are skipped, and other passes
-    record the fills. Sessions before the date `first_session` run no passes. `before_asking` is called before
-    strategies run, so that failed plug-ins may run again, and `after_entries` with the record of each pass that may
-    have sent orders.
+    With `only_due`, an entry pass is skipped if no strategy is due or none wants anything; other passes then record the
+    fills. Before the date `first_session`, no passes run. `before_asking` is called before strategies run, so that
+    failed plug-ins may run again. `after_entries` is called with the record of each pass that may have sent orders.
     """
 
     timetable: Mapping[Job, JobTimes]
@@ -168,10 +168,11 @@ State = tuple[Count, datetime | None, object, object]
 class Driver:
     """Runs the sessions of one bot. `advance` moves the market to a moment.
 
-    Passes that can't change anything are skipped: no price or scheduled action can trigger a rule of the bot before
-    `_idle_period` ends, and no strategy runs before `_next_strategy_run`. A stamp changes whenever the account does
-    (`MarketAhead.stamp`). `_stamp_at_exits` is the stamp after the last exit pass, and `_stamp_at_reconcile` the one
-    after the last comparison. `_trade_stamp_at_reconcile` is from then too, but doesn't change with a position's price.
+    Passes that can't change anything are skipped. Until `_idle_period` ends, no price or scheduled action can trigger
+    one of the bot's rules, and no strategy runs before `_next_strategy_run`. A stamp changes whenever the account does
+    (`MarketAhead.stamp`). `_stamp_at_exits` is the stamp after the last exit pass, and `_stamp_at_reconcile` the stamp
+    after the last comparison. `_trade_stamp_at_reconcile` was taken after that comparison too, but doesn't change with
+    a position's price.
     """
 
     def __init__(
@@ -202,7 +203,7 @@ class Driver:
         self.count, self._next_strategy_run, self._stamp_at_reconcile, self._stamp_at_exits = state
 
     def play(self, session: Session) -> SessionEnd:
-        """Run one session: run each pass that could change anything, and return the account's state at the close."""
+        """Run one session: run the passes that could change anything, and return the account's state at the close."""
         day = _Day(session, self._grid(session))
         if self._is_before_first_session(session) or self._session_changes_nothing(day):
             return self._skip_session(day)
@@ -490,7 +491,7 @@ def _is_refused_until_next_session(record: CandidateRecord) -> bool:
 
 
 class DriverPasses:
-    """Runs the jobs of one bot. `before_asking` is called before strategies run, as at the start of any pass."""
+    """Runs the jobs of one bot. `before_asking` is called before strategies run, as at the start of every pass."""
 
     def __init__(self, world: World, entries: JobTimes, before_asking: Callable[[], None]) -> None:
         self._world_with_strategies = world
@@ -523,15 +524,15 @@ class DriverPasses:
         return trade_once(self._world, call, desk_for_entries(self._world, proposed, self._clocks()), proposed)
 
     def note_no_wants(self, call: Call, proposed: Proposals) -> None:
-        """Record that strategies want nothing in their slots, as a pass would."""
+        """Record, as a pass would, that strategies want nothing in their slots."""
         now = self._world.reader.clock().now
         finish_strategy_slots(
             self._world, call, claim_strategy_slots(self._world, call, proposed, now).own.asked, (), now
         )
 
     def is_declined(self, proposed: Proposals) -> bool:
-        """Return True if the strategies decline all of their wants themselves, and the universe has no root, whose
-        contract might have to roll.
+        """Return True if strategies decline all their wants themselves, and the universe has no contracts that might
+        have to roll.
         """
         world, candidates = self._world, proposed.candidates
         return (
@@ -541,7 +542,7 @@ class DriverPasses:
         )
 
     def decline(self, call: Call, proposed: Proposals) -> None:
-        """Record entries that strategies declined, as would a pass in which nothing else is evaluated."""
+        """Record entries that strategies declined, as a pass would if it evaluated nothing else."""
         decline_all(self._world, call, proposed, self._world.reader.clock().now)
 
     def reconcile(self) -> Reconciled:
@@ -551,7 +552,7 @@ class DriverPasses:
         return compared
 
     def book_interest(self, now: datetime) -> bool:
-        """Book new interest as a comparison would; return True if our cash then equals the venue's."""
+        """Book new interest as a comparison with the venue would; return True if our cash then equals the venue's."""
         reader, ledger = self._world.reader, self._world.ledger
         before = ledger.account_state()
         assert before.reconciled is not None, "books and venue were never compared"

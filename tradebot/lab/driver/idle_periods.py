@@ -1,11 +1,11 @@
 """Find how long passes would change nothing, given upcoming prices, so that the driver can skip them.
 
 A pass changes something if an order works or fills, if it records a new best or worst price of a position or a new
-highest equity, if an exit rule fires, or if a monitor halts the bot. Between such times an exit pass sees the same
-books and orders, and prices without consequence. Anything not understood here counts as a change.
+highest equity, if an exit rule fires, or if a monitor halts the bot. Between such times, an exit pass sees the same
+books and orders, and prices that have no effect. Whatever this module doesn't understand counts as a change.
 
-An exit pass records the best and worst prices. If nothing else depends on them, the passes need not run one by one: the
-last one's result is written once, before anything reads it.
+Exit passes record best and worst prices. If nothing else depends on these, the passes needn't run one by one: the
+result of the last pass is written once, before anything reads it.
 """
 
 from bisect import bisect_left, bisect_right
@@ -60,7 +60,7 @@ RESTING = frozenset({OrderStatus.NEW, OrderStatus.HELD})
 class IdlePeriod(NamedTuple):
     """A period in which no pass would change anything: from now until `until`.
 
-    With `nothing_pending`, no order or request awaits an answer, so only time or a price can end the period.
+    If `nothing_pending` is True, no order or request awaits an answer, so only time or a price can end the period.
     """
 
     until: datetime
@@ -68,7 +68,9 @@ class IdlePeriod(NamedTuple):
 
 
 class IdlePeriods:
-    """Finds periods in which no pass would change anything; `marking` has the prices still to be recorded."""
+    """Finds periods in which no pass would change anything; `marking` has the best and worst prices still to be
+    recorded.
+    """
 
     def __init__(self, world: World, ahead: MarketAhead) -> None:
         self._world = world
@@ -76,14 +78,15 @@ class IdlePeriods:
         self.marking = PendingMarks(world.ledger, ahead)
 
     def forget(self) -> None:
-        """Forget all positions, because a pass is about to check each."""
+        """Forget all positions, because a pass is about to check each of them."""
         self.marking.follow(moment(0), (), {})
 
     def idle_from(self, now: datetime, session: Session, until: datetime) -> IdlePeriod:
-        """Return the idle period from now on: it ends when a pass may change something, at the latest at `until`.
+        """Return the idle period that begins now; it ends when a pass may change something, and at `until` at the
+        latest.
 
-        `until` may be in a later session. New best and worst prices don't count for positions whose rules don't use
-        them: see `PendingMarks`.
+        `until` may be in a later session. A new best or worst price counts only if one of the position's rules uses
+        such prices; see `PendingMarks`.
         """
         self.forget()
         view, positions = self._world.reader.view(), self._world.ledger.totals().own_positions()
@@ -94,8 +97,9 @@ class IdlePeriods:
     def record_and_find(self, now: datetime, session: Session, until: datetime, *, marking: bool) -> IdlePeriod:
         """Record the new prices and equity, as a pass would, and return the next idle period.
 
-        The last idle period had `nothing_pending`, so only time and prices may have changed since. Only an exit pass
-        records prices. A pass that would move resting orders has to run.
+        Call this only if the last idle period had `nothing_pending`, so that only time and prices can have changed
+        since. Prices are recorded only if an exit pass would run now (`marking`). If a pass would move resting orders,
+        it must run.
         """
         view, ledger = self._world.reader.view(), self._world.ledger
         positions = ledger.totals().own_positions()
@@ -338,7 +342,7 @@ class FollowedPosition(NamedTuple):
 
 
 class PendingMarks:
-    """The positions whose best and worst prices still have to be stored, and since when, in microseconds."""
+    """The positions whose best and worst prices must still be stored, and since when, in microseconds."""
 
     def __init__(self, ledger: Ledger, ahead: MarketAhead) -> None:
         self._ledger = ledger
@@ -354,8 +358,8 @@ class PendingMarks:
             self._followed.append(FollowedPosition(lot.position, lot.direction > 0, units(price), marks))
 
     def write(self, slots_us: Sequence[int]) -> None:
-        """Store the best and worst prices as exit passes at these times would have done; times before the start are
-        ignored.
+        """Store the best and worst prices that exit passes at these times would have stored; ignore times before the
+        start.
         """
         if not self._followed:
             return

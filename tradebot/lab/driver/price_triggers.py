@@ -18,7 +18,8 @@ from tradebot.model.instrument import notional
 class VisiblePrices(NamedTuple):
     """A symbol's quote from a moment on, in microseconds since 1970; prices are in 1/10,000 USD.
 
-    `low` and `high` are the market's range just before, with the spread: no resting order beyond them filled.
+    `low` and `high` are the market's range just before that moment, including the spread: no resting order beyond this
+    range was filled.
     """
 
     at_us: int
@@ -30,7 +31,7 @@ class VisiblePrices(NamedTuple):
 
 
 class MarketAhead(Protocol):
-    """The venue's future prices and scheduled actions."""
+    """Looks ahead at the venue's future prices and scheduled actions."""
 
     def upcoming_prices(self, symbol: str, after: datetime, until: datetime) -> Iterator[VisiblePrices]:
         """Yield a symbol's quotes after a time and up to another, oldest first.
@@ -46,14 +47,14 @@ class MarketAhead(Protocol):
         """Return a symbol's present quote; None if it has no price."""
 
     def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
-        """Return the account's equity at the present close, and the last price of each position by symbol, USD."""
+        """Return the account's equity at the present close, and each position's last price by symbol, all in USD."""
 
     def close(self, after_us: int) -> int:
         """Return the first close at or after a time, or else the last one, in microseconds since 1970."""
 
     @property
     def still(self) -> bool:
-        """Return True if between two sessions nothing changes except by scheduled actions, or by known interest."""
+        """Return True if nothing changes between two sessions, except by scheduled actions or known interest."""
 
     @property
     def next_deed(self) -> datetime | None:
@@ -72,7 +73,7 @@ class MarketAhead(Protocol):
 
     @property
     def equity_moves(self) -> bool:
-        """Return True if the account's equity follows prices, and False if it changes only with fills."""
+        """Return True if the account's equity follows prices, and False if only fills change it."""
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -91,7 +92,7 @@ FAR = 1 << 62
 
 
 class PriceBand(NamedTuple):
-    """The range of a position's exit price within which nothing happens, both ends included."""
+    """The range of a position's exit prices, both ends included, within which nothing happens."""
 
     symbol: str
     long: bool
@@ -100,7 +101,7 @@ class PriceBand(NamedTuple):
 
 
 class TriggerPrice(NamedTuple):
-    """The price of a resting order, and whether the market has to rise to reach it."""
+    """The price of a resting order, and whether the market must rise to reach it."""
 
     symbol: str
     price: int
@@ -110,8 +111,8 @@ class TriggerPrice(NamedTuple):
 class ValueBand(Struct, frozen=True):
     """The range of the positions' total value within which nothing happens: above `low`, and up to `high`.
 
-    `shares`, times their multiplier, and `last`, the current prices, are by symbol. In each later session, `later_low`
-    returns the lower bound, given the value at the previous close.
+    `shares` has each symbol's shares times their multiplier, and `last` each symbol's current price. For later
+    sessions, `later_low` returns the lower bound, given the value at the previous close.
     """
 
     shares: Mapping[str, int]
@@ -154,7 +155,7 @@ def first_touch(
 ) -> datetime:
     """Return when the market first leaves a band, reaches a resting order, or moves the value beyond its bounds.
 
-    If it never does, return `end`, which is in the same session unless the nights are still.
+    If none of this happens, return `end`, which must be in the same session unless the nights are still.
     """
     value, low, high = worth.now, worth.low, worth.high
     if not low < value <= high:

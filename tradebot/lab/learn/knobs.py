@@ -1,15 +1,15 @@
 """Evaluate alternative values of timing, sizes and exits on closed trades.
 
 Only recorded data is used: a trade's profit, its opening and closing time, and the best and worst price that passes
-saw. So only tighter values can be evaluated: it is known whether a nearer stop or target would have been reached, but
-not what would have followed a farther one. A trade that wouldn't have been made counts as zero, because nobody knows
-what would have replaced it. Each value is evaluated on the same trades, so results are corrected for the number of
-values: if none makes any difference, one is proposed by chance at most once in 20 times. A session counts once, because
-its trades move together.
+saw. So only tighter values can be evaluated: the data shows whether a nearer stop or target would have been reached,
+but not what would have happened with a farther one. If a value prevents a trade, that trade counts as zero, because
+nobody knows what would have replaced it. All values are evaluated on the same trades, so results are corrected for the
+number of values: if none makes any difference, one is still proposed by chance, but at most once in 20 times. A session
+counts once, because its trades move together.
 
-A refused trade is a symbol and a side that gates refused in every pass of a session. It counts once, for the gate that
-refused it first. Its result is measured from the open of the bar after that refusal, because nobody could have traded
-at the price of the decision itself.
+A symbol and side that gates refused in every pass of a session count as one refused trade, for the gate that refused it
+first. Its result is measured from the open of the bar after that refusal, because nobody could have traded at the price
+at which the decision was made.
 """
 
 from collections import defaultdict
@@ -44,14 +44,15 @@ WORTH = 1.0
 
 
 class AlternativeValue(Struct, frozen=True):
-    """Another value of a setting, as the user would type it, and by how much it improves each outcome, in USD."""
+    """Another value for a setting, as the user would type it, and by how much it would improve each outcome, in USD."""
 
     value: str
     better: Sequence[float]
 
 
 class TunableSetting(Struct, frozen=True):
-    """A setting with its value, the outcomes that it affected, and other values that these outcomes can evaluate.
+    """A setting with its value, the outcomes that it affected, and other values that can be evaluated on these
+    outcomes.
 
     `part` identifies the rule in a list of exit rules. `untold` says why there are no other values.
     """
@@ -73,7 +74,7 @@ class _Tried(Struct, frozen=True):
 
 
 def proposals(knobs: Sequence[TunableSetting]) -> Iterator[Proposal]:
-    """Yield a proposal for each setting; another value is proposed only if it would have earned more, beyond chance."""
+    """Yield a proposal for each setting; it has another value only if that would have earned more, beyond chance."""
     tried = [[_try_value(knob, other) for other in knob.others] if _enough(knob) else [] for knob in knobs]
     chances = [trial.found.p for each in tried for trial in each]
     proven, tests = iter(correct_for_multiple_tests(chances)), sum(each is not None for each in chances)
@@ -176,9 +177,7 @@ class Blocked:
             self._trades[key] += len(session_usd)
 
     def proposals(self, settings: Mapping[Key, str], values: Mapping[Key, str]) -> Iterator[Proposal]:
-        """Yield what each gate's refusals cost or saved, given the settings that the gates read, and the settings'
-        values.
-        """
+        """Yield a proposal for each gate that shows what its refusals cost or saved."""
         keys = sorted(self._usd, key=lambda key: (key[0], -self._trades[key], key[1]))
         estimates = {key: estimate(self._usd[key], 1, WORTH) for key in keys if self._enough(key)}
         chances = dict(zip(estimates, correct_for_multiple_tests([each.p for each in estimates.values()]), strict=True))
@@ -265,7 +264,7 @@ STOPPED = "stop_loss"
 
 
 class ExitAt(Struct, frozen=True):
-    """A stop or target to evaluate: its setting, its index in a list of rules, and its distance."""
+    """A stop or target to evaluate: its setting, its position in a list of rules, and its distance."""
 
     setting: str
     fraction: Decimal
@@ -273,10 +272,10 @@ class ExitAt(Struct, frozen=True):
 
 
 def stop(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> TunableSetting:
-    """Return a stop with nearer alternatives.
+    """Describe a stop and its nearer alternatives.
 
-    The worst price shows whether such a stop would have closed a trade. It is assumed to fill as far beyond its price
-    as the triggered stops did on average.
+    The worst price shows whether a nearer stop would have closed a trade. Such a stop is assumed to fill as far beyond
+    its price as the stops that were triggered did on average.
     """
     beyond = [-_gain(outcome) - at.fraction for outcome in outcomes if STOPPED in map(rule_of, outcome.trade.reasons)]
     slip = max(sum(beyond, ZERO) / len(beyond), ZERO) if beyond else ZERO
@@ -289,7 +288,7 @@ def stop(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> Tunable
 
 
 def target(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> TunableSetting:
-    """Return a profit target with nearer alternatives."""
+    """Describe a profit target and its nearer alternatives."""
 
     def better(trade_outcome: TradeOutcome, fraction: Decimal) -> float:
         best = trade_outcome.trade.best
@@ -328,7 +327,7 @@ def _closed_at(trade_outcome: TradeOutcome, fraction: Decimal) -> float:
 
 
 class HoldingTimeLimit(Struct, frozen=True):
-    """A limit on holding time: its setting, its index in a list of rules, and the seconds."""
+    """A limit on holding time: its setting, its position in a list of rules, and its seconds."""
 
     setting: str
     after_s: int
@@ -351,8 +350,9 @@ def shorter_holding_times(after_s: int) -> Sequence[int]:
 def time_exit(
     strategy: str, at: HoldingTimeLimit, outcomes: Sequence[TradeOutcome], gain_left: LeftAfter | None
 ) -> TunableSetting:
-    """Return the longest holding time with shorter alternatives; a trade without a known price at such a time stays
-    unchanged.
+    """Describe the longest holding time and shorter alternatives.
+
+    If a trade's price at the shorter time isn't known, its result stays unchanged.
     """
     others = [
         AlternativeValue(str(each), [gain_left(outcome, each) or 0.0 for outcome in outcomes])
@@ -366,7 +366,7 @@ def time_exit(
 def order_size_setting(
     strategy: str, setting: str, fraction: Decimal, outcomes: Sequence[TradeOutcome]
 ) -> TunableSetting:
-    """Return the size of orders with smaller alternatives, which scale every trade's profit or loss."""
+    """Describe the size of orders and smaller alternatives, which scale every trade's profit or loss."""
     others = [
         AlternativeValue(
             plain((fraction * share).quantize(PLACES, ROUND_FLOOR)),
@@ -378,7 +378,7 @@ def order_size_setting(
 
 
 def entry_time_setting(setting: str, entries: JobTimes, outcomes: Sequence[TradeOutcome]) -> TunableSetting:
-    """Return the entry times with alternatives that begin later in the session, or end earlier."""
+    """Describe the entry times, and alternatives that begin later in the session or end earlier."""
     timed = [outcome for outcome in outcomes if outcome.since_open_s is not None]
     part, *more = entries.parts
     if more or part.every_s is None or not part.start.of_open or part.end.of_open:
@@ -408,10 +408,10 @@ def _times_text(part: TimePart, start: Edge, end: Edge) -> str:
 
 
 def value_without_trades(value: str, outcomes: Sequence[TradeOutcome], left_out: Sequence[bool]) -> AlternativeValue:
-    """Return an alternative value of a setting, with which the trades marked in `left_out` wouldn't have been made.
+    """Return an alternative value of a setting that would have prevented the trades marked in `left_out`.
 
-    It improves the result of each such trade by what leaving the trade out saves. `outcomes` and `left_out` are in the
-    same order.
+    For each of these trades, the improvement is the loss that is avoided, or minus the profit. `outcomes` and
+    `left_out` are in the same order.
     """
     return AlternativeValue(
         value, [-outcome.net if out else 0.0 for outcome, out in zip(outcomes, left_out, strict=True)]

@@ -1,12 +1,12 @@
 """Evaluate what closed trades show about every setting.
 
-Each value is evaluated on the entries that were made, in order: an entry that it refuses takes no room from later ones.
-The weights of signals are learned from how often each component was right about a trade's outcome. A component was
-right if it pointed in the trade's direction and the trade earned something, or against it and the trade lost. Component
-names are those of the score and the trades.
+Each value is evaluated on the entries that were made, in order. If a value refuses an entry, that entry takes no room
+from later entries. The weights of signals are learned from how often each component was right about a trade's outcome.
+A component was right if it pointed in the trade's direction and the trade earned something, or against it and the trade
+lost. Components have the same names in scores and in trades.
 
-A weight's multiplier is relative to the weight with which the books began. Only trades entered with the present weight
-count, so a step is judged by new trades, and the same outcomes never cause two steps.
+A weight's multiplier is relative to the weight at the time when the books began. Only trades that were entered with the
+present weight count. So each step is evaluated on new trades, and the same outcomes never cause two steps.
 """
 
 from collections import Counter, defaultdict
@@ -72,7 +72,7 @@ SHARE = "share of calls that were right"
 
 
 class ComponentCall(NamedTuple):
-    """One component's call on one trade: whether it was right, and the return of following the call, as a fraction."""
+    """What one component said about one trade: whether it was right, and the return of following it, as a fraction."""
 
     at: datetime
     right: bool
@@ -80,9 +80,9 @@ class ComponentCall(NamedTuple):
 
 
 class ComponentRecord(Struct, frozen=True):
-    """A component's record: its calls, the share of right calls with Wilson's interval, and recent results.
+    """A component's record: its calls, the fraction of right calls with Wilson's interval, and its recent results.
 
-    `lately` and `gain` are exponentially weighted averages over the calls, of being right and of the return.
+    Over the calls, `lately` is the exponentially weighted average of being right, and `gain` that of the return.
     """
 
     calls: int
@@ -93,7 +93,7 @@ class ComponentRecord(Struct, frozen=True):
 
 
 def component_record(calls: Sequence[ComponentCall]) -> ComponentRecord:
-    """Compute a component's record. Calls at the same time have the same weight, whatever their order."""
+    """Compute a component's record; calls at the same time have the same weight, in any order."""
     right = sum(call.right for call in calls)
     lately, gain = 0.5, 0.0
     by_moment = defaultdict[datetime, list[ComponentCall]](list)
@@ -129,14 +129,14 @@ def _bound_multiplier(multiplier: float) -> float:
 
 
 def proposals(strategy: str, weights: Mapping[str, float], outcomes: Sequence[TradeOutcome]) -> Iterator[Proposal]:
-    """Yield the proposals for each of a strategy's weights from its trades."""
+    """Yield a proposal for each of a strategy's weights, based on the strategy's trades."""
     for name, weight in weights.items():
         if weight > 0:
             yield _proposal(strategy, name, weight, outcomes)
 
 
 def unknown_names(weights: Mapping[str, float], outcomes: Sequence[TradeOutcome]) -> tuple[str, ...]:
-    """Return the components of trades without a weight, so that nothing is dropped silently."""
+    """Return the components that appear in trades but have no weight, so that they aren't dropped silently."""
     return tuple(sorted({part.name for outcome in outcomes for part in outcome.trade.components} - weights.keys()))
 
 
@@ -230,7 +230,10 @@ Admits = Callable[[OpenedPosition], bool]
 def limit_settings(
     strategy: str, in_force: Limits, entered: Sequence[OpenedPosition], outcomes: Sequence[TradeOutcome]
 ) -> Iterator[TunableSetting]:
-    """Yield a strategy's limits with tighter alternatives; open positions count against the limits on positions."""
+    """Yield a strategy's limits, each with tighter alternatives.
+
+    Open positions count against the limits on positions.
+    """
     opened_positions = sorted(entered, key=lambda outcome: (outcome.trade.opened_at, outcome.trade.id))
     for name, tried in _tighter(in_force, opened_positions, outcomes).items():
         value = getattr(in_force, name)
@@ -378,7 +381,9 @@ class LearnedStrategy(Struct, frozen=True):
 
 
 class WatchedStrategies(Struct, frozen=True):
-    """Exit rules, and the strategies to whose positions they apply; `owner` is empty for the account's rules."""
+    """A list of exit rules, and the strategies to whose positions it applies; `owner` is empty for the account's
+    rules.
+    """
 
     owner: str
     strategies: frozenset[str]
@@ -417,7 +422,7 @@ class LearnResult(Struct, frozen=True):
 
 
 def learn_from_trades(of: LearningMaterial, gain_left: LeftAfter | None) -> LearnResult:
-    """Learn from the outcomes; without `gain_left`, shorter holding times aren't evaluated."""
+    """Learn from the outcomes; shorter holding times are evaluated only if `gain_left` is given."""
     outcomes = of.outcomes
     by_name = {own.name: [each for each in outcomes if each.trade.strategy == own.name] for own in of.strategies}
     proposals_made = [each for own in of.strategies for each in proposals(own.name, own.weights, by_name[own.name])]
@@ -478,7 +483,7 @@ WORTH = 0.001
 
 
 def conviction(strategy: str, outcomes: Sequence[TradeOutcome]) -> Proposal:
-    """Compare the returns of trades with a strong score and with a weak score; this proposes no value."""
+    """Compare the returns of trades with strong scores and with weak scores; no value is ever proposed."""
     scored = [outcome for outcome in outcomes if outcome.trade.entry_score is not None]
     differences = _differences(scored)
     missing, missing_sessions = missing_of(scored)

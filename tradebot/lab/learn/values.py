@@ -1,4 +1,4 @@
-"""Define the types of learning: proposals, their evidence, and the closed trades behind them."""
+"""Define the types that learning uses: proposals, their evidence, and the closed trades behind them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -32,13 +32,13 @@ class Item(StrEnum):
 
 
 class Proposal(Struct, frozen=True):
-    """The evidence about one setting, and the proposed value, or None.
+    """The evidence about one setting, and the proposed value; None if no value is proposed.
 
-    `setting` is None if no setting follows from the evidence. For a strategy's own list of exit rules, `part`
-    identifies the rule and number. `observed` is the mean that the `evidence` describes, in `unit`, with its 95%
+    `setting` is None if the evidence isn't about a single setting. For a strategy's own list of exit rules, `part`
+    identifies the rule and its number. `observed` is the mean that the `evidence` describes, in `unit`, with its 95%
     interval; None if there is too little data. `missing` is how many more closed trades are needed, and
-    `missing_sessions` how many more sessions with closed trades. `why_not` says why a value that the outcomes suggest
-    isn't proposed. A `looser` value blocks entries until a person accepts it.
+    `missing_sessions` how many more sessions with closed trades are needed. `why_not` says why a value that the
+    outcomes suggest isn't proposed. A `looser` value blocks entries until a person accepts it.
     """
 
     item: Item
@@ -74,8 +74,8 @@ class TradeCounts(Struct, frozen=True):
 class TradeOutcome(Struct, frozen=True):
     """A closed trade: the session in which it was opened, and its profit, in USD after fees.
 
-    `since_open_s` is how long after the session's open it was opened, `before_close_s` how long before the close; None
-    if the calendar lacks that session.
+    `since_open_s` is how long after the session's open the trade was opened, and `before_close_s` how long before the
+    close. Both are None if the calendar lacks that session.
     """
 
     trade: TradeRow
@@ -113,12 +113,12 @@ def outcomes_of(
 
 
 def counts(trade: TradeRow) -> bool:
-    """Return True for a trade to learn from. An open trade isn't one, because its profit isn't known yet."""
+    """Return True if a trade can be learned from; an open trade can't, because its profit isn't known yet."""
     return trade.status is TradeStatus.CLOSED and trade.source is EntrySource.BOT and not trade.unknown_fees
 
 
 def counts_of(trades: Sequence[TradeRow]) -> TradeCounts:
-    """Return how many trades are counted, and how many aren't for each reason (the first that applies)."""
+    """Return how many trades are counted, and how many aren't, each for the first reason that applies."""
     ours = [row for row in trades if row.source is EntrySource.BOT]
     closed = [our for our in ours if our.status is TradeStatus.CLOSED]
     count = sum(map(counts, closed))

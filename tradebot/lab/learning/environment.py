@@ -1,8 +1,8 @@
-"""Run learned policies in an environment, in which a step is a backtest's run from one decision to the next.
+"""Run learned policies in an environment: in each step, a backtest runs from one decision to the next.
 
-Like any strategy, a policy decides in a pass, after a bar has closed. Its action is a target in contracts, to which
-sizes, gates, limits and costs apply as to any other target. Refusals are reported, and the resulting position is
-whatever they allow.
+Like any strategy, a policy decides in a pass, after a bar has closed. Its action is a target in contracts. Sizes,
+gates, limits and costs apply to it as to any other target. Refusals are reported, and the resulting position is
+whatever sizes and gates allow.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class NoDecisionError(TradebotError):
 
 
 class ObservationBuilder(Protocol):
-    """Builds an observation from the features by name and the state, or returns why that isn't possible."""
+    """Builds an observation from named features and the account's state, or says why that isn't possible."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,11 +73,11 @@ class ObservationBuilder(Protocol):
 
 
 class EpisodeTerms(Struct, frozen=True):
-    """The definition of an episode, for a policy of this `name` with its observations.
+    """The definition of an episode, for the policy `name` and the way in which its observations are built.
 
-    With `flat_overnight`, an episode ends with its session. With `falls_cost`, a tenth of each new drop below the
-    highest sum of rewards so far is deducted from the reward. The policy decides in the sessions from `first` to
-    `last`.
+    With `flat_overnight`, an episode ends with its session. With `falls_cost`, whenever the sum of rewards drops
+    further below its highest value so far, a tenth of that drop is deducted from the reward. The policy decides in the
+    sessions from `first` to `last`.
     """
 
     plan: BacktestPlan
@@ -90,11 +90,11 @@ class EpisodeTerms(Struct, frozen=True):
 
 
 class PolicyState(NamedTuple):
-    """The state when the policy decides, or once the market or a session has `ended`, without an observation.
+    """The state when the policy decides. Once the market or a session has `ended`, there is no observation.
 
-    Equity and position are the account's, and `symbol` is the contract to decide on; `refused` counts refusals by
-    reason since the previous moment, and `passed_over` counts bars of the whole episode without a decision, by what was
-    missing.
+    Equity and position are the account's, and `symbol` is the contract to decide on. `refused` counts the refusals
+    since the previous decision, by reason. `passed_over` counts the bars of the whole episode without a decision, by
+    what was missing.
     """
 
     at: datetime
@@ -110,9 +110,9 @@ class PolicyState(NamedTuple):
 class DecisionPoint:
     """The strategy of an episode: it passes its view on, and returns the target set by the agent.
 
-    It works only in the process of the backtest. Within a slot it repeats its target until the position reaches it, or
-    until a pass has changed nothing, which means that the target was refused. It also repeats the target until the next
-    bar closes, as a trading policy does.
+    It works only in the backtest's own process. Within a slot, it repeats its target until the position reaches the
+    target, or until a pass changes nothing, which means that the target was refused. Like a policy that trades, it also
+    repeats the target until the next bar closes.
     """
 
     times = TIMES
@@ -130,7 +130,7 @@ class DecisionPoint:
         self._missed: dict[datetime, str] = {}
 
     def looks(self, world: World, now: datetime) -> None:
-        """Record a pass in which the policy may decide; if it doesn't, its bar is skipped."""
+        """Note a pass in which the policy may decide; if it then doesn't decide, the bar counts as skipped."""
         at = now - (now - datetime(now.year, now.month, now.day, tzinfo=now.tzinfo)) % WIDTH
         if at not in self._seen:
             self._seen.add(at)
@@ -212,7 +212,7 @@ def _held_quantity(view: StrategyView, symbol: str) -> Decimal:
 
 
 class RunningEpisode(Protocol):
-    """A running episode: `question` and `answer` alternate until it has ended."""
+    """A running episode: call `question` and `answer` in turn until it has ended."""
 
     def question(self) -> PolicyState | None:
         """Return the next decision's state; None after the last one."""
@@ -232,7 +232,7 @@ def event_driven_episode(terms: EpisodeTerms) -> RunningEpisode:
 class Environment:
     """Runs episodes of one policy, each started by `begin`.
 
-    The creator must close it, because an unfinished episode has a thread.
+    Whoever creates it must close it, because an unfinished episode has a running thread.
     """
 
     def __init__(
@@ -251,7 +251,7 @@ class Environment:
         self.close()
 
     def reset(self, seed: int | None = None) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode, up to the first decision; a `seed` is for the market, if it is generated.
+        """Begin an episode and run it up to the first decision; a `seed` is used only for a generated market.
 
         Raise NoDecisionError if the market ends before there is a decision.
         """
@@ -279,7 +279,7 @@ class Environment:
         """Apply a target; return the next observation, the reward, whether the episode ended or was cut off, and
         details.
 
-        After the end of an episode, the observation is the last one before its end.
+        Once the episode has ended, the last observation before its end is returned.
         """
         before, turns = self._now, self._turns
         if before is None or turns is None or before.observation is None:
@@ -377,10 +377,11 @@ class _Caught:
 
 
 class HandOff(Generic[Q, A]):
-    """Runs work in a thread that waits while its question is open; only one of the two sides runs at any time.
+    """Runs work in a thread that asks questions and waits for each answer, so that only one of the two sides runs at a
+    time.
 
-    `work` receives the function that asks a question and returns its answer. Whoever creates this object has to call
-    `stop` at the end, which is safe to call twice.
+    `work` is called with a function that asks a question and returns the answer. Whoever creates this object must call
+    `stop` at the end; calling it twice does no harm.
     """
 
     def __init__(self, work: Callable[[Callable[[Q], A]], None], longest_s: float = LONGEST_S) -> None:

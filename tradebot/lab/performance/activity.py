@@ -1,5 +1,5 @@
-"""Compute the account's exposure and turnover by session, and its trading costs, and compare its path with a
-benchmark.
+"""Compute the account's exposure and turnover by session and its trading costs, and compare its returns with a
+benchmark's.
 """
 
 from bisect import bisect_left, bisect_right
@@ -39,7 +39,7 @@ _AT = attrgetter("at")
 class Exposure(NamedTuple):
     """The value of positions, as fractions of equity: `gross` is long plus short, `net` is long minus short.
 
-    `held` is the net of each symbol with a position.
+    `held` has the net value for each symbol with a position.
     """
 
     gross: float
@@ -90,10 +90,11 @@ class _Held(NamedTuple):
 
 
 def exposures(history: History, path: Path, market: MarketTime) -> tuple[Exposure, ...] | None:
-    """Return the exposure over each step of a path, averaged over the exchange's open hours.
+    """Return the account's exposure in each step of a path, averaged over the exchange's open hours.
 
-    It is a fraction of the equity at the start of the step. Positions at that time count at their market value then. It
-    is zero while there is no equity. Return None if the path has no steps or a session isn't known.
+    Exposure is a fraction of the equity at the start of the step. Positions that exist at the start count at their
+    market value then. The exposure is zero while there is no equity. Return None if the path has no steps or a session
+    isn't known.
     """
     windows = _windows(history, path, market)
     if not windows:
@@ -170,7 +171,7 @@ def _through(
 
 
 def average_equity(path: Path) -> float | None:
-    """Return the mean of the equities at the two ends of each step, in USD; None if it isn't above zero."""
+    """Return the mean equity in USD over both ends of each step; None if it isn't above zero."""
     ends = [float(step.before.equity_usd + step.after.equity_usd) / 2 for step in path.steps]
     mean = sum(ends) / len(ends) if ends else 0.0
     return mean if mean > 0 else None
@@ -190,7 +191,7 @@ NO_TIME = "no equity is known, or no session in which it could be invested"
 def activity_figures(
     path: Path, exposed: Exposure | None, traded_usd: Decimal, fees_usd: Decimal | None, costs: Sequence[TotalSlippage]
 ) -> tuple[Figure, ...]:
-    """Return exposure, turnover and cost along a path. `fees_usd` is the total of fees paid, as a positive amount."""
+    """Compute exposure, turnover and costs along a path; `fees_usd` is the total of fees paid, as a positive amount."""
     mean, n_steps = average_equity(path), len(path.steps)
     turned = float(traded_usd) / 2 / mean if mean else None
 
@@ -217,7 +218,7 @@ def _slippage(of: TotalSlippage) -> Figure:
 
 
 class MeasuredPath(Struct, frozen=True):
-    """A path with its exposure over each step and on average, if known, and its frame, if the path has any step."""
+    """A path with its exposure in each step and on average, if known, and its frame, if the path has any step."""
 
     way: Path
     exposures: tuple[Exposure, ...] | None
@@ -228,7 +229,7 @@ class MeasuredPath(Struct, frozen=True):
 def measure(
     history: History, way: Path, sessions: Sequence[Session], benchmark: BenchmarkPrices, rates: Rates
 ) -> MeasuredPath:
-    """Measure a path, given the exchange's sessions, a benchmark and the interest rates on cash."""
+    """Measure a path, given the exchange's sessions, a benchmark's prices, and interest rates."""
     exposure = exposures(history, way, MarketTime(sessions))
     leverage = [each.gross for each in exposure or ()]
     return MeasuredPath(way, exposure, average(exposure), frame(way, benchmark, rates, leverage) if way.steps else None)
@@ -300,10 +301,10 @@ def _slippage_charges(history: History) -> Iterator[Charge]:
 
 
 def costs_of(kinds: Sequence[CostKind], path: Path, traded_usd: Decimal) -> TradingCosts | None:
-    """Return the cost of each kind along a path; None without steps or costs.
+    """Return how much each kind of cost was along a path; None without steps or costs.
 
-    A cost is added back to the return of its session, as a share of the equity before it. Sizes and trades stay
-    unchanged.
+    To show its effect, a cost is added back to the return of its session, as a fraction of the equity before that
+    session. Sizes and trades stay unchanged.
     """
     start, end = path.span
     within = [(kind, [each for each in kind.charges if start < each.at <= end]) for kind in kinds]

@@ -1,4 +1,4 @@
-"""Describe the assumptions behind a report's blocks, and what is unknown."""
+"""Describe the assumptions behind each block of a report, and what is unknown."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -125,8 +125,8 @@ def _missing(days: Sequence[date]) -> str:
 
 
 def what_is_lacking(figures: Iterable[Figure]) -> Iterator[str]:
-    """Yield a sentence for each kind of observation of which there are too few: how many there are, and how many are
-    needed.
+    """Yield a sentence for each kind of observation of which there are too few: how many there are, and how many it
+    takes.
     """
     lacking = sorted((each for each in figures if each.lacks), key=lambda each: (each.of, each.needed))
     for kind, group in groupby(lacking, key=lambda each: each.of):

@@ -1,4 +1,4 @@
-"""Compute a backtest's results from its books and passes: figures, halts, and the outcome of targets."""
+"""Compute a backtest's results from its books and passes: figures, halts, and how well targets were reached."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -33,8 +33,8 @@ Wanted = Mapping[str, Decimal]
 class Targets(Struct, frozen=True):
     """How many rebalances reached or fully ordered their targets, and what stopped the others.
 
-    `stopped` counts rebalances by what refused a symbol in their last pass. `fitting` has the limits that were too low
-    in such a rebalance, and the values that would have been enough. `said` has the description in sentences.
+    `stopped` counts the other rebalances by what refused a symbol in their last pass. `fitting` has the limits that
+    were too low there, with values that would have been enough. `said` describes all of this in sentences.
     """
 
     reached: int
@@ -46,8 +46,9 @@ class Targets(Struct, frozen=True):
 
 
 def targets(cycles: Iterable[CycleRecord], filled: Mapping[str, Decimal], rules: Rules) -> Targets | None:
-    """Return how passes, oldest first, met their targets, given the filled shares by client order id; None without
-    targets.
+    """Return how well passes reached their targets; None without targets.
+
+    The passes are in order, oldest first. `filled` has the filled shares by client order id.
     """
     wanted_by_slot, stopped, fitting = dict[str, Wanted](), Counter[str](), dict[str, Decimal]()
     by_rebalance, without, reached = _last_passes(cycles), dict[str, None](), 0
@@ -163,7 +164,7 @@ SETTINGS: Mapping[Reason, str] = {
 
 
 class BacktestHalt(Struct, frozen=True):
-    """A halt that the bot set itself, in trading time, with its causes and the settings that would avoid it.
+    """A halt that the bot caused itself: when, in trading time, why, and which settings would have avoided it.
 
     `ended` is when a person ended it, or None.
     """
@@ -177,7 +178,7 @@ class BacktestHalt(Struct, frozen=True):
 
 
 class AnswersRefused(Struct, frozen=True):
-    """A strategy whose results were refused for a reason: when that first happened, and the message at that time."""
+    """A strategy whose results were refused for some reason: when that first happened, and the message at that time."""
 
     strategy: str
     at: datetime
@@ -186,11 +187,11 @@ class AnswersRefused(Struct, frozen=True):
 
 
 class BacktestResult(Struct, frozen=True, omit_defaults=True):
-    """The results of a run. Amounts are in USD; costs and income are signed by their effect on the account.
+    """The results of a run. Amounts are in USD. Costs are negative, and income is positive.
 
-    A year has `year` sessions. `yearly_return` is the compound rate; None for less than a year. `sharpe` is over all
-    sessions, annualized, with a cash rate of zero; it is None if equity didn't change. `targets` is None if no strategy
-    has any, or if the run didn't record decisions.
+    A year has `year` sessions. `yearly_return` is the compound rate; None for less than a year. `sharpe` is the
+    annualized Sharpe ratio over all sessions, with a cash rate of zero; it is None if equity didn't change. `targets`
+    is None if no strategy has any, or if the run didn't record decisions.
     """
 
     first_session: date
@@ -228,9 +229,9 @@ def backtest_result(
     year: int = SESSIONS_PER_YEAR,
     moved: Collection[Key] = (),
 ) -> BacktestResult:
-    """Compute the result of a backtest from the `ends` of its sessions, at least one; a year has `year` sessions.
+    """Compute a backtest's result; `ends` has at least one session's end, and a year has `year` sessions.
 
-    Positions that were rolled (`moved`) count once their last contract is closed.
+    A position that was rolled (`moved`) counts only when its last contract has been closed.
     """
     equities = [opening_usd, *(end.equity for end in ends if end.equity is not None)]
     grown = float(equities[-1] / opening_usd)
@@ -266,7 +267,7 @@ def backtest_result(
 
 
 def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
-    """Return sentences on what a backtest can't show, however good it looks."""
+    """Say in sentences what a backtest can't show, however good it looks."""
     years, closed = result.sessions / result.year, result.trades
     sentences = []
     if result.total_return <= -1 or (result.max_drawdown and result.max_drawdown.depth <= -1):

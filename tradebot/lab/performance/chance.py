@@ -4,9 +4,10 @@ The deflated Sharpe ratio is from Bailey and López de Prado, "The Deflated Shar
 Backtest Overfitting and Non-Normality", Journal of Portfolio Management 40, 2014.
 
 The stationary block bootstrap is from Politis and Romano, "The Stationary Bootstrap", Journal of the American
-Statistical Association 89, 1994: a resample consists of blocks of consecutive returns that begin anywhere. A block ends
-after each return with the probability 1 / mean block, so its length is geometric, and the series wraps around at its
-end. Unlike resampling single returns, this preserves the dependence between sessions within a block.
+Statistical Association 89, 1994: a resample consists of blocks of consecutive returns that begin anywhere. After each
+return, a block ends with the probability 1 / mean block length, so its length is geometrically distributed. The series
+wraps around at its end. Unlike resampling single returns, this preserves the dependence between sessions within a
+block.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class ReturnSpan(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """The blocks of some resamples, one resample after the other: each block's start in the series, and its length.
+    """The blocks of several resamples, one resample after the other: where each block starts in the series, and its
+    length.
 
     `rows` has the first block of each resample. A block may wrap around the series' end.
     """
@@ -61,9 +63,9 @@ class Blocks(NamedTuple):
 
 
 class Resampling(Struct, frozen=True):
-    """How returns are resampled: a block has the mean length of a month of sessions, and `seed` is the random seed.
+    """How returns are resampled: on average, a block is as long as a month of sessions; `seed` is the random seed.
 
-    `level` is the share of the resamples within an interval.
+    `level` is the fraction of resamples that lie within an interval.
     """
 
     resamples: int = 10_000
@@ -76,17 +78,17 @@ DEFAULT = Resampling()
 
 
 class ReturnSeries(Returns, frozen=True):
-    """Returns of an account and, by name, of benchmarks in the same sessions."""
+    """An account's returns, and those of benchmarks in the same sessions, by the benchmark's name."""
 
     others: Mapping[str, Sequence[float]] = {}
 
 
 def intervals(of: ReturnSeries, how: Resampling = DEFAULT) -> dict[str, ReturnSpan] | None:
-    """Return the intervals of `cagr`, `sharpe` and `max_drawdown`, and of the excess over each benchmark by its name.
+    """Return the intervals of `cagr`, `sharpe` and `max_drawdown`, and of the excess over each benchmark (by its name).
 
-    With a year of returns, also return the 5% quantiles of one year's deepest drawdown and worst session. The ends of
-    an interval are quantiles of the resamples (the percentile method). Return None after a total loss, because then
-    there is no log return, or if there are fewer than two returns.
+    With at least a year of returns, also return the 5% quantiles of a year's deepest drawdown and worst session. An
+    interval's ends are quantiles of the resamples (the percentile method). Return None if there are fewer than two
+    returns, or after a total loss, which has no log return.
     """
     if len(of.values) < 2 or min((*of.values, *(low for each in of.others.values() for low in each))) <= -1:
         return None
@@ -106,10 +108,11 @@ def yearly_excess(values: Sequence[float], others: Sequence[float], per_year: fl
 
 
 def resample_blocks(count: int, how: Resampling) -> Iterator[Blocks]:
-    """Yield blocks of `count` returns for each resample, some resamples at a time.
+    """Yield the blocks of all resamples, several resamples at a time; each resample has `count` returns.
 
-    The resamples are drawn as one row of blocks, and a new block begins with each resample. That changes no
-    probability, because a block's remaining length doesn't depend on its length so far.
+    These resamples are drawn as one sequence of blocks. A block that reaches the end of a resample is cut off there,
+    and the next resample begins with a new block. That changes no probabilities, because a block's remaining length
+    doesn't depend on its length so far.
     """
     drawn, remaining = default_rng(how.seed), how.resamples
     while remaining:
@@ -122,9 +125,9 @@ def resample_blocks(count: int, how: Resampling) -> Iterator[Blocks]:
 
 
 def sharpe_spans(returns: Numbers, per_year: float, how: Resampling) -> Numbers:
-    """Return the intervals of the annualized Sharpe ratios of several columns of returns, as rows of low and high ends.
+    """Compute an interval for the annualized Sharpe ratio of each column of returns; return rows of low and high ends.
 
-    All columns share the same resamples, which are drawn as in `intervals`, so thousands of columns cost little more
+    The resamples are drawn as in `intervals`, but only once for all columns, so thousands of columns take little longer
     than one.
     """
     count = len(returns)
@@ -230,10 +233,10 @@ def _running(values: Numbers) -> Numbers:
 def confidence_figures(
     path: Path, rows: pd.DataFrame | None, names: tuple[str, str], how: Resampling = DEFAULT
 ) -> Chance | None:
-    """Return CAGR, Sharpe ratio, drawdown and excess with their intervals; None for less than a year.
+    """Return CAGR, Sharpe ratio, drawdown and excess returns with their intervals; None for less than a year.
 
-    `names` are the names of the benchmark, and of the benchmark at the account's exposure; a benchmark without a name
-    is left out.
+    `names` has two names: that of the benchmark, and that of the benchmark held at the account's exposure. A benchmark
+    without a name is left out.
     """
     count = len(path.returns)
     if rows is None or count < path.year:
@@ -287,7 +290,7 @@ _NORMAL = NormalDist()
 
 
 def best_by_chance(trials: int, deviation: float) -> float:
-    """Return the expected highest Sharpe ratio of this many independent trials whose true ratios are all zero.
+    """Return the highest Sharpe ratio to expect from `trials` independent trials if all true ratios are zero.
 
     `deviation` is the standard deviation of the trials' ratios. The result, in the same unit, is `deviation` times ((1
     - g) Z(1 - 1 / N) + g Z(1 - 1 / (N e))), with the quantiles Z of the normal distribution and g = `EULER`. For one

@@ -1,4 +1,4 @@
-"""Compare an account's curve with a benchmark and cash, and compute its months and years.
+"""Compare an account's equity curve with a benchmark and cash, and compute monthly and yearly returns.
 
 At a venue without funds, the benchmark is the universe in equal parts.
 """
@@ -40,7 +40,9 @@ class BenchmarkPrices(Struct, frozen=True):
     how: str = ""
 
     def price(self, equity_point: EquityPoint, covered: Sequence[date]) -> float | None:
-        """Return the benchmark's price at an equity point: the session's close, or the first open for new books."""
+        """Return the benchmark's price at an equity point: at the session's close, or for new books at the first
+        open.
+        """
         if not equity_point.is_start:
             return self.closes.get(equity_point.session)
         return self.opens.get(covered[0]) if covered else None
@@ -49,8 +51,8 @@ class BenchmarkPrices(Struct, frozen=True):
 class Rates(NamedTuple):
     """Interest rates, as fractions per year; a year has `year` sessions.
 
-    `dated` has rates that apply from their days on, oldest first, and replace `cash_yearly`. Borrowed money costs
-    `borrowing_yearly`, or if that is None, the cash rate plus `borrowing_spread`.
+    `dated` has cash rates, oldest first, each of which applies from its day on; if there are any, they replace
+    `cash_yearly`. Borrowed money costs `borrowing_yearly` or, if that is None, the cash rate plus `borrowing_spread`.
     """
 
     cash_yearly: float = 0.0
@@ -60,7 +62,7 @@ class Rates(NamedTuple):
     borrowing_yearly: float | None = None
 
     def on(self, day: date) -> float:
-        """Return the annual rate on a day; days before the first known rate get the first one."""
+        """Return the annual rate on a day; before the first known rate, that rate applies too."""
         if not self.dated:
             return self.cash_yearly
         return self.dated[max(bisect_right(self.dated, day, key=attrgetter("day")) - 1, 0)].yearly
@@ -82,8 +84,8 @@ class Rates(NamedTuple):
 def frame(path: Path, benchmark: BenchmarkPrices, rates: Rates, leverage: Sequence[float] = ()) -> "pd.DataFrame":
     """Return a row for each step of a path: its date, its returns, and how many sessions it covers.
 
-    `leverage` is the account's exposure over each step, which becomes the column `exposure`; empty if unknown. The
-    column `leveled` is the return of the benchmark held at that exposure. The columns `value`, `benchmark`, `leveled`
+    `leverage` is the account's exposure in each step; empty if unknown. It becomes the column `exposure`. The column
+    `leveled` is the return of the benchmark if it is held at that exposure. The columns `value`, `benchmark`, `leveled`
     and `cash` are returns as fractions, NaN where unknown. If a benchmark has no price on a day, its return counts on
     the next day that has one.
     """
@@ -143,7 +145,7 @@ def _grown(rows: "pd.DataFrame", name: str) -> list[float | None]:
 
 
 def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
-    """Return the table of months by year, oldest first; a return counts in the month in which it ended."""
+    """Return a row of months for each year, oldest year first; a return counts in the month in which it ended."""
     if not path.steps:
         return ()
     ended, months = rows.iloc[1:], dict[tuple[int, int], MonthReturn]()
@@ -167,13 +169,13 @@ def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
 
 
 def compound(returns: "pd.Series[float]") -> float | None:
-    """Return the compounded growth of the known returns, or None if no return is known."""
+    """Compound the known returns to the total growth, as a fraction; return None if no return is known."""
     factors = returns.dropna().tolist()
     return total_return(factors) if factors else None
 
 
 def drawdowns(curve: Sequence[CurvePoint], most: int) -> tuple[Drawdown, ...]:
-    """Return the deepest drawdowns of a curve, deepest first, at most `most`."""
+    """Return at most `most` drawdowns of a curve, deepest first."""
     days = [point.session for point in curve]
     return tuple(
         Drawdown(
@@ -199,12 +201,10 @@ def entry_cost(models: Iterable[CostModel | None]) -> float:
 
 
 def held_in_equal_parts(prices: Mapping[str, BenchmarkPrices], first: date, cost: float) -> BenchmarkPrices | None:
-    """Return a basket of equal parts that is bought at the opens of `first` and then held; buying costs a fraction
-    `cost`.
+    """Return the prices of a basket with equal parts of these symbols, bought at the opens on `first` and then held.
 
-    `prices` has each symbol's prices. The basket's value is 1 before it is bought. A symbol without an open on that day
-    is left out, and a symbol without a close on a later day counts at its last close. Return None if no symbol has an
-    open.
+    Buying costs the fraction `cost`. The basket's value is 1 before it is bought. If a symbol has no open on that day,
+    it is left out; if it has no close on a later day, its last close counts. Return None if no symbol has an open.
     """
     bought = {name: each for name, each in prices.items() if _is_price(each.opens.get(first))}
     if not bought:

@@ -29,9 +29,10 @@ NUMBERS = frozenset({"benchmark", "benchmark_leveled", *HALF_YEARS, "score", "re
 class Frames(NamedTuple):
     """Four tables, oldest row first. Unknown values are NaN or None.
 
-    `equity` has a row for each session, as in `CurvePoint` and `SessionExposure`, and `trades` one for each trade, as
-    in `ReportedTrade`. `decisions` has one for each candidate: `gate` and `reason` of the first decision that refused
-    it, with the decision's observed value and limit as texts; they are None if the candidate was sent.
+    `equity` has a row for each session, with columns as in `CurvePoint` and `SessionExposure`. `trades` has a row for
+    each trade, as in `ReportedTrade`. `decisions` has a row for each candidate, with the `gate` and the `reason` of the
+    first decision that refused it, and that decision's observed value and limit as texts. These are None if the
+    candidate was sent.
     """
 
     equity: "pd.DataFrame"

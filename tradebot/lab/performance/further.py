@@ -1,4 +1,4 @@
-"""Build the parts of the report for longer accounts and backtests: years, costs, chance, selection, sensitivity,
+"""Build the parts of the report that need a longer history or a backtest: years, costs, chance, selection, sensitivity,
 cautions.
 """
 
@@ -104,7 +104,9 @@ def _n_closed(trades: Sequence[ReportedTrade], moved: Collection[Key]) -> int:
 
 
 def benchmark_names(benchmark: str | None, measured: MeasuredPath) -> tuple[str, str]:
-    """Return the benchmark's names, alone and at the account's average exposure; empty if unknown."""
+    """Return two names, empty if unknown: the benchmark's, and that of the benchmark held at the account's average
+    exposure.
+    """
     exposed = measured.exposed
     return benchmark or "", f"{benchmark} at {exposed.gross:.0%}" if benchmark and exposed else ""
 
@@ -290,9 +292,10 @@ def _year(
 
 
 def rolling_figures(path: Path, rows: "pd.DataFrame | None") -> tuple[Figure, ...]:
-    """Return rolling figures over one year of returns; empty with less than one year.
+    """Return figures over rolling windows of one year; none with less than a year of returns.
 
-    With less than two years, the windows would overlap too much to differ, so the only figure has no value.
+    With less than two years, the windows overlap so much that they hardly differ, so the only figure returned has no
+    value.
     """
     count, needed = len(path.returns), 2 * path.year
     if rows is None or count < path.year:
@@ -356,9 +359,9 @@ def _rolling_figures(rows: "pd.DataFrame", path: Path) -> "Sequence[tuple[float,
 
 
 def windows(of: "Sequence[SessionExposure]", year: int) -> tuple[Windows, ...]:
-    """Return the distribution of each half-year figure that has more windows than half a year has sessions.
+    """Return how each half-year figure is distributed, if it has more windows than half a year has sessions.
 
-    That takes about a year of returns.
+    This needs about a year of returns.
     """
     columns = (
         (name, label, [value for each in of if (value := getattr(each, name)) is not None]) for name, label in ROLLED
@@ -371,9 +374,10 @@ def windows(of: "Sequence[SessionExposure]", year: int) -> tuple[Windows, ...]:
 
 
 def holdings(of: "Sequence[SessionExposure]") -> tuple[AverageHolding, ...]:
-    """Return each symbol that ever had a position, by its average share of equity over all sessions, largest first.
+    """Return all symbols that ever had a position, sorted by their average fraction of equity over all sessions,
+    largest first.
 
-    Empty with fewer sessions than a month has.
+    The result is empty if there are fewer sessions than in a month.
     """
     values: dict[str, list[float]] = {}
     for each in of if len(of) >= A_MONTH else ():

@@ -1,4 +1,4 @@
-"""Compute one strategy's results in its part of an account, session by session and trade by trade, since a time."""
+"""Compute the results of one strategy, in its part of an account, by session and by trade, since a given time."""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -21,10 +21,10 @@ _ZERO = Decimal(0)
 
 
 class OwnResults(Struct, frozen=True):
-    """Returns by session, each closed trade's day and return on its stake, and the share of costs.
+    """A strategy's returns by session, each closed trade's day and its return on the stake, and the costs.
 
-    `costs` are fees, and the fills' slippage against the decision midpoints, as a sum of session returns; None if no
-    midpoint is known.
+    `costs` is the amount by which fees and slippage reduced the returns, as a sum over sessions. Slippage is measured
+    from the midpoint at the decision to the fill; `costs` is None if no midpoint is known.
     """
 
     returns: Mapping[date, float]
@@ -35,7 +35,7 @@ class OwnResults(Struct, frozen=True):
 def own_results(
     history: History, sessions: Sequence[Session], strategy: str, since: datetime, share: Callable[[date], Decimal]
 ) -> OwnResults:
-    """Return a strategy's results in the sessions since a time; a session counts if its end was recorded.
+    """Compute a strategy's results in the sessions since a time; a session counts only if its end was recorded.
 
     `sessions` are the exchange's sessions, oldest first, starting before the books were opened. `share` returns the
     strategy's share of the account's equity on a given day. Payments between two sessions count in the later one.

@@ -36,7 +36,7 @@ class Block(StrEnum):
 
 
 class FigureUnit(StrEnum):
-    """The unit of a figure. FRACTION: 0.05 is five percent. A YEARLY fraction is per year."""
+    """The unit of a figure. A FRACTION of 0.05 means five percent, and YEARLY means a fraction per year."""
 
     FRACTION = "fraction"
     YEARLY = "fraction per year"
@@ -49,9 +49,9 @@ class FigureUnit(StrEnum):
 class Figure(Struct, frozen=True):
     """One number of the report, or why it is missing.
 
-    `name` is for programs and `label` for people. The value comes from `observations` of a kind (`of`: returns, trades,
-    wins and losses); it is None if there are fewer than `needed`, or if it is undefined, and then `note` says why.
-    `low` and `high` bound its 95% interval; None without an interval.
+    `name` is for programs and `label` for people. The value comes from `observations` observations of the kind `of`,
+    such as returns, trades, or wins and losses. It is None if there are fewer than `needed`, or if it is undefined;
+    `note` then says why. `low` and `high` bound its 95% interval; None without an interval.
     """
 
     name: str
@@ -71,12 +71,12 @@ class Figure(Struct, frozen=True):
 
 
 class CurvePoint(Struct, frozen=True):
-    """The account at the end of a session, or at the opening of its books (`is_start`), with comparisons.
+    """The account's equity at the end of a session, or when its books were opened (`is_start`), with comparisons.
 
-    `transfers_usd` were moved in (positive) or out since the previous point. The indexes begin at 1 and show growth
-    without transfers: `index` is the account's, `benchmark` the benchmark's, `benchmark_leveled` the index of a mix of
-    benchmark and cash at the account's exposure in each session, and `cash` the index of cash. They are None where
-    unknown. `drawdown` is how far the account is below its highest index so far, as a fraction from -1 to 0.
+    `transfers_usd` is what the owner moved in (positive) or out since the previous point. The indexes begin at 1 and
+    show growth without transfers: `index` is for the account, `benchmark` for the benchmark, and `cash` for cash.
+    `benchmark_leveled` is for a mix of benchmark and cash that has the account's exposure in each session. Indexes are
+    None where unknown. `drawdown` is how far the account is below its highest index so far, as a fraction from -1 to 0.
     """
 
     session: date
@@ -112,7 +112,9 @@ class MonthReturn(Struct, frozen=True):
 
 
 class Year(Struct, frozen=True):
-    """The return of one year as a fraction, and of its months, January first; None for a month without a return."""
+    """A year's return as a fraction, and the returns of its months, January first; None for a month without a
+    return.
+    """
 
     year: int
     value: float | None
@@ -123,7 +125,7 @@ class Year(Struct, frozen=True):
 class Cost(Struct, frozen=True):
     """One kind of cost, in USD and in basis points of traded value.
 
-    `drag` is by how much the growth per year would have been higher without it, as a fraction; None for less than a
+    `drag` is how much higher the yearly growth would have been without this cost, as a fraction; None for less than a
     year. `note` says how it was determined.
     """
 
@@ -136,7 +138,9 @@ class Cost(Struct, frozen=True):
 
 
 class TradingCosts(Struct, frozen=True):
-    """Trading costs by kind. `before` and `after` are CAGR before and after all of these costs, None below one year."""
+    """Trading costs by kind. `before` and `after` are the CAGR before and after all of these costs; None for less than
+    a year.
+    """
 
     rows: tuple[Cost, ...]
     total: Cost
@@ -147,7 +151,7 @@ class TradingCosts(Struct, frozen=True):
 class Chance(Struct, frozen=True):
     """Figures with intervals from resampling the session returns, in blocks of `mean_block` on average.
 
-    `level` is the share of the `resamples` within an interval, and `seed` is the random seed.
+    `level` is the fraction of the `resamples` that lie within an interval, and `seed` is the random seed.
     """
 
     resamples: int
@@ -158,10 +162,10 @@ class Chance(Struct, frozen=True):
 
 
 class Selected(Struct, frozen=True):
-    """The Sharpe ratio after accounting for selection: this strategy is the best of `trials` trials.
+    """The Sharpe ratio after accounting for selection, because this strategy is the best of `trials` trials.
 
-    The Sharpe ratios of `known` trials are known. `best_by_chance` is the annualized ratio to expect of the best trial
-    without any skill, and `deflated` the probability that the true ratio is above that.
+    `known` is the number of trials whose Sharpe ratio is known. `best_by_chance` is the annualized ratio to expect from
+    the best trial if there is no skill at all, and `deflated` is the probability that the true ratio is above that.
     """
 
     trials: int
@@ -171,10 +175,12 @@ class Selected(Struct, frozen=True):
 
 
 class Drawdown(Struct, frozen=True):
-    """A fall from a peak in equity to the lowest value after it, without transfers; `depth` is a fraction below zero.
+    """A fall of equity from a peak to its lowest value before recovery, without transfers; `depth` is a negative
+    fraction.
 
-    `from_session` is the session of the peak. `recovered` is the first session at or above the peak again, or None if
-    it is still below. `sessions` is the number of sessions from the peak until then.
+    `from_session` is the session of the peak. `recovered` is the first session in which equity was at or above the peak
+    again; None if it is still below. `sessions` is the number of sessions from the peak until then, or to the last
+    session.
     """
 
     depth: float
@@ -187,8 +193,8 @@ class Drawdown(Struct, frozen=True):
 class SpanEarnings(Struct, frozen=True, omit_defaults=True):
     """The account's profit between its value at the start and at the end of the period, in USD, to the cent.
 
-    `profit_usd` is the change of its value without transfers, by the broker's equity if a pass read that. It is
-    realized + open + fees + dividends + interest + funding + other, each signed (costs are negative), plus
+    `profit_usd` is the change in the account's value without transfers, according to the broker's equity if a pass read
+    it. It is the sum of realized, open, fees, dividends, interest, funding and other (costs are negative), plus
     `difference_usd`, which the books don't explain. The values are None for a part of the account, or if nothing is
     known.
     """
@@ -214,7 +220,7 @@ class CutRow(ProfitPart, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class ProfitCut(Struct, frozen=True):
-    """The whole profit, broken down by strategy, symbol, exit reason …; the rows add up to `total_usd`.
+    """The whole profit, broken down by strategy, symbol, exit reason, and so on; the rows add up to `total_usd`.
 
     `by` is the value of `tradebot pnl --by`, and `label` is for people.
     """
@@ -226,8 +232,7 @@ class ProfitCut(Struct, frozen=True):
 
 
 class RefusedTradesProfit(Struct, frozen=True):
-    """The hypothetical profit, until the close, of trades that one strategy's gates refused, minus the benchmark's
-    return.
+    """What the trades that one strategy's gates refused would have earned until the close, net of the benchmark.
 
     `sentence` describes it. Amounts in USD assume `stake_usd` in each trade; the 95% interval is None if there are too
     few sessions.
@@ -245,11 +250,11 @@ class RefusedTradesProfit(Struct, frozen=True):
 
 # Frozen rows take three times as long to create, and there is one per trade.
 class ReportedTrade(Struct):
-    """One round trip, or an open position (`closed_at` is None and the amounts are for its closed shares).
+    """One round trip, or an open position; then `closed_at` is None, and the amounts are for the shares closed so far.
 
-    `id` is its name for `tradebot trades`. `fees_usd` is its share of the days' fees (a charge is negative), and
-    `net_usd` is the gross profit plus that share. `fraction` is the profit before fees as a fraction of the closed
-    shares' cost, and `r` the net profit as a multiple of the initial risk; None if unknown.
+    `id` is its name in `tradebot trades`. `fees_usd` is the trade's part of the fees on its days (charges are
+    negative), and `net_usd` is the gross profit plus that part. `fraction` is the profit before fees as a fraction of
+    the closed shares' cost, and `r` the net profit as a multiple of the initial risk; None if unknown.
     """
 
     id: str
@@ -286,7 +291,7 @@ class SessionExposure(Struct, frozen=True):
 
 
 class Windows(Struct, frozen=True):
-    """A figure over all half-year windows of the account, one window for each session at which a half year ended."""
+    """How one figure is distributed over the account's half-year windows; one window ends with each session."""
 
     name: str
     label: str
@@ -298,9 +303,9 @@ class Windows(Struct, frozen=True):
 
 
 class AverageHolding(Struct, frozen=True):
-    """A symbol held in some sessions: its average, largest and last share of equity in these sessions.
+    """A symbol that had a position in some sessions: its average, largest and last value, as fractions of equity.
 
-    Shares are fractions, negative for a short. `last` is None without a position in the last session.
+    The fractions are negative for a short. `last` is None if there was no position in the last session.
     """
 
     symbol: str
@@ -311,10 +316,10 @@ class AverageHolding(Struct, frozen=True):
 
 
 class YearFigures(Struct, frozen=True):
-    """One calendar year of the account, or the part of it within the period; fractions, and USD.
+    """The account's figures for a calendar year, or for the part of it within the period, as fractions and in USD.
 
-    Benchmarks are as in `CurvePoint`. `max_drawdown` counts from the year's own peaks. A value is None if unknown, or
-    if there are too few sessions for it.
+    Benchmarks are the same as in `CurvePoint`. `max_drawdown` is measured from peaks within the year. A value is None
+    if unknown, or if there are too few sessions for it.
     """
 
     year: int
@@ -334,8 +339,8 @@ class ExtendedReport(Struct, frozen=True):
     """The parts of a report that only longer accounts and backtests have; each is empty or None if there is too little
     data.
 
-    `rolling` are figures of all one-year windows, and `cautions` describe what no figure shows, such as how few trades
-    there are. `tails` describe extreme sessions, and `against` the relation to the benchmark.
+    `rolling` has figures over all one-year windows. `cautions` are warnings that no figure shows, for example that
+    there are few trades. `tails` describe extreme sessions, and `against` the relation to the benchmark.
     """
 
     by_year: tuple[YearFigures, ...]
@@ -356,11 +361,12 @@ class ExtendedReport(Struct, frozen=True):
 class AccountReport(Struct, frozen=True):
     """The performance of one account's books.
 
-    `label` distinguishes accounts of one report. `missing` lists the period's sessions without a recorded end; the next
-    return then covers them too. `returns` has figures of the account's returns, and `activity` figures of its trading;
-    the `comparisons` show some of them next to the benchmark and cash. `unknown` describes what isn't known, and how
-    much data it needs. `luck` says whether the result can be distinguished from luck. `assumptions` has the assumptions
-    behind each block of the report. `interrupted` is True for a backtest that was stopped before its last session.
+    `label` distinguishes the accounts in one report. `missing` lists the period's sessions without a recorded end; the
+    next return then covers them too. `returns` has figures about the account's returns, and `activity` figures about
+    its trading. `comparisons` shows some of them next to the same figures for the benchmark and cash. `unknown`
+    describes what isn't known, and how much data would be needed. `luck` says whether the result can be distinguished
+    from luck. `assumptions` has the assumptions behind each block of the report. `interrupted` is True for a backtest
+    that was stopped before its last session.
     """
 
     label: str
@@ -390,7 +396,7 @@ class AccountReport(Struct, frozen=True):
 
 
 class PerformanceReport(Struct, frozen=True):
-    """A report on one account, or on two side by side, with the selection.
+    """A report on one account, or on two side by side, and the period and trades that it covers.
 
     With a `strategy` or a `symbol`, profit, trades and attribution cover only that strategy or symbol; everything else
     covers the whole account.

@@ -47,8 +47,8 @@ TRADES = "closed trades"
 def trade_figures(trades: Sequence[ReportedTrade], day: VenueDay, moved: Collection[Key] = ()) -> tuple[Figure, ...]:
     """Return the figures of closed trades, by their profit after fees.
 
-    A position that was rolled counts once, when its last contract is closed. `moved` are the trades that continued in
-    another contract, even if these trades don't include it.
+    A position that was rolled counts once, when its last contract is closed. `moved` has the trades that continued in
+    another contract, even if the trade in that contract isn't among `trades`.
     """
     closed = [_whole(story) for story in group_by_story(trades, day) if is_over(story[-1], moved)]
     profits_usd = [float(trade.net_usd) for trade in closed]
@@ -94,10 +94,10 @@ DEEPEST = 5
 
 
 class ReportMaterial(Struct, frozen=True):
-    """The inputs of one account's report in addition to its history.
+    """What one account's report needs besides the account's history.
 
     `sessions` are the exchange's sessions since the books were opened, oldest first. `cash_yearly` is the cash rate as
-    a fraction per year, if `evidence` has no rates by date. `unknown` describes what couldn't be read.
+    a fraction per year; it is used if `evidence` has no rates by date. `unknown` describes what couldn't be read.
     """
 
     label: str
@@ -223,7 +223,7 @@ def _row(row: pnl.ProfitRow) -> report.CutRow:
 
 
 def what_differs(profit: pnl.ProfitReport) -> Iterator[str]:
-    """Yield sentences on how the books' value differs from the broker's last equity, and on missing prices."""
+    """Say in sentences how the books' value differs from the broker's last equity, and which prices are missing."""
     compared, unpriced = profit.equity_comparison, profit.total.unpriced
     if compared is None:
         if unpriced:
@@ -261,9 +261,9 @@ def _trade_row(trip: Trip, facts: TripFacts) -> ReportedTrade:
 
 
 def luck(against: Sequence[Figure], selected: Selected | None, names: Mapping[str, str]) -> Iterator[str]:
-    """Yield whether the differences from benchmarks, and the selected trial's ratio, can be distinguished from luck.
+    """Yield sentences on whether the differences from benchmarks and the selected trial's ratio may be just luck.
 
-    `names` has the benchmarks' names by the names of their differences. A difference without an interval is left out.
+    `names` maps the name of each difference to the name of its benchmark. A difference without an interval is left out.
     """
     for each in against:
         within = _within(each) if each.name in names else None
@@ -280,7 +280,7 @@ def luck(against: Sequence[Figure], selected: Selected | None, names: Mapping[st
 
 
 def names_of(benchmark: str | None, leveled: str) -> Mapping[str, str]:
-    """Return the benchmarks' names by the names of the figures that compare with them; unknown names are left out."""
+    """Map the figures that compare with benchmarks to the benchmarks' names; leave out unknown names."""
     called = {"benchmark": benchmark, "leveled": leveled}
     return {name: text for column, (name, _) in DIFFERENCES.items() if (text := called[column])}
 

@@ -1,4 +1,4 @@
-"""Compute figures of returns, total and by session, each with its interval or with the number of returns needed."""
+"""Compute figures from returns, in total and per session, each with its interval or with how many returns it needs."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -38,11 +38,11 @@ Value = Interval | float | None
 
 
 class Returns(Struct, frozen=True):
-    """The returns of one series, oldest first, with the number of returns per year, and the interest of cash over one
-    return.
+    """A series of returns, oldest first, with the number of returns per year, and the interest that cash earns in the
+    meantime.
 
-    `cash` is the average interest. `cash_of_each` is the interest over each return, if known. `year` is how many
-    sessions the venue has in a year, which is also the minimum for annual figures.
+    `cash` is the average interest over the time of one return. `cash_of_each` has the interest over the time of each
+    return, if known. `year` is how many sessions the venue has in a year; annual figures need at least that many.
     """
 
     values: Sequence[float]
@@ -149,8 +149,8 @@ def _of(excess: Sequence[float], read: Callable[[Shape], float | None]) -> Value
 def comparisons(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> tuple[Comparison, ...]:
     """Compare figures of the account with the benchmark's and with cash, from a path and its frame.
 
-    While the benchmark has no price of the last session, as before its close, its total figures have no value: they
-    would be of a shorter time than the account's.
+    While the benchmark has no price for the last session, for example before its close, its total figures have no
+    value, because they would cover a shorter time than the account's.
     """
     columns = ("value", "benchmark", "leveled", "cash")
     every = [return_figures(returns_of(column, path, rows, rates)) for column in columns]
@@ -208,10 +208,10 @@ def histogram(values: Sequence[float]) -> tuple[Bin, ...]:
 
 
 def against_figures(rows: "pd.DataFrame", per_year: float, benchmark: str | None) -> tuple[Figure, ...]:
-    """Return differences, beta, correlation, alpha and capture from a path's frame; none without a benchmark.
+    """Compute figures that compare an account with a benchmark: differences, beta, correlation, alpha and capture.
 
-    With less than a quarter of returns, only the differences are returned. A figure that needs more returns than there
-    are has no value.
+    They come from a path's frame; there are none without a benchmark. With less than a quarter of returns, only the
+    differences are returned. A figure that needs more returns than there are has no value.
     """
     valued = rows[["value", "benchmark", "cash"]].dropna()
     count = len(valued)

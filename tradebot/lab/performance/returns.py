@@ -22,7 +22,7 @@ _ZERO = Decimal(0)
 
 
 class EquityPoint(NamedTuple):
-    """The account's equity in USD at a session's close, in the last pass, or at the opening of the books."""
+    """The account's equity in USD at a session's close, in the last pass, or when the books were opened."""
 
     session: date
     at: datetime
@@ -33,8 +33,8 @@ class EquityPoint(NamedTuple):
 class EquityStep(NamedTuple):
     """The step from one equity point to the next one.
 
-    `value` is the return as a fraction, None if the earlier equity was zero or less. `transfers_usd` is the sum of the
-    owner's deposits minus withdrawals in between.
+    `value` is the return as a fraction; None if the earlier equity was zero or less. `transfers_usd` is the sum of the
+    owner's deposits in between, minus withdrawals.
     """
 
     before: EquityPoint
@@ -46,9 +46,9 @@ class EquityStep(NamedTuple):
 class Path(Struct, frozen=True):
     """An account's steps through a period, oldest first.
 
-    `start` is where the first step begins, or None without equity points. `sessions` are the dates of the exchange's
-    sessions that the steps cover, and `missing` the dates of sessions without a recorded end: the next step covers them
-    too. `year` is how many sessions the venue has in a year.
+    `start` is the equity point at which the first step begins; None if there are no equity points. `sessions` are the
+    dates of the exchange's sessions that the steps cover, and `missing` the dates of sessions without a recorded end:
+    the next step covers them too. `year` is how many sessions the venue has in a year.
     """
 
     start: EquityPoint | None
@@ -72,7 +72,7 @@ class Path(Struct, frozen=True):
 
     @property
     def per_year(self) -> float:
-        """Return how many returns a year would have if sessions were missing at the same rate as in this period."""
+        """Return how many returns a year has, if sessions are missing at the same rate as in this period."""
         return self.year * len(self.steps) / len(self.sessions) if self.steps and self.sessions else self.year
 
 

@@ -1,4 +1,6 @@
-"""Show how a backtest's result depends on factors outside the strategy: costs, a day's delay, and the rebalance day."""
+"""Show how a backtest's result depends on things outside the strategy: costs, trading a day later, and the rebalance
+day.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -32,7 +34,7 @@ class VariantRow(Struct, frozen=True):
 
 class CagrBand(Struct, frozen=True):
     """The range of CAGR over alternative rebalance days; `below_played` counts the days that did worse than the
-    original.
+    original one.
     """
 
     days: int
@@ -55,7 +57,7 @@ class Sensitivity(Struct, frozen=True):
 
 
 def variant_of(kind: VariantKind, name: str, equities: Sequence[float], trades: int) -> Variant:
-    """Return the result of a backtest from its equity in USD, before the first session and then after each session.
+    """Compute a backtest's result from its equity in USD, before the first session and then after each session.
 
     There must be no transfers. The Sharpe ratio uses a cash rate of zero.
     """
@@ -64,7 +66,7 @@ def variant_of(kind: VariantKind, name: str, equities: Sequence[float], trades: 
 
 
 def played_as(path: Path, trades: int) -> Variant:
-    """Return the account's actual result, to compare its variants with."""
+    """Return the account's actual result, with which its variants are compared."""
     return _variant(VariantKind.OTHER, AS_PLAYED, path.returns, path.per_year, trades)
 
 
@@ -83,7 +85,7 @@ def _variant(kind: VariantKind, name: str, returns: Sequence[float], per_year: f
 
 
 def sensitivity(played: Variant, variants: Sequence[Variant]) -> Sensitivity | None:
-    """Return a table of a backtest and its variants, and the band over rebalance days; None without variants."""
+    """Compare a backtest with its variants, and find the range over rebalance days; None without variants."""
     if not variants:
         return None
     days = [each for each in variants if each.kind is VariantKind.REBALANCE_DAY]

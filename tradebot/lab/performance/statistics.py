@@ -28,7 +28,7 @@ class Interval(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """The mean, the standard deviation (of a sample), the skewness and the kurtosis (3 if normal) of returns."""
+    """The mean, the sample standard deviation, the skewness and the kurtosis (3 if normal) of returns."""
 
     observations: int
     mean: float
@@ -65,11 +65,11 @@ def moments_of_returns(returns: Sequence[float]) -> Shape | None:
 
 
 def volatility(returns: Sequence[float], per_year: float) -> Interval | None:
-    """Return the annualized standard deviation of returns (of a sample); None if it is undefined or zero.
+    """Return the annualized sample standard deviation of returns; None if it is undefined or zero.
 
-    The interval uses the standard error of a standard deviation s, s sqrt((kurtosis - 1) / 4n), on a log scale. To
-    first order, it follows from the variance of a sample's variance: Kenney and Keeping, Mathematics of Statistics,
-    part 2, second edition, 1951, page 164.
+    The interval uses the standard error of the standard deviation s, which is s sqrt((kurtosis - 1) / 4n), on a log
+    scale. To first order, that error follows from the variance of the sample variance: Kenney and Keeping, Mathematics
+    of Statistics, part 2, second edition, 1951, page 164.
     """
     moments = moments_of_returns(returns)
     if moments is None:
@@ -80,8 +80,8 @@ def volatility(returns: Sequence[float], per_year: float) -> Interval | None:
 
 
 def sharpe(excesses: Sequence[float], per_year: float) -> Interval | None:
-    """Return the annualized Sharpe ratio: mean over standard deviation (of a sample), times the square root of returns
-    per year.
+    """Return the annualized Sharpe ratio: the mean over the sample standard deviation, times the square root of
+    `per_year`.
 
     Return None if there are fewer than two returns, or if all are equal. Sharpe, "The Sharpe Ratio", Journal of
     Portfolio Management 21, 1994. The interval is based on `sharpe_error`.
@@ -123,7 +123,7 @@ def minimum_track_record(of: Shape, against: float = 0.0) -> float | None:
     """Return how many returns are needed to show with 95% confidence that the true Sharpe ratio is above another one.
 
     MinTRL = 1 + (1 - skewness SR + (kurtosis - 1) / 4 SR²) (z / (SR - SR*))²: Bailey and López de Prado, 2012. Return
-    None if the Sharpe ratio isn't above the other one, because then no number of such returns shows it.
+    None if the Sharpe ratio isn't above the other one, because then no number of such returns could show this.
     """
     ratio = of.mean / of.deviation
     return 1 + _spread(of) * (ONE_SIDED / (ratio - against)) ** 2 if ratio > against else None
@@ -132,7 +132,7 @@ def minimum_track_record(of: Shape, against: float = 0.0) -> float | None:
 def sortino(excesses: Sequence[float], per_year: float) -> float | None:
     """Return the annualized Sortino ratio; None if no return is below zero.
 
-    It is the mean divided by the root of the mean squared loss, in which gains count as zero: Sortino and Price,
+    It is the mean divided by the square root of the mean squared loss, where gains count as zero: Sortino and Price,
     "Performance Measurement in a Downside Risk Framework", Journal of Investing 3, 1994.
     """
     losses = fsum(min(each, 0.0) ** 2 for each in excesses)
@@ -158,14 +158,16 @@ def max_drawdown(returns: Iterable[float]) -> float:
 def calmar(returns: Sequence[float], years: float) -> float | None:
     """Return the compound annual growth rate over the maximum drawdown; None without a drawdown, or after a total loss.
 
-    Young, "Calmar Ratio: A Smoother Tool", Futures, October 1991; here over the whole span, not over 36 months.
+    Young, "Calmar Ratio: A Smoother Tool", Futures, October 1991; here it covers the whole period instead of 36 months.
     """
     rate, deepest = cagr(returns, years), max_drawdown(returns)
     return rate / -deepest if rate is not None and deepest < 0 else None
 
 
 class DrawdownIndex(NamedTuple):
-    """A drawdown by indices: its peak, its lowest value, and the first value that reaches the peak again, if any."""
+    """A drawdown as positions in an index: its peak, its lowest value, and where the peak is reached again, if it
+    is.
+    """
 
     depth: float
     peak: int
@@ -185,7 +187,7 @@ def drawdowns_deepest_first(index: Sequence[float]) -> list[DrawdownIndex]:
 
 
 def yearly_interval(returns: Sequence[float], per_year: float) -> tuple[float, float] | None:
-    """Return the 95% interval of the growth per year, by Student's t over log returns.
+    """Return the 95% interval of the growth per year, computed from log returns with Student's t.
 
     It is None after a total loss, or with fewer than two returns.
     """
@@ -196,13 +198,13 @@ def yearly_interval(returns: Sequence[float], per_year: float) -> tuple[float, f
 
 
 def mean_of(values: Sequence[float]) -> Interval:
-    """Return the mean of two values or more with its 95% interval by Student's t."""
+    """Return the mean of at least two values, with its 95% interval by Student's t."""
     mean, half = fmean(values), t_quantile(CONFIDENCE, len(values) - 1) * stdev(values) / sqrt(len(values))
     return Interval(mean, mean - half, mean + half)
 
 
 def wilson_interval(successes: int, trials: int) -> Interval:
-    """Return a share of successes with its 95% interval; there must be at least one trial.
+    """Return the fraction of successes with its 95% interval; there must be at least one trial.
 
     Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American Statistical
     Association 22, 1927.
@@ -266,7 +268,8 @@ class Bin(Struct, frozen=True):
 
 
 def quantile(values: Sequence[float], share: float) -> Interval:
-    """Return a quantile, interpolated linearly between the values, and its 95% interval between two of the values.
+    """Return a quantile, interpolated linearly between the values, and its 95% interval, whose ends are two of the
+    values.
 
     These two are at the ranks n p ± z sqrt(n p (1 - p)), rounded outward, which is valid for any distribution: Conover,
     Practical Nonparametric Statistics, third edition, 1999. There must be at least one value.

@@ -1,10 +1,9 @@
-"""Choose whether an agent is trained on the vectorized engine or event-driven.
+"""Choose whether an agent is trained on the vectorized engine or by event-driven passes.
 
 The vectorized engine is used only if both give the same results to the cent. It does the same as the event-driven
-passes, minute by minute, with the same reasons, but implements only the rules that it supports (see
-`episode_data.unsupported_feature`). This second implementation of a pass is kept for its speed: a step takes 0.013 ms
-of CPU here and 1.9 ms event-driven (`benchmarks/environment.py`), so two million steps take half a minute instead of an
-hour.
+passes, minute by minute and with the same reasons, but only for some rules (see `episode_data.unsupported_feature`).
+This second implementation of a pass exists because of its speed: a step takes 0.013 ms of CPU here and 1.9 ms in
+event-driven passes (`benchmarks/environment.py`). So two million steps take half a minute instead of an hour.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class _Order(NamedTuple):
 
 
 class EpisodeAccount:
-    """One account from the first minute of an episode's data on; `held` is its signed number of contracts."""
+    """One account, from the first minute of an episode's data on; `held` is how many contracts it has, signed."""
 
     def __init__(self, tape: EpisodeData) -> None:
         self._tape, self._rules = tape, tape.rules
@@ -77,7 +76,7 @@ class EpisodeAccount:
         return float(Decimal(peak - equity) / peak)
 
     def state(self, ask: PolicyMoment) -> DecisionState:
-        """Return the policy's state at a decision. Contracts are closed first in, first out."""
+        """Return the policy's state at a decision. Contracts that were opened first are closed first."""
         tape, index = self._tape, ask.place
         mark = tape.marks[index]
         profit = sum(contracts * (mark - price) for contracts, price in self._lots) * tape.tick
@@ -92,7 +91,7 @@ class EpisodeAccount:
         )
 
     def fill(self, index: int) -> None:
-        """Fill the order that was sent a minute before an index, at the minute's open, one tick worse."""
+        """Fill the order that was sent in the previous minute: at the open of the minute at `index`, one tick worse."""
         order, self._order = self._order, None
         if order is None:
             return
@@ -126,7 +125,9 @@ class EpisodeAccount:
         self._halted = self._halted or lost >= rules.halt_day_loss or fallen >= rules.halt_drawdown
 
     def close(self, index: int) -> None:
-        """End the session: reset its loss and trade count, and also the entries if the trade date ends."""
+        """End the session: reset its loss and its count of trades and, if the trade date ends too, the count of
+        entries.
+        """
         self._began = self.equity(index)
         self._trades.clear()
         if self._tape.closes[index]:
@@ -203,7 +204,7 @@ action.
 
 
 class ChosenEpisodes(NamedTuple):
-    """The episodes in which an agent is trained, in order, how they begin, and why they aren't vectorized, if so."""
+    """The episodes in which an agent is trained, in order, how to begin one, and why they aren't vectorized, if so."""
 
     spans: tuple[EpisodeTerms, ...]
     begin: Callable[[EpisodeTerms], RunningEpisode]
@@ -213,9 +214,10 @@ class ChosenEpisodes(NamedTuple):
 def choose_episodes(
     spans: Sequence[EpisodeTerms], scaling: FittedScaling, parts: Sequence[Sequence[TrainingRow]], seed: int
 ) -> ChosenEpisodes:
-    """Return vectorized episodes if they give the same results as event-driven ones, otherwise event-driven ones.
+    """Return vectorized episodes if they give the same results as event-driven ones; otherwise return event-driven
+    ones.
 
-    `parts` has the rows of each period. In vectorized episodes, a change of contract ends an episode.
+    `parts` has the rows of each period. A vectorized episode ends when the contract changes.
     """
     try:
         tapes = [tape for terms, rows in zip(spans, parts, strict=True) for tape in tapes_of(terms, scaling, rows)]
@@ -280,9 +282,7 @@ CENT = Decimal("0.01")
 
 
 class VectorizedEpisode:
-    """Alternates the decisions of a vectorized episode: call `question`, then `answer`, until there is no question
-    left.
-    """
+    """Runs a vectorized episode: call `question`, then `answer`, and repeat this until `question` returns None."""
 
     def __init__(self, tape: EpisodeData) -> None:
         self._playing = _moments(tape, self)

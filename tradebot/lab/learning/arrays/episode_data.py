@@ -1,7 +1,7 @@
 """Read a policy's sessions into arrays: its decision times, its observations, and each minute's prices.
 
-Prices are whole ticks and money whole cents, so that nothing is rounded. A market, limit or rule that the vectorized
-engine doesn't support is refused by name: it runs event-driven instead.
+Prices are whole ticks and money whole cents, so that nothing is rounded. If the vectorized engine doesn't support a
+market, limit or rule, the error names it, and episodes are event-driven instead.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ MARGIN_SPARE = Decimal("0.9")
 class EpisodeRules(NamedTuple):
     """The limits that the vectorized engine supports.
 
-    Fractions are of equity, money is in cents. `entry_offset` is the distance of an entry's limit price from the quote,
-    as a fraction of the price, and `offset` the smaller of that and an exit's.
+    Fractions are of equity, and money is in cents. `entry_offset` is how far an entry's limit price is from the quote,
+    as a fraction of the price; `offset` is that or an exit's, whichever is smaller.
     """
 
     order_fraction: Decimal
@@ -103,14 +103,14 @@ def rules_of(run: BacktestRun) -> EpisodeRules:
 
 
 def margin_may_bind(run: BacktestRun, symbol: str, rules: EpisodeRules) -> bool:
-    """Return True unless the limits on a contract's notional leave enough margin for every entry that they allow."""
+    """Return True if margin could limit an entry that the limits on a contract's notional allow."""
     levels = read_listings(run.made.world, [symbol])[symbol].margin_levels
     return not levels or max(level.initial for level in levels) * rules.symbol_fraction > MARGIN_SPARE
 
 
 def unsupported_feature(run: BacktestRun, name: str) -> str | None:
-    """Return a feature, of a bot with the policy `name`, that the vectorized engine doesn't support; None if it
-    supports all.
+    """Name a feature of a bot with the policy `name` that the vectorized engine doesn't support; None if there is
+    none.
     """
     return next(_unknown(run, name), None)
 
@@ -155,7 +155,9 @@ class UnsupportedEpisodeError(Exception):
 
 
 class PolicyMoment(NamedTuple):
-    """A decision time of the policy: the index of its minute, and the elapsed share of the session."""
+    """A time at which the policy decides: the index of its minute, and how much of the session has passed, as a
+    fraction.
+    """
 
     at: datetime
     place: int
@@ -163,11 +165,11 @@ class PolicyMoment(NamedTuple):
 
 
 class EpisodeData(NamedTuple):
-    """Sessions in which a root refers to one contract.
+    """The data of consecutive sessions in which a root stands for the same contract.
 
-    Indices count minutes of a session, and each session's last index is its close. `opens` and `marks` are the first
-    price of a minute and the last one before it, in ticks; `minutes` are minutes since 1970. `looks` has the indices of
-    exit checks. `closes` has the indices of closes, and whether the trade date ends there too. `tick` and `fee` are a
+    Indices count minutes of sessions, and each session's last index is its close. `opens` has the first price of each
+    minute, and `marks` the last price before it, in ticks; `minutes` are minutes since 1970. `looks` has the indices of
+    exit checks. `closes` has the index of each close, and whether the trade date ends there too. `tick` and `fee` are a
     tick's value and the fee per side and contract, and `cash` the initial cash, in cents.
     """
 
@@ -202,7 +204,8 @@ class _Minutes(NamedTuple):
 
 
 def tapes_of(terms: EpisodeTerms, scaling: FittedScaling, rows: Sequence[TrainingRow]) -> tuple[EpisodeData, ...]:
-    """Build the policy's data from these rows: one object for each run of sessions with the same contract.
+    """Build the policy's data from these rows: one object for each series of consecutive sessions with the same
+    contract.
 
     Raise UnsupportedEpisodeError if the vectorized engine doesn't support it.
     """

@@ -65,7 +65,9 @@ class _Drawing:
 
 
 def stack_layers(of: Sequence[Layer], between: str, last: str = "Identity") -> bytes:
-    """Build a network of consecutive layers, with the operator `between` them and the `last` one at the end."""
+    """Build a network of these layers one after another, with the operator `between` them and the operator `last` at
+    the end.
+    """
     drawing = _Drawing()
     drawing.layers(OBSERVATION, of, between, last)
     inputs, outputs = {OBSERVATION: of[0].weights.shape[1]}, {ACTION: len(of[-1].bias)}
@@ -73,7 +75,7 @@ def stack_layers(of: Sequence[Layer], between: str, last: str = "Identity") -> b
 
 
 def size_with_side(of: Layer, size: float) -> bytes:
-    """Build a network that outputs a fixed size, with the sign of a layer's output."""
+    """Build a network whose output has a fixed size, and the sign of a layer's output."""
     drawing = _Drawing()
     drawing.tensors.append(tensor("size", [[size]]))
     drawing.does("Mul", [drawing.does("Sign", [drawing.layer(OBSERVATION, of, "layer0")], "side"), "size"], ACTION)

@@ -1,4 +1,6 @@
-"""Define a training job: an agent, its settings, features and a seed. Without the seed, it is one configuration."""
+"""Define a training job: an agent, its settings, its features and a seed. Jobs that differ only in the seed are one
+configuration.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,10 @@ class DivergedError(OperatorError):
 
 
 class Agent(Struct, frozen=True):
-    """A learning method: its networks' outputs, whether they have memory, and its default settings.
+    """A learning method: what its networks output, whether they have memory, and the method's default settings.
 
     `steps` is the default number of training steps in an environment; None for an agent that learns from the bars
-    alone. `on_arrays` is True for an agent that learns so fast that an event-driven environment would be the
-    bottleneck.
+    alone. `on_arrays` is True if the agent learns so fast that an event-driven environment would be the bottleneck.
     """
 
     action: Action
@@ -84,7 +85,9 @@ def usual_features() -> tuple[str, ...]:
 
 
 class TrainingJob(Struct, frozen=True):
-    """An agent to train: its seed, number of steps, changed settings, and features."""
+    """An agent to train, with the seed, the number of steps, the settings that differ from its defaults, and the
+    features.
+    """
 
     agent: str
     seed: int
@@ -109,7 +112,7 @@ class TrainingJob(Struct, frozen=True):
 
     @property
     def configuration(self) -> str:
-        """Return the SHA-256 of everything except the seed: it identifies a trial."""
+        """Return the SHA-256 of everything except the seed; this identifies a trial."""
         available = features()
         versions = {name: available[name].version for name in self.features}
         return sha256(json_text([self.agent, self.card_summary, versions]).encode()).hexdigest()
@@ -120,9 +123,9 @@ AT_MOST_ONE = frozenset({"gamma", "tau", "clip_range", "learning_rate"})
 
 
 def validate_job(job: TrainingJob) -> TrainingJob:
-    """Return a job that can be run; raise OperatorError for an invalid job.
+    """Return the job if it can be run, with its number of steps rounded; raise OperatorError if it is invalid.
 
-    For an agent that learns from `n_steps` steps at a time, the number of steps is rounded up to a multiple.
+    If the agent learns from `n_steps` steps at a time, the number is rounded up to a multiple of `n_steps`.
     """
     if job.agent not in AGENTS:
         raise OperatorError(f"there is no agent {word(job.agent)}", f"name one of these: {', '.join(AGENTS)}")

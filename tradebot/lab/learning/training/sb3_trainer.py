@@ -42,7 +42,7 @@ WIDEST = 1e4
 
 
 def target_of(answer: float) -> int:
-    """Return the target in contracts for an output from -1 to 1; halves are rounded away from zero."""
+    """Convert an output from -1 to 1 to a target in contracts; halves are rounded away from zero."""
     return int((MOST_CONTRACTS * Decimal(repr(float(answer)))).to_integral_value(ROUND_HALF_UP))
 
 
@@ -88,10 +88,10 @@ def gymnasium_env(
     by_session: bool = False,
     begin: Callable[[EpisodeTerms], RunningEpisode] = event_driven_episode,
 ) -> Any:
-    """Return a `gymnasium.Env` with these terms; raise OperatorError if gymnasium isn't installed.
+    """Create a `gymnasium.Env` with these terms; raise OperatorError if gymnasium isn't installed.
 
-    Its actions are numbered from 0, the largest short position. A `continuous` action is a number from -1 to 1, and
-    twice that number is the target. Each period is a separate episode, started by `begin`, so no episode continues
+    Its actions are numbered from 0, which is the largest short position. A `continuous` action is a number from -1 to
+    1; twice that number is the target. Each period is a separate episode, started by `begin`, so no episode continues
     across a gap. With `by_session`, networks with memory restart in each session. The seed of `reset` only affects the
     action space: it never changes the market.
     """
@@ -142,7 +142,7 @@ OFF_POLICY = ("learning_rate", "batch_size", "tau", "gamma", "learning_starts")
 
 
 class Trained(NamedTuple):
-    """A network in stored form, and its outputs as computed where it was trained.
+    """A trained network in stored form, and some of its outputs, computed where it was trained.
 
     `answers` maps rows of observations and hidden states to outputs and new hidden states. `memory` is the size of the
     hidden state; 0 means that there is none.
@@ -160,9 +160,9 @@ def require_torch(agent: str) -> None:
 
 
 def train_agent(job: TrainingJob, episodes: ChosenEpisodes, progress: Callable[[int], None]) -> Trained:
-    """Train an agent in the environment, in these episodes one after the other, and return its network.
+    """Train an agent in these episodes, one after the other, and return its network.
 
-    The same job gives the same result on one machine. Raise DivergedError if the weights end as NaN.
+    On one machine, the same job always gives the same result. Raise DivergedError if the weights become NaN.
     """
     import torch
     from stable_baselines3.common.callbacks import BaseCallback

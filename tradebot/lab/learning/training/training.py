@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 class TrainingSpan(NamedTuple):
     """What a policy is trained on: a backtest's plan, the policy's name, and the scaling fitted to all rows.
 
-    `within` has the ranges of sessions, with gaps between them; each has its rows in `parts`, and its own episode.
+    `within` has the ranges of sessions, with gaps between them. Each range has its rows in `parts`, and is an episode
+    of its own.
     """
 
     plan: BacktestPlan
@@ -64,7 +65,7 @@ class TrainingSpan(NamedTuple):
 
 
 class DraftFolder(NamedTuple):
-    """A draft's path, whether its training was vectorized, and why not if its agent supports that."""
+    """A draft's path, whether its training was vectorized, and why not, if its agent supports vectorized training."""
 
     place: Path
     on_arrays: bool = False
@@ -72,7 +73,7 @@ class DraftFolder(NamedTuple):
 
 
 class TrainingSummary(NamedTuple):
-    """A card's data in addition to its job: all seeds of the run, and the number of configurations ever tried."""
+    """What a model's card says besides its job: all seeds of the run, and the number of configurations ever tried."""
 
     seeds: tuple[int, ...]
     trials: int
@@ -85,9 +86,9 @@ def span_of(
     spans: Sequence[SessionRange] = (EVERY,),
     progress: Callable[[int], None] = lambda rows: None,
 ) -> TrainingSpan:
-    """Run periods of sessions once without trading, and return them with the scaling of their features.
+    """Run the periods in `spans` once without trading, and return them with the scaling of their features.
 
-    Nothing after a period's sessions is read. Raise OperatorError if the periods can't be used for training.
+    Nothing is read from sessions after a period. Raise OperatorError if the periods can't be used for training.
     """
     spans_with_rows = [*zip(spans, rows_of(plan, name, wanted, spans, progress), strict=True)]
     within, parts = zip(*((each, rows) for each, rows in spans_with_rows if rows), strict=True)
@@ -204,19 +205,20 @@ LEAST_OF_A_KIND = 10
 
 
 class LinearModel(NamedTuple):
-    """A weight for each feature, and a bias: a sum above zero predicts that the next bar goes up."""
+    """A weight for each feature, and a bias; if the weighted sum plus the bias is above zero, the next bar should go
+    up.
+    """
 
     weights: Doubles
     bias: float
 
 
 def regression(shown: Doubles, rose: NDArray[np.bool_], c: float) -> LinearModel:
-    """Fit the logistic regression of `rose`, which has a value for each row of `shown`, with a penalty on the squared
-    weights.
+    """Fit a logistic regression that predicts `rose` from the rows of `shown`, with a penalty on squared weights.
 
-    It minimizes half the sum of squared weights plus `c` times the sum of the rows' losses, as in Hastie, Tibshirani
-    and Friedman, The Elements of Statistical Learning (4.4.4), by Newton's method. The bias has no penalty. Raise
-    OperatorError if nearly all bars went one way.
+    Newton's method minimizes half the sum of squared weights plus `c` times the sum of the rows' losses; see Hastie,
+    Tibshirani and Friedman, The Elements of Statistical Learning (4.4.4). The bias has no penalty. Raise OperatorError
+    if nearly all bars went one way.
     """
     if min(int(rose.sum()), int((~rose).sum())) < LEAST_OF_A_KIND:
         raise OperatorError("nearly all bars of the training span went one way", "train on a longer span")

@@ -1,6 +1,6 @@
 """Extract the rows of a training period without trading, and fit the scaling of features to them.
 
-Features are scaled by means and deviations of the training period alone.
+Only means and standard deviations of the training period are used for scaling.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class TrainingRow(NamedTuple):
 
 
 class SessionRange(NamedTuple):
-    """The sessions from `first` to `last`, both included; None is the market's first or last session."""
+    """The sessions from `first` to `last`, both included; None stands for the market's first or last session."""
 
     first: date | None = None
     last: date | None = None
@@ -132,9 +132,9 @@ def rows_of(
     spans: Sequence[SessionRange] = (EVERY,),
     progress: Callable[[int], None] = lambda rows: None,
 ) -> tuple[tuple[TrainingRow, ...], ...]:
-    """Return the rows of each period: one for each bar at which the policy `name` would have decided.
+    """Return each period's rows: one row for each bar at which the policy `name` would have decided.
 
-    Raise OperatorError if there are too few in total, or a feature is always missing or never changes.
+    Raise OperatorError if there are too few rows in total, or if a feature is always missing or never changes.
     """
     watched = RecordingScaling(tuple(dict.fromkeys((*wanted, RETURN))))
     training_rows = list[tuple[TrainingRow, ...]]()

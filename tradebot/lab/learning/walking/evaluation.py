@@ -1,4 +1,6 @@
-"""Evaluate a policy event-driven: run sessions with the real passes, and return each session's result after costs."""
+"""Evaluate a policy: run the bot's real event-driven passes over sessions, and return each session's result after
+costs.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,8 @@ class Hold:
 
 
 class NamedStrategy:
-    """A strategy with another `name` that runs like a policy; with `later`, it acts one slot after each decision.
+    """A strategy under another `name` that runs at a policy's times; with `later`, it acts one slot after each
+    decision.
 
     Everything else about it is unchanged.
     """
@@ -92,7 +95,7 @@ class NamedStrategy:
 def evaluate_market(
     plan: BacktestPlan, strategy: Strategy, within: SessionRange, *, later: bool = False
 ) -> JudgedSessions:
-    """Run a market to the end of a period in which a strategy acts, and return each session's result.
+    """Run a market to the end of the period in which a strategy acts, and return the result of each of its sessions.
 
     Raise OperatorError if none of the market's sessions is in the period.
     """

@@ -1,7 +1,7 @@
-"""Train and evaluate a walk's models on the nodes of a Ray cluster, with the code of a single-machine run.
+"""Train and evaluate a walk's models on the nodes of a Ray cluster, with the same code as on a single machine.
 
-The plan goes to the nodes with the work. They write results into the walk's folder and read the signing key, so both
-must have the same path on each node, such as on a network drive.
+The plan is sent to the nodes with each task. The nodes write results to the walk's folder and read the signing key, so
+both must have the same path on every node, for example on a network drive.
 """
 
 from __future__ import annotations
@@ -38,10 +38,9 @@ if TYPE_CHECKING:
 
 
 class WalkWork(Struct, frozen=True):
-    """The inputs of a cluster worker: the encoded walk, the number of trials, and what must match on each node.
+    """What a cluster worker gets: the encoded walk, the number of trials, and what must be the same on each node.
 
-    `identity` is the SHA-256 of the file that identifies the walk in its folder, and `folder` the base of relative
-    paths.
+    `identity` is the SHA-256 of the file that identifies the walk in its folder. Relative paths start at `folder`.
     """
 
     walk: bytes
@@ -107,7 +106,8 @@ class _Units(Struct):
 def play_there(
     of: Walk, remaining: Sequence[WalkTask], trials: int, workers: int, progress: Callable[[int], None]
 ) -> None:
-    """Run on the cluster, with `workers` workers or as many as fit; `progress` gets the number of finished tasks.
+    """Run tasks on the cluster, with `workers` workers or as many as fit; `progress` is called with the number
+    finished.
 
     Raise OperatorError if there is no cluster, if a node can't run the work, or if a training fails.
     """

@@ -24,7 +24,9 @@ Way = tuple[tuple[int, int], ...]
 
 
 class WalkSplit(Struct, frozen=True):
-    """The training periods of models and their evaluation periods, oldest first."""
+    """One split of a walk: the periods on which models are trained, and those on which they are evaluated, oldest
+    first.
+    """
 
     trained: tuple[SessionSpan, ...]
     judged: tuple[SessionSpan, ...]
@@ -33,8 +35,8 @@ class WalkSplit(Struct, frozen=True):
 def splits_of(
     plan: BacktestPlan, market: Sequence[date], by: SplitMethod = SplitMethod.WALK_FORWARD
 ) -> tuple[WalkSplit, ...]:
-    """Return the splits of these sessions by the settings under promotion.splits; raise OperatorError if there are
-    none.
+    """Split these sessions according to the settings under promotion.splits; raise OperatorError if there is no
+    split.
     """
     rules = plan.settings.promotion.splits
     if by is SplitMethod.CROSS_VALIDATION:
@@ -51,7 +53,9 @@ def splits_of(
 
 
 def newest_sessions(rules: SplitRules, market: Sequence[date]) -> SessionRange:
-    """Return the last sessions of a market, of as many months as a split trains on; the last month counts as whole."""
+    """Return a market's last sessions, over as many months as a split trains on; the last month counts as a whole
+    one.
+    """
     months = [12 * day.year + day.month for day in market]
     first = next(day for day, month in zip(market, months, strict=True) if month > months[-1] - rules.train_months)
     return SessionRange(first, market[-1])
@@ -82,10 +86,10 @@ def _spans(market: Sequence[date], places: Places) -> tuple[SessionSpan, ...]:
 
 
 def paths_of(splits: Sequence[WalkSplit]) -> tuple[Way, ...]:
-    """Return the paths through some splits; a walk-forward evaluation has one path.
+    """Combine the evaluation periods of splits into paths; a walk-forward evaluation has one path.
 
-    Each path evaluates each session once. The first path uses the first split that evaluates a period, the second the
-    next one, and so on.
+    Each path evaluates each session once. For each period, the first path uses the first split that evaluates it, the
+    second path uses the next such split, and so on.
     """
     judging: dict[SessionSpan, list[tuple[int, int]]] = {}
     for index, split in enumerate(splits):

@@ -1,9 +1,10 @@
-"""Search over configurations of one agent: each is evaluated walk-forward, and results guide the next ones.
+"""Search for good configurations of an agent: each is evaluated walk-forward, and its results guide the choice of the
+next.
 
-The first half of the evaluated sessions is for choosing, as in a search of settings: a configuration's score is the
-median over its seeds of the annualized Sharpe ratio there. The second half is for testing: neither the sampler nor the
-ranking sees it. The sessions of the embargo (promotion.splits) between the two halves are left out. `promote` evaluates
-all of them, and counts every configuration.
+As in a search of settings, the first half of the evaluated sessions is for choosing. A configuration's score is the
+annualized Sharpe ratio in that half, as the median over its seeds. The second half is for testing: neither the sampler
+nor the ranking sees it. Between the two halves, the sessions of the embargo (promotion.splits) are left out. `promote`
+uses all evaluated sessions, and counts every configuration.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ FEWEST = 2
 
 
 class VariedSettings(Struct, frozen=True):
-    """The settings that a search space varies in a job's agent; the job's `steps` aren't rounded yet. `source` is the
-    space's file.
+    """The settings of a job's agent that a search varies.
+
+    The job's `steps` aren't rounded yet. `source` is the file with the search space.
     """
 
     job: TrainingJob
@@ -61,7 +63,9 @@ class VariedSettings(Struct, frozen=True):
             raise ConfigurationError(f"{error.message} ({self.source})", error.hint) from error
 
     def require_settings(self) -> None:
-        """Raise ConfigurationError unless the space has only settings of the agent that the job doesn't set itself."""
+        """Raise ConfigurationError if the search space names a setting that the agent lacks, or that the job sets
+        itself.
+        """
         for name in self.space.settings:
             if name not in self.job.of.settings:
                 raise ConfigurationError(
@@ -84,11 +88,12 @@ class WalkSearch(Struct, frozen=True):
 
 
 class ConfigurationFigures(Struct, frozen=True):
-    """A configuration's results: the median seed's annualized Sharpe ratio in the choosing and in the held-out
+    """A configuration's results: its annualized Sharpe ratio (the median over its seeds) in the two halves of the
     sessions.
 
-    `positive` of its `seeds` had a gain in the choosing sessions. `trades` is the median over seeds of the closed
-    trades in all sessions. A seed whose returns don't vary counts as 0.
+    The halves are the sessions for choosing and those held out for testing. `positive` counts how many of the `seeds`
+    had a gain in the sessions for choosing. `trades` is the number of closed trades in all sessions, as the median over
+    seeds. A seed whose returns don't vary counts as 0.
     """
 
     sharpe: float
@@ -142,10 +147,10 @@ def search(
     how: tuple[Player, int],
     progress_of: Callable[[int], AbstractContextManager[Progress]],
 ) -> None:
-    """Evaluate one configuration after another until none is left; finished ones are saved.
+    """Evaluate one configuration after another until none is left, and save each finished one.
 
-    Each configuration counts as one trial before it is trained. `how` is the function that runs the tasks, and its
-    number of workers. `progress_of` shows the progress of a trial, by its index.
+    Each configuration counts as one trial before it is trained. `how` has the function that runs the tasks, and the
+    number of workers. `progress_of` shows the progress of the trial with a given index.
     """
     while (trial := study.take()) is not None:
         figures = _evaluate_values(of, study, study.values_of(trial), results, how, progress_of)
@@ -185,7 +190,7 @@ def run_walks(
     how: tuple[Player, int],
     progress: Progress = lambda done, total: None,
 ) -> PolicyResults:
-    """Run the unfinished tasks of a walk; its results include all configurations evaluated so far."""
+    """Run a walk's unfinished tasks; the results include how many configurations were evaluated so far."""
     player, workers = how
     return run_tasks(of, len(results.trials(of.name)), workers, progress, player)
 
@@ -200,7 +205,7 @@ class Ranked(Struct, frozen=True):
 
 
 def rank_configurations(of: WalkSearch, study: SequentialStudy) -> list[Ranked]:
-    """Return the configurations, best first; of equal configurations, the earlier one first."""
+    """Rank the configurations, best first; if two are equally good, the earlier one comes first."""
     by_key = dict[str, Ranked]()
     for tried in study.in_order():
         if not tried.why:

@@ -1,12 +1,12 @@
 """Evaluate one configuration: train it in each split with each seed, and test it in sessions that are left out.
 
-In a walk-forward evaluation, those are the later sessions. In combinatorial purged cross-validation, all sessions are
-cut into groups, and those of some groups are left out in each split, so several models test each group. A path takes
-one test of each group, so there are as many paths as there are models that test each group.
+In a walk-forward evaluation, the sessions left out are the later ones. In combinatorial purged cross-validation, all
+sessions are divided into groups, and each split leaves out a few groups, so each group is tested with several models. A
+path has one test of each group, so there are as many paths as there are tests of each group.
 
-Finished tasks are saved in the walk's folder, a file for each model, so that a stopped walk can continue. Files appear
-completely or not at all. Splits and seeds run in several processes. A file identifies its task and has the hash of its
-content, so neither a file of another walk nor a changed one counts as a result.
+Finished tasks are saved in the walk's folder, one file per model, so that a stopped walk can continue. Files appear
+completely or not at all. Splits and seeds run in several processes. A file names its task and has the hash of its
+content, so a changed file or another walk's file doesn't count as a result.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ LOGISTIC = "logistic"
 
 
 class Walk(Struct, frozen=True):
-    """The inputs of a walk: a plan with only the policy `name`, a job whose seed is one of `seeds`, and a folder.
+    """What a walk needs: a plan with only the policy `name`, a job whose seed is one of `seeds`, and a folder.
 
     `key` is the file of the private key with which its models are signed. `market` has the dates of all sessions.
     `benchmarks` is the folder of another walk with the same splits, plan and features, whose benchmark results are
@@ -114,9 +114,10 @@ class Walk(Struct, frozen=True):
 
 
 class WalkModel(Struct, frozen=True):
-    """A model of a split and a seed, the SHA-256 of its list of files, and its results with and without a delay.
+    """The result for one split and one seed: the model, and its returns with and without a delay in each evaluated
+    period.
 
-    The results are per evaluated period.
+    The model is identified by its name and the SHA-256 of its list of files.
     """
 
     model: str
@@ -138,7 +139,7 @@ class Diverged(Struct, frozen=True):
 
 
 class WalkTask(NamedTuple):
-    """A task of a walk: one split, with a seed of the configuration or with a benchmark."""
+    """One task of a walk: a split, with one of the configuration's seeds or with a benchmark."""
 
     place: int
     who: int | str
@@ -156,7 +157,9 @@ def folder_of(folder: Path, job: TrainingJob) -> Path:
 def play_here(
     of: Walk, remaining: Sequence[WalkTask], trials: int, workers: int, progress: Callable[[int], None]
 ) -> None:
-    """Run tasks in this many processes on this machine, reporting the number of finished tasks to `progress`."""
+    """Run these tasks on this machine in `workers` processes; `progress` is called with the number of finished
+    tasks.
+    """
     # Fork, so that each process has the walk, whose settings can't be pickled; nothing else runs here meanwhile.
     _Forked.walk = of
     processes: Sequence[BaseProcess] = ()
@@ -315,7 +318,9 @@ def _train_and_sign(of: Walk, wanted: WalkTask, job: TrainingJob, trials: int) -
 def train_model(
     of: Walk, label: str, job: TrainingJob, spans: Sequence[SessionRange], trials: int, models: Path
 ) -> str:
-    """Train a job in some sessions, sign the model, put it into a folder of models, and return its name there."""
+    """Train a job on these ranges of sessions, sign the model, store it in a folder of models, and return its name
+    there.
+    """
     span = span_of(of.plan, of.name, job.features, spans)
     draft = of.folder / DRAFTS / f"{label}-{os.urandom(4).hex()}"
     model = load_draft(train(job, span, draft, TrainingSummary(of.seeds, trials)).place)
