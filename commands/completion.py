@@ -31,9 +31,9 @@ SHELLS = {
 
 
 class Completion(Struct, frozen=True):
-    """A shell's script, and the commands that load it into this shell and into every new one.
+    """A shell's completion script, and the commands that load it into this shell and into every new one.
 
-    `always` must be run in that shell, because Typer installs for the current shell.
+    Run `always` in that shell, because Typer installs completion for the current shell.
     """
 
     shell: str
@@ -43,7 +43,7 @@ class Completion(Struct, frozen=True):
 
 
 def run(shell: str | None, environ: "os._Environ[str] | dict[str, str]") -> Report:
-    """Return a shell's script; without a shell, how to install the one for the current shell."""
+    """Return a shell's completion script or, if `shell` is None, how to install it for the current shell."""
     chosen = shell or Path(environ.get("SHELL", "")).name
     if chosen not in SHELLS:
         what = f"completion doesn't support {clean(chosen)}" if chosen else "can't determine which shell you use"

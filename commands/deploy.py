@@ -38,7 +38,7 @@ AGAIN = "tradebot deploy verify, in a minute"
 
 
 class Deployed(Struct, frozen=True):
-    """The installed version, the worst state of any judgment, and the judgments about the running processes."""
+    """The installed version, the judgments about the running processes, and the worst state among them."""
 
     state_dir: str
     version: str

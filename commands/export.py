@@ -26,8 +26,9 @@ As = Annotated[str | None, typer.Option("--as", help="The bot's name in the tabl
 
 
 class Tables(Struct, frozen=True):
-    """The result of an export: bot name, database, and row counts of its tables; `books_at` is the last moment in the
-    books.
+    """The result of an export: the bot's name, the database, and the number of rows in each table.
+
+    `books_at` is the last moment in the books.
     """
 
     bot: str
@@ -80,7 +81,7 @@ def _render(console: "Console", data: Tables) -> None:
 def export(bot: "App", to: To, name: As = None) -> Report:
     """Write orders and executions to a database.
 
-    The tables orders, executions and audit are views of the books. Bots may share a database: a bot replaces its own
-    rows alone, in one transaction. The bot never reads them.
+    The tables orders, executions and audit are views of the books. Several bots may share a database: each replaces
+    only its own rows, in one transaction. No bot ever reads them.
     """
     return run(bot, to, name)

@@ -35,10 +35,10 @@ class Broken(Struct, frozen=True):
 
 
 class Verified(Struct, frozen=True):
-    """A journal that was read completely: its complete lines, and how many of them are intact (`whole`).
+    """A journal that was read to its end: the number of complete lines, and how many of them are intact (`whole`).
 
     `torn_bytes` is the length of an incomplete last line, which a crash leaves behind and which isn't damage. `ledger`
-    is how the ledger disagrees with this journal, None if they agree or if a file was named.
+    says how the ledger disagrees with this journal. It is None if they agree, or if the user named a file.
     """
 
     path: str

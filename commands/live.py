@@ -53,7 +53,7 @@ AHEAD = timedelta(days=45)
 
 
 class Condition(Struct, frozen=True):
-    """One condition for sending orders: its state and evidence; unless it is open, also the reason and the fix."""
+    """One condition for sending orders: its state and the evidence. If it isn't open, also the reason and the fix."""
 
     name: str
     state: str
@@ -66,7 +66,7 @@ class LiveStatus(Struct, frozen=True):
     """The overall permission (the strictest of its conditions), and the trading state, which is separate.
 
     `as_of` is the broker's time, or this machine's if the broker didn't respond. `checklist` has the steps from paper
-    to real money. Orders don't depend on them, but some venues require theirs before a bot can be armed.
+    to real money. Orders don't depend on them, but some venues require certain steps before a bot can be armed.
     """
 
     state: str
@@ -140,8 +140,8 @@ def arm(app: "App", sessions: int, *, by: str, paper: Path | None = None) -> Rep
 def take_over(app: "App", confirmed: str | None) -> Report:
     """Let a copied folder trade instead of the original, once a person has typed the confirmation.
 
-    Raises OperatorError: exit 2 if the folder is no copy or without a confirmation, 3 with a wrong one, 6 if a process
-    still runs in either folder.
+    Raises OperatorError: exit 2 if the folder isn't a copy or the confirmation is missing, 3 if the confirmation is
+    wrong, and 6 if a process is still running in either folder.
     """
     other = folder_identity.original(app.folder)
     if other is None:

@@ -28,8 +28,8 @@ STYLE = {"filled": "green", "rejected": "red", "unknown": "yellow", "sent": "yel
 class OrderRow(Struct, frozen=True):
     """One order in shares and USD; `strategy` is foreign if the bot didn't send it.
 
-    `status` is the broker's last report, or the state in the bot's own record without a report. `note` is the broker's
-    message about the order. `stop_price` is set for a stop; the stop of a pair has its own row.
+    `status` is what the broker last reported or, without a report, the state in the bot's own record. `note` is the
+    broker's message about the order. `stop_price` is set for a stop; the stop of a pair has its own row.
     """
 
     at: datetime | None
@@ -48,7 +48,7 @@ class OrderRow(Struct, frozen=True):
 
 
 class OrdersShown(Struct, frozen=True):
-    """The selected orders, oldest first; `known` counts all orders in the books, `left_out` those cut by --last."""
+    """The selected orders, oldest first; `known` counts all orders in the books, `left_out` those that --last omits."""
 
     orders: tuple[OrderRow, ...]
     known: int

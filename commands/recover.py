@@ -96,7 +96,7 @@ def run(app: "App", *, by: str, accept: str | None = None, confirmed: str | None
 
 @contextmanager
 def hold_all_locks(app: "App", verb: str) -> Iterator[None]:
-    """Hold the bot's locks while its books are replaced, so that no other process, not even `serve`, uses it."""
+    """Hold all the bot's locks while its books are replaced, so that no other process, not even `serve`, uses them."""
     with state_locks.hold_all(app.folder.path, verb, serve_wait_s=0.0):
         yield
 
@@ -249,7 +249,7 @@ def _intact(app: "App") -> Recovered:
 
 
 def report_of(app: "App", verb: str, data: Recovered) -> Report:
-    """Report new books; exit 10 if they contain anything unproven that isn't accepted yet."""
+    """Report on new books; exit 10 if they contain anything that is neither proven nor accepted yet."""
     code = ExitCode.FINDINGS if data.doubts and not data.accepted else ExitCode.DONE
     accepting = _accepting(app, data.name) if data.name else ""
     return Report(verb, data, lambda c, _: _render(c, verb, data, accepting), code)

@@ -36,13 +36,13 @@ Refresh = Annotated[bool, typer.Option("--refresh", help="Ask the broker about e
 
 
 class CoinRow(Struct, frozen=True):
-    """One coin: its tier, None if it has none or was never evaluated, and its last figures.
+    """One coin: its tier (None if it has none, or was never evaluated), and its last figures.
 
-    If an entry would be refused, `reason` says why, with the `observed` value and the `limit`. Volume is of 24 hours in
-    USD, the spread a fraction of the midpoint, and the price is the midpoint. `since` is when the tier began,
-    `rises_at` when the coin may rise to `rising_to`. `health` is the health of its data, with the `failed` checks. The
-    data is checked again in `passes_until_look` entry passes, but not before `next_look_at`. The last three are limits
-    of the tier.
+    If an entry would be refused, `reason` says why, with the `observed` value and the `limit`. The volume is that of 24
+    hours in USD, the spread is a fraction of the midpoint, and the price is the midpoint. `since` is when the tier
+    began, `rises_at` when the coin may rise to `rising_to`. `health` is the health of its data, with the `failed`
+    checks. The data is checked again in `passes_until_look` entry passes, but not before `next_look_at`. The last three
+    fields are the tier's limits.
     """
 
     symbol: str
@@ -70,7 +70,7 @@ class CoinRow(Struct, frozen=True):
 
 
 class LeftOutRow(Struct, frozen=True):
-    """A contract that the venue lists, or listed, and that isn't traded, with the reason and its figures."""
+    """A contract that the venue lists, or used to list, but that isn't traded: the reason, and its figures."""
 
     symbol: str
     since: datetime
@@ -79,8 +79,7 @@ class LeftOutRow(Struct, frozen=True):
 
 
 class DiscoveryData(Struct, frozen=True):
-    """The discovery of contracts: when the venue's list was last accepted, its number of contracts, and the excluded
-    ones.
+    """What discovery found: when the venue's list was last accepted, how many contracts it has, and the excluded ones.
 
     `problem` says why a later list wasn't accepted.
     """
@@ -95,8 +94,8 @@ class DiscoveryData(Struct, frozen=True):
 class RegistryData(Struct, frozen=True):
     """All coins as of `as_of`, the most liquid ones first, and the number of coins open for entries.
 
-    Entries pause in all of them while fewer than `needed` are `healthy`. Without a registry there are no `coins`, and
-    without discovery there is no `discovery`.
+    Entries pause for all coins while fewer than `needed` of them are `healthy`. Without a registry there are no
+    `coins`, and without discovery there is no `discovery`.
     """
 
     as_of: datetime
@@ -110,7 +109,7 @@ class RegistryData(Struct, frozen=True):
 
 
 def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Report:
-    """Show the data of the coins; exit 10 if entries pause because of it."""
+    """Show the coins and the health of their data; exit 10 if entries pause because of it."""
     named = None if symbol is None else in_universe(app, symbol)
     if (rules := app.rules.registry) is None:
         if refresh:

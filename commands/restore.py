@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
-    """Verify a backup, rebuild the books from it alone, and compare them with the broker; exit 10 for anything
-    unproven.
+    """Verify a backup, rebuild the books from it alone, and compare them with the broker.
 
-    Raises OperatorError: exit 2 for an unknown or damaged backup, and without a confirmation; 3 with a wrong one.
+    Exit 10 if something couldn't be proven. Raises OperatorError: exit 2 for an unknown or damaged backup, and without
+    a confirmation; 3 with a wrong one.
     """
     from commands.shared.checklist import RESTORED
 
@@ -54,9 +54,10 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
 
 
 def fetch_backup(path: Path, source: str, name: str | None) -> str:
-    """Fetch a backup from another location, and return its name; a folder without a bot becomes the backed-up bot's.
+    """Fetch a backup from another location, and return its name.
 
-    Raises TradebotError if there is no such backup, if it can't be read, or if the folder has other contents.
+    A folder without a bot becomes the folder of the backed-up bot. Raises TradebotError if there is no such backup, if
+    it can't be read, or if the folder has other contents.
     """
     offsite_store, is_new = offsite_storage(source), not state_folder.has_marker(path)
     backup, owner = offsite_copy.select_backup(offsite_store, name), None if is_new else state_folder.read_marker(path)

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 class ShadowRow(Struct, frozen=True):
     """One strategy in shadow: why it is in shadow, the result of its last pass, and its simulated account in USD.
 
-    `problem` says why its pass failed, and its figures are None then. `held` are positions that the strategy still has
-    at the broker: until they are closed, it isn't in shadow. `halted` says which halt blocks its entries.
+    `problem` says why its pass failed; its figures are then None. `held` counts positions that the strategy still has
+    at the broker: it isn't in shadow until they are closed. `halted` says which halt blocks its entries.
     """
 
     strategy: str

@@ -37,7 +37,7 @@ NAMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 class LinesAppended(Struct, frozen=True):
-    """The number of lines appended to each file in `folder`; `busy` is True if another process was writing there."""
+    """How many lines were appended to each file in `folder`; `busy` is True if another process was writing there."""
 
     folder: str
     lines: Mapping[str, int]

@@ -1,4 +1,4 @@
-"""`tradebot upgrade`: list and make the changes that this version requires in another version's files."""
+"""`tradebot upgrade`: list and make the changes that this version requires in files of other versions."""
 
 import os
 import sqlite3
@@ -45,7 +45,7 @@ class Upgraded(Struct, frozen=True):
     """The version of this program, its change to the ledger (empty if none), and a judgment about each file.
 
     A file is OK if this version writes the same format, DEGRADED if it will be changed or recreated, and FAILED if this
-    version can't read it. `state` is the worst of them.
+    version can't read it. `state` is the worst of these states.
     """
 
     state_dir: str
@@ -56,10 +56,10 @@ class Upgraded(Struct, frozen=True):
 
 
 def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "LedgerVersion | None" = None) -> Report:
-    """Upgrade the ledger, or restore the copy from before an upgrade; then check each file. With `check`, only check.
+    """Upgrade the ledger, or restore the copy from before an upgrade, and then check each file.
 
-    Exits with 10 if a file can't be read. Raises OperatorError if there is no bot; exit 6 if another process is
-    running.
+    With `check`, only check the files. Exits with 10 if a file can't be read. Raises OperatorError if there is no bot,
+    or with exit 6 if another process is running.
     """
     form, folder = form or FORM, state_folder.open_state(state_folder.resolve(options.state_dir, environ), environ)
     done = "" if check else _bring(folder.path, form)

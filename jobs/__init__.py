@@ -1,1 +1,1 @@
-"""Run what `serve` does, when it is due: the timetable, claims of slots, and the runner."""
+"""Run the jobs of `serve` when they are due: the timetable, the claims of slots, and the runner."""

@@ -1,4 +1,4 @@
-"""Query an unresponsive service at growing intervals, while exits continue."""
+"""Query a service that doesn't respond at growing intervals, while exits go on."""
 
 import threading
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ TOLD_AFTER = 2
 
 
 class UnavailableService(Struct):
-    """A service that doesn't respond: since when, how often it failed, when it last failed, and when to try next."""
+    """A service that doesn't respond: since when, how often and when last it failed, and when to try next."""
 
     since: datetime
     failures: int
@@ -29,14 +29,15 @@ class UnavailableService(Struct):
     until: datetime
 
     def waits(self, now: datetime) -> bool:
-        """Return True until the next try is due. If the broker's clock has been set back since the last failure, the
-        wait is over.
+        """Return True until the next try is due.
+
+        The wait also ends if the broker's clock has been set back to before the last failure.
         """
         return self.asked_at <= now < self.until
 
 
 class Backoff:
-    """Determines which jobs should wait for their service; all lanes share it. Times are trading times."""
+    """Decides which jobs have to wait for their service; all lanes share one instance. Times are trading times."""
 
     def __init__(self, first_s: float, most_s: float, events: Events) -> None:
         self._first = timedelta(seconds=first_s)
@@ -51,7 +52,7 @@ class Backoff:
         return job == NEVER_WAITS or away is None or not away.waits(now)
 
     def note_failure(self, job: str, now: datetime) -> None:
-        """Record that a job's service didn't respond. Failures before the next try count once."""
+        """Record that a job's service didn't respond. Several failures before the next try is due count as one."""
         dependency = DEPENDS_ON.get(job)
         if dependency is None:
             return

@@ -30,7 +30,7 @@ class Running(Protocol):
 
 
 class Chores(Struct, frozen=True):
-    """Runs the slots of chores, each once across all processes."""
+    """Runs chores in their slots, each slot once across all processes."""
 
     ledger: Ledger
     lines: Mapping[str, TimetableEntry]
@@ -40,15 +40,16 @@ class Chores(Struct, frozen=True):
     stopping: Callable[[], bool] = lambda: False
 
     def __call__(self, slot: Slot, now: datetime, *, again: bool = False) -> Done:
-        """Run the slot of a chore and claim its end. Raise TradebotError if the chore failed; it isn't run again.
+        """Run a chore for its slot, and claim the slot's end.
 
-        Raise TemporaryError if the slot begins later, because the clock by which it was due was wrong.
+        Raise TradebotError if the chore failed; it isn't run again. Raise TemporaryError if the slot begins later,
+        which means that the clock by which it was due was wrong.
 
         If the slot is already claimed, the chore runs only if it was interrupted. With `again`, a chore that has ended
-        runs once more, in an extra slot. The caller holds the lock of chores, so nobody else is running one.
+        runs once more, in an extra slot. The caller holds the lock for chores, so no other process is running one.
 
-        A chore that is interrupted at each start counts as failed in the end, so that a process that keeps restarting
-        gets past it.
+        A chore that is interrupted every time it starts finally counts as failed, so that a process that keeps
+        restarting gets past it.
         """
         if now < slot.start:
             raise TemporaryError(f"{slot.name} is due at {slot.start:%Y-%m-%d %H:%M} UTC, not yet", "tradebot schedule")

@@ -44,7 +44,7 @@ class MissedSlot(Struct, frozen=True):
 
 
 class DueSlots(Struct, frozen=True):
-    """What is due: the slots to run, in the order of the job chain, and the missed slots."""
+    """What is due: the slots to run, in the order in which jobs follow each other, and the missed slots."""
 
     run: tuple[Slot, ...]
     missed: tuple[MissedSlot, ...]
@@ -83,8 +83,8 @@ class SlotTracker:
     def look(self, now: datetime) -> DueSlots:
         """Return what is due at `now`. A slot to run is returned until it is claimed or has ended.
 
-        If several slots of a job have passed, it runs once, for the latest slot, unless that is a late entry. A missed
-        slot is returned until it is recorded.
+        If several slots of a job have passed, the job runs once, for the latest slot, unless that would be a late
+        entry. A missed slot is returned until it is recorded.
         """
         if now.date() != self._day:
             self._begin_day(now)
@@ -117,7 +117,7 @@ class SlotTracker:
             self._failed |= dict.fromkeys(begun, Reason.CLOCKS_DISAGREE)
 
     def note_failure(self, slot: Slot, reason: Reason) -> None:
-        """Record why a slot couldn't be run this time; if the slot is missed in the end, this becomes the reason."""
+        """Record why a slot couldn't be run this time. If the slot ends up missed, this is the reason."""
         self._failed[slot.key] = reason
 
     def is_late(self, slot: Slot, now: datetime) -> bool:
@@ -228,8 +228,8 @@ MOST_DAYS = 400
 class SlotPlanner:
     """Reads the slots of some timetable entries from the stored calendar; `venue` says when a day begins.
 
-    It skips slots that had ended before the books were opened or before their timetable entry got its times. It also
-    skips slots of chores that had begun before then, because they may last for days.
+    It skips slots that ended before the books were opened, or before their timetable entry got its times. A chore's
+    slot may last for days, so it is skipped if it merely began before then.
     """
 
     def __init__(self, ledger: Ledger, lines: Sequence[TimetableEntry], grace_s: int, venue: VenueDay) -> None:
@@ -244,9 +244,10 @@ class SlotPlanner:
         self._sessions: Sequence[Session] = ()
 
     def around(self, now: datetime, idle_since: datetime | None) -> Sequence[Slot]:
-        """Return the slots that may still be due, and the slots that begin until the end of tomorrow.
+        """Return the slots that may still be due, and those that begin before the end of tomorrow.
 
-        `idle_since` is when this process last checked, None at its first check; slots that began before are left out.
+        `idle_since` is when this process last checked, and None at its first check. Slots that began before then are
+        left out.
         """
         # What was noted under a clock that was ahead is noted again.
         if not self._since or max(self._since.values()) > now:
@@ -267,8 +268,9 @@ class SlotPlanner:
         return slots
 
     def of_a_past_day(self, now: datetime) -> Sequence[tuple[Slot, Reason]]:
-        """Return the slots of the first past day that isn't settled, with the reason why they were missed; one day per
-        call.
+        """Return the slots of the first past day that isn't settled, each with the reason why it was missed.
+
+        Each call returns the slots of one day.
         """
         while self._past:
             day, reason = self._past[0]
@@ -278,7 +280,7 @@ class SlotPlanner:
         return ()
 
     def wrote(self) -> None:
-        """Record that the missed slots of the past day last returned have been written, so that day is settled."""
+        """Record that the missed slots last returned for a past day have been written, which settles that day."""
         self._past = self._past[1:]
 
     @property
@@ -292,7 +294,7 @@ class SlotPlanner:
         return self._ledger.sessions(*self._days) != self._sessions
 
     def has(self, slot: Slot) -> bool:
-        """Return True unless the slot's session has changed so that the slot no longer exists."""
+        """Return False if the slot's session has changed so that the slot no longer exists, otherwise True."""
         return slot.key in self._known or slot.session < self._days[0]
 
     def _slots(self, lines: Sequence[TimetableEntry], days: Sequence[date]) -> Iterator[Slot]:

@@ -1,7 +1,7 @@
-"""Do the work of `serve` at each tick: run what the ledger says is due, until `serve` is stopped.
+"""Do the work of `serve` at each tick: run what is due according to the ledger, until `serve` is stopped.
 
-With a real broker, exits, entries, fetching and upkeep are lanes with a thread each. On the sandbox there is one
-thread: it runs the lanes in a fixed order, and while it waits for a reply, exits and entries run when they are due.
+With a real broker, exits, entries, fetching and upkeep are lanes with a thread each. In the sandbox, one thread runs
+the lanes in a fixed order. While it waits for a reply, exits and entries still run when they are due.
 """
 
 import traceback
@@ -80,7 +80,7 @@ CALENDAR = "calendar"
 
 
 class Pace(Protocol):
-    """The source of trading time."""
+    """Where trading time comes from."""
 
     @property
     def is_finished(self) -> bool:
@@ -123,7 +123,7 @@ class ReconcilingLane(PollingLane, Protocol):
 class Runner:
     """Runs what is due at each tick, one pass after another, in one thread: one lane of `serve`, or all lanes.
 
-    It runs the jobs of its slot tracker. `facts` and `exits` are the lanes for which entries wait, if these lanes have
+    It runs the jobs of its slot tracker. `facts` and `exits` are the lanes that entries wait for, if these lanes have
     their own threads.
     """
 
@@ -156,7 +156,7 @@ class Runner:
 
     @property
     def over(self) -> bool:
-        """Return True if no further tick should follow."""
+        """Return True if the runner has ended, so that it shouldn't be ticked again."""
         return self.stopping or self._pace.is_finished or self._faults >= MAX_FAULTS
 
     @property
@@ -173,7 +173,7 @@ class Runner:
         return self._exits_due() is not None
 
     def run_exits(self) -> None:
-        """Run the exits that are due, between two parts of another pass of this lane."""
+        """Run the exits that are due, in the middle of another pass of this lane."""
         slot = self._exits_due()
         if slot is not None:
             self._run_slot(slot)
@@ -184,8 +184,9 @@ class Runner:
         return None if slot is None or (slot.job, slot.name) in self._tried else slot
 
     def run_again(self, job: Job, verb: Callable[[], Done]) -> bool:
-        """Run a job outside its slots; return False if it has to wait because it has just run, or has run often
-        recently.
+        """Run a job outside its slots; return False if it can't run now.
+
+        It has to wait if it has just run, if it has run often recently, or if its service doesn't respond.
         """
         now = self._pace.now
         # A time in the future dates from before the broker's clock was set back.
@@ -199,10 +200,10 @@ class Runner:
         return True
 
     def meanwhile(self, moments: Iterator[datetime]) -> None:
-        """Let the duration of a request pass in lock-step: `moments` advances time and yields whenever a job is due.
+        """Let time pass for as long as a request takes, in lock-step.
 
-        While facts are being fetched, any other due work runs. A pass that trades yields to exits instead, at its next
-        request.
+        `moments` advances time, and yields whenever a job is due. While facts are being fetched, any other work that is
+        due runs. A pass that trades yields to exits instead, when it makes its next request.
         """
         fetching = self._running in FETCHING
         for now in moments:

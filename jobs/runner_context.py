@@ -45,7 +45,7 @@ class LogLine(Struct, frozen=True):
 
 
 class CalendarKeeper(Protocol):
-    """Keeps the stored calendar identical to the broker's."""
+    """Keeps the stored calendar in step with the broker's."""
 
     def woke(self) -> None:
         """Record that nothing was checked for a while."""
@@ -58,12 +58,11 @@ class CalendarKeeper(Protocol):
 
 
 class RunnerContext(Struct, frozen=True):
-    """What a runner depends on: each job's command, its own name, and the destinations of records, events and log
-    lines.
+    """What a runner depends on: the command of each job, who runs it, and where records, events and log lines go.
 
-    `stopwatch` returns real seconds since an arbitrary start. `chore` runs the slot of a chore. `unmet` names a
-    dependency, other than the first comparison, that a slot lacks at the moment; None if it lacks none. `calendar`
-    fetches the broker's calendar, in one of the lanes. While `spares` returns a reason, no chore starts.
+    `stopwatch` returns real seconds since an arbitrary start. `chore` runs a chore for its slot. `unmet` names
+    something that a slot still needs, other than the first comparison; it returns None if nothing is missing.
+    `calendar` fetches the broker's calendar, in one of the lanes. While `spares` returns a reason, no chore starts.
     """
 
     verbs: Mapping[Job, Callable[[], Done]]

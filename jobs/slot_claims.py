@@ -28,7 +28,7 @@ REPEATABLE = frozenset({Job.SCORE, Job.RECONCILE})
 
 
 class SlotRefused(Struct, frozen=True):
-    """The refusal of a slot, with the reason; `missed` is the slot that is thereby recorded as missed."""
+    """Why a slot was refused; `missed` is the slot that is recorded as missed because of that, if any."""
 
     decision: Decision
     missed: Call | None = None
@@ -52,14 +52,14 @@ def claim(
     """Claim the slot for a job and return the call to run, or the reason why it is refused.
 
     A dry run claims nothing and is never refused. A `part` names something that shares the slot with the timetable's
-    own run, such as a file of candidates; each part can be claimed once. If the slot is taken but `unfinished` says its
-    pass was interrupted, the call resumes it, except for entries that are recorded as missed. The caller has the pass
-    lock, so no other process is working on that slot.
+    own run, such as a file of candidates; each part can be claimed once. If the slot is taken but `unfinished` says
+    that its pass was interrupted, the call resumes that pass, unless it is for entries and the slot was recorded as
+    missed. The caller has the pass lock, so no other process is working on that slot.
 
-    An entry that comes more than `grace_s` after its slot began is refused, and its slot is missed. With None, `force`
-    or a `part`, it is never too late.
+    An entry that comes more than `grace_s` after the start of its slot is refused, and its slot is missed. An entry is
+    never too late if `grace_s` is None, with `force`, or for a `part`.
 
-    With `look`, nothing is claimed: the result is what a claim would return now, and the caller needs no lock.
+    With `look`, nothing is claimed. The result is what a claim would return now, and the caller needs no lock.
     """
     session = session_of(ledger, now, day)
     slot = slot_at(job, timetable[job], session, now) if session else None
@@ -109,7 +109,10 @@ def _extra(ledger: Ledger, call: Call, now: datetime) -> Call:
 
 
 def claim_extra(ledger: Slots, taken: tuple[str, date, str], by: str, now: datetime) -> str:
-    """Claim the first free extra slot next to a taken slot, by job, session and name; return the extra slot's name."""
+    """Claim the first free extra slot next to one that is taken, and return the name of the extra slot.
+
+    `taken` is the taken slot's job, session and name.
+    """
     job, session, slot = taken
     used = {claim.slot for claim in ledger.slot_claims(session) if claim.job == job}
     names = (f"{slot}#{number}" for number in count(2))

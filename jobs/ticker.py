@@ -1,16 +1,16 @@
-"""Call what `serve` runs every second, in this thread or in a thread for each lane.
+"""Call the ticks of `serve` every second, in this thread or in one thread per lane.
 
 APScheduler provides the lanes' threads, coalescing (ticks missed during a long tick run as one), and the listeners that
 end everything on an error. Its calendar triggers aren't used for the timetable, for three reasons. First, they follow
-the machine's clock and a calendar of weekdays, whereas a slot is a time in the venue's session, on the broker's clock,
-which has early closes and halts and, in the sandbox, runs at any speed. Second, the ledger decides what is due
-(`jobs.due_slots`), also for cron, for a command typed by hand and for a second `serve`; a trigger would decide it again
-from one process's memory. Third, a missed slot is reported with its reason and run if that is still allowed, whereas a
-misfire is only a log line.
+the machine's clock and the days of the week, whereas a slot is a time in the venue's session by the broker's clock.
+Sessions have early closes and halts, and in the sandbox they run at any speed. Second, the ledger decides what is due
+(`jobs.due_slots`), and it does so for cron, for commands typed by hand and for a second `serve` too. A trigger would
+decide only from the memory of one process. Third, a missed slot is reported with its reason, and run if that is still
+allowed, whereas a misfire is only a log line.
 
-APScheduler plans by the wall clock, so setting it back would stop every lane, even exits, until it has caught up.
-Checking a monotonic clock makes every tick due again. `serve` imports this when it is ready: importing APScheduler
-takes as long as comparing books and broker.
+APScheduler plans by the wall clock. If that clock were set back, every lane, even exits, would stop until it had caught
+up. So a monotonic clock is checked as well, which makes every tick due again. `serve` imports this module only when it
+is ready, because importing APScheduler takes as long as comparing books and broker.
 """
 
 import logging
@@ -61,7 +61,7 @@ def tick_until(tick: Callable[[], None], over: Callable[[], bool], every_s: floa
             end()
 
     def end() -> None:
-        """End the trigger: the scheduler then removes its only job, and that shuts the scheduler down."""
+        """End the trigger; the scheduler then removes its only job, which shuts it down."""
         trigger.end_date = LONG_AGO
 
     def note_failure(event: JobExecutionEvent) -> None:

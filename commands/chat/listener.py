@@ -1,8 +1,9 @@
-"""Process the chat: handle each message once, refuse messages of others, and reply with the bot's verbs.
+"""Process the chat: handle each message once, refuse messages from anyone else, and reply with the bot's verbs.
 
 It only starts verbs of the bot in separate processes, from a fixed table, so nothing here delays or fails a pass.
 
-Only known message fields are accepted, so a field that Telegram adds is refused until it is listed here.
+Only known message fields are accepted, so a message with a field that Telegram adds later is refused until this module
+lists the field.
 """
 
 import json
@@ -57,7 +58,7 @@ class RefusedMessageError(Exception):
 
 
 class ChatMessage(Struct, frozen=True):
-    """A typed message or a pressed button, with the numbers of person, chat and message.
+    """A typed message or a pressed button, with the ids of its sender, its chat and the message.
 
     `query` is the id of the button press that the app expects a reply to, if any.
     """
@@ -71,7 +72,7 @@ class ChatMessage(Struct, frozen=True):
 
 
 def number_of(update: object) -> int | None:
-    """Return the `update_id` that Telegram numbers an update with, or None if it has none."""
+    """Return an update's `update_id`, the number that Telegram gave it, or None if it has none."""
     number = update.get("update_id") if isinstance(update, dict) else None
     return number if type(number) is int and 0 < number < LARGEST else None
 
@@ -87,7 +88,10 @@ def sender_of(update: object) -> tuple[str, str]:
 
 
 def read(update: object, now: float) -> ChatMessage:
-    """Parse an update; `now` is in seconds since 1970. Raises RefusedMessageError for an update that isn't answered."""
+    """Parse an update; `now` is in seconds since 1970.
+
+    Raises RefusedMessageError for an update that the bot doesn't answer.
+    """
     whole = _mapping(update, "the update")
     kinds = whole.keys() - {"update_id"}
     if kinds == {"message"}:
@@ -123,9 +127,9 @@ def _read_button(query: dict[str, Any]) -> ChatMessage:
 
 
 def words_of(text: str) -> tuple[str, str, str]:
-    """Return the command word, its argument, and an amount to close, such as ("close", "AAPL", "10").
+    """Split a text into its command, the argument, and an amount to close, such as ("close", "AAPL", "10").
 
-    Raises RefusedMessageError for a text that isn't a command, or that is only allowed where the bot runs.
+    Raises RefusedMessageError if the text isn't a command, or if the command is only allowed on the bot's own machine.
     """
     match = _TYPED.fullmatch(text)
     if match is None:

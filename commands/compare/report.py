@@ -1,4 +1,4 @@
-"""The data of `tradebot compare`: runs side by side, after their differences in settings."""
+"""The data of `tradebot compare`: first the differences in settings, then the runs side by side."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -93,7 +93,7 @@ def read_all(folders: "Sequence[str]") -> "Sequence[ReadRun]":
 
 
 def run_letters(of: "Sequence[object]") -> list[str]:
-    """Return a letter for each run, which labels its columns and curves."""
+    """Return one letter per run, to label its columns and curves."""
     return [chr(ord("A") + index) for index in range(len(of))]
 
 

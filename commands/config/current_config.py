@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class ConfigurationValue(Struct, frozen=True):
-    """One value by its dotted name, its source, and how it differs from the accepted value, if it does."""
+    """One setting: its dotted name, its value and source, and the accepted value if that differs."""
 
     key: str
     value: Any
@@ -44,7 +44,7 @@ class ConfigurationValue(Struct, frozen=True):
 
 
 class ShownConfiguration(Struct, frozen=True):
-    """The requested values; `state_dir` is None if no bot was found and the shipped layers are shown."""
+    """The requested settings; `state_dir` is None if no bot was found, so the shipped settings are shown."""
 
     state_dir: str | None
     key: str | None
@@ -52,7 +52,7 @@ class ShownConfiguration(Struct, frozen=True):
 
 
 class ChangedDefault(Struct, frozen=True):
-    """A value that differs from the shipped one for the mode."""
+    """A setting that differs from the shipped value for the bot's mode."""
 
     key: str
     shipped: Any
@@ -61,13 +61,13 @@ class ChangedDefault(Struct, frozen=True):
 
 
 class ConfigurationChecked(Struct, frozen=True):
-    """A valid configuration: its number of values, and its changes; `file` is None for the configuration in force.
+    """A valid configuration: how many values it has, and which it changes; `file` is None for the one in force.
 
-    `differences` compares it with the accepted one; None if nothing has been accepted yet. `without_effect` are
-    sentences on limits of a strategy that the account's tighter limits override. `never_bought` are symbols of the
-    universe without a sector, and `left_out` other entries of the universe's file, such as indexes. `given_up` are
-    sentences on kinds of flow facts that the flow source's limits don't let the bot fetch as configured. `warnings`
-    list values in the format of an earlier version, and their replacements.
+    `differences` compares it with the accepted configuration, and is None if nothing has been accepted yet. Each
+    sentence in `without_effect` names a strategy's limit that has no effect, because the account's limit is tighter.
+    `never_bought` are symbols of the universe without a sector, and `left_out` other entries of the universe's file,
+    such as indexes. Each sentence in `given_up` names a kind of flow facts that the flow source's limits don't let the
+    bot fetch as configured. `warnings` list values in the format of an earlier version, and their replacements.
     """
 
     file: str | None
@@ -84,7 +84,8 @@ class ConfigurationChecked(Struct, frozen=True):
 class Accepted(Struct, frozen=True):
     """The accepted configuration's fingerprint; `accepted` is False if nothing had changed.
 
-    `before` is the fingerprint that it replaced, None if nothing had been accepted yet. `at` is this machine's time.
+    `before` is the fingerprint that it replaced, or None if nothing had been accepted before. `at` is this machine's
+    time.
     """
 
     accepted: bool
@@ -96,9 +97,9 @@ class Accepted(Struct, frozen=True):
 
 
 def run(app: "App", *, by: str, confirmed: str | None) -> Report:
-    """Show the differences, and accept the current configuration once the account's tail is typed, even during a halt.
+    """Show the differences, and accept the current configuration once a person has typed the account's tail.
 
-    Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one.
+    This works during a halt too. Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one.
     """
     before = app.ledger_view.baselines.last()
     changes = differences(app.settings, before, app.loaded.origins) if before else ()
@@ -112,9 +113,9 @@ def run(app: "App", *, by: str, confirmed: str | None) -> Report:
 def store_accepted(
     app: "App", values: Mapping[str, Any], before: "Baseline | None", changes: "tuple[Difference, ...]", *, by: str
 ) -> "Baseline":
-    """Write values into the books as accepted, with the event that names their changes.
+    """Store values in the books as the accepted configuration, and emit the event that names the changes.
 
-    Raise OperatorError, exit 3, if the accepted values aren't those of `before` any more.
+    Raise OperatorError, exit 3, if another configuration than `before` has been accepted in the meantime.
     """
     with app.pass_lock("config accept"):
         if app.ledger.baselines.last() != before:
@@ -198,7 +199,10 @@ def report_of(verb: str, data: object, folder: "StateFolder | None", loaded: "Lo
 def loaded_for(
     state_dir: str | None, config: str | None, file: Path | None = None
 ) -> "tuple[StateFolder | None, Loaded]":
-    """Return the bot's folder, or None without one, with the configuration in force or that of a file."""
+    """Return the bot's folder and the configuration of a file or, without one, the configuration in force.
+
+    The folder is None if there is no bot.
+    """
     path, options = state_folder.resolve(state_dir, os.environ), Options(state_dir, config)
     if not state_dir and not (path / state_folder.MARKER).exists():
         return None, load(file or user_file(options, path, os.environ), os.environ)
@@ -209,7 +213,7 @@ def loaded_for(
 
 
 def differences_of(folder: "StateFolder | None", loaded: "Loaded") -> "tuple[Difference, ...] | None":
-    """Compare with the accepted configuration; None if there is no bot or no readable accepted configuration."""
+    """Compare with the accepted configuration; return None if there is no bot, or no accepted one can be read."""
     accepted = accepted_of(folder)
     return differences(loaded.settings, accepted, loaded.origins) if accepted else None
 

@@ -33,7 +33,7 @@ UNWRITTEN = "nothing was written"
 
 
 class ChangedValue(Struct, frozen=True):
-    """A setting in force by its dotted name, before and now; None if it had or has no value."""
+    """A setting by its dotted name, with the value in force before and now; None where it has no value."""
 
     key: str
     value_before: Any
@@ -41,7 +41,7 @@ class ChangedValue(Struct, frozen=True):
 
 
 class OverridingValue(Struct, frozen=True):
-    """A setting with a value in another source that takes precedence: the value in force, and its source."""
+    """A setting that another source overrides: the value in force, and that source."""
 
     key: str
     value: Any
@@ -49,10 +49,10 @@ class OverridingValue(Struct, frozen=True):
 
 
 class SettingChanged(Struct, frozen=True):
-    """The result of `config set` on a file, or the planned result.
+    """The changes that `config set` made in a file or, in a dry run, would make.
 
     `lines` are the file's changed lines in diff format. `changes` are the settings in force that change. `looser` are
-    the settings looser than accepted, which block entries until they are accepted.
+    the settings that are looser than the accepted ones; they block entries until a person accepts them.
     """
 
     file: str

@@ -43,7 +43,7 @@ LONG = 12
 
 
 def show(state_dir: str | None, config: str | None, key: str | None, *, origin: bool, search: str = "") -> Report:
-    """Return each value with its source, or those whose name, value or source contains every word of a search.
+    """Return each setting with its source, or only those whose name, value or source contains each search word.
 
     Raise OperatorError for an unknown name.
     """
@@ -68,7 +68,7 @@ def _matches(row: ConfigurationValue, search: str) -> bool:
 
 
 def check(state_dir: str | None, config: str | None, file: str | None) -> Report:
-    """Load the configuration, or a file, as a verb would; raise OperatorError if it is invalid."""
+    """Check that the bot's configuration, or that of a file, loads; raise OperatorError if it is invalid."""
 
     folder, loaded = loaded_for(
         state_dir, config, None if file is None else STANDARD_INPUT if file == "-" else Path(file)
@@ -174,7 +174,10 @@ def _render_never_bought(console: "Console", data: ConfigurationChecked) -> None
 
 
 class AcceptedConfiguration(Struct, frozen=True):
-    """The accepted configuration, when (this machine's time) and by whom it was accepted, and current differences."""
+    """The accepted configuration: when (by this machine's clock) and by whom it was accepted.
+
+    `differences` shows how the configuration in force differs from it now.
+    """
 
     fingerprint: str
     at: datetime
@@ -194,8 +197,9 @@ class Diff(Struct, frozen=True):
 
 
 def run(state_dir: str | None, config: str | None) -> Report:
-    """Compare the configuration in force with the accepted and the shipped one; raise OperatorError if it can't be
-    read.
+    """Compare the configuration in force with the accepted and the shipped one.
+
+    Raises OperatorError if it can't be read.
     """
     folder, loaded = loaded_for(state_dir, config)
     baseline = accepted_of(folder)

@@ -202,7 +202,7 @@ def _exits(app: "App", session: "Session") -> dict[str, int]:
 
 
 def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ...]]":
-    """Compute the profit from the ledger, and list each difference from the exchange's account of a cent or more."""
+    """Compute the profit from the ledger, and list where ledger and exchange differ by a cent or more."""
     view = app.reader.view()
     books = read_books(app.ledger, app.now(), app.day, view.orders)
     held_symbols = set(books.quantities())
@@ -252,7 +252,7 @@ class DemoTrade(Struct, frozen=True):
 
 
 class DemoEarnings(Struct, frozen=True):
-    """The closed trades, the best and worst of them, and all profit by exit reason and by entry component."""
+    """The closed trades, the best and worst of them, and the total profit by exit reason and by entry component."""
 
     closed: int
     won: int

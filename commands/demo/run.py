@@ -70,7 +70,10 @@ class DemoSession:
         self._run(minute, tuple(VERBS))
 
     def meanwhile(self, seconds: float) -> None:
-        """Advance time by the duration of a request; while facts are being fetched, also run exits that are due."""
+        """Advance time by the duration of a request.
+
+        While facts are being fetched, exits that are due run too.
+        """
         end, fetching = self._now + timedelta(seconds=seconds), self._running in FETCHING
         while True:
             if fetching:
@@ -93,10 +96,9 @@ class DemoSession:
 
 
 class DemoOptions(NamedTuple):
-    """Options that change a demo: the number of sessions, the only strategy, and settings.
+    """What a user changes about a demo: the number of sessions, the only strategy to trade, and settings.
 
-    `strategy` trades alone, and `changed` are texts KEY=VALUE. `config` names a file to start from instead of the
-    folder's own.
+    Each text in `changed` is KEY=VALUE. `config` names a file to start from instead of the folder's own.
     """
 
     sessions: int = 1
@@ -208,7 +210,7 @@ def _clear(path: Path) -> None:
 
 
 class PlayedSession(NamedTuple):
-    """A session, its minutes that were run, and the account's final equity in USD."""
+    """A session: how many of its minutes were run, and the account's final equity in USD."""
 
     session: "Session"
     minutes: int
@@ -216,7 +218,7 @@ class PlayedSession(NamedTuple):
 
 
 def play(app: "App", sessions: int, minutes: int, progress: "Progress") -> "list[PlayedSession]":
-    """Run a number of sessions of the market, and a number of minutes of each; return the sessions.
+    """Run several sessions of the market, for this many minutes each, and return them.
 
     The last minute of a session is its close, which comes earlier on a half day.
     """
@@ -261,7 +263,10 @@ def _play(app: "App", minutes: int, progress: "Progress", *, is_last: bool) -> P
 
 
 def held_sessions(recorded: int | None, wanted: int) -> int:
-    """Return how many sessions the market needs; recorded data needs one more, for previous closes."""
+    """Return how many sessions the market needs.
+
+    Recorded data needs one session more, because the first session to trade needs the closes of the day before.
+    """
     if recorded is None or wanted == 1:
         return wanted
     if wanted > recorded:

@@ -202,8 +202,10 @@ def _check_features(app: "App", name: str) -> CheckResult:
 
 
 class SessionRehearsal(NamedTuple):
-    """A policy's session on a generated market: the duration in seconds of each pass in which it decided, and the
-    highest memory use in bytes, of this process and of the largest process that it started.
+    """How a policy's session on a generated market went.
+
+    It has the duration in seconds of each pass in which the policy decided. It also has the highest memory use in
+    bytes, both of this process and of the largest process that it started.
     """
 
     session: "date"
@@ -217,8 +219,8 @@ class SessionRehearsal(NamedTuple):
 def rehearse_session(app: "App", name: str, watch: Callable[[int, int], None]) -> SessionRehearsal:
     """Let a policy trade the first session of a temporary bot with this bot's settings, as `serve` would.
 
-    A pass is timed whole: from the bar's close, when it starts, until its last order is sent. Comparisons and exits run
-    before it and aren't timed. `watch` gets the number of finished slots and of all.
+    The time of a pass is measured from the bar's close, when it starts, until its last order is sent. The comparison
+    and the exits before it aren't included. `watch` is called with the number of finished slots and the total.
     """
     took_s, orders = list[float](), 0
     with open_generated(with_strategy_alone(app.loaded, name, ()), 0) as rehearsed:

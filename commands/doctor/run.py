@@ -42,7 +42,7 @@ from tradebot.model.sentences import pluralize
 
 
 class DoctorHealth(Struct, frozen=True):
-    """The judgments, and the number in each state; `asked` is True if broker and flow source were contacted."""
+    """The judgments, and how many are in each state; `asked` is True if broker and flow source were contacted."""
 
     state_dir: str
     asked: bool
@@ -149,7 +149,7 @@ UNPROTECTED = "Run only plug-ins whose code you trust, or run the bot on Linux 5
 def strategies(settings: "Settings", folder: Path, *, ask: bool) -> CheckResult:
     """Check each strategy in use and, with `ask`, run it once on a desk without facts.
 
-    A plug-in with access to the bot's keys still works, so that is only a warning.
+    A plug-in with access to the bot's keys still works, so it only causes a warning.
     """
     used = [row for row in look(settings, folder, ask=ask) if row.state != OFF]
     ill = [row for row in used if row.state != WELL]
@@ -175,7 +175,7 @@ SUBJECTS = ("config", "disk", "ledger", "journal", "books", "backup", "calendar"
 
 
 def books_checks(app: "App") -> Iterator[Judgment]:
-    """Yield the judgments about the bot's own records, all of which are read."""
+    """Read all of the bot's own records, and yield the judgments about them."""
     yield from judge_passes(evidence_of(app, thorough=True), SUBJECTS)
     yield permission(app.permission, datetime.now(UTC))
     yield attempt("events", lambda: events(app.folder.path / EVENTS))

@@ -82,7 +82,10 @@ def account(app: "App") -> CheckResult:
 
 
 def other_copies(app: "App") -> CheckResult:
-    """Look for open orders with the bot's prefix that these books lack; stops sent with entries may be unrecorded."""
+    """Look for open orders that carry the bot's prefix but aren't in these books.
+
+    Another copy of tradebot sent them. A stop that was sent along with an entry needn't have its own record.
+    """
     orders, booked = app.reader.view().orders, {order.venue_id for order in app.ledger_view.orders(working=True)}
     names = [order.client_order_id for order in orders if is_our_order_id(order.client_order_id)]
     strange = [name for name in names if app.ledger_view.intent(name) is None]
@@ -155,7 +158,7 @@ def _own(app: "App", look: "Callable[[Connection, DriftTally], VenueCheck]") -> 
 
 
 def clock_skew(app: "App") -> CheckResult:
-    """Compare this machine's clock with the broker's, at the middle of the request."""
+    """Compare this machine's clock, taken at the middle of the request, with the broker's."""
     if app.mode is Mode.SANDBOX:
         return _engine_clock(app)
     before = datetime.now(UTC)

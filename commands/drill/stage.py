@@ -51,7 +51,7 @@ class DrillCheck(Struct, frozen=True):
 
 
 class Stage(Struct):
-    """The bot of a drill; `checks` are the findings so far, `steps` the actions."""
+    """The bot of a drill, with the steps taken so far (`steps`) and what the checks found (`checks`)."""
 
     folder: Path
     notices: list[str]

@@ -52,9 +52,9 @@ def run(
 ) -> Report:
     """Run one exit pass; exit 3 if permission was closed.
 
-    With `entries_first`, which a halt uses, cancel the bot's entries before the books are checked. With `noted`, the
-    report also lists positions that exits ignore or handle differently than configured, which reads the books again;
-    exit 10 if the books lack fills of an order, or if a position that should be closed stays open.
+    With `entries_first`, which a halt uses, the bot's entries are canceled before the books are checked. With `noted`,
+    the report also lists positions that exits ignore, or handle differently than configured; this reads the books
+    again. Exit 10 if the books lack fills of an order, or if a position that should be closed stays open.
     """
     ended = dict[str, CandidateRecord]()
 
@@ -80,7 +80,7 @@ def run(
 
 
 def describe_left_open(app: "App", data: "PassData") -> tuple[str, ...]:
-    """Return, in words, what the account may hold that this pass couldn't close, because the books don't have it."""
+    """Describe positions that the account may hold but this pass couldn't close, because the books don't have them."""
     try:
         unbooked, cycles = fills_left_open(app, data), app.facts.cycles(job=Job.EVALUATE_EXITS, last=1)
     except TradebotError as error:

@@ -49,7 +49,7 @@ class ReadyScript(Struct, frozen=True):
 
 
 class Faults(Struct, frozen=True):
-    """What was done, which rules changed, and the rules now armed (null if no exchange was asked).
+    """What the verb did, which rules changed, and which rules are armed now (null if no exchange was asked).
 
     `script` is the text to show: a script, or a description of a fault.
     """

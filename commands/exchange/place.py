@@ -21,7 +21,7 @@ ANOTHER = "tradebot exchange serve --state-dir NEW --sessions 250"
 class Api(Struct, frozen=True):
     """An API of the exchange: its identifier, its title, and its port if it has its own.
 
-    Clients log in by key and `secret`, by key alone (`bearer`), or by `none`.
+    `login` says what clients log in with: a key and its `secret`, a key alone (`bearer`), or `none`.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Api(Struct, frozen=True):
 
     @property
     def port_text(self) -> str:
-        """Return a separate port as text; empty for an API at the exchange's address."""
+        """Return the API's own port as text, or an empty text if it shares the exchange's address."""
         return f": 127.0.0.1, port {self.port}" if self.port else ""
 
 
@@ -42,7 +42,7 @@ def apis_of(status: Mapping[str, Any]) -> tuple[Api, ...]:
 
 
 def exchange_of(path: Path) -> Path:
-    """Return the exchange's folder in a state folder, and print later times as its venue shows them.
+    """Return the folder of the exchange in a state folder, and show all later times in its venue's time zone.
 
     Raises OperatorError if there is no exchange.
     """
@@ -56,7 +56,7 @@ def exchange_of(path: Path) -> Path:
 
 @contextmanager
 def note_if_started(folder: Path) -> Iterator[None]:
-    """Print a note on stderr if the block started the exchange in a folder."""
+    """Print a note on stderr if the exchange in this folder was started inside the block."""
     from tradebot.app import sandbox
 
     before = sandbox.running_exchange(folder)

@@ -44,8 +44,9 @@ FILLS = {
 
 
 class Opened(Struct, frozen=True):
-    """An account of the exchange: its cash in USD, and the key and the secret for clients; None if they
-    need no secret.
+    """An account of the exchange: its cash in USD, and the key and secret that clients use.
+
+    Key and secret are None if clients need none.
     """
 
     name: str
@@ -59,8 +60,8 @@ class ExchangeAddress(Struct, frozen=True):
     """The address of the exchange, the keys it accepts, and the command that advances its clock.
 
     `pace` is `step` if the clock only advances on request, `real`, or a multiple such as `60x`. `latency` is the delay
-    of cancels and replacements. `optimistic` describes in what respect fills are optimistic. `tick` is null once the
-    market has ended (`finished`), because the clock can't advance further.
+    of cancels and replacements. `optimistic` says in what way fills are better than real ones would be. `tick` is null
+    once the market has ended (`finished`), because the clock can't advance further.
     """
 
     url: str

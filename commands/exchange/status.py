@@ -256,7 +256,10 @@ ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d[0-9:.]{0,12}(Z|[+-]\d\d:\d\d)"
 
 
 class ClockAdvanced(Struct, frozen=True):
-    """The result of advancing the clock; `session` is None on a day without one, `finished` is True at market end."""
+    """The exchange's clock after advancing it.
+
+    `session` is None on a day without a session. `finished` is True once the market has ended.
+    """
 
     start: datetime
     end: datetime

@@ -68,8 +68,8 @@ class EndpointCount(Struct, frozen=True):
 class FlowFetched(Struct, frozen=True):
     """One fetch pass; `new` counts facts that were not stored before.
 
-    `later` counts the calls that were due, but are postponed to the next slot; `left_out` are the kinds of facts for
-    which the source's limits leave no calls.
+    `later` counts the calls that were due but were postponed to the next slot. `left_out` are the kinds of facts that
+    aren't fetched at all, because the source's limits leave no calls for them.
     """
 
     at: datetime
@@ -263,11 +263,11 @@ class PlannedKind(Struct, frozen=True):
 
 
 class PlannedFetches(Struct, frozen=True):
-    """The plan of a full session; `symbols` is the number of symbols with alerts.
+    """The planned fetches of a full session; `symbols` is the number of symbols with alerts.
 
-    The timetable makes at most `planned_per_minute` calls a minute and `planned_per_day` a day. `wanted_calls` is the
-    number for a session as configured. `used_today` is None if unknown. `limited` is False if the source in use has no
-    limit; the plan then assumes one. `problems` say why alerts can't stay fresh.
+    The timetable makes at most `planned_per_minute` calls a minute and `planned_per_day` a day. `wanted_calls` is how
+    many calls a session would take if everything were fetched as configured. `used_today` is None if unknown. `limited`
+    is False if the source in use has no limit; the plan then assumes one. `problems` say why alerts can't stay fresh.
     """
 
     symbols: int

@@ -40,10 +40,10 @@ LOOK_S = 0.5
 class FlowStreamed(Struct, frozen=True):
     """The rows received over the stream from `at` to `until`.
 
-    `received` counts all rows: `others` about symbols outside the universe, `bad` unreadable ones, and `lost` ones that
-    weren't read in time. `new` counts facts not stored before, and `filled` those of them that came from `calls` to the
-    REST API. `missed` are alerts that should have come over the stream. `complete` is False if alerts may be missing
-    now.
+    `received` counts all rows. `others` of them are about symbols outside the universe, `bad` ones are unreadable, and
+    `lost` ones weren't read in time. `new` counts facts that weren't stored before; `filled` of them came from the REST
+    API, in `calls` calls. `missed` counts alerts that should have come over the stream. `complete` is False if alerts
+    may be missing now.
     """
 
     at: datetime

@@ -40,7 +40,7 @@ class FillRow(Struct, frozen=True, omit_defaults=True):
     """One execution in shares and USD; `cash_usd` is the cash received or paid, `source` is its origin.
 
     `slippage` is None if no order of the bot made the fill. `fee` is the venue's fee, with a null amount while it is
-    unknown; a venue that books its fees apart from fills has none here.
+    unknown. It is None at a venue that books its fees separately from fills.
     """
 
     at: datetime

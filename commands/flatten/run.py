@@ -1,4 +1,4 @@
-"""`tradebot flatten` and `cancel`: what a person requests is sent through the same code as every order."""
+"""`tradebot flatten` and `cancel`: send what a person requests through the same code as every other order."""
 
 from collections import Counter, defaultdict
 from decimal import Decimal
@@ -46,8 +46,8 @@ LOOK_THERE = "Next: check the position at the broker, and close it there if it s
 def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None, dry_run: bool = False) -> Report:
     """Cancel the bot's working orders and close its position in one symbol, or in all symbols if None.
 
-    Exit 0 if an exit is working for each position or it is gone, 3 if permission is closed, 5 if one has no exit.
-    Raises OperatorError: exit 2 for a symbol without a position, or without a confirmation.
+    Exit 0 if each position is closed or has a working exit, 3 if permission is closed, and 5 if one has no exit. Raises
+    OperatorError: exit 2 for a symbol without a position, or without a confirmation.
     """
     symbol = None if symbol is None else symbol_named(app.driver, symbol)
     named = describe_closing(app, symbol)
@@ -66,7 +66,10 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
 
 
 def fills_left_open(app: "App", data: "PassData", symbol: str | None = None) -> "list[MissingFill]":
-    """Return our orders' fills, in a symbol or in all, that the books lack and that this pass didn't try to close."""
+    """Return fills of the bot's orders that the books lack, if this pass didn't try to close their symbols.
+
+    Only the fills of `symbol` are returned, unless it is None.
+    """
     tried = {row.symbol for row in data.rows}
     return [fill for fill in _lacking(app, symbol) if fill.order.symbol not in tried]
 
@@ -247,7 +250,7 @@ def describe_closing(app: "App", symbol: str | None) -> list[str]:
 
 
 def orders_named(orders: "Iterable[tuple[Order, IntentRecord]]") -> list[str]:
-    """Return the number of working orders of each kind by symbol: 1 stop and 2 targets on PF_XBTUSD."""
+    """Count working orders by symbol and kind, in words: 1 stop and 2 targets on PF_XBTUSD."""
     kinds = defaultdict[str, Counter[str]](Counter)
     for order, record in orders:
         kinds[order.symbol][_kind(order, record.intent)] += 1

@@ -5,8 +5,9 @@ HALT file under the send lock, and `halt` waits for that lock. It waits two seco
 can't delay it.
 
 A halt always stores the newest reason, and FLATTEN is never weakened to REDUCE_ONLY. Its times come from this machine's
-clock, because the broker isn't contacted; in the sandbox, from the last line of the exchange's log. Unknown arguments
-are ignored: a mistyped `halt` is more likely meant than not, and refusing one would cost more than an unnecessary halt.
+clock, because the broker isn't contacted; in the sandbox, they come from the last line of the exchange's log. Unknown
+arguments are ignored: whoever mistypes `halt` most likely means it, and refusing a halt would cost more than an
+unnecessary one.
 """
 
 import json
@@ -90,9 +91,9 @@ def arguments_of_halt(arguments: Sequence[str]) -> list[str] | None:
 def run(request: HaltRequest) -> int:
     """Set the halt, print it, write the history, then cancel working entries; return the exit code.
 
-    If the output can't be printed, the halt continues and ends with exit 1. Exit 2 means that arguments were ignored,
-    or that the halt couldn't be saved anywhere.
-    Raises OperatorError if there is no state, or if flattening was not confirmed.
+    If the output can't be printed, the halt is still carried out, and the exit code is 1. Exit 2 means that arguments
+    were ignored, or that the halt couldn't be saved anywhere. Raises OperatorError if there is no state, or if
+    flattening was not confirmed.
     """
     path = _require_bot_folder(state_folder.resolve(request.state_dir, os.environ))
     bot_identity = _bot_identity(path)
@@ -259,8 +260,8 @@ def _append(path: Path, state: str, who: str, why: str, at: datetime) -> Recorde
 def orders_may_fill(path: Path, in_books: Callable[[], bool]) -> bool:
     """Return True if an order that a halt could cancel may still fill.
 
-    That is so if one is `in_books`, or if a running pass may have sent one. The lock is checked first, because a pass
-    that has released it has recorded its orders. If either can't be read, the result is True.
+    Such an order is `in_books`, or a running pass may have sent it. The pass lock is checked first, because a pass
+    records its orders before it releases the lock. If either can't be read, the result is True.
     """
     from tradebot.adapters.state import state_locks
 

@@ -1,6 +1,6 @@
 """Handle a halt that can't be written: report the state in force, and cancel the bot's entries at the broker.
 
-This module is imported only then, because it loads the code that talks to the broker.
+This module is imported only in that case, because it loads the code that talks to the broker.
 """
 
 import os
@@ -36,8 +36,9 @@ def end_entries(state_dir: str | None, config: str | None) -> HaltOrders:
 
 
 def by_id(path: Path, request: HaltRequest, problem: str) -> HaltOrders:
-    """Cancel the bot's entries by id if no pass can run, unless other users may have changed the folder's
-    configuration.
+    """Cancel the bot's entries by id when no pass can run.
+
+    Nothing is canceled if other users may have changed the folder's configuration.
     """
     ended = (
         orders_left_alone("")

@@ -29,12 +29,13 @@ class HaltRequest(NamedTuple):
 
 
 class HaltResult(NamedTuple):
-    """A halt as it was set. `state` is in force now, `requested` is the state that the person requested.
+    """A halt as it was set: `state` is in force now, and `requested` is what the person asked for.
 
     `announced` is the state in the first line printed, and `printed` is False if that line couldn't be printed.
-    `unrecorded` says why the ledger's history doesn't have this halt, and `busy` that another process held the ledger.
-    `in_flight` names an order that was still being sent when the wait for it ended. `unwritten` says why the halt
-    couldn't be saved anywhere; `state` is then the folder's previous state. `may_fill` is as in `RecordedState`.
+    `unrecorded` says why the ledger's history doesn't have this halt, and `busy` is True if another process held the
+    ledger. `in_flight` names an order that was still being sent when `halt` stopped waiting for it. `unwritten` says
+    why the halt couldn't be saved anywhere; `state` is then the folder's previous state. `may_fill` is as in
+    `RecordedState`.
     """
 
     state: str
@@ -63,10 +64,10 @@ class RecordedState(NamedTuple):
 
 
 class HaltOrders(TypedDict):
-    """The numbers of accepted cancels, sent closing orders, and failures, and the problem that left an order alone, if
-    any.
+    """How many cancels were accepted, closing orders sent, and requests failed.
 
-    A venue may report a moment later that an order ended, and an order may have filled first.
+    `problem` says why an order was left alone, if one was. Even after an accepted cancel, the venue may report the end
+    of the order a moment later, or the order may have filled first.
     """
 
     cancelled: int
@@ -93,7 +94,7 @@ class Halted(TypedDict):
 
 
 def orders_left_alone(problem: str) -> HaltOrders:
-    """Return the result for the case that no working order was touched, with the reason."""
+    """Return the result of a halt that touched no working order, with the reason."""
     return {"cancelled": 0, "closing": 0, "failed": 0, "problem": problem}
 
 

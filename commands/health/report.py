@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Health(Struct, frozen=True):
-    """The worst state of any part, a summary sentence, and a judgment of each part."""
+    """A judgment of each part, the worst state among them, and a sentence that sums them up."""
 
     state_dir: str
     state: HealthState
@@ -51,8 +51,9 @@ def show(console: "Console", data: Health, bot_identity: Identity) -> None:
 
 
 def run(app: "App", *, probe: bool = False) -> Report:
-    """Evaluate every part by the bot's own records; exit 10 if any has FAILED or, with `probe`, if anyone has to
-    act.
+    """Judge every part by the bot's own records; exit 10 if any part has FAILED.
+
+    With `probe`, exit 10 if anyone has to act.
     """
     judgments = judge_passes(evidence_of(app))
     state, bot_identity = worst_state(judgments), identity(app)

@@ -48,7 +48,7 @@ class PartRow(Struct, frozen=True):
 class Incident(Struct, frozen=True):
     """The file: its length, its digest, and its contents.
 
-    `pass_id` and `order` are as they are in the bot's folder; the file has other ids for orders. `replay` is `equal` if
+    `pass_id` and `order` are the ids in the bot's folder; in the file, orders have other ids. `replay` is `equal` if
     replaying the pass gave the recorded decisions, `differs` if not, and `none` if it can't be replayed. `why` is the
     difference or the obstacle. `lacking` lists unreadable data.
     """
@@ -66,7 +66,7 @@ class Incident(Struct, frozen=True):
 
 
 def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
-    """Write the file, or - for stdout; an existing one is only replaced with `force`.
+    """Write the incident's file, or to stdout for `-`; an existing file is only replaced with `force`.
 
     Raise OperatorError for an unknown id, or if the file can't be written.
     """

@@ -124,7 +124,7 @@ def _libraries() -> dict[str, str]:
 
 
 def file_parts(app: "App", subject: IncidentSubject) -> Iterator[tuple[str, Any]]:
-    """Yield the parts of the file besides the pass's own record, by name."""
+    """Yield the name and contents of each part of the file, except for the pass's own record."""
     if subject.cycle:
         yield "decisions", encode(subject.cycle)
     names = {intent.intent.client_order_id for intent in subject.intents}
@@ -219,7 +219,7 @@ def redactor_of(app: "App", subject: "IncidentSubject", environ: Mapping[str, st
 
 
 def hidden_id(key: "IntentKey", text: Callable[[str], str]) -> str:
-    """Return an order's id with every text in it redacted by `text`."""
+    """Return an order's id after redacting each text in it with `text`."""
     account, strategy, slot = text(key.account), text(key.strategy), text(key.slot)
     symbol, target = text(key.symbol), text(key.target)
     anew = replace(key, account=account, strategy=strategy, slot=slot, symbol=symbol, target=target)
@@ -280,9 +280,10 @@ EQUAL, DIFFERS, NONE = "equal", "differs", "none"
 def pack_pass(
     passes: "KeptPasses", kept_pass: "KeptPass", rules: "Callable[[RecordedCycle], Rules]", redactor: IdentityRedactor
 ) -> tuple[str, str, dict[str, Any]]:
-    """Replay a pass, and return whether the decisions are equal, how they differ, and the record without private data.
+    """Replay a pass and remove private data from its record.
 
-    Raises RecordError if the record can't be used.
+    Returns whether the decisions are equal, how they differ, and the record. Raises RecordError if the record can't be
+    used.
     """
     kept_record = passes.record(kept_pass.id)
     if kept_record is None:

@@ -41,8 +41,8 @@ class MarketOptions(NamedTuple):
 def market_flags(wish: MarketOptions, venue: str | None = None) -> dict[str, Any]:
     """Return the sandbox section for the options; the suffix of a recorded file determines its source.
 
-    Without a `venue` it is the default one.
-    Without a start date the market begins where its recorded bars or its captured flow begins.
+    If `venue` is None, the default venue applies. Without a start date, the market begins where its recorded bars or
+    its captured flow begin.
     """
     source, start, sessions, stamp = None, wish.start, wish.sessions, wish.bar_stamp
     reading: Mapping[str, str] = {}
@@ -77,8 +77,9 @@ def _absolute(path: str | None) -> str | None:
 
 
 def symbols_in(wish: MarketOptions, venue: str | None) -> str | None:
-    """Return the perpetuals in the given files, separated by commas; None for other files and for a generated
-    market.
+    """Return the perpetuals in the recorded files, separated by commas.
+
+    The result is None without recorded files, and at a venue without perpetuals.
     """
     from tradebot.app import sandbox
 

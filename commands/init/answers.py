@@ -48,9 +48,7 @@ class Sizes(Struct, frozen=True):
 
 
 def sizes_of(answers: WizardAnswers, shipped: "Settings") -> Sizes:
-    """Return the largest sizes for the answers: if every stop of a full book is hit, the loss fits into the day's
-    limit.
-    """
+    """Return the largest sizes that keep the loss within the day's limit, even if every stop of a full book is hit."""
     limits, exits = shipped.limits_of("flow"), shipped.exits
     stop = exits.stop_loss_fraction
     lost = max(stop, limits.limit_offset_fraction) + limits.max_spread_fraction + exits.limit_offset_fraction
@@ -198,5 +196,5 @@ def _commented_rows(indent: int, rows: Mapping[str, tuple[Decimal, str]]) -> Ite
 
 
 def plain_number(value: Decimal) -> str:
-    """Return a number without zeros at its end."""
+    """Return a number as text without trailing zeros."""
     return f"{value.normalize():f}"

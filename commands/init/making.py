@@ -1,4 +1,4 @@
-"""Create a bot: its folder, its books and, for the sandbox, its market; arm sandbox and paper."""
+"""Create a bot: its folder, its books and, for the sandbox, its market. Sandbox and paper bots are armed right away."""
 
 import hashlib
 import os
@@ -89,7 +89,7 @@ def run(
 
 
 def refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
-    """Raise OperatorError if a mode contradicts the environment or a file: every later verb would refuse the folder."""
+    """Raise OperatorError if a mode contradicts the environment or a file; later verbs would refuse the folder."""
     for other, where, remedy in configured_modes(os.environ, file):
         if other in set(Mode) and other != mode:
             message = f"{where} says {other}, but you asked for mode {mode}"
@@ -98,7 +98,7 @@ def refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
 
 @contextmanager
 def setting_up(path: Path, verb: str) -> Iterator[None]:
-    """Create the folder and lock it, so that two processes can't set it up at once; the second one gives up."""
+    """Create the folder and lock it, so that only one process sets it up; a second one raises an error."""
     state_folder.prepare(path)
     with state_locks.hold(path, verb, wait_s=0.0, name=state_locks.SETUP_LOCK):
         yield
@@ -122,7 +122,7 @@ def create_bot(
     look: "tuple[VenueClock, Account] | None" = None,
     start: Path | None = None,
 ) -> Report:
-    """Create a bot in a locked folder. The marker is written last, because a folder without one isn't a bot's.
+    """Create a bot in a locked folder. The marker is written last: without it, a folder doesn't count as a bot's.
 
     `look` is a real broker's clock and account; the embedded exchange's are read once its market exists. `start` is the
     file that the bot's own configuration is copied from, if any.
@@ -180,7 +180,7 @@ def _report(path: Path, settings: "Settings", books: "_Books", start: Path | Non
 def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list[str]:
     """Create the embedded exchange's market and return the bot's universe in it.
 
-    For recorded bars, these are the market's symbols, unless the configuration names futures roots.
+    With recorded bars, the universe consists of the market's symbols, unless the configuration names futures roots.
     """
     recorded = settings.sandbox.source != "generated"
     symbols = sandbox.create(path / EXCHANGE, settings, every_symbol=recorded and "universe" not in flags)
@@ -263,7 +263,7 @@ def to_copy(file: Path | None, path: Path) -> Path | None:
 
 
 def refuse_foreign_settings(path: Path, start: Path | None) -> None:
-    """Raise OperatorError if options or a copy of another file would overwrite a configuration that a person wrote."""
+    """Raise OperatorError if the options, or a copied file, would overwrite a configuration that a person wrote."""
     own, what = path / USER_FILE, start or "the options"
     if own.exists() and not written_here(own):
         raise OperatorError(
@@ -273,9 +273,9 @@ def refuse_foreign_settings(path: Path, start: Path | None) -> None:
 
 
 def write_initial_configuration(path: Path, flags: dict[str, Any], start: Path | None) -> None:
-    """Write the initial configuration file with the options merged into it to the folder, where later verbs find it.
+    """Write a new bot's configuration file into its folder, with the options merged in.
 
-    The file keeps its comments unless an option belongs into one of its sections.
+    The file keeps its comments, unless an option belongs in one of its sections.
     """
     options, text = {key: value for key, value in flags.items() if key != "mode"}, ""
     if start is not None:
@@ -288,7 +288,7 @@ def write_initial_configuration(path: Path, flags: dict[str, Any], start: Path |
 
 
 def keep_options_of_demo(path: Path, flags: dict[str, Any]) -> None:
-    """Write the options of a demo next to the user's own file, in a separate file."""
+    """Write the options of a demo into a separate file next to the user's own."""
     if options := {key: value for key, value in flags.items() if key != "mode"}:
         write_durably(path / DEMO_OPTIONS, OF_DEMO + in_lines(options))
 

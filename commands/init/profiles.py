@@ -17,7 +17,10 @@ MOST_NAMED = 5
 
 
 def invented_symbols_note(settings: "Settings", universe: Sequence[str]) -> tuple[str, ...]:
-    """Return a remark about symbols of a generated market that are invented; some venues' markets have none."""
+    """Return a warning about symbols that tradebot doesn't know, which a generated market makes up prices for.
+
+    It is empty if there are none, or if the venue lists its own symbols.
+    """
     from tradebot.app import sandbox, venues
 
     plausible = {*sandbox.default_symbols(MOST_SYMBOLS), *settings.sectors}
@@ -30,7 +33,7 @@ def invented_symbols_note(settings: "Settings", universe: Sequence[str]) -> tupl
 
 
 def market_notes(path: Path) -> tuple[str, ...]:
-    """Return which parts of its files the market leaves out, and how to reach flow captured after a close."""
+    """Return notes on what the market leaves out of its files, and on how to play flow captured after the close."""
     from tradebot.app import sandbox
 
     sentences, complete_at = sandbox.remarks_on(path / EXCHANGE)
@@ -55,9 +58,9 @@ def profile_content(name: str) -> dict[str, Any]:
 
 
 def begins_with(profile: str, config: str | None) -> dict[str, Any]:
-    """Return a new bot's initial settings: a named file's content, or the profile's.
+    """Return a new bot's initial settings: the contents of a named file, or the profile's settings.
 
-    An unreadable file counts as empty here; loading it reports the error.
+    An unreadable file counts as empty here; the error is reported when the file is loaded.
     """
     from tradebot.adapters.text.yaml_loader import load_yaml
 
@@ -129,10 +132,10 @@ def venue_named(venue: str | None, profile: str = SHIPPED_PROFILE, config: str |
 def symbol_flags(
     text: str | None, venue: str | None = None, profile: str = SHIPPED_PROFILE, config: str | None = None
 ) -> dict[str, Any]:
-    """Return the universe for a number of symbols or a list of names; empty if neither is set.
+    """Return the settings of the universe for a number of symbols or a list of names; empty if `text` is None.
 
-    At a non-default venue, a number selects the first symbols of its shipped list. Without `venue`, the file or the
-    profile determines it. Raise OperatorError for an invalid number.
+    At a non-default venue, a number selects the first symbols of its shipped list. If `venue` is None, the file or the
+    profile may name the venue. Raise OperatorError for an invalid number.
     """
     from tradebot.app.settings import venue_flags
 

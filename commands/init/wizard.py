@@ -66,7 +66,7 @@ class Terminal:
 
 
 def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
-    """Ask the questions and create the bot; raise OperatorError, with nothing created, if that isn't possible.
+    """Ask the questions and create the bot. If that isn't possible, raise OperatorError and create nothing.
 
     `flags` override the answers. `alone` is False if other options conflict with the wizard.
     """

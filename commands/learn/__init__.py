@@ -42,7 +42,7 @@ def learn(
 
     Reads the closed trades and what gates blocked, and proposes weights of signals, times of entries, sizes of orders,
     exits, profit targets and limits, each with its evidence. Limits only get tighter. With too few trades, it says how
-    many more are needed. Nothing is changed: --write makes a file that you can check, use in a search, and adopt.
+    many more are needed. Nothing is changed. --write creates a file that you can check, use in a search, and adopt.
     """
     from commands.learn.report import run
 

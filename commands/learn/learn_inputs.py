@@ -43,7 +43,7 @@ NUMBERS: Mapping[str, str] = {STOP: FRACTION, TARGET: FRACTION, TIME: AFTER}
 
 
 def read(app: "App", choice: Choice, progress: "Progress") -> tuple[LearnResult, tuple[str, ...], datetime | None]:
-    """Return what an account's records teach, what is unknown and why, and the last recorded moment.
+    """Return what an account's records teach, notes on what they leave unknown, and the last recorded moment.
 
     Raises DamagedBooksError, naming the row, if the books are damaged.
     """
@@ -127,9 +127,9 @@ UNKNOWN = "What blocked trades would have earned isn't known"
 
 
 class BlockedOutcomes(NamedTuple):
-    """The proposals from what blocked trades would have earned, and what trades would have earned if closed earlier.
+    """Proposals based on how blocked trades would have ended, and what closing trades earlier would have earned.
 
-    `left` is None if that is unknown, and `problem` is the reason.
+    `left` is None if the latter is unknown. `problem` says why something is unknown.
     """
 
     blocked: tuple[Proposal, ...] = ()
@@ -140,7 +140,7 @@ class BlockedOutcomes(NamedTuple):
 def load_outcomes(
     app: "App", material: LearningMaterial, choice: Choice, at: datetime | None, progress: "Progress"
 ) -> BlockedOutcomes:
-    """Return what blocked trades would have earned until a moment, by bars that are fetched if they aren't stored."""
+    """Compute what blocked trades would have earned by a given time, and fetch the bars that aren't stored."""
     if at is None:
         return BlockedOutcomes()
     if app.folder.kind == BACKTEST:
@@ -163,7 +163,7 @@ def load_outcomes(
 
 
 class ShorterOutcomes:
-    """Computes what trades would have earned if closed earlier, from the bars of the sessions that are added."""
+    """Computes what trades would have earned if closed earlier, using the bars of each session added to it."""
 
     def __init__(self, material: LearningMaterial) -> None:
         self._outcomes = material.outcomes

@@ -58,10 +58,10 @@ CHANGES_NOTHING = "Nothing is changed. tradebot learn --write FILE writes a conf
 class Learned(Struct, frozen=True):
     """The proposals from an account's closed trades. Nothing applies them automatically.
 
-    `trades` describes which trades are counted. `unknown` are components in a strategy's entries that have no weight.
-    `problems` lists unknowns with their reasons. `file` is where a configuration with the proposals was written, None
-    if it wasn't, for example without proposals; `looser` lists its values that block entries until a person accepts
-    them.
+    `trades` describes which trades are counted. `unknown` lists components of a strategy's entries that have no weight.
+    `problems` says what couldn't be determined, and why. `file` is the configuration with the proposals, or None if
+    none was written, for example because there are no proposals. `looser` lists its values that block entries until a
+    person accepts them.
     """
 
     at: datetime | None
@@ -169,7 +169,7 @@ def _end(data: Learned) -> Iterator[str]:
 
 
 class FittedConfiguration(NamedTuple):
-    """A configuration with proposals: its text, all proposals, and those looser than what was accepted."""
+    """A configuration with proposals: its text, all proposals, and the settings looser than what was accepted."""
 
     text: str
     proposals: tuple[Proposal, ...]
@@ -177,10 +177,10 @@ class FittedConfiguration(NamedTuple):
 
 
 def fit_proposals(app: "App", config: str | None, file: Path, proposals: Sequence[Proposal]) -> FittedConfiguration:
-    """Return the bot's own configuration with the proposals applied one by one, each if the result loads.
+    """Apply the proposals one by one to the bot's own configuration, skipping any with which it wouldn't load.
 
-    A proposal that doesn't load, or that another source overrides, says so and has no value any more. `file` is the
-    text's destination: files that it names are resolved relative to it.
+    A proposal that is skipped, or that another source overrides, is returned without a value and with the reason.
+    `file` is where the text will be written: files that it names are resolved relative to that place.
     """
     text, loaded = own_text(app, config), app.loaded
     result = list[Proposal]()

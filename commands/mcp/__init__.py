@@ -55,8 +55,8 @@ def mcp(
     """Let an assistant query the bot, and halt it.
 
     Speaks the Model Context Protocol over stdin and stdout, or over HTTP on this machine to whoever has the token,
-    which is shown once. Its tools are the verbs that only read, and halt. None can trade, set, approve, or end a halt.
-    Needs the extra mcp.
+    which is shown once. The assistant can use `halt` and the verbs that only read. It can't trade, change settings,
+    approve anything, or end a halt. Needs the extra mcp.
     """
     if find_spec("mcp") is None:
         raise OperatorError("tradebot mcp needs the extra mcp", install("mcp"))

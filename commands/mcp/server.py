@@ -1,4 +1,4 @@
-"""The server of the Model Context Protocol: the SDK implements the protocol, verbs run in worker threads."""
+"""The Model Context Protocol server: the SDK implements the protocol, and verbs run in worker threads."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ INSTRUCTIONS = (
 
 
 def server_of(asking: ToolRunner) -> Server[Any]:
-    """Return a server whose tools are a bot's verbs."""
+    """Return a server that offers a bot's verbs as tools."""
     lanes = {False: ThreadPoolExecutor(AT_ONCE), True: ThreadPoolExecutor(1)}
 
     async def list_tools(_context: object, _page: object) -> ListToolsResult:
@@ -118,7 +118,7 @@ class TokenRequired:
         self._app, self._fits = app, fits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or refuse with 401 before anything of the request is read."""
+        """Pass a request on, or refuse it with 401 before reading any of it."""
         if scope["type"] == "http" and not self._is_allowed(Headers(scope=scope)):
             refusal = Response("the token is missing or wrong", 401, {"WWW-Authenticate": "Bearer"})
             await refusal(scope, receive, send)

@@ -1,10 +1,10 @@
 """The tools for an assistant: a fixed table of verbs, and the options of each with their allowed values.
 
-A note, a headline, a symbol's name or a broker's refusal may be written by anyone, and the bot's sentences quote them.
-So there is no list of dangerous fields, which could be incomplete: every text is marked unless it is a word in its
-schema.
+Anyone may have written a note, a headline, a symbol's name or a broker's refusal, and the bot's sentences quote them. A
+list of dangerous fields could be incomplete. So every text is marked as data, unless it is a word of its schema, a
+number, or a short name.
 
-The result is the verb's own document, so nothing is computed twice. A failing verb doesn't affect the server.
+A tool returns the verb's own document, so nothing is computed twice. A failing verb doesn't affect the server.
 """
 
 import re
@@ -46,7 +46,7 @@ def whole_number_in(first: int, last: int, what: str) -> Any:
 class Parameter:
     """A tool's parameter: its name, its type, and its command-line option.
 
-    Without an option it is a positional argument. A flag's option depends on whether it is true or false.
+    A parameter without an option is a positional argument. A flag has one option for true and another for false.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class Parameter:
 class Tool:
     """A verb that an assistant may run, with its fixed options, and its limit in seconds.
 
-    `kinds` are the possible data types of its result, if not all of the verb's. Only a tool that `acts` changes
-    anything, and only one that is `apart` runs in a separate folder, which is removed afterwards.
+    `kinds` names the types of data that the tool can return, if the verb can also return others. `acts` is True for a
+    tool that changes something. `apart` is True for a tool that runs in a separate folder, which is removed afterwards.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ _MARKS = str.maketrans({OPENING: "[", CLOSING: "]"})
 
 
 def mark_untrusted(value: Any, fixed: frozenset[str]) -> Any:
-    """Return JSON data with each text and key marked as data and truncated; `fixed` are words exempt from that."""
+    """Return JSON data with every text and key marked as data and truncated, except for the words in `fixed`."""
     if isinstance(value, str):
         return value if value in fixed or not value or _PLAIN.fullmatch(value) else _as_data(value)
     if isinstance(value, Mapping):
@@ -241,7 +241,7 @@ def mark_untrusted(value: Any, fixed: frozenset[str]) -> Any:
 
 
 def fixed_words(schema: Any) -> frozenset[str]:
-    """Return the words in a schema itself: field names, and enumerated values."""
+    """Return the words that a schema itself contains: field names, and enumerated values."""
     return frozenset(_words(schema))
 
 
@@ -272,7 +272,7 @@ Run = Callable[[Sequence[str], float, Callable[[], bool]], ChoreEnd]
 
 
 class ToolResult(NamedTuple):
-    """The document of a verb, its texts marked as data, and whether it is an error."""
+    """A verb's document with its texts marked as data, and whether it is an error."""
 
     document: dict[str, Any]
     is_error: bool

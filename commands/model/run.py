@@ -60,7 +60,7 @@ class ModelSigned(Struct, frozen=True):
 
 
 class ModelRow(Struct, frozen=True):
-    """A model of a strategy, and whether it can be used, with the reason and details if not.
+    """A strategy's model, and whether it can be used; if not, the reason and details.
 
     `acts` is False for a model that is only recorded as the last good one. Response times are in milliseconds.
     """

@@ -65,8 +65,9 @@ TOLD_OTHERWISE = frozenset({"notices", "halts"})
 
 
 class DeliveryRound:
-    """Builds and sends a bot's notices. `addresses` maps channels to addresses; a channel without one receives
-    nothing.
+    """Builds and sends a bot's notices. `addresses` maps channels to their addresses.
+
+    A channel without an address receives nothing.
     """
 
     def __init__(self, app: "App", addresses: Mapping[str, str]) -> None:
@@ -90,7 +91,7 @@ class DeliveryRound:
     def look(self) -> None:
         """Record the events since the last call, for each channel whose rules select them.
 
-        At the first call, only entries that still wait for approval are new.
+        On the first call, only entries that still wait for approval count as new.
         """
         path, remembered = self._app.folder.path / EVENTS, self._outbox.last_look()
         if remembered is None:
@@ -234,7 +235,7 @@ def evidence_time(app: "App") -> datetime:
 
 
 def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator[DeliveryRound]:
-    """Yield the deliveries before each round, with a pause in between, until the caller stops."""
+    """Yield the bot's deliveries once per round, with a pause after each, until the caller stops."""
     delivery_round = DeliveryRound(app, addresses)
     try:
         while True:
@@ -266,7 +267,7 @@ ADD_ONE = "add one to your configuration, such as notify: {channels: {phone: {}}
 
 
 class ChannelRow(Struct, frozen=True):
-    """One channel: its rules, the variable for its address and whether it is set, and its last notice."""
+    """One channel: its rules, the environment variable for its address, whether that is set, and its last notice."""
 
     name: str
     topics: tuple[str, ...]
@@ -308,7 +309,7 @@ class Notices(Struct, frozen=True):
 
 
 class TestDelivery(Struct, frozen=True):
-    """The result of a test message by channel: empty if it was sent, otherwise the reason.
+    """The result of a test message by channel: empty if it was sent, otherwise why it wasn't.
 
     `confirmed` is the channel whose message a person has confirmed, None otherwise.
     """

@@ -26,9 +26,9 @@ def parity(
 ) -> Report:
     """Compare a session with its backtest.
 
-    Plays the recorded session through the backtest: the facts as they became known, the settings that applied, halts
-    when they happened, on an exchange without faults. Compares each decision, order and fill with the bot's, and says
-    why each difference is there and what it cost. The timetable runs it after every session.
+    Plays the recorded session through the backtest, on an exchange without faults. The backtest gets each fact when it
+    became known, the settings that applied, and the halts when they happened. Each decision, order and fill is compared
+    with the bot's, and each difference is explained with what it cost. The timetable runs this after every session.
     """
     from commands.parity.report import run
 

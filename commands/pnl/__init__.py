@@ -66,8 +66,8 @@ def pnl(
     """Show what the account earned, by day, strategy or reason.
 
     Profit consists of realized profit, the change of unrealized profit, fees, dividends, interest, funding, and other
-    movements of cash. The rows add up to the change of the account to the cent; deposits and withdrawals are no profit.
-    Reads the bot's own books, without contacting the broker.
+    movements of cash. The rows add up to the change of the account to the cent; deposits and withdrawals don't count as
+    profit. Reads the bot's own books, without contacting the broker.
     """
     from commands.pnl.screen import draw, run, to_csv_file
     from commands.shared.files import picture_file

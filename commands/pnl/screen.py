@@ -1,4 +1,4 @@
-"""`pnl` for people: a row per part of the profit with a bar, the sums, and the assumptions behind the figures."""
+"""The screen of `pnl`: one row with a bar for each part of the profit, the sums, and the assumptions behind them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 def format_csv(data: Pnl) -> str:
-    """Return the text of a CSV file with the rows, without their sum."""
+    """Return the rows, without their sum, as the text of a CSV file."""
     names = columns(ProfitRow, data.rows)
     return csv_text((data.by, *names[1:]), ([cell(getattr(row, name)) for name in names] for row in data.rows))
 
@@ -94,7 +94,10 @@ class ProfitAndLoss(Struct, frozen=True):
 
 
 def read(app: App, by: ProfitGrouping, choice: Choice) -> ProfitAndLoss:
-    """Return the profit and loss of an account; raise DamagedBooksError, naming the row, if a row of money changed."""
+    """Return an account's profit and loss.
+
+    Raises DamagedBooksError, naming the row, if a row that records money was changed.
+    """
     history = read_history(app)
     profit = pnl(break_down_profit(history), by, choice)
     lines = _assumptions(profit, by, history.settlement) if profit.rows else ()
@@ -180,7 +183,7 @@ def show_rows(console: Console, by: str, rows: tuple[ProfitRow, ...], total: Pro
 
 
 def loss_bar(length: str) -> str:
-    """Return a bar in the pattern for losses, distinguishable from gains without color."""
+    """Return a bar in the pattern for losses, which can be told from gains without color."""
     return length.replace("█", "▒")
 
 

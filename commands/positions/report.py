@@ -44,11 +44,12 @@ if TYPE_CHECKING:
 class Positions(Struct, frozen=True, omit_defaults=True):
     """All open positions at `as_of`, the last recorded trading time; `fills` counts the fills that they come from.
 
-    `notes` are warnings that a person should read with them; with `is_unlike_broker`, some of them say how the broker's
-    positions differ. `trades` lists for each position of the bot its executions so far, with prices and reasons, in the
-    order of opening. While the market is closed, `acts_from` is when it opens, because neither the broker's stops nor
-    the bot act before; otherwise it is None. Foreign shares in the symbols `left_by_earlier_orders` were bought by the
-    bot, but these books don't contain the orders. Only a margin account has `margin` and `funding`.
+    `notes` are warnings that a person should read along with the positions. If `is_unlike_broker` is True, some of them
+    say how the broker's positions differ. `trades` has the executions so far of each of the bot's positions, with
+    prices and reasons, in the order of opening. While the market is closed, `acts_from` is when it opens, because
+    neither the bot nor the stops at the broker act before then; otherwise it is None. The symbols
+    `left_by_earlier_orders` are those whose foreign shares the bot itself bought, with orders that these books don't
+    contain. Only a margin account has `margin` and `funding`.
     """
 
     as_of: datetime | None
@@ -158,7 +159,7 @@ def _unfinished_text(row: "Holding", close: "UnfinishedClose") -> str:
 
 
 def closed_so_far(trade: "Trade", exit_price: Decimal) -> str:
-    """Describe the closed part of a position; `exit_price` is its mean."""
+    """Describe the closed part of a position; `exit_price` is the mean price of the closing trades."""
     what = f"{clean(trade.symbol)} {trade.closed_quantity:,f} of {trade.quantity:,f} are closed"
     # The trade's entry price is the mean of all its shares, of which the first were closed.
     gain = trade.realized_before_fees_usd / (trade.closed_quantity * trade.multiplier)
@@ -234,8 +235,9 @@ NAMED = 3
 
 
 def protection(position_protection: "PositionProtection", headings: "Mapping[str, str]", symbol: str) -> str:
-    """Return the orders protecting a position at the broker, and the bot's rules in place of missing ones, with
-    reasons.
+    """Describe the orders that protect a position at the broker.
+
+    Where an order is missing, name the bot's rule that takes its place, and why the order is missing.
     """
     parts = list[str]()
     for name, levels in (

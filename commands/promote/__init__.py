@@ -65,11 +65,11 @@ def promote(
     """Show what a strategy still has to prove, and promote it.
 
     Strategies climb from candidate to shadow, paper, live small and live. Shows each condition of the next rung with
-    its number, and by when it could be met; exits with code 10 if one isn't. With --to, promotes a strategy there if
-    all are met, or demotes it without conditions. With --results, shows learned policies, in use or not: seeds,
-    benchmarks and each condition before paper; exits with code 10 if none passes. With --by-itself, which a chore can
-    run, promotes each strategy with `shadow: until_promoted` that meets every condition, if promotion.by_itself is
-    paper.
+    its number, and by when it could be met; exits with code 10 if one isn't met. With --to, promotes a strategy to that
+    rung if all conditions are met; demoting it requires none. With --results, shows learned policies, whether or not
+    they are in use: their seeds, their benchmarks and each condition for paper; exits with code 10 if none passes. With
+    --by-itself, which a chore can run, promotes each strategy with `shadow: until_promoted` that meets every condition;
+    promotion.by_itself must be paper.
     """
     from commands.promote import by_results, report, run
 

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 
 def promote_by_itself(app: "App") -> Report:
-    """Promote each strategy with `shadow: until_promoted`, up to the rung `promotion.by_itself`, while it meets every
-    condition of the next rung.
+    """Promote each strategy with `shadow: until_promoted`, as long as it meets every condition of the next rung.
 
-    A strategy that was demoted, or that has a demoted model, waits for a person. Exit 10 if one can't be judged. Raise
-    OperatorError, exit 3, if no person has configured and accepted this, and for a bot that is live or in shadow.
+    The rung `promotion.by_itself` is the highest that it can reach. A strategy that was demoted, or that has a demoted
+    model, waits for a person. Exit 10 if one can't be judged. Raise OperatorError, exit 3, if no person has configured
+    and accepted this, and for a bot that is live or in shadow.
     """
     highest = app.settings.promotion.by_itself
     if highest is None or app.mode is Mode.LIVE or app.settings.shadow:
@@ -121,11 +121,11 @@ def _require_as_judged(app: "App", name: str, digest: str) -> None:
 
 
 def review(app: "App") -> Report:
-    """Demote each strategy that earned clearly less since its promotion than the results that it was promoted on.
+    """Demote each strategy that has clearly earned less since its promotion than its earlier results promised.
 
-    It reviews strategies that trade real money, and those on paper that were in shadow until they were promoted.
-    A strategy promoted without evidence is skipped, because there is nothing to compare with. Exit 10 if one is demoted
-    or can't be judged.
+    It reviews strategies that trade real money, and those on paper that were in shadow until they were promoted. A
+    strategy that was promoted without evidence is skipped, because there is nothing to compare with. Exit 10 if one is
+    demoted or can't be judged.
     """
     sentences, problems = list[str](), list[str]()
     for name in app.settings.strategies.sections():

@@ -78,10 +78,10 @@ WHOLE = frozenset({"sessions", "sessions_here", "trades", "parity_sessions"}) | 
 
 
 class ConditionRow(Struct, frozen=True):
-    """One condition: its number with its bound; `missing` describes absent evidence.
+    """One condition: its number and the bound for it; `missing` says what evidence is missing.
 
-    `sessions_left` estimates after how many more sessions like those so far it would be met, and `by` the date; None if
-    it is met, or if waiting doesn't help.
+    `sessions_left` estimates how many more sessions like the past ones it takes to meet the condition, and `by` is the
+    date of the last one. Both are None if the condition is met, or if waiting doesn't help.
     """
 
     name: str
@@ -105,10 +105,10 @@ class SourceRow(Struct, frozen=True):
 
 
 class StrategyRow(Struct, frozen=True):
-    """A strategy's rung, since when, and what a person typed instead of evidence; `why` explains a demotion.
+    """A strategy's rung, since when it has it, and the sentence that a person typed in place of evidence, if any.
 
-    `lapsed` describes a promotion with other code or values, which no longer counts. `held` are open positions of a
-    strategy that may no longer enter: it is in shadow once they are closed.
+    `why` explains a demotion. `lapsed` is True after a promotion with other code or values, which no longer counts.
+    `held` counts the open positions of a strategy that may no longer enter; it is in shadow once they are closed.
     """
 
     name: str
@@ -122,12 +122,11 @@ class StrategyRow(Struct, frozen=True):
 
 
 class Promotions(Struct, frozen=True):
-    """The strategies' rungs. If one strategy is shown, `next` has the conditions of its next rung; None if this bot has
-    no higher one.
+    """The strategies' rungs. If only one strategy is shown, `next` is its next rung, with its conditions.
 
-    `done` is the strategy's new rung, `demoted` are the strategies demoted for their results, and `promoted` those
-    promoted by themselves; `problems` say which can't be judged, and why. `without_evidence` are sentences on
-    strategies that trade real money without supporting evidence.
+    `next` is None if this bot has no higher rung. `done` is the strategy's new rung. `demoted` are the strategies that
+    were demoted for their results, and `promoted` those that the bot promoted by itself; `problems` say which can't be
+    judged, and why. Each sentence in `without_evidence` is about a strategy that trades real money without evidence.
     """
 
     strategies: tuple[StrategyRow, ...]
@@ -220,10 +219,10 @@ def _when(row: ConditionRow) -> str:
 class PolicyRow(Struct, frozen=True):
     """One policy in the sessions that it wasn't trained on: its seeds, its benchmarks, and the conditions for paper.
 
-    `features` are versions by feature, and `data` the SHA-256 of each file of market data. `trials` are all
-    configurations that were ever trained, of which `compared` are compared by their returns. It is `sealed` if the run
-    that made the file has confirmed its contents; otherwise they are unverified. `some_pass` is the probability that at
-    least one of this many policies without skill passes a test with an error of 5%.
+    `features` maps each feature to its version, and `data` has the SHA-256 of each file of market data. `trials` counts
+    all configurations that were ever trained, and `compared` those that are compared by their returns. The row is
+    `sealed` if the run that made the results file has confirmed its contents; otherwise they are unverified.
+    `some_pass` is the probability that, out of `trials` policies without skill, at least one passes a 5% test.
     """
 
     name: str
@@ -263,7 +262,7 @@ def judge_policies(app: "App", files: Sequence[Path]) -> Report:
 
 
 def judged_by(rules: PromotionRules, sealed_results: Iterable[tuple[PolicyResults, int, bool]]) -> PoliciesJudged:
-    """Return policies with their conditions for paper, from the results, number of trials and seal of each."""
+    """Judge policies by the conditions for paper, given each one's results, number of trials, and seal."""
     rows = tuple(_judge_policy(rules, *judged) for judged in sealed_results)
     lacking = [
         (clean(row.name), [short_condition_name(condition.name) for condition in row.conditions if not condition.met])

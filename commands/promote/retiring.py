@@ -1,4 +1,4 @@
-"""Run `tradebot retire`: let a policy's rule act in its models' place."""
+"""Run `tradebot retire`: let a policy's rule act in place of its models."""
 
 import os
 from pathlib import Path
@@ -32,7 +32,7 @@ KEYS = ("mode", "models", "evaluation", "shadow")
 
 
 class Retired(Struct, frozen=True):
-    """A policy whose rule acts in its models' place.
+    """A policy whose rule now acts in place of its models.
 
     `needs_promotion` is True in a live bot, where its entries wait until it is promoted again.
     """
@@ -42,9 +42,9 @@ class Retired(Struct, frozen=True):
 
 
 def retire_policy(name: str, confirmed: str | None, state_dir: str | None, config: str | None) -> Report:
-    """Let a policy's rule act once the account's tail is typed: write that into the configuration, and accept it.
+    """Let a policy's rule act, once the account's tail is typed: change the configuration, and accept the change.
 
-    If the process is killed between these steps, entries stay blocked until the same command is run again. Raise
+    If the process is killed between these two steps, entries stay blocked until the same command is run again. Raise
     OperatorError: exit 2 if the strategy isn't a policy with a rule or its rule acts already, 3 if the environment sets
     one of these settings or the strategy was never accepted.
     """

@@ -146,8 +146,9 @@ def _of_policy(app: "App", name: str, evidence: TrackRecord, sources: Sequence[E
 
 
 def other_models(app: "App", name: str, results: "PolicyResults") -> str:
-    """Return why the models in use differ from those of an evaluation; empty if they don't, or if the strategy only
-    trains.
+    """Return how the models in use differ from those that were evaluated.
+
+    The result is empty if they don't differ, or if the strategy isn't a policy that uses models.
     """
     if app.settings.strategies.installed_as()[name] != POLICY:
         return ""
@@ -176,7 +177,10 @@ def last_trained_session(app: "App", name: str) -> date | None:
 
 
 def require_digest(app: "App", name: str, *, submitted: bool = False) -> str:
-    """Return the hash of a strategy in use, or of `submitted` candidates; raise OperatorError if there is none."""
+    """Return the hash of a strategy in use or, with `submitted`, of a submitted candidate.
+
+    Raises OperatorError if there is no such strategy.
+    """
     names = [*app.settings.strategies.sections()]
     if name not in names and not (submitted and re.fullmatch(LABEL_PATTERN, name)):
         near = did_you_mean(name, names)
@@ -316,7 +320,7 @@ DAYS_A_YEAR = 365
 
 
 def run(app: "App", name: str | None, folder: str | None) -> Report:
-    """Show the strategies' rungs; for a single one, also what it lacks. Exit 10 if a condition isn't met."""
+    """Show the strategies' rungs and, for a single strategy, what it lacks. Exit 10 if a condition isn't met."""
     if name is None:
         rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
         data = Promotions(
@@ -406,19 +410,22 @@ def put_down(app: "App", name: str, to: "Rung") -> Report:
 
 
 def revokes_lapsed(app: "App", name: str, to: "Rung") -> bool:
-    """Return True if a step to candidate takes back a lapsed promotion, which would count again with its old code."""
+    """Return True if moving a strategy to candidate revokes a lapsed promotion.
+
+    If it weren't revoked, the promotion would count again as soon as the strategy had its old code back.
+    """
     last = promotions_of(app, name)[-1:]
     return to is Rung.CANDIDATE and bool(last) and last[0].rung is not Rung.CANDIDATE
 
 
 def new_row(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Promotion:
-    """Build the record of a strategy's move to a rung, with the present user, the time, and the models it acts by."""
+    """Build the record of a strategy's move to a rung, with the current user, the time, and the strategy's models."""
     models = tuple(models_of(app, name))
     return Promotion(name, to, digest, caller(), app.stamp_time(), models=models, **fields)  # type: ignore[arg-type]
 
 
 def models_of(app: "App", name: str) -> Sequence[str]:
-    """Return the models that a learned policy acts by; none of any other strategy."""
+    """Return the models that decide for a learned policy; empty for any other strategy."""
     chosen = app.settings.strategies
     if chosen.installed_as().get(name) != POLICY or _acts_by_rule(app, name):
         return ()
@@ -431,7 +438,7 @@ def _acts_by_rule(app: "App", name: str) -> bool:
 
 
 def write_promotion(app: "App", row: Promotion) -> Report:
-    """Write a promotion into the books with its event, and report it. The caller holds the pass lock."""
+    """Write a promotion into the books, emit its event, and report it. The caller holds the pass lock."""
     app.ledger.promotions.append(row)
     last = app.ledger.promotions.every()[-1]
     kind = EventKind.DEMOTED if last.why else EventKind.PROMOTED
@@ -492,9 +499,7 @@ def _row(of: "RungCondition", now: datetime, per_year: int) -> "ConditionRow":
 
 
 def row_of(app: "App", name: str, climbed: "Promotion | None" = None) -> "StrategyRow":
-    """Return a strategy's rung: the one that the promotion `climbed` gave it, or without it, the one in the bot's
-    books.
-    """
+    """Return a strategy's row, with the rung that the promotion `climbed` gave it or else the one in the books."""
     promotions, digest = app.books.promotions.every(), readable_digest(app.settings, name)
     last = climbed or last_promotion(promotions, name, digest)
     lapsed = last is None and any(promotion.strategy == name for promotion in promotions)

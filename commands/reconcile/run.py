@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 
 
 def note_worth(app: "App", compared: "Reconciled", by: str, *, in_session: bool = False) -> None:
-    """Record the account's equity and prices at the first comparison after the close; with `in_session`, also in an
-    open session.
+    """Record the account's equity and prices at the first comparison after the close.
+
+    With `in_session`, also record them in an open session.
     """
     session, view, at = session_of(app.ledger, compared.at, app.day), compared.view, compared.at
     if session is None or at < session.open or not (in_session or at >= session.close):
@@ -91,11 +92,11 @@ class Unstopped(Struct, frozen=True):
 
 
 class Compared(Struct, frozen=True):
-    """One comparison: how much was compared, the changes from the broker's facts, the differences, and the plan that
-    settles them.
+    """One comparison: how much was compared, what changed, which differences remain, and the plan that settles them.
 
-    `applied` names the plan that was applied to the books first. `from_statement` are the executions that a statement
-    proved, and `doubtful_in_statement` the bot's orders that would make the books differ from the broker.
+    `applied` names the plan that was applied to the books first. `from_statement` counts the executions that a
+    statement proved. `doubtful_in_statement` counts those that were left out, because with them the books would differ
+    from the broker's.
     """
 
     at: datetime
@@ -118,9 +119,9 @@ def run(
 ) -> Report:
     """Compare, or book a statement or an accepted plan and compare again; exit 10 while there are differences.
 
-    The account's value is recorded after a session's close, and in an open one if the comparison `is_last`. Raises
-    OperatorError: exit 2 for a plan that can't be read or belongs to another account, 3 if the broker's state has
-    changed since the plan was made.
+    The account's value is recorded after a session's close and, if the comparison `is_last`, also in an open session.
+    Raises OperatorError: exit 2 for a plan that can't be read or belongs to another account, 3 if the broker's state
+    has changed since the plan was made.
     """
     plan = approvals.read(app.folder, apply) if apply else None
     executed = _read_executions(app, statement) if statement else ()
@@ -180,7 +181,7 @@ def compare(app: "App", by: str, plan: "AdjustmentPlan | None" = None) -> "Recon
 
 
 def kinds_booked(settlement: "Settlement") -> str:
-    """Return the main kinds of account activities that are booked, in words."""
+    """Name the main kinds of account activities that are booked at this venue."""
     return "dividends, splits, renames, cash" if settlement is Settlement.PAID else "fees, funding, cash"
 
 

@@ -52,7 +52,7 @@ class UnrecordedPass(Struct, frozen=True):
 def not_kept(
     facts: Facts | None, sessions: Collection[date], recorded_ids: Collection[str]
 ) -> Sequence[UnrecordedPass]:
-    """Return the passes of these sessions that began and have no record, oldest first."""
+    """Return the passes of these sessions that began but have no record, oldest first."""
     return tuple(_missing_records(facts, sessions, recorded_ids)) if facts is not None and sessions else ()
 
 
@@ -80,7 +80,7 @@ MOST_SHOWN = 20
 
 
 class ChangedPass(Struct, frozen=True):
-    """A pass with a different decision: the first difference, and the program version that recorded it.
+    """A pass that was decided differently: the first difference, and the program version that recorded the pass.
 
     `symbol`, `strategy` and `gate` are empty if the difference isn't about a single candidate.
     """
@@ -107,9 +107,9 @@ class Unreadable(Struct, frozen=True):
 class ReplayReport(Struct, frozen=True):
     """Passes replayed by this program's `version`.
 
-    `passes` = `equal` + `changed` + unusable ones. `first` are the first changed passes, and `unreadable` the first
-    unusable records. `not_kept` are other passes of these sessions: unfinished ones, and those without a record. For a
-    backtest, `other_code` lists the code that has changed since.
+    `passes` is the sum of the `equal`, the `changed` and the unusable ones. `first` lists the first changed passes, and
+    `unreadable` the first unusable records. `not_kept` lists passes of these sessions that couldn't be replayed,
+    because they are unfinished or have no record. For a backtest, `other_code` lists the code that has changed since.
     """
 
     version: str
@@ -137,7 +137,7 @@ def replay_report(
     lacking: Sequence[UnrecordedPass] = (),
     other_code: tuple[str, ...] = (),
 ) -> ReplayReport:
-    """Return the report of a replay: the recording program, its sessions, and counts of equal and different passes."""
+    """Build the report of a replay: who recorded the passes, their sessions, and how many were equal or different."""
     first, lost, others = tuple(changed[:MOST_SHOWN]), tuple(unreadable[:MOST_SHOWN]), tuple(lacking[:MOST_SHOWN])
     numbers = passes, equal, len(changed), decisions
     days, versions = tuple(sorted(set(sessions))), tuple(sorted(set(by)))
@@ -145,7 +145,7 @@ def replay_report(
 
 
 def changed_in(name: str, at: datetime, version: str, difference: CycleDifference) -> ChangedPass:
-    """Return a pass with a different decision, with the version that decided it originally."""
+    """Build the row of a pass that was decided differently; `version` is the program that decided it originally."""
     about = difference.symbol, difference.strategy, difference.gate
     return ChangedPass(name, at, version, difference.what, difference.recorded, difference.replayed, *about)
 
@@ -208,7 +208,7 @@ def decided_again(
 
 
 def render(console: "Console", data: "ReplayReport", *, hint: str = "") -> None:
-    """Print the number of equal passes, and the first different ones; `hint` is the next step for a damaged record."""
+    """Print how many passes were equal, and the first different ones; `hint` says what to do about a damaged record."""
     days = " to ".join(dict.fromkeys((str(data.sessions[0]), str(data.sessions[-1]))))
     console.print(f"Decided again: {pluralize(data.passes, 'pass', 'passes')} of {days}", markup=False)
     equal = f"{data.equal:,} equal" if data.equal < data.passes else "all equal"

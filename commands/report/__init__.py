@@ -54,8 +54,8 @@ def report(
 
     Shows the equity curve compared with cash and with SPY, or with holding the universe if no fund is traded; returns
     and ratios with 95% intervals, and whether they could be luck; months, drawdowns, costs and trades; and the value of
-    the gates' refusals. A number that needs more observations than there are isn't shown; the report says how many it
-    takes. Reads the bot's own books; only missing bars are fetched.
+    the gates' refusals. Instead of a number that needs more observations than there are, the report shows how many it
+    takes. Reads the bot's own books, and fetches only missing bars.
     """
     from commands.report.report_inputs import run
     from tradebot.views.trades.trade_row import Choice

@@ -41,7 +41,7 @@ flat.
 
 
 class GrowthCurve(NamedTuple):
-    """Growth by date, as matplotlib's day numbers; 1 at its start, NaN where it is unknown."""
+    """A growth curve: dates as matplotlib's day numbers, and growth, which is 1 at the start and NaN where unknown."""
 
     name: str
     color: str
@@ -176,7 +176,7 @@ def _fall(axes: Axes, accounts: Sequence[AccountReport], most: int) -> None:
 
 
 def format_change(percent: float) -> str:
-    """Return a change in percent with its sign, as a label of an axis."""
+    """Return a change in percent, with its sign, as a label for an axis."""
     return f"{percent:+,.6g}%".replace("-", "−") if round(percent, 9) else "0%"
 
 
@@ -196,7 +196,7 @@ def _percent(value: float) -> str:
 
 
 def date(axes: Axes, width: float) -> None:
-    """Label a time axis with dates alone, because a curve has one point per session. It must span two days or more."""
+    """Label a time axis with dates only, because a curve has one point per session. It must span at least two days."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     first, last = axes.get_xlim()

@@ -134,7 +134,7 @@ def render_costs(out: "Console", account: "AccountReport") -> None:
 
 
 def drag_of(of: "Cost") -> str:
-    """Return a cost's effect on the growth per year, without a plus that would look like a gain."""
+    """Return a cost's effect on growth per year as text, without a plus sign that would look like a gain."""
     return DOT if of.drag is None else f"{100 * round(of.drag, 4) + 0.0:.2f}%"
 
 

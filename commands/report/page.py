@@ -60,8 +60,9 @@ WORDS = {
 
 
 def details(account: AccountReport) -> dict[str, object] | None:
-    """Return an account's detail charts as SVG for wide and narrow screens, and their description; None if there are
-    none.
+    """Return an account's detail charts as SVG for wide and narrow screens, with their description.
+
+    Returns None if there are none.
     """
     names = [name for name, _ in _parts(account, NARROW[0])]
     if not names:

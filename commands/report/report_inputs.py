@@ -215,10 +215,10 @@ EVERYTHING = Choice()
 
 
 def frames(folder: str | Path | None = None, config: str | None = None, choice: Choice = EVERYTHING) -> Frames:
-    """Return the tables of a bot or of a backtest by its state folder; without one, of the bot in the environment.
+    """Return the tables of the bot or backtest in a folder or, without one, of the bot that the environment names.
 
-    Fills and decisions are from the chosen days; equity and trades are as in `tradebot report`. Raises TradebotError if
-    the folder can't be read.
+    Fills and decisions are those of the chosen days; equity and trades are as in `tradebot report`. Raises
+    TradebotError if the folder can't be read.
     """
     with open_bot(str(folder) if folder else None, config) as bot:
         account, _ = read(bot, "", choice, lambda done, total: None, with_refusals=False)

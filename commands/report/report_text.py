@@ -1,4 +1,4 @@
-"""The texts that the screen and the page of a report share: groups of figures, numbers, and whole sentences."""
+"""The texts that a report's screen and its page share: groups of figures, numbers, and whole sentences."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -33,7 +33,7 @@ def part(data: "PerformanceReport") -> str:
 
 
 def parts(account: "AccountReport", always: Sequence[str]) -> "list[tuple[str, Decimal]]":
-    """Return the components of the profit by name, without zero ones except those in `always`."""
+    """Return the parts of the profit by name, omitting zeros except for the parts in `always`."""
     amounts = [(name, getattr(account.earned, f"{name}_usd")) for name in (*PARTS, "difference")]
     return [(name, amount) for name, amount in amounts if amount or name in always]
 
@@ -58,7 +58,7 @@ def benchmark_name(account: "AccountReport") -> str:
 
 
 def leveled_line(accounts: "Sequence[AccountReport]") -> str:
-    """Return the benchmark's name at the account's exposure; empty if several accounts each have their own."""
+    """Return the benchmark's name at the account's exposure; empty for several accounts, which differ in it."""
     return benchmark_name(accounts[0]) if len(accounts) == 1 else ""
 
 
@@ -83,7 +83,7 @@ def figures_of(account: "AccountReport", block: "Block") -> "tuple[Figure, ...]"
 def figures_side_by_side(
     accounts: "Sequence[AccountReport]", block: "Block"
 ) -> "list[tuple[str, list[Figure | None]]]":
-    """Return the figures of a block by label, one for each account; None for an account without it."""
+    """Return a block's figures by label, one for each account; None where an account doesn't have the figure."""
     columns = [{figure.label: figure for figure in figures_of(account, block)} for account in accounts]
     return [(label, [column.get(label) for column in columns]) for label in dict.fromkeys(chain(*columns))]
 
@@ -99,7 +99,7 @@ def block_assumptions(accounts: "Sequence[AccountReport]", block: "Block") -> li
 
 
 def band_words(of: "Sensitivity") -> str:
-    """Return a sentence on how CAGR varies over the days of rebalancing; empty if no other day was run."""
+    """Return a sentence on how CAGR varies with the day of rebalancing; empty if no other day was tried."""
     days, band = len(of.rebalance_days), of.band
     if not days:
         return ""
@@ -236,7 +236,7 @@ SHADES = 5
 
 
 def month_shades(account: "AccountReport") -> Mapping[tuple[int, int], str]:
-    """Return the shade of each month by year and month: g1 to g5 for gains, l1 to l5 for losses."""
+    """Return a shade for each month, keyed by year and month: g1 to g5 for gains, l1 to l5 for losses."""
     values = {(each.year, each.month): each.value for year in account.years for each in year.months}
     most = max((abs(value) for value in values.values() if value), default=1.0)
     return {
@@ -262,7 +262,7 @@ def interruption(account: "AccountReport") -> str:
 
 
 def headline(account: "AccountReport", name: str, yet: str) -> str:
-    """Return a sentence on the profit of the account or a named part; `yet` ends it if there are no records."""
+    """Return a sentence on the profit of the account or its named part; it ends with `yet` if there are no records."""
     if not is_recorded(account):
         return f"{name} has no records {yet}"
     profit = account.earned.profit_usd
@@ -295,7 +295,7 @@ def _others(account: "AccountReport") -> Iterator[str]:
 
 
 def chance_sentences(account: "AccountReport") -> list[str]:
-    """Return sentences on how far chance may explain the returns, or how much data it takes to decide that."""
+    """Return sentences on how much of the returns may be chance, or how much data it takes to tell."""
     figures = {figure.name: figure for figure in account.returns}
     sharpe, psr, track = (figures[name] for name in ("sharpe", "psr", "min_track_record"))
     if sharpe.lacks:

@@ -19,7 +19,7 @@ CHECK, RUN = "check", "run"
 
 
 def run(app: "App", count: int, since: datetime) -> Report:
-    """Return the next moments from `since` on at which a job is due."""
+    """Return the next times, from `since` on, at which a job is due."""
     from commands.schedule.rows import schedule_of, show
 
     data = schedule_of(app, count, since)

@@ -41,9 +41,9 @@ class Problem(Struct, frozen=True):
 
 
 class ScheduleChecked(Struct, frozen=True):
-    """The problems found, and how many timetable lines, slots and coming sessions were checked.
+    """The problems found, and how many timetable lines, slots and upcoming sessions were checked.
 
-    `calendar` is the judgment about the end of the stored calendar, as `health` shows it.
+    `calendar` judges how far the stored calendar reaches, as `health` shows it.
     """
 
     problems: tuple[Problem, ...]
@@ -178,8 +178,8 @@ class ChoreRun(Struct, frozen=True):
 def run_named_chore(app: "App", name: str, by: str, config: str | None, *, again: bool = False) -> Report:
     """Run a chore if its slot is due, and report how it ended. Raise OperatorError for an unknown name.
 
-    With `again`, it is run for its last slot, even if that was run before. Raise TradebotError if the chore failed, or
-    if another process is running a chore.
+    With `again`, run it for its last slot even if it ran for that slot before. Raise TradebotError if the chore failed,
+    or if another process is running a chore.
     """
     line, now = _line(app, name), app.now()
     slot, code = _due(app, line, now) or (_last_slot(app, line) if again else None), ExitCode.DONE

@@ -32,8 +32,9 @@ BEHIND = timedelta(days=41)
 
 
 class ScheduledSlot(Struct, frozen=True):
-    """One slot of a job or a chore; `taken_by` is None until it is claimed, and `missed` is the reason why it wasn't
-    run.
+    """One slot of a job or a chore; `taken_by` is None until a process claims it.
+
+    `missed` says why the slot wasn't run.
     """
 
     job: str
@@ -53,9 +54,9 @@ class StartTime(Struct, frozen=True):
 
 
 class OwnSchedule(Struct, frozen=True):
-    """A strategy with its own times: the slot that is due, if it isn't done yet, and the next one.
+    """A strategy with its own times: its next slot, and the slot that is due but not done yet, if any.
 
-    `unusable` is the problem with its times that keeps it from ever running.
+    `unusable` says what is wrong with its times if they keep it from ever running.
     """
 
     strategy: str
@@ -66,9 +67,9 @@ class OwnSchedule(Struct, frozen=True):
 
 
 class Schedule(Struct, frozen=True):
-    """The schedule from `since` (trading time) on; `timetable` is the configuration behind it.
+    """The schedule from `since` on, in trading time; `timetable` is the configuration behind it.
 
-    `strategies` are those with their own times. The others run in every entry pass. `notes` explain half days, holidays
+    `strategies` are those with their own times; all others run in every entry pass. `notes` explain half days, holidays
     and clock changes among the days shown.
     """
 
@@ -81,7 +82,7 @@ class Schedule(Struct, frozen=True):
 
 
 def schedule_of(app: "App", count: int, since: datetime) -> Schedule:
-    """Return the next moments from `since` on at which a job is due, and notes on unusual days."""
+    """Return the next times, from `since` on, at which a job is due, and notes on unusual days."""
     timetable = app.settings.timetable
     moments = tuple(islice(_moments(app, since, count), count))
     return Schedule(

@@ -70,7 +70,7 @@ class ExplainedInput(Struct, frozen=True):
 class ExplainedComponent(Struct, frozen=True):
     """One part of a score: contribution = value x weight / sum of all weights; None if its data is missing.
 
-    `inferred` describes which part of the component the source doesn't define.
+    `inferred` says what the formula assumes although the flow source doesn't define it.
     """
 
     name: str
@@ -106,9 +106,9 @@ class ExplainedContract(Struct, frozen=True):
 class ExplainedScore(Struct, frozen=True):
     """One strategy's score of the symbol: the sum of its contributions; `decisions` are the strategy's own filters.
 
-    `coverage` is the share of the weight for which there is data. Side and score are None if the strategy's result was
-    refused, or if the symbol was `left_out` of its view; the decision says why. `contracts` are the options that
-    support the score's direction.
+    `coverage` is the share of the total weight for which there is data. Side and score are None if the strategy's
+    result was refused, or if the symbol was `left_out` of its view; the decision says why. `contracts` are the options
+    that support the score's direction.
     """
 
     strategy: str
@@ -156,7 +156,7 @@ def explain_score(app: App, symbol: str) -> Explained:
 
 
 def scores_of(strategy: Strategy, inputs: StrategyInputs, symbol: str) -> Iterator[ExplainedScore]:
-    """Yield a strategy's scores of one symbol, computed with all symbols that it sees."""
+    """Yield a strategy's scores of one symbol, computed together with all other symbols that the strategy sees."""
     left_out = [refused.decision for refused in inputs.left_out if refused.symbol == symbol]
     if left_out:
         yield ExplainedScore(strategy.name, None, None, None, 0, (), (), tuple(left_out), left_out=True)

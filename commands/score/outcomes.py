@@ -40,12 +40,13 @@ Found = TypeVar("Found", "EntryOutcome", "RefusedTrade")
 
 
 class Outcomes(Struct, frozen=True):
-    """The returns after the candidates recorded between `since` and `at`, by strategy, in `sessions` with candidates.
+    """What prices did after the candidates recorded between `since` and `at`, by strategy.
 
-    Returns are fractions, net of the `benchmark` over the same period, or gross if it is None because it has no bars.
-    They start at the open of the next minute's bar, and exclude costs. `level` is the share of tables that show an
-    effect by chance although there is none, and `worth_seeing` the return that each `needed` refers to. `sentences`
-    describe what the refusals of each strategy's gates cost or saved.
+    `sessions` counts the sessions with candidates. Returns are fractions. They start at the open of the next minute's
+    bar, and exclude costs. They are net of the `benchmark` over the same period, or gross if it is None because it has
+    no bars. `level` is the share of tables that show an effect by chance although there is none. `worth_seeing` is the
+    size of return for which each `needed` number of observations is computed. `sentences` say what the refusals of each
+    strategy's gates cost or saved.
     """
 
     at: datetime
@@ -69,10 +70,10 @@ def day_of(text: str) -> date:
 def measure_outcomes(
     app: "App", since: date | None, progress: "Progress", until: date | None = None, at: datetime | None = None
 ) -> Outcomes:
-    """Measure the returns; fetch the required bars. Raise TemporaryError if their source doesn't respond.
+    """Measure the returns, fetching the bars they need. Raise TemporaryError if the source of bars doesn't respond.
 
-    Includes the candidates of sessions up to `until`, measured at `at`; None for all of them, and for the broker's
-    time. `progress` receives the number of sessions read, and the total.
+    Covers the candidates of sessions up to `until` (None for all of them), measured at `at` (None for the broker's
+    time). `progress` is called with the number of sessions read so far, and the total.
     """
     now, tally = at or app.now(), Tally()
     facts, first = app.existing_facts, _first(app, since)
@@ -94,7 +95,7 @@ def measure_outcomes(
 
 
 class RefusedTrades(Struct, frozen=True):
-    """The hypothetical result of one strategy's refused trades, and a sentence on it."""
+    """What one strategy's refused trades would have earned, and a sentence about it."""
 
     strategy: str
     worth: "Refusals"
@@ -104,7 +105,7 @@ class RefusedTrades(Struct, frozen=True):
 def refused_trades(
     app: "App", since: date | None, progress: "Progress", until: date | None, at: datetime
 ) -> tuple[RefusedTrades, ...]:
-    """Return only the refusals by strategy, which needs much less data than `measure_outcomes`."""
+    """Evaluate only the refusals, by strategy; this needs much less data than `measure_outcomes`."""
     facts, first, tally = app.existing_facts, _first(app, since), RefusedTally()
     if facts is None or first is None:
         return ()

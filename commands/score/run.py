@@ -120,7 +120,10 @@ class ScoredAgain(ReplayedFacts, frozen=True):
 
 
 def run_past_session(app: App, session: str, at: str | None, progress: Progress) -> Report:
-    """Score the universe as known at a time of a session; raise OperatorError if no data of that session is stored."""
+    """Score the universe as it was known at a time in a past session.
+
+    Raises OperatorError if no data of that session is stored.
+    """
     day = day_of(session)
     with world_as_of(app, day, _moment(day, at), progress) as (world, past):
         proposed = propose(world, past.at)
@@ -159,7 +162,7 @@ def _render_past_session(console: Console, data: ScoredAgain) -> None:
 
 
 class FilterVariant(Struct, frozen=True):
-    """A changed setting, and the symbols that pass the strategy's own filters only with the change.
+    """A changed setting, and the symbols that pass the strategy's own filters only because of the change.
 
     `fewer` are the symbols that pass only without the change.
     """
@@ -171,7 +174,7 @@ class FilterVariant(Struct, frozen=True):
 
 
 class VariedScore(Struct, frozen=True):
-    """One strategy: its number of symbols, those that pass its own filters now, and the effect of its variants."""
+    """One strategy: its number of symbols, those that pass its own filters now, and what each variant changes."""
 
     strategy: str
     seen: int
@@ -180,8 +183,7 @@ class VariedScore(Struct, frozen=True):
 
 
 class Variants(Struct, frozen=True):
-    """The strategies' results at `at` with changed settings; nothing was recorded, and the core's gates weren't
-    evaluated.
+    """The strategies' results at `at` with changed settings, without recording them or evaluating the core's gates.
 
     `without` are the strategies that have no variants.
     """
@@ -245,7 +247,7 @@ PARTS = 6
 
 
 def run_diff(app: App, before: str, after: str) -> Report:
-    """Compare two recorded passes; raise OperatorError for an unknown one, naming the newest."""
+    """Compare two recorded passes; raise OperatorError for an unknown one, and name the newest pass in it."""
     facts = app.existing_facts
     data = diff_scores(*(_pass(facts, name) for name in (before, after)))
     return Report("score-diff", data, _render_diff, bot_identity=identity(app))

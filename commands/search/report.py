@@ -20,9 +20,9 @@ from tradebot.model.sentences import pluralize
 class Searched(Struct, frozen=True):
     """The state of a search; its verdict is None if there are too few trials or sessions to judge.
 
-    `longest` is the number of sessions of the longest position in a judged trial. `left_out` counts the unjudged trials
-    by reason, and `commands` apply the result, if it is credible. Without a verdict, the trials are `unjudged`, the
-    best in all sessions first.
+    `longest` is how many sessions the longest position in a judged trial lasted. `left_out` counts the unjudged trials
+    by reason. `commands` apply the result if it is credible. Without a verdict, all trials are in `unjudged`, with the
+    best over all sessions first.
     """
 
     name: str
@@ -171,8 +171,9 @@ def _values(of: ComparedTrial) -> str:
 
 
 def draw(data: Searched, file: Path) -> None:
-    """Plot each trial's result out of sample against its result in-sample: they correlate if there is an edge, not by
-    luck.
+    """Plot each trial's out-of-sample result against its in-sample result.
+
+    The two correlate if there is an edge, but not if the results are luck.
     """
     of = data.verdict
     both = [(trial.inside, trial.outside) for trial in (of.kept if of else ())]

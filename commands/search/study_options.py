@@ -13,7 +13,7 @@ class WorkerLocation(StrEnum):
 
 
 class StudyOptions(Struct, frozen=True):
-    """A study's storage and name, its number of workers and where they run, and whether it is resumed."""
+    """A study's storage and name, how many workers it has and where they run, and whether it is resumed."""
 
     storage: str | None = None
     study: str | None = None

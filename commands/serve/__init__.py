@@ -46,7 +46,7 @@ def run(
     load: "Callable[[], Loaded] | None" = None,
     lost: Callable[[], str | None] = lambda: None,
 ) -> ExitCode:
-    """Run due jobs until a signal, or in the sandbox until its market ends, and return the exit code.
+    """Run due jobs until a signal arrives or, in the sandbox, the market ends; return the exit code.
 
     `config` is the configuration file that a person named, `load` reloads the configuration, and `lost` returns why the
     last line of the log couldn't be written. Raises TradebotError, exit 6, if another `serve` is running on this

@@ -1,4 +1,4 @@
-"""A running `serve`: its start, its lanes, reloads, and its end."""
+"""How `serve` runs: its start, its lanes, its reloads, and its end."""
 
 import os
 import threading
@@ -46,7 +46,7 @@ LOOK_S = 1.0
 
 
 class ServePart(Struct, frozen=True):
-    """A helper process of `serve` besides the lanes: its start and stop messages, and whether a bot uses it."""
+    """A helper process that `serve` runs besides its lanes: its start and stop messages, and whether a bot uses it."""
 
     name: str
     words: Sequence[str]
@@ -64,9 +64,10 @@ CHAT = ServePart("chat", ("chat", "listen"), (), lambda settings: settings.chat.
 def notices_and_chat(
     app: "App", config: str | None, tell: Callable[[LogLine], None], now: "Callable[[], Loaded]"
 ) -> Iterator[None]:
-    """Send notices inside the block and just before its end, and listen to the chat, if there is one.
+    """Send notices inside the block and once more before it ends, and listen to the chat, if there is one.
 
-    Each helper reads the configuration when it starts, so it is restarted, or stopped, when `now` returns another one.
+    Each helper reads the configuration only when it starts. So when `now` returns a different one, the helper is
+    restarted or stopped.
     """
     ending = threading.Event()
     started = [
@@ -129,7 +130,10 @@ class Reloading(Struct):
     learned: object = None
 
     def look(self) -> None:
-        """Reload the configuration if a signal requested it; passes end before a valid one takes effect."""
+        """Reload the configuration if that was requested or if learned settings changed.
+
+        A valid configuration takes effect once the running passes have ended.
+        """
         before, self.learned = self.learned, self.learning()
         if not (self.stop.reload_asked or before != self.learned) or self.stop.ending:
             return
@@ -155,7 +159,7 @@ class Reloading(Struct):
             self.watch.note_reload()
 
     def take(self) -> "Loaded | None":
-        """Return a reloaded configuration and forget it; None if none is waiting, or if the lanes should end."""
+        """Return a reloaded configuration, once; None if there is none, or if the lanes should end."""
         loaded, self.taken = self.taken, None
         if loaded is not None:
             self.now, self.stop.reloading = loaded, False
@@ -173,7 +177,7 @@ def changes(before: "Settings", after: "Settings") -> tuple[tuple[str, str, str]
 
 
 def describe_change(changed: tuple[tuple[str, str, str], ...]) -> str:
-    """Describe the changes in a sentence, and name the settings that take effect only after a restart."""
+    """Describe the changes in a sentence, and name the settings that need a restart to take effect."""
     if not changed:
         return "the configuration was read again, and nothing in it changed"
     named = [f"{name} from {was} to {now}" for name, was, now in changed[:MOST]]
@@ -193,7 +197,7 @@ SPEED = 60.0
 
 
 class Daemon:
-    """Runs the jobs of one bot until a signal, or in the sandbox until its market ends.
+    """Runs the jobs of one bot until a signal arrives or, in the sandbox, the market ends.
 
     `config` is the configuration file that a person named, `load` reloads the configuration, `by` is who started it,
     and `lost` returns why the last line of the log couldn't be written.

@@ -32,7 +32,7 @@ Pages = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 
 class HealthConnection(RequestTimeouts):
-    """A connection; if too many wait, the one that has been idle for longest is closed to make room."""
+    """A connection; when too many are waiting, the one that has been idle longest is closed to make room."""
 
     request_s, most_connections = 5.0, 80
 

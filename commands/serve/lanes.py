@@ -2,13 +2,14 @@
 
 Upkeep runs the chores of the timetable, each in its own process, and updates the broker's calendar.
 
-SQLite connections belong to a thread, so each lane has a bot. Only the holder of the pass lock sends orders, so there
-is one writer at a time, which yields to exits that become due, as between processes. An entry waits for a fetch or an
-exit pass of the same slot for half of `serve.grace_s` at most, then uses the available facts. Exits wait for nothing.
+A SQLite connection belongs to one thread, so each lane opens its own bot. Only the holder of the pass lock sends
+orders, so there is one writer at a time. It yields to exits that become due, just as separate processes do. An entry
+pass waits at most half of `serve.grace_s` for a fetch or an exit pass of the same slot, then uses the facts that it
+has. Exits never wait.
 
 In lock-step with the embedded exchange there is one thread and a fixed order (fetching, scoring, exits, entries,
-reconciling), so that the same seed gives the same log. A response delayed by the fault `slow_answer` takes engine time,
-which the exchange reports in a header that only the sandbox's wiring reads (`App.let_pass`).
+reconciling), so that the same seed gives the same log. When the fault `slow_answer` delays a response, that takes
+engine time. The exchange reports that time in a header, which only the sandbox's wiring reads (`App.let_pass`).
 """
 
 import time
@@ -108,8 +109,8 @@ def row(line: "LogLine") -> "Text":
 class LaneContext(Struct, frozen=True):
     """What all lanes share: who started them, the output, and the callback between two calls of a long fetch.
 
-    `ends` returns True if running passes should send no more orders, and `backoff` tracks failures of the broker and
-    the flow source.
+    `ends` returns True once running passes should send no more orders. `backoff` tracks failures of the broker and the
+    flow source.
     """
 
     by: str
@@ -178,7 +179,7 @@ def _begin_day(app: "App", now: datetime) -> None:
 
 
 def exits_first(app: "App", runner: Runner) -> Runner:
-    """Make the bot's passes yield to exits that are due in this runner; return the runner."""
+    """Make the bot's passes yield to this runner's exits when they are due; return the runner."""
     app.turns.due, app.turns.run_due = runner.exits_due, runner.run_exits
     return runner
 
@@ -209,7 +210,7 @@ class JobLane:
 
     @property
     def looked_at(self) -> datetime | None:
-        """Return the trading time up to which due jobs were checked; some may have failed or may still wait."""
+        """Return the trading time up to which due jobs were checked; some of them may have failed or still wait."""
         return self._runner.looked_at if self._runner else None
 
     @property
@@ -219,12 +220,12 @@ class JobLane:
 
     @property
     def over(self) -> bool:
-        """Return True if no further tick should follow."""
+        """Return True if the lane has ended, so that it shouldn't be ticked again."""
         return self._runner is not None and self._runner.over
 
     @property
     def exit_code(self) -> ExitCode:
-        """Return the exit code of the process: an error only after too many consecutive bugs."""
+        """Return the exit code of the process; it is an error only after too many bugs in a row."""
         return self._runner.exit_code if self._runner else ExitCode.DONE
 
     def stop(self) -> None:

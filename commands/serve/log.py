@@ -105,7 +105,7 @@ class Log(Struct, frozen=True):
 def log_to(path: str, settings: "ServeSettings", bot_identity: Identity) -> Log:
     """Return the log to a file, which is rotated by size, or to stderr if the path is `-`.
 
-    Raises OperatorError for a file that can't be written. A full disk is no error, because there may be room later.
+    Raises OperatorError for a file that can't be written. A full disk isn't an error, because there may be room later.
     """
     if path == STDERR:
         return Log(_one_at_a_time(_to_stderr), bot_identity)

@@ -16,7 +16,7 @@ from tradebot.timetable.sessions import session_of
 
 
 class StreamLane:
-    """Follows the stream. After the source refuses the key, alerts are fetched only on schedule."""
+    """Follows the flow source's stream. If the source refuses the key, alerts are only fetched on schedule."""
 
     def __init__(self, bot: "App", tell: "Callable[[LogLine], None]") -> None:
         self._bot = bot
@@ -78,7 +78,7 @@ LATER_S = 15.0
 
 
 class OrderUpdateListener:
-    """Runs exits when the venue reports an update: `again` runs them, and returns False while they have to wait."""
+    """Runs exits when the venue reports an update. `again` runs them, and returns False while they have to wait."""
 
     def __init__(
         self,

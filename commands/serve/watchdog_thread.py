@@ -1,10 +1,10 @@
 """Watch a running `serve` from a dedicated thread: its lanes, its resources, its status note, and its supervisor.
 
-A second counts against a lane only if the watcher itself was running, so a machine's sleep doesn't count as a stall. A
+A second counts against a lane only if the watchdog itself was running, so a machine's sleep doesn't count as a stall. A
 stalled lane, passes that don't end after a signal, and a process that has grown too large all end the same way: the
 process exits, and the next one continues from the ledger, as after a kill. A reload ends the lanes and starts new ones,
-so no setting is changed in place. A start is counted in `serve.starts` before anything else is done, and removed if the
-process ends well, so that a crash loop is visible, whatever its cause.
+so no setting is changed in place. Each start is counted in `serve.starts` before anything else happens, and uncounted
+if the process ends well. This makes a crash loop visible, whatever its cause.
 
 SIGTERM and SIGINT end `serve`; SIGHUP makes it reload its configuration. Closing a terminal also sends SIGHUP, and a
 `serve` that was started there is expected to end with it.
@@ -40,7 +40,7 @@ STDOUT = 1
 
 
 class StopRequest:
-    """The stop requests for a running `serve`. The first signal stops after the current passes, the second at once.
+    """Requests to stop a running `serve`. The first signal stops it after the current passes, the second at once.
 
     `code` is the resulting exit code.
     """
@@ -73,17 +73,17 @@ class StopRequest:
 
     @property
     def ending(self) -> bool:
-        """Return True if no passes should follow the running ones, before a reload or for good."""
+        """Return True if no new pass should start, because of a reload or a stop."""
         return self.asked or self.reloading
 
     def end(self, code: ExitCode = ExitCode.DONE) -> None:
-        """Request the end after the current passes; the first request determines the exit code."""
+        """Request a stop after the current passes; the first request determines the exit code."""
         if not self.asked:
             self.asked, self.code = True, code
             self.ask()
 
     def reload(self) -> None:
-        """Request the end of the current passes, to continue with another configuration."""
+        """Request that the current passes end, so that `serve` can continue with another configuration."""
         self.reloading = True
         self.ask()
 
@@ -99,7 +99,7 @@ class StopRequest:
         self.reload_asked = True
 
     def between_calls(self, done: int, total: int) -> None:
-        """End a long fetch between two calls; the replies so far are already stored."""
+        """Stop a long fetch between two calls, if a stop was requested; the replies so far are already stored."""
         if self.ending:
             why = "stopped by a signal" if self.asked else "cut short by a reload of the configuration"
             raise TradebotError(f"{why} after {done} of {total} calls")
@@ -122,9 +122,9 @@ SHORT_FROM, SHORT_UNTIL = 0.8, 0.7
 
 
 class Progress(Struct):
-    """How long a lane has made no progress, and whether that was reported. Based on a monotonic clock.
+    """How long a lane has made no progress, by a monotonic clock, and whether that was reported.
 
-    `held_s` is how long one pass has made the others wait, whether or not it makes progress.
+    `held_s` is how long a single pass has kept the others waiting, even if that pass makes progress.
     """
 
     still_s: float = 0.0
@@ -155,7 +155,8 @@ class Watch:
     """Checks the lanes every LOOK_S seconds, and ends the process if one of them stalls for too long.
 
     Time counts against a lane only while this thread runs too, so a sleeping machine doesn't count as a stall.
-    `on_look` is called at each check, and `end` ends the process at once, which is safe: everything is in the ledger.
+    `on_look` is called at each check. `end` ends the process at once; that is safe, because everything is in the
+    ledger.
     """
 
     def __init__(
@@ -218,7 +219,7 @@ class Watch:
 
     @contextmanager
     def progress_of(self, name: str) -> Iterator[None]:
-        """Inside the block, count this thread's work, and the block's start and end, as progress of a lane."""
+        """Count this thread's work inside the block as progress of a lane, and also the block's start and end."""
         self._here.lane = name
         self.note_progress()
         try:
@@ -278,7 +279,7 @@ class Watch:
             self._supervisor.tell(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
 
     def note_reload(self) -> None:
-        """Tell the service manager that the configuration was reloaded, whether or not that succeeded."""
+        """Tell the service manager that the reload is over, whether or not it succeeded."""
         if self._ready_at is not None:
             self._supervisor.tell(READY="1", STATUS=self._status())
 

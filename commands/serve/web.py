@@ -29,7 +29,7 @@ def process(app: "App") -> "Judgment":
 
 
 def gather_health(app: "App") -> ResponseData:
-    """Gather all health data once, through a bot that is opened and closed for it."""
+    """Gather all health data once, through a bot that is opened just for this."""
     with closing(app.twin()) as bot:
         evidence = evidence_of(bot)
         past = evidence.past

@@ -72,13 +72,13 @@ def document(status: int, fields: Mapping[str, Any]) -> PageReply:
 
 
 def healthz(process: Judgment, at: datetime) -> PageReply:
-    """Return whether the process works, that is whether its lanes were active lately."""
+    """Return whether the process works, which means that its lanes were active recently."""
     status = 200 if process.state in (HealthState.OK, HealthState.DEGRADED) else 503
     return document(status, {"status": process.state, "timestamp": at, "found": process.found, "age_s": process.age_s})
 
 
 def readyz(looked: ResponseData) -> PageReply:
-    """Return whether the bot may trade now, and each condition for that."""
+    """Return whether the bot may trade now, and each condition that this depends on."""
     conditions = tuple(_conditions(looked))
     ready = all(condition.holds for condition in conditions)
     body = {"ready": ready, "timestamp": looked.evidence.at, "conditions": [asdict(each) for each in conditions]}
@@ -318,8 +318,9 @@ OF_PARTS: Mapping[str, tuple[str, str]] = {
 
 
 def metrics(looked: ResponseData, accept: str) -> PageReply:
-    """Return all figures in the format that the client accepts; in JSON, a labeled figure is an object keyed by label
-    value.
+    """Return all figures in the format that the client accepts.
+
+    In JSON, a figure with labels is an object keyed by the label's value.
     """
     if JSON in accept:
         return document(200, {family.name: _values(family) for family in _Figures(looked).collect()})

@@ -1,8 +1,8 @@
 """Run the strategies before the pass lock is taken, so that a slow one doesn't delay exits.
 
 They run on the facts known at that time, unless the slot is taken or the session is closed. Their candidates are
-evaluated with the desk taken under the lock, and expire after `limits.max_candidate_age_s`. A bug in a strategy ends
-the pass under the lock, so that its slot is used up and its record has the reason.
+evaluated with the desk taken under the lock, and expire after `limits.max_candidate_age_s`. If a strategy has a bug,
+the pass still runs under the lock and ends there, so that its slot is used up and its record has the reason.
 """
 
 from collections.abc import Callable
@@ -31,9 +31,9 @@ T = TypeVar("T")
 
 
 def under_pass_lock(app: "App", verb: str, work: "Callable[[], T]") -> T:
-    """Do the work under the pass lock and return its result; whenever it yields to exits, restart it after them.
+    """Do the work under the pass lock and return its result; if the work yields to exits, run it again after them.
 
-    A restart continues the same call. Raises TradebotError, exit 6, after too many restarts.
+    A repeated run still belongs to the same call. Raises TradebotError, exit 6, after too many repetitions.
     """
     call: Call | None = None
     for times in range(MOST_WAYS):
@@ -71,10 +71,10 @@ def _record_given_up(app: "App", call: "Call | None") -> None:
 
 
 class StrategyReplies(Struct):
-    """The strategies' results, if they ran; a context manager for running them.
+    """The strategies' results, if they ran, and the context manager to run them in.
 
-    An error in the block is stored, and raised when the results are needed: inside the pass, which records the reason
-    and halts the bot if it was a bug.
+    An error in the block is stored, and raised when the results are needed. That happens inside the pass, which records
+    the reason, and halts the bot if it was a bug.
     """
 
     proposed: "Proposals | None" = None
@@ -85,7 +85,7 @@ class StrategyReplies(Struct):
         return self
 
     def __exit__(self, _kind: object, failed: BaseException | None, _trace: TracebackType | None) -> bool:
-        """Store an error for later, but not a signal."""
+        """Store an error for later; a signal isn't stored, but raised at once."""
         if isinstance(failed, Exception):
             self.failed = failed
         return failed is self.failed is not None

@@ -40,8 +40,8 @@ YESTERDAY = timedelta(days=1)
 def last_passes(facts: "SqliteFacts | None") -> "Sequence[CycleRecord]":
     """Return the last recorded exit and entry passes, and the last check at a close, oldest first.
 
-    If the last pass was refused, for example because the venue didn't respond, the last pass that read the account is
-    included too.
+    If the last pass was refused, for example because the venue didn't respond, this includes the last pass that did
+    read the account.
     """
     if facts is None:
         return ()
@@ -69,8 +69,9 @@ def waiting_approvals(app: "App", now: datetime) -> tuple[Request, ...]:
 
 
 def opening_of(app: "App", day: date) -> "tuple[datetime, Decimal] | None":
-    """Return when the books were opened and with how much cash, if that was shortly before a day and
-    without positions.
+    """Return when the books were opened, and with how much cash.
+
+    Return None unless they were opened shortly before `day` and without positions.
     """
     ledger = app.ledger_view
     at = ledger.books_opened_at()
@@ -79,9 +80,10 @@ def opening_of(app: "App", day: date) -> "tuple[datetime, Decimal] | None":
 
 
 def age_reference_time(app: "App", times: Iterable[datetime | None]) -> datetime | None:
-    """Return the time for computing ages; in the sandbox, whose clock stands still, the last recorded one.
+    """Return the time from which ages are computed.
 
-    Elsewhere it is this machine's, unless that is behind a time recorded by the broker's clock.
+    In the sandbox, whose clock stands still, it is the last recorded time. Elsewhere it is this machine's time, or a
+    time recorded by the broker's clock if that is later.
     """
     if app.mode is not Mode.SANDBOX:
         return max([datetime.now(UTC), *(at for at in times if at is not None)])
@@ -162,7 +164,7 @@ def _parents(orders: "Iterable[Order]") -> set[str]:
 
 
 def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
-    """Return the trade of each of the bot's open positions, in the order of opening."""
+    """Return the trade behind each of the bot's open positions, in the order of opening."""
     ledger = app.ledger_view
     lots = {p.key: p.quantity for p in totals.own_positions()}
     if not lots:

@@ -1,4 +1,4 @@
-"""Keep the stored calendar equal to the broker's, and check that two clocks agree before a date is recorded."""
+"""Keep the stored calendar in step with the broker's, and check that two clocks agree before a date is recorded."""
 
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -42,8 +42,9 @@ def _ask(app: "App", clock: "VenueClock", by: str) -> str:
 
 
 class BrokerCalendarKeeper:
-    """Updates the stored calendar from the broker's inside `serve`, in the lane that uses its `now` as the source of
-    trading time.
+    """Updates the stored calendar from the broker's, inside `serve`.
+
+    The lane that it runs in uses its `now` as the source of trading time.
     """
 
     def __init__(self, app: "App", by: str) -> None:
@@ -53,7 +54,7 @@ class BrokerCalendarKeeper:
         self._is_due = self._woke = False
 
     def now(self) -> datetime:
-        """Return trading time, which is the venue's clock; the next `is_due` compares that clock with the calendar."""
+        """Return trading time, which is the venue's clock; `is_due` then compares that clock with the calendar."""
         self._clock = self._app.reader.clock()
         return self._clock.now
 
@@ -85,7 +86,7 @@ def require(clock: "VenueClock", second: "datetime | None", settings: "Settings"
 
 
 def disagreement(decision: "Decision") -> ClocksDisagreeError:
-    """Return the error with the difference of the clocks."""
+    """Return the error that says how far the clocks differ."""
     ahead_s = float(str(decision.observed))
     which = "ahead of" if ahead_s > 0 else "behind"
     return ClocksDisagreeError(
@@ -98,8 +99,8 @@ def disagreement(decision: "Decision") -> ClocksDisagreeError:
 def account_for_missed(app: "App", by: str, now: datetime) -> None:
     """Record why past slots weren't run, one past day at a time.
 
-    A strategy in shadow has no slots of its own. In the sandbox, only `serve` can be late: without it, time stands
-    still. The caller holds the pass lock.
+    A strategy in shadow has no slots of its own. In the sandbox, only `serve` can miss a slot, because time stands
+    still without it. The caller holds the pass lock.
     """
     if (
         not app.timed
@@ -124,7 +125,7 @@ def entry_grace_s(app: "App") -> int | None:
 
 
 def lacks_flow(app: "App", job: Job, now: datetime) -> bool:
-    """Return True if a job needs the flow of its slot at `now`, and the fetch of that slot didn't succeed."""
+    """Return True if a job at `now` needs the flow of its slot, but that slot's fetch didn't succeed."""
     if not any(line.job == job and EntryNeed.FLOW in line.needs for line in app.settings.timetable.lines):
         return False
     session = session_of(app.ledger, now, app.day)
@@ -135,9 +136,10 @@ def lacks_flow(app: "App", job: Job, now: datetime) -> bool:
 def run_chore(
     app: "App", by: str, run: "Running", stopping: Callable[[], bool], slot: Slot, *, again: bool = False
 ) -> "Done":
-    """Run the slot of a chore, one chore at a time on this state folder; with `again`, even if it was run before.
+    """Run a chore for its slot, one chore at a time in this state folder; with `again`, even if it was run before.
 
-    Raises TradebotError if it failed, if another process is running a chore, or if two clocks disagree about the time.
+    Raises TradebotError if the chore failed, if another process is running a chore, or if two clocks disagree about the
+    time.
     """
     lines = {line.job: line for line in app.settings.timetable.chores}
     with state_locks.hold(app.folder.path, f"chore {slot.job}", wait_s=0.0, name=state_locks.CHORE_LOCK):

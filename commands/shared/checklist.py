@@ -1,4 +1,4 @@
-"""The steps from paper to real money: the count, the requirement, and what is missing. Orders don't depend on them."""
+"""The steps from paper to real money: what each requires, and what is missing. Orders don't depend on them."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +40,7 @@ CRASH_HALTS = frozenset({Reason.PASS_FAULT, Reason.CRASH_LOOP})
 
 
 class PaperEvidence(NamedTuple):
-    """How long passes have reached the venue since the last crash, and the longest time without a gap.
+    """How long passes have reached the venue since the last crash, and the longest stretch of that without a gap.
 
     `crashed_at` is the time of that crash, None if there was none.
     """
@@ -51,7 +51,7 @@ class PaperEvidence(NamedTuple):
 
 
 def load_paper_evidence(folder: Path, ledger: SqliteLedger) -> PaperEvidence:
-    """Return the evidence in a bot's books and events, where a slot is claimed only once the venue's time is known."""
+    """Return the evidence from a bot's events and books; each claimed slot shows that the venue responded."""
     began = ledger.books_opened_at()
     if began is None:
         return PaperEvidence(timedelta(), timedelta(), None)
@@ -84,7 +84,7 @@ ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
 class Step(Struct, frozen=True):
-    """A step before real money: whether it is done, the current figure, the requirement, and the next command."""
+    """A step before real money: whether it is done, the current number, the number required, and the next command."""
 
     name: str
     done: bool
@@ -108,7 +108,7 @@ Wanted = tuple[str, str, Callable[[_Paper], Look]]
 
 
 def remember(app: "App", what: str, which: str) -> None:
-    """Record that a person has just done `what`, for example confirmed a notice channel; `which` says for which one."""
+    """Record that a person has just done something, such as confirming a notice channel; `which` says which one."""
     with app.pass_lock("live status"):
         at = app.stamp_time()
         app.ledger.claim_slot(what, at.date(), which, caller(), at)

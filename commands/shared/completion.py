@@ -39,7 +39,7 @@ def symbols(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_symbols(context: typer.Context, incomplete: str) -> list[str]:
-    """Complete the last symbol of a list, from the exchange's symbols or, without an exchange, the bot's."""
+    """Complete the last symbol of a list from the exchange's symbols or, if there is no exchange, the bot's."""
     listed_symbols = _strings(_exchange_file(context, "market.json").get("symbols"))
     before, comma, last = incomplete.rpartition(",")
     taken = {*before.split(",")}
@@ -101,7 +101,7 @@ def own_symbols(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def foreign_symbols(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the symbols of foreign positions that plans have listed."""
+    """Return the symbols of foreign positions that appear in plans."""
     strangers_found = (finding for name in _plan_files(context)[:NEWEST] for finding in _findings(name))
     return _matching((text for kind, text in strangers_found if kind == "foreign_position"), incomplete)
 
@@ -154,7 +154,7 @@ def settings(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_assignments(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the settings for KEY=VALUE; nothing once the value is being typed."""
+    """Return the settings that KEY=VALUE may begin with; nothing once the value is being typed."""
     return [] if "=" in incomplete else settings(context, incomplete)
 
 

@@ -32,8 +32,8 @@ class VerbPurpose(Enum):
 class DeclaredVerb(NamedTuple):
     """A verb as its function declares it.
 
-    `place` orders the verbs of a purpose, and `in_group` the verbs within a group; without it, they follow `place`. A
-    verb that acts `elsewhere` creates something new, and its texts say where; every other acts on a bot.
+    `place` orders the verbs of a purpose. `in_group` orders the verbs within a group, and defaults to `place`. A verb
+    that acts `elsewhere` creates something new, and its texts say where; all others act on a bot.
     """
 
     act: Callable[..., Any]
@@ -76,6 +76,6 @@ def group(name: str, what: str) -> None:
 
 
 def changes_trading(act: Act) -> Act:
-    """Declare that a verb trades, allows trading, or abandons positions, so that no typing error suggests it."""
+    """Declare that a verb trades, allows trading, or abandons positions, so that it is never suggested for a typo."""
     act.acts = True  # type: ignore[attr-defined]
     return act

@@ -42,7 +42,7 @@ class TerminatedError(BaseException):
 
 
 def run_command(work: Callable[[], int], arguments: Sequence[str]) -> int:
-    """Run a command and return its exit code; every error becomes a sentence with its next step."""
+    """Run a command and return its exit code; print every error as a sentence with the next step."""
     repair_streams()
     hints.set_hint_folder(arguments)
     deferred_signals.begin()

@@ -44,7 +44,7 @@ ANOTHER = "name another file"
 
 @contextmanager
 def open_replacement(file: Path, hint: str = ANOTHER) -> Iterator[Path]:
-    """Yield a path to write a file's content to; it replaces the file once it is complete.
+    """Yield a path to write to; the result replaces the file once it is complete.
 
     Raises OperatorError if the file can't be written, or belongs to a bot.
     """
@@ -80,7 +80,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def cell(value: object) -> str:
-    """Return a value in JSON's format: texts of a tuple separated by spaces, and an empty text for None."""
+    """Return a value as JSON writes it; the texts of a tuple are separated by spaces, and None is an empty text."""
     if isinstance(value, tuple):
         return " ".join(value)
     plain = jsonable(value)
@@ -90,10 +90,10 @@ def cell(value: object) -> str:
 def to_csv(
     report: Report, text: str, file: Path, what: str, *, below: Sequence[str] = (), apart: Sequence[str] = ()
 ) -> Report:
-    """Write the text of a CSV file, and return a report naming its contents (`what`), such as `4 lots`.
+    """Write the text of a CSV file, and return a report that names its contents (`what`), such as `4 lots`.
 
-    `below` are more lines for the screen. If the file is stdout, print only the text to it and the lines `apart` to
-    stderr, and raise typer.Exit.
+    `below` are more lines for the screen. If the file is stdout, nothing but the text is printed to it. The lines
+    `apart` then go to stderr, and typer.Exit is raised.
     """
     if file == STDOUT:
         say(text.removesuffix("\n"))
@@ -120,7 +120,7 @@ SHAPES, PLACES = ("path", "text"), ("d", "x", "y", "transform")
 
 
 def picture_file(file: Path | None, example: str) -> Path | None:
-    """Return the file of a picture, if set; raise OperatorError unless its suffix names a supported format."""
+    """Return the file for a picture, if one was named; raise OperatorError if its suffix isn't a supported format."""
     if file and file.suffix.lower() not in PICTURE_FORMATS:
         raise OperatorError(
             f"{file} is neither .svg nor .png",

@@ -1,6 +1,6 @@
-"""Format help: a verb's description, examples, usage and options; the program's own help groups verbs by purpose.
+"""Format the help. A verb's help has its description, examples, usage and options.
 
-Help has to appear at once, so nothing larger than Typer is imported.
+The program's own help lists the verbs by purpose. Help has to appear at once, so nothing larger than Typer is imported.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ class HelpfulCommand(TyperCommand):
 
 
 class VerbGroup(TyperGroup):
-    """Verbs that share their first word; each is listed with its whole first sentence."""
+    """Verbs that share their first word; each is listed with the whole first sentence of its help."""
 
     format_help = _write_help
 
@@ -47,7 +47,7 @@ class Program(VerbGroup):
     """The program itself, whose help lists every verb by purpose."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find a verb or a group; two words together may name a group whose first word is a verb too."""
+        """Find a verb or a group; a group's name may have two words, of which the first is a verb too."""
         both = " ".join(args[:2])
         return super().resolve_command(ctx, [both, *args[2:]] if both in self.commands else args)
 
@@ -59,7 +59,7 @@ class Program(VerbGroup):
 
 
 def leaves(group: Any, words: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each verb under a group as typed, with its command."""
+    """Yield each verb under a group, as a user types it, with its command."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from leaves(command, f"{words}{name} ")

@@ -1,7 +1,8 @@
 """Turn the commands that tradebot suggests into the exact text to type for the same bot.
 
-Source texts write a command as `tradebot VERB …`. Printing replaces `tradebot` by how this program was started, and
-adds the folder unless it is the default one. `halt` imports this file, so it has only fast imports.
+In source texts, a command is written as `tradebot VERB …`. When it is printed, `tradebot` is replaced with how this
+program was started, and the folder is added unless it is the default one. `halt` imports this file, so it has only fast
+imports.
 """
 
 import os
@@ -50,14 +51,15 @@ def target_folder(arguments: Sequence[str]) -> Path:
 
 
 def with_bot_options(text: str, written: Callable[[str], str] = str) -> str:
-    """Return a text in which each tradebot command has the options that select this bot; `written` escapes them for the
-    text's format.
+    """Add the options that select this bot to each tradebot command in a text.
+
+    `written` escapes the options for the text's format.
     """
     return COMMAND.sub(partial(_complete_hint, written), text) if f"{PROGRAM} " in text else text
 
 
 def aimed_all(value: object) -> object:
-    """Return JSON data in which each command in a text has the options that select this bot."""
+    """Add the options that select this bot to each command in the texts of JSON data."""
     if isinstance(value, str):
         return with_bot_options(value)
     if isinstance(value, Mapping):
@@ -66,7 +68,7 @@ def aimed_all(value: object) -> object:
 
 
 def invoked_as() -> str:
-    """Return how this program was started, so that a command shown to a person works when it is typed again."""
+    """Return how this program was started, so that a person can type a suggested command just as it is shown."""
     started = sys.argv[0]
     folder, name = os.path.split(started)
     if name == "__main__.py" and os.path.basename(folder) == PROGRAM:

@@ -19,9 +19,9 @@ from tradebot.views.trades.trade_row import Choice
 
 
 def read_history(app: "App") -> "History":
-    """Return all inputs of performance figures, as of one moment of the books, without contacting the broker.
+    """Return everything that performance figures are computed from, as of one moment; the broker isn't contacted.
 
-    Raises DamagedBooksError, naming the row, if a row of money was changed.
+    Raises DamagedBooksError, naming the row, if a row that records money was changed.
     """
     ledger, facts, passes = app.ledger_view, app.existing_facts, last_passes(app.existing_facts)
     ends = () if facts is None else tuple(facts.session_ends(date.min, date.max))
@@ -56,10 +56,10 @@ LISTED = 8
 
 
 def nothing_matches(history: "History", choice: "Choice", universe: Iterable[str], rules: Iterable[str] = ()) -> str:
-    """Return why no trade matches a selection, and what there is instead; `rules` are the exit rules that closed
-    trades.
+    """Return why no trade matches a selection, and what there is instead.
 
-    A symbol of the universe isn't a typing error, however close it is to the traded ones.
+    `rules` are the exit rules that closed trades. A symbol of the universe isn't taken for a typo, even if it resembles
+    a traded one.
     """
     owners = {(owned.strategy, owned.fill.symbol) for owned in history.fills}
     filters = (
@@ -159,6 +159,6 @@ BENCHMARK, SHARES = "SPY", "share"
 
 
 def no_benchmark_reason(app: "App") -> str:
-    """Return why an account has no benchmark, if its venue doesn't trade shares; empty otherwise."""
+    """Return why an account has no benchmark, if its venue doesn't trade shares; otherwise an empty text."""
     venue = app.settings.capabilities
     return "" if venue.unit == SHARES else f"{BENCHMARK} isn't compared: {venue.title} doesn't trade it."

@@ -42,7 +42,7 @@ options.
 
 
 def wrapped_plain(text: str, width: int) -> str:
-    """Return plain text wrapped between words, with further lines indented; an unbreakable part may be wider."""
+    """Wrap plain text between words and indent all lines but the first; an unbreakable part may be wider."""
     return "\n".join(part for line in text.split("\n") for part in _parts(line, width))
 
 
@@ -65,7 +65,7 @@ NARROWEST = 40
 
 
 class Identity(NamedTuple):
-    """The bot of a document: its mode, its venue, and the end of its account's number; None if no bot was found."""
+    """The bot that a document is about: its mode, its venue, and its account's tail; None if no bot was found."""
 
     mode: str | None = None
     venue: str | None = None
@@ -130,7 +130,7 @@ def document(verb: str, bot_identity: Identity, code: int, data: object) -> dict
 
 
 def error_document(error: TradebotError, bot_identity: Identity) -> dict[str, Any]:
-    """Return an error as every verb prints it with --json."""
+    """Return the document that a verb prints for an error with --json."""
     described = {
         "code": int(error.code),
         "message": error.message,
@@ -141,7 +141,7 @@ def error_document(error: TradebotError, bot_identity: Identity) -> dict[str, An
 
 
 def document_in(output: str) -> dict[str, Any] | None:
-    """Return the document in a verb's output, a result or an error; None if there is none."""
+    """Return the document, a result or an error, in a verb's output; None if there is none."""
     lines = [line for line in output.splitlines() if line.startswith("{")]
     try:
         document = json.loads(lines[-1]) if lines else None
@@ -161,20 +161,20 @@ def repair_streams() -> None:
 
 
 def discard_output(stream: TextIO) -> None:
-    """Discard all further output to a stream, because Python flushes it again at exit."""
+    """Discard all further output to a stream, because Python would flush it again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say(text: str) -> bool:
     """Print to stdout at once; return False if the reader has closed the pipe, which isn't an error.
 
-    Raises OutputError once if the text can't be written; later output is discarded.
+    Raises OutputError the first time that text can't be written; later output is discarded.
     """
     return say_parts([text])
 
 
 def say_parts(parts: Iterable[str]) -> bool:
-    """Print a text in parts, as `say` prints a whole text."""
+    """Print a text part by part, in the same way as `say` prints a whole text."""
     try:
         for part in parts:
             print(hide_keys(part), end="")
@@ -241,7 +241,7 @@ def print_to_stderr(text: str) -> None:
 
 
 def confirm(word: str, typed: str | None, *, what: str, command: str, by_hand: bool) -> None:
-    """Return once `word` has been confirmed, by --confirm or at a terminal; with `by_hand`, at a terminal only.
+    """Return once a person has confirmed `word`, by --confirm or at a terminal; with `by_hand`, only at a terminal.
 
     Raises OperatorError: exit 2 if nothing was typed, 3 if it was a different word.
     """

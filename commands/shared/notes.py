@@ -38,7 +38,7 @@ def _rules(app: "App") -> "Iterator[str]":
 
 
 def left_by_earlier_orders(app: "App", now: "datetime | None") -> tuple[str, ...]:
-    """Return the symbols with shares from the bot's orders that these books don't contain."""
+    """Return the symbols in which the bot's own orders, which these books don't contain, left shares."""
     if now is None:
         return ()
     # Imported here: `status` and `health` explain a trading state without comparing books.
@@ -47,7 +47,7 @@ def left_by_earlier_orders(app: "App", now: "datetime | None") -> tuple[str, ...
 
 
 def not_in_books(app: "App", now: "datetime | None") -> "Iterator[str]":
-    """Yield a line about each order with more fills than the books contain."""
+    """Yield a line for each order that has more fills than the books contain."""
     if now is None:
         return
 
@@ -71,7 +71,10 @@ def _unwatched_notes(unlisted: "Sequence[str]") -> "Iterator[str]":
 
 
 def why_in_state(state: "TradingStateRecord") -> str:
-    """Return why a trading state was set; after an override also the causes that a person accepted, with their time."""
+    """Return why a trading state was set.
+
+    After an override, add which causes a person accepted, and when.
+    """
     accepted = state.override
     if accepted is None:
         return clean(state.why)
@@ -80,7 +83,7 @@ def why_in_state(state: "TradingStateRecord") -> str:
 
 
 def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
-    """Return why entries are halted: the latest cause of the bot's own halts, outdated books, or None."""
+    """Return why entries are halted: the latest reason why the bot halted itself, outdated books, or None."""
     state = app.ledger_view.trading_state()
     if state.state is TradingState.ACTIVE:
         return None

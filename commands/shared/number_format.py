@@ -40,7 +40,7 @@ STATE_STYLE = {
 
 
 def color_state(state: "HealthState") -> str:
-    """Return the state of a part of the bot as markup, in its color."""
+    """Return the health state of a part of the bot as markup in the state's color."""
     return f"[{STATE_STYLE[state]}]{state}[/{STATE_STYLE[state]}]"
 
 
@@ -66,7 +66,7 @@ def time_left(seconds: float) -> str:
 
 
 def format_distance(distance: Decimal) -> str:
-    """Format a price's distance, a fraction, as text: `0.4%`, or `passed by 0.4%` if negative."""
+    """Format a price's distance, given as a fraction: `0.4%`, or `passed by 0.4%` if it is negative."""
     return f"{distance:.1%}" if distance > 0 else f"passed by {-distance:.1%}"
 
 
@@ -90,7 +90,7 @@ class _Traded:
 
 
 def show_traded(unit: str, listings: "Mapping[str, Listing]") -> None:
-    """From now on, show quantities in a unit, and prices to the ticks of these listings."""
+    """From now on, show quantities in this unit, and prices with as many decimals as the ticks of these listings."""
     _Traded.unit, _Traded.listings = unit, listings
 
 
@@ -100,7 +100,7 @@ _own_traded: ContextVar["tuple[str, Mapping[str, Listing]] | None"] = ContextVar
 
 @contextmanager
 def local_units(unit: str, listings: "Mapping[str, Listing]") -> Iterator[None]:
-    """Show quantities in a unit, and prices to the ticks of these listings, inside the block in this thread only."""
+    """Show quantities in a unit, and prices to the ticks of these listings, within the block and this thread."""
     token = _own_traded.set((unit, listings))
     try:
         yield
@@ -113,12 +113,12 @@ def _shown_traded() -> "tuple[str, Mapping[str, Listing]]":
 
 
 def units(count: int | Decimal = 2) -> str:
-    """Return the unit of the opened bot's quantities, singular or plural as `count` requires: share or shares."""
+    """Return the unit of the open bot's quantities, in singular or plural depending on `count`: share or shares."""
     return noun_for(1 if count == 1 else 2, _shown_traded()[0])
 
 
 def in_units(sentence: str) -> str:
-    """Return a sentence about shares with the unit of the opened bot's quantities."""
+    """Replace "shares" in a sentence with the unit of the open bot's quantities."""
     return ONE_SHARE.sub(rf"\1 {units(1)}", sentence.replace("shares", units()))
 
 
@@ -190,8 +190,8 @@ def _duration_text(seconds: Decimal) -> str:
 def off_by(observed: object, limit: object, of: "tuple[Unit, Unit]") -> str:
     """Return how far a number was from its limit; empty if either isn't a number, or both are zero.
 
-    Rates differ by percentage points, and from a limit of zero the gap is in its own unit. Other gaps are percentages
-    of the limit.
+    The gap between rates is in percentage points, and the gap from a limit of zero in its own unit. All other gaps are
+    percentages of the limit.
     """
     from tradebot.model.reason_codes import Unit
 
@@ -216,7 +216,7 @@ def _number(value: object) -> Decimal | None:
 
 
 def slippage_sentences(totals: "Sequence[TotalSlippage]", *, every: bool = False) -> "Iterator[str]":
-    """Yield the cost of fills against the midpoint at decision; with `every`, also against the other midpoints."""
+    """Yield what fills cost compared with the midpoint at decision; with `every`, with the other midpoints too."""
     from tradebot.views.slippage import AT_DECISION
 
     reference = next((slippage.total for slippage in totals if slippage.against == AT_DECISION), None)
@@ -238,7 +238,7 @@ def _slippage(total: "TotalSlippage") -> str:
 
 
 def show_margin(console: "Console", margin: "AccountMargin | None", most: int | None = None) -> None:
-    """Print the margin of a margin account, with its `most` nearest liquidations (None means all)."""
+    """Print the margin of a margin account, and its `most` nearest liquidations (None for all of them)."""
     if margin is None:
         return
     parts = (

@@ -1,4 +1,4 @@
-"""Run a pass so that it can be replayed: its inputs are recorded, and saved once its orders are sent."""
+"""Run a pass so that it can be replayed: record its inputs, and save them once its orders are sent."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -56,7 +56,7 @@ def run_request(
 ) -> "CycleRecord":
     """Close positions, or cancel an `order`, on a person's request; a dry run stores nothing.
 
-    The pass runs in a slot named after `what`, so that it doesn't use up the timetable's slot for exits.
+    The pass runs in its own slot, named after `what`, so that it doesn't use up the timetable's slot for exits.
     """
     now = app.now()
     if dry_run:

@@ -38,9 +38,9 @@ from tradebot.views.explain import limits_blocking_entries, row_of, sentence_of
 
 
 class HaltOnFault(Struct, frozen=True):
-    """Halts the bot if a bug (in a gate, for example) ends the block; the exception is re-raised.
+    """Halts the bot if a bug (in a gate, for example) ends the block; the exception is raised again.
 
-    Deliberately raised errors, errors of the system and signals don't count as bugs.
+    Errors that tradebot raises on purpose, system errors and signals don't count as bugs.
     """
 
     app: "App"
@@ -50,7 +50,7 @@ class HaltOnFault(Struct, frozen=True):
         """Enter the block; nothing is halted yet."""
 
     def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
-        """Halt for a bug. If the history can't be written, that must not hide the bug."""
+        """Halt the bot if a bug ended the block. A failure to write the halt's history doesn't hide the bug."""
         if isinstance(fault, Exception) and not isinstance(fault, TradebotError | OSError):
             with suppress(TradebotError):
                 why = f"{type(fault).__name__}: {fault}"
@@ -76,7 +76,7 @@ def begin(
     part: str = "",
     grace_s: int | None = None,
 ) -> "tuple[Call | SlotRefused, ClockReading]":
-    """Claim the current slot; return the call or the refusal, and the clocks.
+    """Claim the current slot; return the call, or why it was refused, and the clocks.
 
     The clocks are read unless passed in, and read again after slow work. `grace_s` is as for `claim`.
     """
@@ -160,7 +160,7 @@ def is_pass_unfinished(app: "App", call: Call, now: datetime) -> bool:
 def both_clocks(app: "App", job: Job, *, dry_run: bool) -> "ClockReading":
     """Read the broker's clock and the second one; if they disagree, read both once more.
 
-    In the sandbox, another process may have advanced the time between the two.
+    In the sandbox, another process may have advanced the time between the two readings.
     """
     clocks = _clocks(app, job, dry_run)
     return clocks if clocks_agree(clocks.ahead_s, app.settings.limits).passed else _clocks(app, job, dry_run)
@@ -188,8 +188,8 @@ def venue_clock(app: "App", job: Job, *, dry_run: bool) -> "VenueClock":
 def record_begun_pass(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Iterator[None]":
     """Record a pass as interrupted before it begins, so that a kill leaves a trace; its own record replaces this one.
 
-    An error that ends it is recorded as its reason and raised. If nothing can be recorded, nothing is sent. A pass that
-    yields remains recorded as interrupted until it continues.
+    If an error ends the pass, it is recorded as the reason and raised. If nothing can be recorded, nothing is sent. A
+    pass that yields stays recorded as interrupted until it continues.
     """
     if dry_run:
         yield
@@ -236,9 +236,10 @@ class CandidateRow(Struct, frozen=True):
 
 
 class PassData(Struct, frozen=True):
-    """One pass: candidates = orders + sum of `refused` by reason; `not_run` if the pass itself was refused.
+    """One pass; `not_run` is set if the pass itself was refused.
 
-    Candidates with the reason APPROVAL_WAITING aren't refused yet: they wait for approval.
+    The number of candidates is the number of orders plus all counts in `refused`. Candidates counted under
+    APPROVAL_WAITING aren't refused yet: they wait for approval.
 
     `notes` are warnings about exits, or say why entries are blocked. `waiting` are the strategies that didn't run,
     because they weren't due.
@@ -305,7 +306,7 @@ def _row(record: "CandidateRecord") -> CandidateRow:
 
 
 def pass_exit_code(data: PassData) -> ExitCode:
-    """Return 3 if missing permission or the trading state stopped a candidate, otherwise 0."""
+    """Return 3 if a candidate was stopped by missing permission or by the trading state, otherwise 0."""
     stopped = any(decision.gate in SHUT and not decision.passed for row in data.rows for decision in row.decisions)
     return ExitCode.REFUSED if stopped else ExitCode.DONE
 
@@ -318,9 +319,10 @@ UNSENT = frozenset({Reason.DRY_RUN, Reason.SHADOW})
 
 
 def positions_to_close(rows: Iterable[CandidateRow]) -> list[CandidateRow]:
-    """Return a row, with the reason, for each position that should be closed and has no working exit.
+    """Return a row, with the reason, for each position that should be closed but has no working exit.
 
-    The last order counts, because an order refused in one form may be sent in another. A cancel closes nothing.
+    Only a position's last order counts, because an order refused in one form may be sent in another. A cancel doesn't
+    count, because it closes nothing.
     """
     rows = [row for row in rows if row.purpose in (Purpose.REDUCE, Purpose.CLOSE)]
     # The sort is stable, so each position's last order that closes comes after its cancels.
@@ -376,7 +378,7 @@ def _common_evidence(rows: Sequence["CandidateRow"]) -> Mapping[Reason, str]:
 
 
 def legend(console: "Console", data: PassData, common: Mapping[Reason, str] = MappingProxyType({})) -> None:
-    """Print the meaning of each reason in the table, with the evidence that all its rows share."""
+    """Print what each reason in the table means, with the evidence that all its rows have in common."""
     for reason in data.refused:
         meaning = with_evidence(in_units(REASONS[reason].meaning), common.get(reason))
         console.print(f"  {reason}: {meaning}", style="dim", markup=False)

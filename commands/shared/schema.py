@@ -1,8 +1,8 @@
 """Give every verb --schema (the JSON Schema of its --json document) and --utc.
 
-The schema is derived from the type, so that a document and its schema can't differ. It is strict: no other field is
-allowed, and every field is required, because a missing field could be mistaken for a default. Only a type with
-`omit_defaults` leaves out fields that are irrelevant for most accounts.
+The schema is derived from the document's type, so the two can't differ. It is strict: it allows no additional field and
+requires every field, because a missing field could be mistaken for a default. Only a type with `omit_defaults` leaves
+out fields that are irrelevant for most accounts.
 """
 
 import ast
@@ -50,9 +50,9 @@ def schema_of(verb: str) -> "Schema":
 
 
 def answer_schema(verb: str, kinds: Collection[str] = ()) -> "Schema":
-    """Return the schema of a one-word verb's document without errors.
+    """Return the schema of a one-word verb's document, not counting errors.
 
-    `kinds` are the names of its possible data types; if empty, all of the verb's.
+    `kinds` names the types of data that it may contain; if empty, all of the verb's types are possible.
     """
     definitions = Definitions()
     return {"$schema": DRAFT, **_document(verb, definitions, kinds), "$defs": definitions.schemas}

@@ -46,7 +46,7 @@ class Service(uvicorn.Server):
 
 
 class RequestTimeouts(H11Protocol):
-    """A connection that is closed unless its requests arrive in time, and at once if there are too many others."""
+    """A connection that is closed if its requests don't arrive in time, or at once if too many others are open."""
 
     request_s = 10.0
     """How long a request may take to arrive, in seconds: from the connection, or a later one from its first byte."""
@@ -77,7 +77,7 @@ class RequestTimeouts(H11Protocol):
         self.wait_or_not()
 
     def wait_or_not(self) -> None:
-        """Start the timeout if a request or its remainder is due; cancel it while a response is made, or at the end."""
+        """Start the timeout if a request, or the rest of one, is due; otherwise cancel it."""
         waits = self.cycle is None or self.cycle.response_complete or self.cycle.more_body
         if self.transport.is_closing() or not waits:
             if self.deadline is not None:
@@ -107,7 +107,7 @@ def listening(host: str, port: int, other: str) -> socket.socket:
 
 
 def require_usable(cert: Path, key: Path) -> None:
-    """Raise OperatorError unless a server can use a certificate and its key without a pass phrase."""
+    """Raise OperatorError if a server can't use a certificate and its key, which must not need a passphrase."""
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key, password="")
     except OSError as error:
@@ -117,7 +117,7 @@ def require_usable(cert: Path, key: Path) -> None:
 
 
 def serve_on(listener: socket.socket, app: ASGIApp, cert: Path | None = None, key: Path | None = None) -> None:
-    """Serve until SIGINT or SIGTERM; with a certificate and its key, which must be usable, over TLS."""
+    """Serve until SIGINT or SIGTERM arrives; use TLS if there are a certificate and its key, which must be usable."""
     settings = uvicorn.Config(
         app, http=RequestTimeouts, ws="none", access_log=False, log_level="warning", server_header=False,
         timeout_graceful_shutdown=ENDED_S, h11_max_incomplete_event_size=LONGEST_HEAD,

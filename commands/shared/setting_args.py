@@ -1,4 +1,4 @@
-"""Settings as typed on a command line: dotted names, and values as they would be written in the file."""
+"""Parse settings typed on a command line: dotted names, and values written as in the configuration file."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,8 +49,8 @@ def assignments(typed: Sequence[str], option: str = "--set") -> Iterator[tuple[s
 def values_of(pairs: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, ...], object]]:
     """Return each setting's path with its value.
 
-    Raises OperatorError if a setting is set twice or inside another one, or if a value isn't YAML or is one of the
-    person's keys.
+    Raises OperatorError if a setting is set twice, or is part of another one that is set too. Also raises it if a value
+    isn't valid YAML or contains one of the user's keys.
     """
     _refuse_keys([typed for _, typed in pairs])
     paths = [path_of(key) for key, _ in pairs]
@@ -72,7 +72,7 @@ def values_of(pairs: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, ...], o
 def next_after(wrong: ConfigurationError, values: Sequence[tuple[tuple[str, ...], object]], together: str) -> str:
     """Return the next step after settings were refused.
 
-    If each setting is valid alone but they don't fit together, `together` says how to set them at once.
+    If the settings exist, but conflict with others, `together` is a command that changes several settings at once.
     """
     sections = dict.fromkeys(path[0] for path, _ in values if path[0] in Settings.model_fields)
     shown = f"tradebot config show {next(iter(sections), '')}".rstrip()
@@ -118,7 +118,8 @@ LONGEST = 40
 class DifferingSetting(Struct, frozen=True):
     """A setting that differs between runs: its dotted name, and its value in each run as text, or None.
 
-    It is a setting of the configuration, of the market (`market.`), of the run (`run.`) or a version (`version.`).
+    Names with the prefixes `market.`, `run.` and `version.` belong to the market, the run and the versions, and all
+    others to the configuration.
     """
 
     name: str

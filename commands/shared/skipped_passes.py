@@ -1,4 +1,4 @@
-"""Lines about slots that weren't run, and about strategies whose result was refused or that didn't run."""
+"""Report slots that weren't run, and strategies that didn't run or whose result was refused."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -49,7 +49,7 @@ def not_run(app: "App", decision: Decision, at: datetime) -> NotRun:
 
 
 def remedy_of(app: "App", reason: Reason, at: datetime) -> str:
-    """Return what would change a past decision; waiting doesn't help once the sandbox's market has ended."""
+    """Return what would have changed a past decision; waiting doesn't help once the sandbox's market has ended."""
     if reason in AWAITS_THE_MARKET and app.mode is Mode.SANDBOX:
         from tradebot.app.sandbox import market_has_ended
 
@@ -102,12 +102,12 @@ def _headline(strategy: str, reason: Reason, group: "Sequence[StrategyRefusal]")
 
 
 def remedy_for(strategy: str, reason: Reason) -> str:
-    """Return the remedy of a refusal, with the strategy's own name in the commands and settings."""
+    """Return what to do about a refusal, with this strategy's name in the commands and settings."""
     return REASONS[reason].remedy.replace("NAME", strategy)
 
 
 def not_due(waiting: "WaitingStrategy") -> str:
-    """Return a line that says that a strategy wasn't due, and when it is due next."""
+    """Return a line saying that a strategy wasn't due, and when it will be."""
     following = waiting.next
     due = f"its next slot is {following.name} at {when(following.start, MINUTE)}" if following else "no slot is known"
     return f"Strategy {waiting.strategy} isn't due now; {due}"

@@ -50,7 +50,7 @@ UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class PassSpan(Struct, frozen=True):
-    """A choice of passes: the last few, or those within `since_s` seconds or the session of the last one."""
+    """A choice of passes: the last few, or all within `since_s` seconds of the last one or in its session."""
 
     last: int = 1
     since_s: int | None = None

@@ -1,6 +1,7 @@
-"""Tables for people: numbers line up, other cells move below their row on a narrow screen, commands aren't broken.
+"""Print tables for people. Numbers line up, and commands aren't broken across lines.
 
-All output goes through here, so this is where control characters are removed from foreign text.
+On a narrow screen, other cells move below their row. All output goes through here, so this is where control characters
+are removed from foreign text.
 """
 
 import re
@@ -34,7 +35,8 @@ LONGEST_NUMBER = 24
 class Column(Struct, frozen=True):
     """One column: numbers are right-aligned, sentences may take several lines, and other texts stay on one line.
 
-    A cell that moves below its row is shown after its label; a sentence needs none. A column that `stays` moves last.
+    A cell that moves below its row is shown after its label, unless it is a sentence. A column that `stays` is among
+    the last to move.
     """
 
     name: str
@@ -254,9 +256,9 @@ def counts(states: Mapping[str, int]) -> str:
 
 
 def table(judgments: Iterable[Judgment], *, with_next: bool = True) -> Table:
-    """Return a row for each judgment; the next step is omitted for a screen that shows it already.
+    """Return a table with a row for each judgment; `with_next` is False for a screen that already shows the next step.
 
-    A cause that several findings share is only shown with the first.
+    If several findings have the same cause, only the first one shows it.
     """
     rows, causes = (
         Table("state", last_folded_column("subject"), sentence("found"), header=False),
@@ -276,7 +278,7 @@ def _evidence(judgment: Judgment) -> str:
 
 
 def has_letters(console: Console) -> bool:
-    """Return True if all letters are equally wide on a console, so that letters can draw a curve."""
+    """Return True if a console shows all letters with the same width, so that letters can draw a curve."""
     return getattr(console, "has_letters", True)
 
 
@@ -304,12 +306,12 @@ class Screen(Console):
     explains = True
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield the output; rich's own control codes stay, those in texts are removed."""
+        """Yield the output with rich's own control codes, but without any in the texts."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else hide_keys(clean_lines(text)), style, control)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print; text is broken between words, never inside a command or a path, or not at all with soft_wrap."""
+        """Print; lines are broken between words, never inside a command or a path, or not at all with soft_wrap."""
         if not options.get("soft_wrap") and all(isinstance(part, str | Text | Table) for part in objects):
             plain = {"markup": False} if options.get("markup") is False else {}
             texts = (self.render_str(part, **plain) if isinstance(part, str) else part for part in objects)

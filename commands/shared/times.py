@@ -39,12 +39,12 @@ class _Reader:
 
 
 def show_utc(in_utc: bool) -> None:
-    """Show times in UTC from now on, or in the venue's time again."""
+    """From now on, show times in UTC or, if False, in the venue's time."""
     _Reader.in_utc = in_utc
 
 
 def shows_utc() -> bool:
-    """Return True if times are shown in UTC on request."""
+    """Return True if the user asked for times in UTC."""
     return _Reader.in_utc
 
 
@@ -72,7 +72,7 @@ def _shown_day() -> "VenueDay | None":
 
 
 def venue_day() -> "VenueDay":
-    """Return the day of the opened bot's venue; until a bot is opened, the embedded exchange's."""
+    """Return the day of the open bot's venue or, before a bot is opened, that of the embedded exchange."""
     from tradebot.venues.alpaca.capabilities import ALPACA
 
     return _shown_day() or ALPACA.day
@@ -102,7 +102,10 @@ def zone() -> str:
 
 
 def moment(text: str) -> datetime:
-    """Return the moment that a person typed, by default in the venue's time zone; raise OperatorError if unreadable."""
+    """Return the moment that a person typed; without a time zone, it is in the venue's.
+
+    Raise OperatorError if it can't be read.
+    """
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -114,13 +117,13 @@ def moment(text: str) -> datetime:
 
 
 def slot_for_reader(slot: str, at: datetime) -> str:
-    """Return a slot's name with a time of its day (at 21:00:00Z) converted to the reader's time zone."""
+    """Convert the time in a slot's name (at 21:00:00Z) to the reader's time zone."""
     day = f"{at.astimezone(UTC):%Y-%m-%d}"
     return re.sub(CLOCK_IN_SLOT, lambda match: when(datetime.fromisoformat(f"{day}T{match[1]}Z"), CLOCK), slot)
 
 
 def for_reader(text: str) -> str:
-    """Return a text with each date and time in UTC converted to the reader's time zone."""
+    """Convert each UTC date and time in a text to the reader's time zone."""
     return text if zone() == "UTC" else re.sub(WRITTEN, _rewritten, text)
 
 

@@ -42,7 +42,7 @@ def _root_named(driver: "VenueDriver", text: str) -> str:
 
 
 def contract_named(driver: "VenueDriver", universe: Iterable[str], text: str) -> str:
-    """Return the symbol for a typed name: for a root, its contract in the universe."""
+    """Return the symbol for a typed name; if the name is a root, that is its contract in the universe."""
     root = _root_named(driver, text)
     return next((symbol for symbol in universe if root and root == driver.coin(symbol)), "") or symbol_named(
         driver, text
@@ -50,7 +50,7 @@ def contract_named(driver: "VenueDriver", universe: Iterable[str], text: str) ->
 
 
 def in_universe(app: "App", symbol: str) -> str:
-    """Return a symbol as the universe spells it; otherwise raise OperatorError naming the closest ones."""
+    """Return a symbol as the universe spells it; if it isn't there, raise OperatorError with the closest names."""
     universe = app.rules.universe
     name = contract_named(app.driver, universe, symbol)
     if name not in universe:

@@ -73,7 +73,7 @@ WIDTH = 100
 
 
 class Report(Struct, frozen=True):
-    """The result of a verb: the same data as text for people and as JSON for programs, with its bot."""
+    """A verb's result, as text for people and as JSON for programs, with the bot that it is about."""
 
     verb: str
     data: Any
@@ -87,7 +87,7 @@ class Report(Struct, frozen=True):
 
 
 def jsonable(value: object) -> Any:
-    """Return a value in JSON's types: decimals as text, times as UTC ending in Z, dataclasses and mappings by name."""
+    """Convert a value to JSON's types: decimals to text, times to UTC ending in Z, objects and mappings by name."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Decimal):
@@ -106,8 +106,9 @@ def jsonable(value: object) -> Any:
 
 
 def console(*, err: bool = False) -> "Screen":
-    """Return a rich console with the terminal's color and width. Without a terminal it is plain, and COLUMNS or else
-    100 columns wide.
+    """Return a rich console with the terminal's colors and width.
+
+    Without a terminal, it has no colors, and its width is COLUMNS or else 100.
     """
     from commands.shared.tables import Screen
 
@@ -172,7 +173,7 @@ def progress_bar(what: str) -> "Iterator[Progress]":
 
 
 def confirm_for(app: "App", option_values: str | None, *, what: str, command: str, word: str | None = None) -> None:
-    """Ask the person to type `word`, by default the end of the account's number; for real money, only at a terminal."""
+    """Ask the person to type `word` (by default the account's tail); for real money, this must be at a terminal."""
     from tradebot.model.trading import Mode
 
     confirm(word or app.account_tail, option_values, what=what, command=command, by_hand=app.mode is Mode.LIVE)
@@ -207,7 +208,7 @@ def show_traded_by(app: "App") -> None:
 
 
 def units_and_listings(app: "App") -> "tuple[str, Mapping[str, Listing]]":
-    """Return the unit of a bot's quantities, and its venue's listings by symbol if prices need their ticks."""
+    """Return the unit of a bot's quantities, and its venue's listings by symbol if prices are shown to their ticks."""
     unit = app.settings.capabilities.unit
     with suppress(TradebotError):
         if unit != "share":
@@ -229,7 +230,7 @@ def open_bot(state_dir: str | None, config: str | None) -> "AbstractContextManag
 
 
 def opened_to_plan(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
-    """Open the bot to plan its fetches, even if flow can't be fetched in time."""
+    """Open the bot to plan its fetches, even with settings that don't let flow be fetched in time."""
     from tradebot.app.loading import load_to_plan
 
     return _open(state_dir, config, loads=load_to_plan)
@@ -259,9 +260,9 @@ def _found_to_leave(path: "Path", environ: "Mapping[str, str]") -> "StateFolder"
 
 
 def opened_to_look(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
-    """Open the bot for reading, with the accepted configuration if its own can't be read.
+    """Open the bot for reading; if its configuration can't be read, use the accepted one.
 
-    A file named by an option must be valid, because the person wants its effect.
+    A configuration file named by an option must be valid, because the user wants it to have an effect.
     """
     return open_bot(state_dir, config) if config else opened_to_leave(state_dir, config)
 
@@ -315,9 +316,9 @@ def on_bot(
 
 
 def with_options(**bundles: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Replace each of these parameters of a verb by the options of a function.
+    """Replace each of these parameters of a verb with the options that a function declares.
 
-    The verb receives the function's result in that parameter.
+    The verb gets the function's result as that parameter.
     """
 
     def declare(act: Callable[..., None]) -> Callable[..., None]:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 
 def run(app: "App") -> Report:
-    """Report the ledger, the recorded passes and the halt switch; exit 10 if the broker is known to differ from the
-    books.
+    """Report on the ledger, the recorded passes and the halt switch.
+
+    Exit 10 if the books are known to differ from the broker's.
     """
     from commands.status.report import show, status_of
 
@@ -24,7 +25,7 @@ def run(app: "App") -> Report:
 
 
 def run_stores(app: "App") -> Report:
-    """Report the contents, retention and size of each store in the state folder; always exit 0."""
+    """Report what each store in the state folder contains, how long it is kept, and its size; always exit 0."""
     from commands.status.stores import pace_of, show, stores_of
 
     return Report("status", stores_of(app.folder.path, pace_of(app)), show, bot_identity=identity(app))

@@ -98,7 +98,7 @@ def show(console: "Console", data: "Status", bot_identity: Identity) -> None:
 
 
 def sections(data: "Status", bot_identity: Identity) -> "Mapping[str, Callable[[Console], None]]":
-    """Return functions that draw each part of the screen, by name and in order."""
+    """Return the functions that draw the parts of the screen, by name, in their order on the screen."""
     singular, many = "order with an unknown outcome", "orders with an unknown outcome"
     return {
         "bot": lambda console: _bot(console, data, bot_identity),
@@ -154,7 +154,7 @@ def _bot(console: "Console", data: "Status", bot_identity: Identity) -> None:
 
 
 def show_trading_state(console: "Console", data: "Status") -> None:
-    """Print the trading state, who set it and why, and the causes for which the bot had halted itself."""
+    """Print the trading state, who set it and why, and why the bot had also halted itself."""
     color = STATE_STYLE[data.trading_state]
     who = f" by {escape(data.trading_who)}" if data.trading_who else ""
     at = f" at {_when(data.trading_at)}" if data.trading_at else ""
@@ -291,8 +291,9 @@ def _positions(console: "Console", data: "Status") -> None:
 
 
 def nearest_rule(position: "Holding") -> str:
-    """Return the closest exit rule and its distance, or a note that someone else closed the position; empty without a
-    price.
+    """Return the exit rule closest to its price or time, and the distance.
+
+    If someone else closed the position, say so. Return an empty text if no distance is known.
     """
     if position.closed_by_others and not position.is_held:
         return "closed by someone else"
@@ -316,7 +317,7 @@ def _working_orders(console: "Console", orders: "Sequence[OpenOrder]") -> None:
 
 
 def count_working_orders(orders: "Sequence[OpenOrder]") -> str:
-    """Return how many of the orders are stops and how many have only a limit: 8 stops and 2 limit orders."""
+    """Count stops and orders with only a limit, in words: 8 stops and 2 limit orders."""
     stops = sum(order.stop_price is not None for order in orders)
     counts = (stops, "stop"), (len(orders) - stops, "limit order")
     return " and ".join(pluralize(count, kind) for count, kind in counts if count)
@@ -337,7 +338,10 @@ def _when(at: datetime | None) -> str:
 
 
 def status_of(app: "App") -> Status:
-    """Read the ledger, the evidence and the intact recorded passes; raise OperatorError if the books can't be read."""
+    """Read the ledger, the evidence, and all recorded passes that are intact.
+
+    Raises OperatorError if the books can't be read.
+    """
     evidence, ledger = evidence_of(app), app.ledger_view
     past, facts = evidence.past, None if isinstance(evidence.parts["facts"], UnreadablePart) else app.existing_facts
     halts, mark, totals = _halts(evidence), ledger.last_reconcile(), ledger.totals()
@@ -436,7 +440,7 @@ QUIT = b"qQ\x03\x04"
 
 
 def follow(app: "App") -> None:
-    """Draw the status until q or Ctrl-C is pressed; raise OperatorError without a terminal to draw on."""
+    """Draw the status again and again until q or Ctrl-C is pressed; raise OperatorError without a terminal."""
     if not sys.stdout.isatty():
         raise OperatorError("--watch needs a terminal to draw on", "tradebot status")
     alone = Live(console=Screen(), screen=True, auto_refresh=False)
@@ -448,7 +452,7 @@ def follow(app: "App") -> None:
 
 
 def render_status(app: "App") -> Text:
-    """Return the current status, in as many lines as the terminal has; while it can't be read, the error."""
+    """Return the current status in as many lines as the terminal has, or the error if it can't be read."""
     screen = console()
     width, height = screen.size
     room = height - 1
@@ -520,7 +524,7 @@ MOST_NEEDS = 3
 
 
 def show_overview(folder: Path) -> None:
-    """Print the bot in a folder, or how to start if there is none."""
+    """Print the bot in a folder or, if there is none, how to start."""
     if not state_folder.has_marker(folder) and not (folder / state_folder.LEDGER).exists():
         show_report(Report("status", folder, _render_ways))
         return

@@ -24,11 +24,12 @@ ALWAYS, BY_HAND, IN_PLACE = "always", "until you delete it", "overwritten in pla
 
 
 class Store(Struct, frozen=True):
-    """One store: its files, their contents, retention, size in bytes, and age.
+    """One store: its files, what they contain, how long they are kept, their size in bytes, and their age.
 
-    `oldest` is the modification time of the oldest file, None if there is no file; if the store is one growing file, it
-    is the time of its last change. `money` is True for records of money, which are never deleted. `year_bytes` is its
-    estimated size after a year at the current pace; None if it doesn't grow with sessions, or before the first session.
+    `oldest` is when the oldest file was modified. It is None if there is no file; if the store is a single growing
+    file, it is when that file last changed. `money` is True for records of money, which are never deleted. `year_bytes`
+    estimates the size after a year at the current pace; it is None before the first session, or if sessions don't make
+    it grow.
     """
 
     name: str
@@ -50,10 +51,10 @@ class Stores(Struct, frozen=True):
 
 
 class Retention(NamedTuple):
-    """A store's name, the patterns of its files, its contents, its retention, and whether it records money.
+    """A store's name, its file patterns, what it contains, how long that is kept, and whether it records money.
 
-    `shrink` says how a person makes room, if nothing else limits the store; `storage.tell_mb` is the size from which it
-    is shown. `sessions` is the number of sessions a year for which it has content, if it grows with them.
+    If nothing else limits the store, `shrink` says how a person can make room; it is shown once the store is larger
+    than `storage.tell_mb`. If the store grows with sessions, `sessions` returns for how many sessions it keeps content.
     """
 
     name: str
@@ -256,8 +257,9 @@ RETENTIONS = (
 
 
 class GrowthPace(NamedTuple):
-    """The pace of growth: the number of sessions in which the stores reached their current sizes, and the number of
-    sessions in a year.
+    """How fast the stores grow: in how many sessions they reached their current sizes.
+
+    `year` is the number of sessions in a year.
     """
 
     settings: "Settings"
@@ -285,8 +287,9 @@ def stores_of(folder: Path, pace: GrowthPace | None = None) -> Stores:
 
 
 def unbounded_stores(folder: Path) -> Sequence[StoreEvidence]:
-    """Return the stores that only a person makes smaller, with instructions, largest first; raise OSError if
-    unreadable.
+    """Return the stores that only a person can make smaller, with instructions, the largest first.
+
+    Raises OSError if a store can't be read.
     """
     stores = (
         StoreEvidence(store.name, _store(folder, store).bytes, store.shrink) for store in RETENTIONS if store.shrink

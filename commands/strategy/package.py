@@ -81,7 +81,7 @@ PACKAGE = '"""The $name strategy."""\n'
 
 
 def title_of(name: str) -> str:
-    """Return the class name of a strategy; the suffix avoids hiding a name that the module imports."""
+    """Return the class name for a strategy; its suffix keeps it from hiding a name that the module imports."""
     return "".join(part.capitalize() for part in name.split("_")) + "Strategy"
 
 

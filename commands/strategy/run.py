@@ -147,10 +147,10 @@ class PackageCreated(Struct, frozen=True):
 class StrategyCheckRow(Struct, frozen=True):
     """One strategy; `state` is ok, off, not installed, or the reason why its result was refused.
 
-    `protections` are the ones that work against a plug-in on this machine; a built-in strategy needs none. `needs` and
-    `times` are None unless the strategy is in use; its times are empty if it runs in every entry pass. `code` is the
-    digest of the code that a new process would load, None if that can't be read. `tested` are the digests used by
-    backtests in the bot's folder, each with the name of its last run, the newest last.
+    `protections` are those that work on this machine to confine a plug-in; a built-in strategy needs none. `needs` and
+    `times` are None unless the strategy is in use; `times` is empty if it runs in every entry pass. `code` is the
+    digest of the code that a new process would load, or None if that can't be read. `tested` maps the digest of each
+    code that was backtested in the bot's folder to the name of its last run, the newest last.
     """
 
     name: str
@@ -223,11 +223,10 @@ def _render_new(console: "Console", data: PackageCreated) -> None:
 def listing(
     settings: "Settings", folder: Path, bot_identity: Identity, refused: "Mapping[str, StrategyRefusal]"
 ) -> Report:
-    """Run each strategy in use once, on a desk without facts; exit 10 if one is missing, or if its result is invalid or
-    was refused in the last pass.
+    """List the strategies; run each one in use once, on a desk without facts.
 
-    `refused` are the strategies whose result the last pass refused, because a strategy that fails on real facts may
-    work without any.
+    Exit 10 if one is missing, if its result is invalid, or if its result was refused in the last pass. `refused` has
+    those refusals, because a strategy that fails on real facts may work without any.
     """
     rows = look(settings, folder, ask=True)
     data = Strategies(tuple(_as_in_the_last_pass(row, refused.get(row.name)) for row in rows))

@@ -182,8 +182,9 @@ class WantRow(Struct, frozen=True):
 
 
 class AnswerCost(Struct, frozen=True):
-    """The run times in seconds: of the first run, with the start of its process if it has one, and the median of
-    `again` later runs.
+    """How long the runs took, in seconds: the first one (`first_s`), and the median of `again` later runs (`later_s`).
+
+    If the strategy has its own process, the first run includes starting it.
     """
 
     first_s: float
@@ -195,9 +196,9 @@ class AnswerCost(Struct, frozen=True):
 class TriedMoment(Struct, frozen=True):
     """A strategy's result at one moment. `refusal` is set if the bot would refuse the whole result.
 
-    `data` is "recorded" if it used a bot's stored data, or "generated" from `seed`. `left_out` are symbols whose needs
-    aren't met. `code` is the digest of the code that ran. `repeats` is False if the same view gave another result
-    later, and None if it ran only once.
+    `data` is "recorded" if it used a bot's stored data, or "generated" from `seed`. `left_out` are the symbols without
+    the data that the strategy needs. `code` is the digest of the code that ran. `repeats` is False if the same input
+    gave a different result in a later run, and None if there was only one run.
     """
 
     name: str
@@ -278,7 +279,7 @@ def with_strategy_alone(loaded: "Loaded", name: str, symbols: Sequence[str]) -> 
 
 @contextmanager
 def open_generated(loaded: "Loaded", into_session_s: int = INTO_SESSION_S) -> "Iterator[App]":
-    """Yield a temporary bot on a generated market, some seconds after its first session's open."""
+    """Yield a temporary bot on a generated market, `into_session_s` seconds after the open of its first session."""
     loaded = replace(loaded, settings=_generated_market(loaded.settings))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "state"

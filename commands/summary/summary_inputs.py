@@ -64,7 +64,7 @@ CHORES = timedelta(hours=12)
 
 
 class SummaryPeriod(Struct, frozen=True):
-    """The session to summarize and those before it; `first` is when the books were opened, if they can be read."""
+    """The session to summarize and those before it; `first` is when the books were opened, or None if unreadable."""
 
     session: Session
     previous: Session | None
@@ -392,7 +392,7 @@ def _restarts(app: "App", since: datetime, until: datetime) -> Iterator[tuple[da
 
 
 def show(console: "Console", data: Summary, bot_identity: str) -> None:
-    """Print all sections."""
+    """Print all sections of the summary."""
     console.print(f"[bold {'yellow' if data.needs else 'green'}]{escape(clean(data.headline))}[/]")
     console.print(bot_identity, style="dim", markup=False)
     for section in data.sections if explains(console) else _most_wanted(data):
@@ -430,7 +430,7 @@ def page(data: Summary, bot_identity: str) -> str:
 
 
 def describe_bot(data: Summary, bot_identity: Identity) -> str:
-    """Return the session's bot, and how recent the data is."""
+    """Return which bot the session belongs to, and how recent the data is."""
     fresh = f"as of {when(data.as_of, MINUTE)}" if data.as_of else "nothing was recorded yet"
     return (
         f"{bot_identity.mode}, {bot_identity.venue_and_account}, {fresh}; "
@@ -439,7 +439,7 @@ def describe_bot(data: Summary, bot_identity: Identity) -> str:
 
 
 def tells_reasons(data: Summary) -> bool:
-    """Return True if the sentences don't already explain all refusals."""
+    """Return True if reasons should be listed, because the sentences don't explain every refusal yet."""
     return len(data.refusals) > (0 if data.orders else 1)
 
 
@@ -460,13 +460,13 @@ def _positions(console: "Console", data: Summary) -> None:
 
 
 def columns(data: Summary) -> list[str]:
-    """Return the headings of the positions' columns besides the symbol, without those that would be empty."""
+    """Return the headings of the columns about positions, except for the symbol and for columns that would be empty."""
     rows = list(map(position_cells, data.positions))
     return [name for name in (rows[0] if rows else ()) if any(row[name] for row in rows)]
 
 
 def position_cells(row: SummaryPosition) -> dict[str, str]:
-    """Return the cells of a position besides its symbol, as plain text by their heading."""
+    """Return the cells of a position as plain text by column heading, without the symbol."""
     return {
         units(): f"{row.quantity:,f}",
         "entry": usd(row.entry_usd, row.symbol),

@@ -1,4 +1,4 @@
-"""`tradebot top`: the bot's state on a screen to leave open."""
+"""`tradebot top`: show the bot's state on a screen that can be left open."""
 
 import sys
 from contextlib import nullcontext
@@ -41,9 +41,10 @@ def top(
 ) -> None:
     """Show the bot's state on a screen that updates itself.
 
-    Four screens, by the keys 1 to 4: an overview, the positions, why the bot did or didn't trade, and its events. `h`
-    halts after a typed word, `q` quits. Reads the bot's own records, without contacting the broker. With --bots, one
-    screen shows several bots in a table; exit code 10 with --json if one of them can't be read.
+    The keys 1 to 4 choose one of four screens: an overview, the positions, why the bot did or didn't trade, and its
+    events. `h` halts the bot once you have typed a word, and `q` quits. Reads the bot's own records, without contacting
+    the broker. With --bots, one screen shows several bots in a table; with --json, the exit code is then 10 if one of
+    them can't be read.
     """
     from commands.top.screen_data import bots_report, named_bots, report
 

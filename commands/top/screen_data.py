@@ -1,4 +1,4 @@
-"""Read the data of the screens of `tradebot top`, and of its table of several bots, from the reports of verbs."""
+"""Read the data for the screens of `tradebot top`, and for its table of several bots, from the verbs' reports."""
 
 import re
 import sqlite3
@@ -115,7 +115,7 @@ def read(app: App, screen: str) -> ScreenData:
 
 
 def render_plain(draws: Sequence[Callable[[Console], None]], width: int) -> Text:
-    """Return the output of draw functions on a console of this width, in colors."""
+    """Return what these draw functions print on a console of this width, in color."""
     screen = console(width)
     with screen.capture() as capture:
         for draw in draws:
@@ -124,12 +124,12 @@ def render_plain(draws: Sequence[Callable[[Console], None]], width: int) -> Text
 
 
 def line(markup: str, width: int) -> Text:
-    """Return one or more lines of markup, as a verb would print them."""
+    """Return markup as a verb would print it, in one or more lines."""
     return render_plain([lambda screen: screen.print(markup)], width)
 
 
 def console(width: int) -> Console:
-    """Return the console of every verb, with this width and with colors in any environment."""
+    """Return a console like that of every verb, but with this width and always in color."""
     return Screen(
         file=StringIO(), width=width, height=LAST, color_system="truecolor", force_terminal=True, highlight=False,
         emoji=False, soft_wrap=False, legacy_windows=False,
@@ -191,7 +191,7 @@ def head(status: Status, bot_identity: Identity) -> str:
 
 
 def outdated_because(status: Status) -> str:
-    """Return why the figures are outdated, as the most informative failed part says it, and their age."""
+    """Return why the figures are outdated, in the words of the most informative failed part, and how old they are."""
     parts = {judgment.subject: judgment for judgment in status.health}
     failed = next((parts[name] for name in MAKE_OLD if name in parts and parts[name].state is HealthState.FAILED), None)
     if failed is None:
@@ -206,17 +206,17 @@ def outdated_because(status: Status) -> str:
 
 
 class BotFolder(NamedTuple):
-    """The folder of one of several bots, and its name in their table and in URLs."""
+    """The folder of one of several bots, and the bot's name in their table and in URLs."""
 
     name: str
     path: Path
 
 
 class BotRow(Struct, frozen=True):
-    """One of several bots: its figures as `status` has them, or why it can't be read.
+    """One of several bots: the same figures as in `status`, or why it can't be read.
 
-    `profit_usd` is the profit of `day`, and `exposure` the unsigned value of its positions as a fraction of its equity.
-    `needs` says what needs a person, the most urgent first.
+    `profit_usd` is the profit of `day`. `exposure` is the unsigned value of the bot's positions as a fraction of its
+    equity. `needs` lists what a person has to take care of, the most urgent first.
     """
 
     name: str
@@ -248,9 +248,10 @@ MOST_BOTS = 50
 def named_bots(
     folders: Sequence[Path], bots: bool, state_dir: str | None, config: str | None, command: str
 ) -> list[BotFolder]:
-    """Return the bots that a command line names with --bots; none without it.
+    """Return the bots that a command line names with --bots, or none if --bots isn't set.
 
-    Raises OperatorError for folders without --bots, --bots without folders, or options of a single bot.
+    Raises OperatorError for folders without --bots, for --bots without folders, and for options that only suit a single
+    bot.
     """
     if bots is not bool(folders):
         raise OperatorError("to name several bots, give --bots and their folders", f"{command} --bots FOLDER FOLDER")
@@ -271,9 +272,10 @@ def bots_report(bots: Sequence[BotFolder]) -> Report:
 
 
 def find_bots(folders: Sequence[Path]) -> list[BotFolder]:
-    """Return the bots in these folders: each is a bot's own, or has bots in the folders inside it.
+    """Return the bots in these folders. Each folder belongs to a bot, or contains the folders of bots.
 
-    A folder that is neither is returned too, so that its row can say so. Raises OperatorError for too many.
+    A folder that does neither is returned too, so that its row can say so. Raises OperatorError if there are too many
+    bots.
     """
     paths = {path.resolve(): None for folder in folders for path in _bots_in(folder)}
     if len(paths) > MOST_BOTS:

@@ -102,7 +102,7 @@ class Board(Screen[None]):
         self._draw()
 
     def action_choose(self, name: str) -> None:
-        """Show a screen: its last data at once, and new data when it arrives."""
+        """Show a screen, at first with its last data, then with new data as soon as it arrives."""
         self._chosen = name
         self._draw()
         if name == LOG or name not in self._readings:
@@ -262,7 +262,7 @@ def _gray_if_troubled(text: Text, trouble: str) -> Text:
 
 
 class Top(Textual[None]):
-    """The Textual program of `top`: it uses the terminal's own colors, and its only commands are the board's keys."""
+    """The Textual program of `top`. It uses the terminal's own colors, and has no commands but the board's keys."""
 
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", show=False, priority=True)]
@@ -305,7 +305,7 @@ def halt(folder: Path, config: str | None, reason: str) -> str:
 
 
 class Halting(ModalScreen[bool]):
-    """Prompts for the word and a reason, halts, and shows the result; returns whether the halt was set."""
+    """Asks for the word and a reason, halts, and shows the result; the dialog returns whether the halt was set."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave")]
     CSS = """
@@ -356,7 +356,7 @@ class Halting(ModalScreen[bool]):
         self._say(f"{printed}\n\nEscape closes this.")
 
     def action_leave(self) -> None:
-        """Close the dialog; wait for a halt that has started."""
+        """Close the dialog, unless a halt has started and isn't done yet."""
         if self._done or not self._begun:
             self.dismiss(self._done)
 

@@ -51,7 +51,7 @@ SHOWN = 10
 
 
 class LinesRead(Struct, frozen=True):
-    """The lines of a file: lines = candidates + duplicates + bad lines."""
+    """The lines of a file: how many there are, and how many are candidates, duplicates, or bad lines."""
 
     origin: str
     lines: int
@@ -110,9 +110,9 @@ class ApprovalsWithCandidate:
 
 
 def world_of(world: "World", submission: "Submission | None", only: str | None = None) -> "World":
-    """Return the world with only the submitted candidates, if any, and their symbols as the universe.
+    """Return the world with the submitted candidates only, and with their symbols as its universe.
 
-    Without a submission, `only` names the one strategy that the world has.
+    Without a submission, `only` names the one strategy that the world keeps.
     """
     if submission is None:
         chosen = [strategy for strategy in world.strategies if only in (None, strategy.name)]
@@ -163,8 +163,8 @@ def run(
 ) -> Report:  # fmt: skip
     """Run one entry pass; exit 3 if permission or the trading state blocked entries.
 
-    With `candidates`, a file or "-", its lines are used instead of the strategies' candidates, once per slot. With
-    `only`, no other strategy runs. `given_submission` are candidates that were read before.
+    `candidates` is a file or "-"; its lines then replace the strategies' candidates, once per slot. If `only` names a
+    strategy, no other one runs. `given_submission` has candidates that were already read.
     """
     submission = given_submission if candidates is None else read(app, candidates)
     part = f"candidates-{submission.digest}" if submission else ""

@@ -84,9 +84,9 @@ def trades(
     """Show each trade, why it was closed and what it earned.
 
     A trade is a position from its first fill to its last, and it belongs to the day of its last exit. With --csv and
-    --json, it has all columns: the entry's score and components, excursions, and slippage at decision, sending and
-    arrival. With note, it writes a text or tags to one trade: the open one in a symbol, or the last one. With --tax, it
-    matches all shares of the account, and carries the losses of wash sales. Reads the bot's own books, without
+    --json, each trade has all columns: the entry's score and components, excursions, and slippage at decision, sending
+    and arrival. `note` adds a text or tags to one trade: the open one in a symbol, or the last one. With --tax, all
+    shares of the account are matched, and losses from wash sales are carried over. Reads the bot's own books, without
     contacting the broker.
     """
     from commands.shared.universe import symbol_named

@@ -46,10 +46,10 @@ IndexAt = Callable[[datetime], int]
 
 
 class PlannedLevels(NamedTuple):
-    """A trade's planned exits: `first_stop`, `targets` and `invalid` as of its entry, prices in USD.
+    """A trade's planned exits, as prices in USD: `first_stop`, `targets` and `invalid` are as of its entry.
 
-    `stops` are the stops that worked at the venue, each with its time of sending, oldest first. Unknown levels are None
-    or empty.
+    `stops` are the stops that were working at the venue, each with the time when it was sent, oldest first. Unknown
+    levels are None or empty.
     """
 
     trade: TradeRow
@@ -60,7 +60,7 @@ class PlannedLevels(NamedTuple):
 
 
 def planned_levels(app: App, history: History, trade: TradeRow, fills: Sequence[Fill]) -> PlannedLevels:
-    """Return a trade's planned exits from its fills: the ones recorded at its entry, and today's rules."""
+    """Return the exits planned for a trade, from the terms recorded at its entry and today's rules."""
     sign = 1 if trade.side == LONG else -1
     first = next((fill.venue_order_id for fill in fills if fill.at >= trade.opened_at), None)
     order = next((order for order in app.ledger_view.orders() if order.venue_id == first), None)
@@ -116,7 +116,7 @@ def _moves(axes: Axes, plan: PlannedLevels, index_at: IndexAt, last: int) -> Non
 
 
 def lines_of(plan: PlannedLevels) -> Iterator[tuple[Decimal, str, str, str]]:
-    """Yield the fixed levels of a trade: price, line color and style, and label."""
+    """Yield the fixed levels of a trade, each with its price, line color, line style, and label."""
     trade = plan.trade
     yield trade.entry_price, INK, "solid", "entry"
     if plan.first_stop is not None:
@@ -151,7 +151,7 @@ class CandleChart(NamedTuple):
     end: datetime
 
     def candle_index(self, at: datetime) -> int:
-        """Return the index of the candle that contains a moment: candles have no gaps for nights."""
+        """Return the index of the candle that contains a moment; there are no gaps between candles for nights."""
         return max(bisect_right(self.series.starts, at.timestamp()) - 1, 0)
 
 
@@ -167,7 +167,7 @@ def draw(of: CandleChart, file: Path) -> None:
 
 
 def draw_candles(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime | None) -> CandleChart:
-    """Return the data for drawing one symbol's trades; raise OperatorError without trades, or without bars."""
+    """Return what it takes to draw one symbol's trades; raise OperatorError without trades, or without bars."""
     if not trades or as_of is None:
         raise OperatorError(f"There is no trade in {symbol} to draw", "tradebot trades")
     first, last = min(each.opened_at for each in trades), max(each.closed_at or as_of for each in trades)
@@ -175,7 +175,7 @@ def draw_candles(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datet
 
 
 def candle_chart(app: App, series: Series, trades: Sequence[TradeRow], as_of: datetime) -> CandleChart:
-    """Return the data for drawing trades on their symbol's candles."""
+    """Return what it takes to draw trades on their symbol's candles."""
     fills = _fills(app, trades, series.symbol, as_of) if trades else []
     history = read_history(app) if trades else None
     plans = [planned_levels(app, history, each, fills) for each in trades] if history else []
@@ -234,7 +234,7 @@ def _candles(axes: Axes, of: Series) -> None:
 
 
 def label(of: Series, index: int) -> str:
-    """Return a candle's start for the reader: a date, or a date and a time."""
+    """Return a candle's start as the reader sees it: a date, or a date and a time."""
     at = datetime.fromtimestamp(of.starts[index], UTC)
     return f"{at:%Y-%m-%d}" if of.timeframe == DAY else stamp(at, DAY_MINUTE)
 

@@ -55,7 +55,7 @@ PLAIN = tuple(name for name in TradeRow.__struct_fields__ if name not in {*SPREA
 
 
 def format_csv(trades: "Sequence[TradeRow]", lots: "Sequence[LotRow] | None") -> str:
-    """Return the text of a CSV file with these lots, or with these trades if there are no lots."""
+    """Return the lots, or the trades if `lots` is None, as the text of a CSV file."""
     if lots is None:
         names = [column for name in columns(TradeRow, trades) for column in SPREAD.get(name, (name,))]
         return csv_text(names, ([cells[name] for name in names] for cells in map(_trade, trades)))
@@ -108,8 +108,8 @@ OPEN = "Open positions are valued at the last recorded price: in a backtest, the
 class Trades(Struct, frozen=True):
     """The chosen trades in the order of opening, and their lots in the order of their exits.
 
-    `as_of` is the last recorded moment. `known` counts all trades in the books, chosen or not. `lots` are only filled
-    by --lots. `slippage` covers all fills of the trades together, and `assumptions` are the assumptions behind the
+    `as_of` is the last recorded moment. `known` counts all trades in the books, chosen or not. `lots` is empty without
+    --lots. `slippage` covers all fills of the trades together, and `assumptions` are the assumptions behind the
     figures.
     """
 

@@ -68,7 +68,7 @@ def words_of(typed: Sequence[str]) -> tuple[str, str | None]:
 def run_note(
     app: "App", name: str, text: str | None, tags: Sequence[str], untag: Sequence[str], *, remove: bool = False
 ) -> Report:
-    """Write a note and tags to one trade. A note replaces the previous one, and tags are added to existing ones.
+    """Add a note and tags to one trade. A note replaces the previous one; tags are added to the existing ones.
 
     With `remove`, the previous note is removed.
     """
@@ -82,7 +82,7 @@ def run_note(
     row = find_trade(all_rows(app)[1].trades, name)
 
     def change(before: TradeNote | None) -> TradeNote:
-        """Return a trade's new note, given its current one; a renamed trade's note may have an old symbol."""
+        """Return a trade's new note, given its current one, which may have the trade's former symbol."""
         tags = before.tags if before else row.tags
         new_tags = [tag for tag in dict.fromkeys((*tags, *added)) if tag not in removed]
         if len(new_tags) > MOST_TAGS:
@@ -171,9 +171,10 @@ def run_swaps(app: "App", choice: "Choice") -> Report:
 
 
 def report_taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: bool) -> Report:
-    """Return the sales of a tax year, written to a file if one is named; raise typer.Exit after writing to stdout.
+    """Return the sales of a tax year, and write them to a file if one is named.
 
-    Raises OperatorError for an invalid year, and for options that select trades other than by strategy or symbol.
+    Raises typer.Exit after writing to stdout. Raises OperatorError for an invalid year, and for options that select
+    trades by anything but strategy or symbol.
     """
     if year < OLDEST_YEAR:
         raise OperatorError(f"--tax {year} is not a year", "write --tax 2026")

@@ -1,4 +1,4 @@
-"""`tradebot trades --swaps`: the positions closed for new entries, and the outcome of both."""
+"""`tradebot trades --swaps`: positions that were closed to make room for new entries, and how both turned out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -64,7 +64,7 @@ def read(app: "App", choice: "Choice") -> Swaps:
 
 
 def swap_assumptions(swaps: "Sequence[SwapRow]", trades: "Sequence[TradeRow]") -> "Iterator[str]":
-    """Yield the assumptions behind the figures of swaps, and the number of fees not yet included."""
+    """Yield the assumptions behind the figures of swaps, and how many fees aren't included yet."""
     if swaps:
         shown = {each for swap in swaps for each in (swap.trade_id, swap.newcomer_id)}
         yield from (VALUES, EARNED)

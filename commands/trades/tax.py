@@ -1,4 +1,4 @@
-"""`trades --tax YEAR`: the sales of a year as in Form 8949, as data, as CSV and on the screen."""
+"""`trades --tax YEAR`: a year's sales as in Form 8949, as data, as a CSV file and on the screen."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
@@ -50,7 +50,7 @@ NO_ADVICE = "This is not tax advice."
 
 
 class Tax(Struct, frozen=True):
-    """The lots sold in a year, in USD to the cent; the totals by term add these rows.
+    """The lots sold in a year, in USD to the cent; the totals by term are the sums of these rows.
 
     `method` is the setting tax.method. `from_date` and `until` are the days on which the books began and end. `notes`
     describe peculiarities of these sales, and `assumptions` the rules behind the figures with their sources.

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class Unhalted(Struct, frozen=True):
     """The halt that ended, and when, by this machine's clock; `cleared` is False if nothing was halted.
 
-    `overridden` is True if the books weren't compared before it ended. `aside` lists folders that had the name of the
-    HALT file and weren't empty; they were renamed, not deleted.
+    `overridden` is True if the halt ended without a comparison of the books. `aside` lists non-empty folders that had
+    the name of the HALT file; they were renamed, not deleted.
     """
 
     cleared: bool
@@ -46,12 +46,12 @@ class Unhalted(Struct, frozen=True):
 
 
 def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bool = False) -> Report:
-    """Clear the halt if its cause is gone, reconciling finds nothing blocking, and the account number's end is typed.
+    """Clear the halt if its cause is gone, books and broker agree, and a person types the account's tail.
 
-    With `override`, and for a strategy in shadow, nothing is compared: the bot's own causes are accepted, including
-    those under a person's halt, and an event records it. Damaged books prevent clearing in either case. Raises
-    OperatorError: exit 2 without a confirmation, or for an override without a reason; 3 with a wrong confirmation,
-    blocking findings, a cause that remains, or a newer halt.
+    With `override`, and for a strategy in shadow, nothing is compared. Instead, the reasons why the bot halted itself
+    are accepted, even those hidden behind a person's halt, and an event records this. Damaged books prevent clearing in
+    any case. Raises OperatorError: exit 2 without a confirmation, or for an override without a reason; 3 with a wrong
+    confirmation, blocking findings, a cause that remains, or a newer halt.
     """
     simulated = app.folder.kind == SHADOW
     if simulated:

@@ -27,7 +27,7 @@ EVERY_S = 60.0
 
 
 class WatchProblem(Struct, frozen=True):
-    """A problem of a bot: when the watch first saw it, the evidence, and whether people were notified."""
+    """A bot's problem: when the watch first saw it, the evidence, and whether people were notified."""
 
     bot: str
     since: datetime
@@ -48,8 +48,9 @@ class WatchReport(Struct, frozen=True):
 
 
 def run(folder: "Path", failed: str | None = None) -> Report:
-    """Run one round for a watch's folder; exit 5 if a channel or the watch's memory failed, otherwise 10 if there is a
-    problem.
+    """Run one round for a watch's folder.
+
+    Exit 5 if a channel or the watch's memory failed, otherwise 10 if there is a problem.
     """
     from commands.watchdog.watch import KEYS, PING, load, watch
 
@@ -104,9 +105,9 @@ def watchdog(
 ) -> None:
     """Watch bots from outside, and notify you when one fails.
 
-    Its channels and its memory are in a separate folder, so that it works when the bot's process, disk, configuration
-    or folder doesn't. Each cause is reported once, and again when it is over. Exits with code 10 if there is a problem,
-    and with 5 if a channel failed.
+    Its channels and its memory are in a separate folder, so that it still works when the bot's process, disk,
+    configuration or folder fails. Each cause is reported when it begins and when it is over. Exits with code 10 if
+    there is a problem, and with 5 if a channel failed.
     """
     from commands.watchdog.watch import folder_of
 

@@ -1,4 +1,4 @@
-"""One round of a watch: check each bot, send one alarm for each cause, and the all-clear when it is over."""
+"""One round of a watch: check each bot, send one alarm per cause, and give the all-clear once the cause is gone."""
 
 import json
 import os
@@ -146,7 +146,10 @@ def folder_of(named: str | None, environ: Mapping[str, str]) -> Path:
 
 
 def load(folder: Path) -> WatchSettings:
-    """Return a watch's settings. Raises OperatorError that shows their format, or names the error in them."""
+    """Return a watch's settings.
+
+    Raises an OperatorError that shows the format of the settings, or that names the error in them.
+    """
     file = folder / FILE
     if not file.is_file():
         raise OperatorError(f"{file} isn't there, so nothing is watched", f"create it, such as:\n{EXAMPLE}")
@@ -160,7 +163,7 @@ def load(folder: Path) -> WatchSettings:
 
 
 def watched_folder(bot: str) -> Path | None:
-    """Return the state folder that is watched; None if it is a health port."""
+    """Return the state folder that is watched; None if a health port is watched instead."""
     return None if bot.startswith(("http://", "https://")) else Path(os.path.expanduser(bot))
 
 
@@ -172,7 +175,7 @@ PING_WAIT_S = (5.0, 10.0)
 
 
 class WatchCause(Struct, frozen=True):
-    """A problem of a bot: since when, the evidence, and whether people were notified."""
+    """A bot's problem: since when it exists, the evidence, and whether people were notified."""
 
     since: datetime
     found: str
@@ -180,7 +183,7 @@ class WatchCause(Struct, frozen=True):
 
 
 class WatchMemory(Struct, frozen=True):
-    """A watch's memory from its last round: causes by bot and name, and when it last notified the dead-man service.
+    """What a watch remembers from its last round: causes by bot and name, and when it last pinged the dead-man service.
 
     `rested` has each bot's last `rested_at`.
     """
@@ -191,8 +194,9 @@ class WatchMemory(Struct, frozen=True):
 
 
 class WatchRound(Struct, frozen=True):
-    """The result of a round: present problems, past ones, failed notices, and whether the dead-man service was
-    notified.
+    """The result of a round: current problems, those that are over, and notices that couldn't be sent.
+
+    It also says whether the dead-man service was notified.
     """
 
     at: datetime

@@ -29,8 +29,8 @@ LOOPBACKS = frozenset({LOOPBACK, "::1", "localhost"})
 class WebServed(Struct, frozen=True):
     """The address of the pages, and when the token was created.
 
-    `token` is only set when it was just created; it is shown once. `unread` says which bots can't be read, and why:
-    their rows are shown anyway.
+    `token` is only set if it was just created, because it is shown only once. `unread` says which bots can't be read,
+    and why: their rows are shown anyway.
     """
 
     url: str
@@ -65,8 +65,8 @@ def web(
 ) -> None:
     """Serve pages about the bot on this machine.
 
-    With the token, which is shown once, a person can view everything; and halt, answer requests for approval, close
-    positions, cancel orders, and annotate a trade. No other actions are possible there. It reads the bot's own records,
+    With the token, which is shown once, a person can view everything. The person can also halt, answer requests for
+    approval, close positions, cancel orders, and annotate a trade, but nothing else. It reads the bot's own records,
     even while the bot isn't running. Any address other than this machine's own needs a certificate and its key. With
     --bots, a table leads to the pages of several bots, with one login.
     """

@@ -1,4 +1,4 @@
-"""The actions on a page: halt, answer a request, annotate a trade, close a position, cancel an order; nothing else.
+"""The only actions on a page: halt, answer a request, annotate a trade, close a position, and cancel an order.
 
 Forms that send orders need a typed word as confirmation, expire after ten minutes, and act only once: if a form is sent
 again, the first result is shown.
@@ -41,7 +41,7 @@ FORM_S, MOST_FORMS = 600.0, 1_000
 
 
 class CommandResult(NamedTuple):
-    """The verb that was run, its subject if it sent orders, its output, and whether it succeeded."""
+    """The verb that was run, its output, whether it succeeded, and, if it sent orders, what they were for."""
 
     command: str
     printed: str
@@ -54,7 +54,7 @@ def runner_for_folder(folder: Path, config: str | None, longest: int, name: str)
 
 
 class ShownForm(NamedTuple):
-    """A form that sends orders: the session that it was shown to, when, and its result once it was sent."""
+    """A form that sends orders: which session it was shown to, when, and its result once it has been sent."""
 
     session: str
     shown_s: float
@@ -78,9 +78,9 @@ class SingleUseForms:
         return name
 
     def run(self, session: str, name: str, act: Callable[[], CommandResult]) -> CommandResult:
-        """Perform a form's action the first time that it is sent; return the same result every later time.
+        """Perform a form's action the first time that the form is sent, and return the same result every later time.
 
-        Raises OperatorError if it was shown to somebody else, or too long ago.
+        Raises OperatorError if the form was shown to somebody else, or too long ago.
         """
         with self._lock:
             form = self._forms.get(name)

@@ -238,8 +238,8 @@ def _symbols(query: Query) -> list[PagePart]:
 class SymbolRow(NamedTuple):
     """A symbol in the list: its last price in USD, and the last session's earlier prices, if known.
 
-    `change` is since the previous session's close, as a fraction. `held` has its positions, `is_working` says whether
-    it has a working order, and `record` is the last pass's decision about it.
+    `change` is the fraction by which the price has changed since the previous session's close. `held` has the symbol's
+    positions, `is_working` says whether it has a working order, and `record` is the last pass's decision about it.
     """
 
     symbol: str
@@ -265,7 +265,7 @@ def _symbol_table(app: App, query: Query) -> Markup:
 
 
 def load_symbol_rows(app: App, symbols: Sequence[str], holdings: Sequence[Holding]) -> list[SymbolRow]:
-    """Return a row for each symbol, from the passes of the last session and the closes before it."""
+    """Return a row for each symbol, from the last session's passes and the closes before it."""
     facts, last = app.existing_facts, cycles_of(app, PassSpan())
     session = last[-1].session if last else None
     prices_by_symbol = facts.candidate_prices(JOB, session, symbols, MOST_PRICES) if facts and session else {}

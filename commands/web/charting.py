@@ -1,7 +1,7 @@
 """Build the data of charts as JSON: a symbol's candles with the bot's trades, and the equity with a benchmark.
 
-Charts don't support time zones, so times are seconds of the reader's local clock, as if it were UTC. Where a clock is
-set back, the repeated hour is left out of the chart; tables include it.
+Charts don't support time zones, so times are those of the reader's local clock, in seconds as if they were UTC. When
+that clock is set back, the chart leaves the repeated hour out; tables include it.
 """
 
 from bisect import bisect_right
@@ -116,7 +116,7 @@ def _score_points(cycle: CycleRecord, symbol: str) -> Iterator[ScoredPoint]:
 
 
 def path_of(symbol: str, which: str) -> str:
-    """Return the URL path of the data of a symbol's chart."""
+    """Return the URL path from which a symbol's chart gets its data."""
     return f"/api/chart/candles/{which}/{quote(symbol, safe='')}"
 
 
@@ -220,13 +220,13 @@ def _scores(of: CandleChart, scored: list[ScoredPoint]) -> Iterator[ChartSeries]
 
 
 def account(app: App) -> AccountReport:
-    """Return the account as `report` reports it, without evaluating refusals, which is slow."""
+    """Return the account as in `report`, but without evaluating refusals, which is slow."""
     account_report, _ = read_account(app, "", WHOLE, lambda done, total: None, with_refusals=False)
     return account_report
 
 
 def equity(app: App) -> dict[str, Any]:
-    """Return growth by session of the account and of its benchmark, in percent since the books began."""
+    """Return how the account and its benchmark have grown by session, in percent since the books began."""
     return growth(account(app))
 
 
@@ -248,7 +248,7 @@ def growth(of: AccountReport) -> dict[str, Any]:
 
 
 def over_time(app: App) -> dict[str, Any]:
-    """Return the account's exposure and its rolling figures by session, in percent and as plain ratios."""
+    """Return the account's exposure and rolling figures by session, in percent or as plain ratios."""
     return draw_over_time(account(app))
 
 
@@ -257,7 +257,7 @@ ROLLING = (("volatility", "yellow", 100), ("sharpe", "green", 1), ("beta", "mage
 
 
 def draw_over_time(of: AccountReport) -> dict[str, Any]:
-    """Return the chart data of exposure and volatility, with the ratios below them; empty without data."""
+    """Return the chart data of exposure and volatility, with the ratios in a chart below; empty without data."""
     times = {point.session: local(point.at) for point in of.curve}
     series = {}
     for name, color, factor in (("exposure", "blue", 100), *ROLLING):
@@ -274,7 +274,7 @@ def draw_over_time(of: AccountReport) -> dict[str, Any]:
 
 
 class DayMark(NamedTuple):
-    """An event of the day: an entry, an exit, a halt, or its end, with a description."""
+    """An event of the day, with a description: an entry, an exit, a halt, or the end of a halt."""
 
     at: datetime
     kind: str
@@ -282,7 +282,7 @@ class DayMark(NamedTuple):
 
 
 class DayCurve(NamedTuple):
-    """The equity in USD that each pass of a session read, oldest first, and the events in between."""
+    """The equity in USD as each pass of a session read it, oldest first, and the events between passes."""
 
     session: date
     points: Sequence[tuple[datetime, Decimal]]
@@ -330,7 +330,7 @@ def _describe_state(state: TradingStateRecord) -> tuple[str, str]:
 
 
 def day(app: App) -> dict[str, Any]:
-    """Return the account's equity over the passes of the newest session; raise OperatorError without any."""
+    """Return the account's equity at each pass of the latest session; raise OperatorError if there is none."""
     curve = load_day(app)
     if curve is None:
         raise OperatorError("no pass has read the account yet", "tradebot evaluate-exits")
@@ -356,7 +356,7 @@ def draw_day(curve: DayCurve) -> dict[str, Any]:
 
 
 def columns(of: AccountReport) -> list[tuple[str, str]]:
-    """Return the available curves of growth, as labels and fields."""
+    """Return the growth curves that exist, as pairs of label and field."""
     benchmark, at_exposure = of.benchmark or "", benchmark_name(of)
     names = (("account", "index"), (benchmark, "benchmark"), (at_exposure, "benchmark_leveled"))
     return [
@@ -367,7 +367,7 @@ def columns(of: AccountReport) -> list[tuple[str, str]]:
 
 
 def percent(index: float) -> str:
-    """Return an index as percentage growth: +1.24%."""
+    """Return growth in percent, given an index that was 1 at the start: +1.24%."""
     return f"{format_signed(100 * (index - 1), 2)}%"
 
 
@@ -402,7 +402,7 @@ def chart(
 ) -> Markup:
     """Return a chart's HTML element, its legend, and its accompanying text: a sentence, and tables.
 
-    With `chooses_range`, dragging fills in and sends the page's form with its fields `from` and `to`.
+    With `chooses_range`, dragging on the chart fills in the fields `from` and `to` of the page's form, and sends it.
     """
     keys = Markup("").join(_keys(draws))
     figures = Markup("").join(_fold_table(title, table) for title, table in tables if table.rows)
@@ -460,13 +460,13 @@ def _day(app: App) -> Markup:
 
 
 def range_part() -> PagePart:
-    """Return the part with the account's growth and its benchmark, on which a range is chosen by dragging."""
+    """Return the part that shows how the account and its benchmark grew; dragging on it selects a range."""
     title = "Growth of the whole account: drag over it to choose a range"
     return PagePart(title, lambda app: _equity(app, chooses_range=True), wide=True)
 
 
 def weeks_part() -> PagePart:
-    """Return the same growth part for several sessions; empty for a single session, whose day is already drawn."""
+    """Return the growth part for two or more sessions; empty for a single session, because its day is drawn anyway."""
     return PagePart("Growth, compared with the benchmark", lambda app: _equity(app, least=2))
 
 

@@ -1,4 +1,4 @@
-"""Admit only browsers logged in with the token, from pages of this server, under one of its known host names."""
+"""Admit only browsers that logged in with the token, and only from this server's pages under a known host name."""
 
 import re
 import secrets
@@ -74,7 +74,7 @@ class BrowserSession(Struct):
 
 
 class TooManyLoginsError(OperatorError):
-    """Too many recent wrong tokens from one address; `wait_s` is how long logins from there are blocked."""
+    """Too many wrong tokens came from one address recently; logins from it are blocked for `wait_s` seconds."""
 
     def __init__(self, wait_s: int) -> None:
         super().__init__("too many wrong tokens", f"wait {wait_s} seconds, then try again")
@@ -90,8 +90,9 @@ class Logins:
         self._wrong: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     def log_in(self, token: str, address: str) -> str | None:
-        """Return a new session's cookie, None if the token is wrong; raise TooManyLoginsError after too many wrong
-        ones.
+        """Return a new session's cookie, or None if the token is wrong.
+
+        Raises TooManyLoginsError after too many wrong tokens.
         """
         if not self._is_right(token, address, "form"):
             return None
@@ -102,8 +103,9 @@ class Logins:
         return cookie
 
     def require_token(self, token: str, address: str) -> None:
-        """Raise OperatorError if a logged-in person typed another token, and TooManyLoginsError after too many wrong
-        ones.
+        """Raise OperatorError if the token that a logged-in person typed is wrong.
+
+        Raises TooManyLoginsError after too many wrong tokens.
         """
         if not self._is_right(token, address, "form"):
             raise OperatorError("that isn't the token, so nothing was sent", "load the form's page again")
@@ -124,7 +126,7 @@ class Logins:
         return False
 
     def session(self, cookie: str) -> BrowserSession | None:
-        """Return the session of a cookie, and record its use; None if it is unknown or over."""
+        """Return the session with this cookie, and record its use; None if the session is unknown or over."""
         name, now = _digest(cookie), self._clock()
         browser_session = self._sessions.get(name)
         if browser_session is None:
@@ -149,7 +151,7 @@ class Logins:
 class Guard:
     """Checks each request before it is handled, and adds headers to each response.
 
-    `hosts` are the server's known names with ports; a page under another name could be anybody's.
+    `hosts` are the server's known names with ports. A page under any other name could belong to anybody.
     """
 
     def __init__(self, app: ASGIApp, logins: Logins, hosts: Collection[str], scheme: str, cookie: str) -> None:
@@ -248,7 +250,7 @@ def _too_long(path: str, headers: Headers) -> Response | None:
 
 
 def held_by(headers: Headers, cookie: str) -> str | None:
-    """Return a browser's session cookie; None if it sent no readable one."""
+    """Return a browser's session cookie; None if it sent none, or one that can't be read."""
     # Other servers on this machine share the cookies, and the standard library stops at an unreadable one.
     return cookie_parser(headers.get("cookie", "")).get(cookie)
 
@@ -259,7 +261,7 @@ def came_from_form(session: BrowserSession | None, csrf: str) -> bool:
 
 
 def local_path(path: str) -> str:
-    """Return a path of this server to redirect to; the first page for any other URL."""
+    """Return this path if it is safe to redirect to, because it belongs to this server; otherwise the first page."""
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
 
 

@@ -38,7 +38,7 @@ COMMANDS = re.compile(rf"(?<![\w./-])(?:[\w./-]+/)?(?=(?:python -m )?{PROGRAM} (
 
 
 class Sheet(Screen):
-    """The console of every verb, with output as HTML."""
+    """A console like that of every verb, but with HTML as its output."""
 
     has_letters = False
 
@@ -61,7 +61,7 @@ class Sheet(Screen):
                 self._parts.extend(self._paragraphs(text))
 
     def fold(self, title: str, draw: Callable[[Console], None]) -> None:
-        """Render a part of the output that a person unfolds."""
+        """Render a part of the output folded, so that a person has to unfold it."""
         parts = Markup("<details><summary>{}</summary>{}</details>").format(title, render_html(draw))
         self._parts.append(parts)
 
@@ -185,9 +185,9 @@ ONCE = "\x02once\x02"
 
 
 class PagePart(NamedTuple):
-    """A part of a page; its content comes from a verb's report, or is separate HTML.
+    """A part of a page; `make` returns its content, as a verb's report or as HTML.
 
-    `draw` shows a report in another form than its verb prints, and `act` creates forms from it.
+    `draw` renders a report differently than its verb prints it, and `act` creates forms from the report.
     """
 
     title: str
@@ -206,10 +206,10 @@ class PageField(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page: its name, its path, its title, its parts, and its parameters, some of them only in links.
+    """A page: its name, path, title, parts and parameters; some parameters are only set by links.
 
-    Some pages aren't in the navigation. A page that isn't `is_live` is slow to read, so it is only read when it is
-    loaded.
+    Some pages aren't in the navigation. A page that isn't `is_live` is slow to read, so it is read only when a browser
+    loads it.
     """
 
     name: str
@@ -247,9 +247,9 @@ ACROSS, DOWN, MARGIN = 100, 32, 2
 
 
 def draw_prices(prices: Sequence[Decimal], levels: Mapping[str, Decimal]) -> Markup:
-    """Return prices as a sparkline, with levels across it whose names are CSS classes; empty without prices.
+    """Return prices as a sparkline, crossed by levels whose names are CSS classes; empty without prices.
 
-    The same data must be next to it as text, too.
+    The page must also show the same data as text.
     """
     if not prices:
         return Markup("")
@@ -291,7 +291,7 @@ def draw_shares(shares: Sequence[tuple[str, int, str, str]]) -> Markup:
 
 
 def draw_bars(bars: Sequence[tuple[int, str]]) -> Markup:
-    """Return counts as a bar chart with colors; the same data must be in a table, too."""
+    """Return counts as a bar chart with colors; the page must also show the same data in a table."""
     most = max((count for count, _ in bars), default=1)
     drawn = Markup("").join(
         Markup('<rect class="{}" x="{}" y="{}" width="0.9" height="{}"/>').format(color, index, most - count, count)
@@ -305,7 +305,7 @@ def draw_bars(bars: Sequence[tuple[int, str]]) -> Markup:
 def draw_table(names: Sequence[str], rows: Iterable[Sequence[str | Markup]], kinds_of: Mapping[str, str]) -> Markup:
     """Return rows as a table that becomes cards on a phone; each row begins with its heading.
 
-    `kinds_of` has the columns with numbers (n) and with sentences (s).
+    `kinds_of` marks the columns that contain numbers (n) or sentences (s).
     """
     head = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in names)
     body = Markup("\n").join(

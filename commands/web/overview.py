@@ -1,4 +1,4 @@
-"""The first page: the day's figures in cards, its curve, positions as rows, what needs a person, and the funnel."""
+"""The first page: the day's figures as cards, its curve, the positions, what needs attention, and the funnel."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime

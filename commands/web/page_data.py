@@ -48,7 +48,7 @@ Ask = Callable[[StoredBars], T]
 
 
 class LateFetch(NamedTuple):
-    """The thread that is still waiting or late; when it started, and when it became late by the monotonic clock."""
+    """A fetch that is late: its thread, when it started, and when it was found to be late by the monotonic clock."""
 
     thread: threading.Thread
     asked_at: datetime
@@ -90,7 +90,7 @@ class BackgroundFetch:
 class FetchPatience:
     """Lets one thread at a time query the venue, and waits `wait_s` for its reply.
 
-    If the reply is late, the venue isn't queried again before that thread has ended and `again_s` have passed.
+    After a late reply, the venue isn't queried again until that thread has ended and `again_s` seconds have passed.
     """
 
     def __init__(
@@ -101,13 +101,13 @@ class FetchPatience:
         self._late: LateFetch | None = None
 
     def late(self) -> LateFetch | None:
-        """Return the late fetch that prevents querying the venue now, or None."""
+        """Return the late fetch that keeps the venue from being queried now, or None."""
         late = self._late
         is_over = late and not late.thread.is_alive() and self._clock() - late.late_s >= self._again_s
         return None if is_over else late
 
     def warning(self) -> str:
-        """Return why newer bars may be missing, as markup; empty if nothing was late."""
+        """Return why newer bars may be missing, as markup; empty if no fetch is late."""
         late = self.late()
         if late is None:
             return ""
@@ -117,7 +117,7 @@ class FetchPatience:
         )
 
     def answer(self, asking: Callable[[], BackgroundFetch], ask: Ask[T]) -> T | None:
-        """Return the venue's reply; None if it is late, or the venue isn't queried."""
+        """Return the venue's reply; None if it is late, or if the venue may not be queried now."""
         if not self._turn.acquire(timeout=self._wait_s):
             return None
         try:
@@ -134,7 +134,7 @@ class FetchPatience:
 
 
 class PatientBars(RestingBars):
-    """The bars for one page: fetched if they are missing and arrive in time, otherwise the stored ones."""
+    """The bars for one page. Missing bars are fetched; if they don't arrive in time, the stored ones are used."""
 
     def __init__(self, bot: App, patience: FetchPatience) -> None:
         super().__init__(self._at_rest, self._stored_sessions, bot.day)
@@ -142,19 +142,19 @@ class PatientBars(RestingBars):
         self._asking: BackgroundFetch | None = None
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
-        """Return the last bars like StoredBars; raise TemporaryError if they are late and none are stored."""
+        """Return the last bars like StoredBars; raise TemporaryError if the fetch is late and no bars are stored."""
         read_bars = self._answer(lambda bars: bars.closed(need, symbols, until))
         return super().closed(need, symbols, until) if read_bars is None else read_bars
 
     def between(
         self, timeframe: str, symbols: Sequence[str], first: date, last: date, until: datetime
     ) -> Mapping[str, Series]:
-        """Return bars by their dates like StoredBars; raise TemporaryError if they are late and none are stored."""
+        """Return bars by date like StoredBars; raise TemporaryError if the fetch is late and no bars are stored."""
         read_bars = self._answer(lambda bars: bars.between(timeframe, symbols, first, last, until))
         return super().between(timeframe, symbols, first, last, until) if read_bars is None else read_bars
 
     def known_until(self, now: datetime) -> datetime:
-        """Return the time up to which the source has bars at `now`; if it is late, the end of the stored ones."""
+        """Return the time up to which the source has bars at `now`; if it is late, the end of the stored bars."""
         return self._answer(lambda bars: bars.known_until(now)) or super().known_until(now)
 
     def close(self) -> None:
@@ -198,9 +198,9 @@ class RenderedPart(NamedTuple):
 
 
 class PageData(NamedTuple):
-    """A page's data: its bot, why its figures are outdated if they are, its parts, and their sources.
+    """A page's data: its bot, why its figures are outdated (if they are), its parts, and the sources of the parts.
 
-    A source is the report of a verb, or an error instead.
+    A source is a verb's report, or the error that occurred instead.
     """
 
     at: datetime
@@ -212,7 +212,7 @@ class PageData(NamedTuple):
 
     @property
     def documents(self) -> tuple[Mapping[str, Any], ...]:
-        """Return, for each part with a verb's report, its --json document, or the error in its place."""
+        """Return the --json document of each part that shows a verb's report, or of the error in its place."""
         sources = self.made
         return tuple(each.document() if isinstance(each, Report) else error_answer(each) for each in sources)
 
@@ -223,7 +223,7 @@ class PageData(NamedTuple):
 
 
 class PageReader:
-    """Reads the pages of one bot, in any thread; each page once at a time, so that a slow page only delays itself."""
+    """Reads the pages of one bot, in any thread. A page is read once at a time, so a slow page only delays itself."""
 
     def __init__(
         self,
@@ -290,7 +290,7 @@ class PageReader:
 
     @contextmanager
     def bot(self) -> Iterator[App]:
-        """Yield the bot with separate connections, reopened if its configuration changed; its bars may be late."""
+        """Yield the bot with its own connections, reopened if its configuration has changed; its bars may be late."""
         # Other threads may read other bots meanwhile.
         aimed = hints_aimed_at(self.folder) if self._is_one_of_several else nullcontext()
         with (
@@ -334,7 +334,7 @@ class PageReader:
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Raise UnreadableError for errors that no verb handles: missing or damaged files, or long locks by others."""
+    """Raise UnreadableError for errors that no verb handles: missing or damaged files, or files locked for long."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:

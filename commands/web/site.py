@@ -1,4 +1,4 @@
-"""The server behind `tradebot web`: its pages, their files, logging in, and change events."""
+"""The server behind `tradebot web`: its pages, its static files, logins, and change events."""
 
 import asyncio
 import re
@@ -162,7 +162,7 @@ TABLE = 'href="@bots"'
 
 
 class BaseSite:
-    """Serves logins, static files and change events; for one of several bots, under that bot's name."""
+    """Serves logins, static files and change events; with several bots, each bot's URLs contain its name."""
 
     def __init__(
         self, logins: Logins, cookie: str, version: Callable[[], object], *, is_secure: bool, name: str = ""
@@ -177,7 +177,7 @@ class BaseSite:
         )  # fmt: skip
 
     def application(self, hosts: Collection[str]) -> ASGIApp:
-        """Return the application under these host names."""
+        """Return the application, which answers under these host names."""
         return Guard(self.make_router(), self._logins, hosts, "https" if self._secure else "http", self._cookie)
 
     def make_router(self) -> ASGIApp:
@@ -193,7 +193,7 @@ class BaseSite:
         return Starlette(routes=routes, exception_handlers={HTTPException: self._not_here})
 
     def own_routes(self) -> Sequence[BaseRoute]:
-        """Return the routes besides the login, static files and change events."""
+        """Return the site's own routes, besides those for logins, static files and change events."""
         return ()
 
     def _respond(

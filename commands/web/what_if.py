@@ -1,7 +1,7 @@
 """Show sliders for the thresholds of a recorded pass, with the result of `why-no-orders --what-if`.
 
-Each threshold that decided has the values at which the outcome changes: the pass is replayed with each value, through
-the same code.
+The stops of a slider are the values at which the outcome changes. The pass is replayed with each of them, by the same
+code.
 """
 
 import shlex
@@ -71,9 +71,9 @@ KEPT = 20
 
 
 class SliderStop(NamedTuple):
-    """A stop of a slider: its value as typed and as formatted, and the resulting number of orders.
+    """One stop of a slider: its value as typed and as displayed, and how many orders result from it.
 
-    `orders` is None if the pass wasn't replayed with it.
+    `orders` is None if the pass wasn't replayed with this value.
     """
 
     value: str
@@ -82,9 +82,9 @@ class SliderStop(NamedTuple):
 
 
 class Slider(NamedTuple):
-    """A threshold: its name, the check that compares with it, how many candidates that check refused, and its stops.
+    """A threshold: its name, the check that uses it, how many candidates that check refused, and the slider's stops.
 
-    `force` is the value in force in the pass; one of the stops has it.
+    `force` is the value that was in force in the pass; one of the stops has this value.
     """
 
     key: str
@@ -112,9 +112,9 @@ _LOCK = Lock()
 
 
 def sliders_of(app: App, symbol: str | None, session: str | None, at: str | None) -> Sliders:
-    """Return the thresholds that decided in a pass, or about a symbol in it; the recorded pass isn't changed.
+    """Return sliders for the thresholds that decided a pass, or decided on one symbol in it.
 
-    Raise OperatorError if there is no such pass, or if it can't be replayed.
+    The recorded pass isn't changed. Raise OperatorError if there is no such pass, or if it can't be replayed.
     """
     require_records(app)
     with WhatIfRunner(app, WhatIfChanges()) as asking, _LOCK:

@@ -1,4 +1,4 @@
-"""`tradebot why-no-orders`: explain from the records why the bot did or didn't buy, and the effect of changes."""
+"""`tradebot why-no-orders`: explain from the records why the bot did or didn't buy, and what a change would do."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,9 +72,9 @@ def why_no_orders(
 ) -> Report:
     """Explain why the bot did or didn't trade.
 
-    Shows how many candidates each gate refused and how close the nearest one came, or every gate for one symbol.
-    With --what-if, recorded passes are decided again with something changed: a setting (NAME=VALUE), price:AAPL=230,
-    'no position:MSFT' or at=10:32. Nothing is sent.
+    Shows how many candidates each gate refused and how close the nearest one came, or every gate for one symbol. With
+    --what-if, recorded passes are decided again with a change: a setting (NAME=VALUE), a price (price:AAPL=230), a
+    position removed ('no position:MSFT') or another time (at=10:32). Nothing is sent.
     """
     from commands.why_no_orders.run import require_one_question, run, run_by_symbol, run_reason, run_what_if
 

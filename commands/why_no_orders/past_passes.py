@@ -38,7 +38,7 @@ from tradebot.views.why_no_orders import PLAY_AGAIN, SymbolEnd, SymbolSpan, WhyN
 
 
 def show_by_pass(console: Console, data: SymbolSpan) -> None:
-    """Print the symbol's outcome, the nearest miss, and a row for each gate that refused it."""
+    """Print the symbol's outcome, how close it came, and a row for each gate that refused it."""
     console.print(f"[bold]{escape(clean(data.symbol))}[/bold]  {escape(in_units(data.sentence))}")
     console.print(f"Next: {data.remedy}", markup=False)
     if data.left_out:
@@ -99,7 +99,7 @@ def _table(data: SymbolSpan) -> Table:
 
 
 def run_session(app: App, symbol: str | None, session: str | None, at: str | None, strategy: str | None) -> Report:
-    """Explain a session, or its last pass up to the time `at`; exit 0 if an order was sent, otherwise 10."""
+    """Explain a session or, with `at`, its last pass up to that time; exit 0 if an order was sent, otherwise 10."""
     day, facts = requested_session(app, session), app.existing_facts
     if day is None or facts is None:
         return without_passes(app, day, symbol)
@@ -136,7 +136,7 @@ def run_all(app: App, span: PassSpan, strategy: str | None) -> Report:
 
 
 def dry_pass(app: App) -> tuple[CycleRecord, str] | None:
-    """Return the last dry run, or the last pass that only scored, and a sentence that says so; None without any."""
+    """Return the last dry run or scoring pass, and a sentence that says which it was; None if there is neither."""
     cycle = read_dry_run(app.folder.path)
     if cycle is not None:
         dry_note = f"This was a dry run at {when(cycle.at)}: nothing was sent, and the books are unchanged."
@@ -181,7 +181,7 @@ def _span_report(app: App, name: str, outcome: SymbolOutcomes, session: date | N
 
 
 def without_passes(app: App, session: date | None, symbol: str | None = None) -> Report:
-    """Explain that no pass of a session is recorded, with the nearest sessions that have some."""
+    """Explain that no pass of a session is recorded, and name the nearest sessions with recorded passes."""
     name = known_symbol(app, symbol) if symbol else None
     why = replace(build_answer(app, (), session), explanation=nothing_of(app, session, name))
     return _answer_report(_of_whole_session(why))

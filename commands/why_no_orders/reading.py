@@ -32,7 +32,7 @@ NOTHING = SymbolOutcomes((), ())
 
 
 class PassBounds(NamedTuple):
-    """The passes to read: a session's, those since a time, or the last few; -1 means all."""
+    """Which passes to read: those of a session, those since a time, or the last few (-1 for all)."""
 
     session: date | None = None
     since: datetime | None = None
@@ -40,7 +40,7 @@ class PassBounds(NamedTuple):
 
 
 def bounds_of(facts: SqliteFacts, span: PassSpan, session: date | None = None) -> PassBounds:
-    """Return which passes to read for a period or a session; a duration counts back from the newest pass."""
+    """Return which passes to read for a period or a session; a duration ends at the newest pass."""
     if session is not None:
         return PassBounds(session)
     newest = facts.cycles(job=JOB, last=1) if span.session or span.since_s is not None else ()
@@ -54,9 +54,10 @@ def bounds_of(facts: SqliteFacts, span: PassSpan, session: date | None = None) -
 def cycles_of(
     app: App, span: PassSpan, strategy: str | None = None, *, session: date | None = None, symbol: str | None = None
 ) -> Sequence[CycleRecord]:
-    """Return the passes of a period or a session, with all candidates or only a symbol's or a strategy's.
+    """Return the passes of a period or a session with their candidates.
 
-    An order whose outcome became known later is counted with that outcome. Raise OperatorError for an unknown strategy.
+    The candidates can be limited to those of a symbol or a strategy. If the outcome of an order became known later, the
+    order is counted with that outcome. Raise OperatorError for an unknown strategy.
     """
     facts = app.existing_facts
     cycles = facts.of_span(JOB, symbol=symbol, **bounds_of(facts, span, session)._asdict()) if facts else ()
@@ -66,9 +67,10 @@ def cycles_of(
 def outcomes_of(
     app: App, span: PassSpan, symbol: str, strategy: str | None = None, *, session: date | None = None
 ) -> SymbolOutcomes:
-    """Return the passes of a period or a session without candidates, and the outcomes of one symbol's candidates.
+    """Return the outcomes of one symbol's candidates in the passes of a period or a session.
 
-    An order whose outcome became known later is counted with that outcome. Raise OperatorError for an unknown strategy.
+    The passes themselves are included without their candidates. If the outcome of an order became known later, the
+    order is counted with that outcome. Raise OperatorError for an unknown strategy.
     """
     facts = app.existing_facts
     outcome = facts.outcomes(JOB, symbol, **bounds_of(facts, span, session)._asdict()) if facts else NOTHING
@@ -84,16 +86,16 @@ def outcomes_of(
 
 
 def with_later_outcomes(app: App, cycles: Sequence[CycleRecord], strategy: str | None) -> Sequence[CycleRecord]:
-    """Return passes with order outcomes that became known later; with `strategy`, only its candidates.
+    """Return passes whose orders have the outcomes that became known later.
 
-    Raise OperatorError for an unknown strategy.
+    With `strategy`, only that strategy's candidates are included. Raise OperatorError for an unknown strategy.
     """
     cycles_found = with_outcomes(cycles, lambda name: was_found(app, name))
     return cycles_found if strategy is None else of_strategy(known_strategy(app, strategy, cycles_found), cycles_found)
 
 
 def ends_of(app: App, span: PassSpan, strategy: str | None = None, session: date | None = None) -> SpanEnds:
-    """Return the passes like `cycles_of`, with a few representative candidates, read from the passes' stored sums."""
+    """Return the same passes as `cycles_of`, but with a few representative candidates each, from stored sums."""
     facts = app.existing_facts
     if facts is None:
         return SpanEnds((), (), None)
@@ -110,7 +112,7 @@ def ends_of(app: App, span: PassSpan, strategy: str | None = None, session: date
 
 
 def was_found(app: App, client_order_id: str) -> bool:
-    """Return True if the venue has an order whose outcome wasn't known when its pass ended."""
+    """Return True if the venue did get an order whose outcome was unknown when its pass ended."""
     record = app.ledger_view.intent(client_order_id)
     return record is not None and record.state is IntentState.ACKED
 
@@ -144,7 +146,7 @@ def has_passes(app: App) -> bool:
 def known_symbol(app: App, symbol: str, cycles: Sequence[CycleRecord] = ()) -> str:
     """Return a symbol as the venue spells it; raise OperatorError with the closest names if there are no records of it.
 
-    A symbol that has left the universe can still be shown, and so can a symbol of these passes.
+    Symbols that have left the universe are known too, and so are all symbols in these passes.
     """
     universe = app.rules.universe
     name = contract_named(app.driver, universe, symbol)
@@ -216,7 +218,7 @@ def _rest(text: str) -> timedelta:
 
 
 def missing_pass_note(session: date, at: datetime, moment: datetime, after: datetime | None) -> str | None:
-    """Return a sentence on the passes around a time without a pass; None if there was one."""
+    """Return a sentence about the passes before and after a time at which there was none; None if there was one."""
     if at - moment < MINUTE_LONG:
         return None
     rest = f"the next one ran at {when(after)}" if after else f"it is the last one of session {session}"
@@ -235,9 +237,9 @@ def too_early(session: date, at: datetime, first: datetime | None, symbol: str |
 
 
 def nothing_of(app: App, session: date | None, symbol: str | None = None) -> Explanation:
-    """Return an explanation for a session without recorded passes: its slots, or the nearest sessions with passes.
+    """Explain a session without recorded passes: what happened to its slots, or which nearby sessions have passes.
 
-    Without a session, it covers all passes.
+    Without a session, the explanation covers all passes.
     """
     facts, empty = app.existing_facts, funnel(())
     before, after = facts.sessions_beside(JOB, session) if facts and session else (None, None)

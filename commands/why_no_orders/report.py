@@ -132,7 +132,7 @@ def show_funnel(console: "Console", shown_funnel: Funnel) -> None:
 
 
 def by_strategy(console: "Console", shown_funnel: Funnel) -> None:
-    """Print each strategy's part of the funnel, if there are several."""
+    """Print the funnel of each strategy, if there are several."""
     if len(shown_funnel.by_strategy) < 2:
         return
     table = Table("strategy", number("candidates"), number("orders"), number("refused"), sentence("refused for"))
@@ -249,12 +249,12 @@ SEARCHED = 20
 
 
 def build_answer(app: "App", cycles: "Sequence[CycleRecord]", session: date | None = None) -> "WhyNoOrders":
-    """Return the explanation of these passes; without any, of a session's slots that weren't run."""
+    """Explain these passes; without passes, explain the session's slots that weren't run."""
     return explained_ends(app, SpanEnds(tuple(cycles), (), cycles[-1] if cycles else None), session)
 
 
 def explained_ends(app: "App", shown_funnel: SpanEnds, session: date | None = None) -> "WhyNoOrders":
-    """Explain passes by representative candidates; without passes, explain the session's slots that weren't run."""
+    """Explain passes by representative candidates; without passes, explain why the session's slots weren't run."""
     cycles, last, lacking = shown_funnel.passes, shown_funnel.whole, left_out_of(app)
     answer = why_no_orders(cycles, shown_funnel.standing) if cycles else nothing_of(app, session)
     return WhyNoOrders(
@@ -272,7 +272,7 @@ def explained_ends(app: "App", shown_funnel: SpanEnds, session: date | None = No
 def counted_by_symbol(
     app: "App", span: PassSpan, strategy: str | None = None, session: date | None = None
 ) -> "BySymbol":
-    """Return where the candidates of a period or a session ended by gate and symbol, without reading each of them.
+    """Count by gate and symbol where the candidates of a period or a session ended, without reading each of them.
 
     Raise OperatorError for an unknown strategy.
     """
@@ -282,7 +282,7 @@ def counted_by_symbol(
 
 
 def left_out_of(app: "App") -> str | None:
-    """Return a sentence on what the records of a backtest lack; None for other records, and for complete ones."""
+    """Return a sentence on what a backtest's records lack; None if they are complete, or not those of a backtest."""
     return left_out(read_evidence(app.folder.path).unrecorded) if app.folder.kind == BACKTEST else None
 
 
@@ -349,7 +349,7 @@ def _newest(ways: "Sequence[GatePath]") -> "tuple[GatePath, ...]":
 
 
 def last_symbol_path(app: "App", symbol: str, strategy: str | None = None) -> "SymbolWhy":
-    """Return a symbol's path through the last pass that included it, for one strategy or any."""
+    """Return a symbol's path through the gates in the last pass that included it, for one strategy or any."""
     cycles = cycles_of(app, PassSpan(), strategy)
     ways = gate_paths_of(symbol, cycles) or _newest(
         gate_paths_of(symbol, cycles_of(app, PassSpan(last=SEARCHED), strategy, symbol=symbol))
@@ -358,7 +358,7 @@ def last_symbol_path(app: "App", symbol: str, strategy: str | None = None) -> "S
 
 
 def symbol_path(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequence[GatePath]") -> "SymbolWhy":
-    """Return a symbol's path through these passes; of its recorded paths `ways`, the last one counts."""
+    """Return a symbol's path through the gates in these passes; the last of its recorded paths, `ways`, counts."""
     last = cycles[-1] if cycles else None
     now, lacking = _changed_since(app, last), left_out_of(app)
     if not ways:

@@ -1,4 +1,4 @@
-"""Run `tradebot why-no-orders`: explain from the records why the bot did or didn't buy, and the effect of changes."""
+"""Run `tradebot why-no-orders`: explain from the records why the bot did or didn't buy, and what a change would do."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -35,9 +35,9 @@ NAMED = 3
 
 
 class EndedRow(Struct, frozen=True):
-    """One candidate with this reason; `distance` is how far it was from passing, as a fraction of the limit.
+    """One candidate that ended with this reason; `distance` is how far it was from passing, as a fraction of the limit.
 
-    `unit` is the code of the numbers' unit if a strategy's own filter returned them.
+    `unit` is a code for the unit of the numbers, if a strategy's own filter returned them.
     """
 
     symbol: str
@@ -60,9 +60,9 @@ class ReasonCandidates(Struct, frozen=True):
 
 
 def reason_of(text: str, cycles: "Sequence[CycleRecord]") -> "Reason":
-    """Return the reason with this code, or the only reason of a gate with this name in these passes.
+    """Return the reason with this code or, given a gate's name, the only reason of that gate in these passes.
 
-    Raises OperatorError for any other text, naming the closest codes, and for a gate with several reasons or none.
+    Raises OperatorError for any other text, naming the closest codes, and for a gate with no reason or several.
     """
     code = text.strip().upper().replace("-", "_")
     if code in set(Reason):
@@ -87,7 +87,7 @@ def _reason_at(gate: "Gate", cycles: "Sequence[CycleRecord]") -> "Reason":
 
 
 def reason_report(app: "App", reason: "Reason", cycles: "Sequence[CycleRecord]") -> Report:
-    """Select the candidates from the records; exit 10 if there are any."""
+    """Report the candidates with this reason; exit 10 if there are any."""
     data = candidates_by_reason(reason, cycles)
     code = ExitCode.FINDINGS if data.rows else ExitCode.DONE
     return Report("why-no-orders", data, show_reason, code, identity(app))
@@ -253,7 +253,7 @@ def run_what_if(
     at: str | None = None,
     span: PassSpan,
 ) -> Report:
-    """Answer a what-if about one pass or a period; exit 0 if it lets an order through, otherwise 10.
+    """Answer a what-if about one pass or a period; exit 0 if an order would be sent, otherwise 10.
 
     Raise OperatorError for an invalid change, and for passes without records.
     """

@@ -108,7 +108,7 @@ NOT_KEPT = "passes are stored as they run, for storage.replay_sessions sessions;
 
 
 class WhatIfSubject(NamedTuple):
-    """The pass of a what-if, and the time that it is moved to, if any."""
+    """The pass that a what-if is about, and the time to which it is moved, if any."""
 
     head: CycleRecord
     moved: datetime | None = None
@@ -131,7 +131,7 @@ class WhatIfRunner:
         self._closing.close()
 
     def instead(self, changes: WhatIfChanges) -> "WhatIfRunner":
-        """Return a runner for other changes that shares the records read so far; closing this one closes it too."""
+        """Return a runner for other changes that shares the records read so far; it is closed when this one is."""
         other = copy(self)
         other.changes, other._known = changes, {}
         return other
@@ -162,7 +162,7 @@ class WhatIfRunner:
         return self._known[around]
 
     def apply_changes(self, recorded: RecordedCycle) -> tuple[RecordedCycle, frozenset[str]]:
-        """Return a record with all changes except the time, and the strategies whose result is unknown."""
+        """Return a record with all changes but the time applied, and the strategies whose result is then unknown."""
         supposed = self.supposition(recorded.surroundings)
         answered, unasked = StrategyAnswers(recorded, supposed.before, self.app.stored).to(
             supposed.strategies, supposed.after
@@ -206,7 +206,7 @@ def of_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at: s
 
 
 def left_out(changes: WhatIfChanges, supposed: WhatIfInputs, moved: datetime | None = None) -> list[Unanswered]:
-    """Return the changes that a what-if ignores, or includes only in part."""
+    """Return the changes that a what-if ignores or takes into account only in part."""
     prices = [Unanswered(f"price:{symbol}", PRICE) for symbol, _ in changes.prices]
     return [*supposed.unanswered, *prices, *([Unanswered("at", AT)] if moved else [])]
 
@@ -226,7 +226,7 @@ def not_kept(head: CycleRecord, why: str) -> OperatorError:
 
 
 def requested_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at: str | None) -> WhatIfSubject:
-    """Return the requested pass; raise OperatorError if none was recorded by then."""
+    """Return the requested pass; raise OperatorError if no pass was recorded by that time."""
     app, changes = asking.app, asking.changes
     facts, day = app.existing_facts, requested_session(app, session)
     heads = facts.heads(JOB, session=day) if facts and day else ()
@@ -265,12 +265,12 @@ def nothing_recorded(app: App, day: date | None) -> OperatorError:
 
 
 def held_in(recorded: RecordedCycle) -> set[str]:
-    """Return the symbols of the account's positions in a pass."""
+    """Return the symbols in which the account had positions in a pass."""
     return {name for name, shares in recorded.given.desk.net.items() if shares}
 
 
 def require_held(changes: WhatIfChanges, symbols: Collection[str]) -> None:
-    """Raise OperatorError if a position to remove didn't exist."""
+    """Raise OperatorError if a position that is to be removed didn't exist."""
     for symbol in changes.gone:
         if symbol not in symbols:
             raise OperatorError(

@@ -1,4 +1,4 @@
-"""Replay the passes of a session, or since a time, with changes, and summarize the differences."""
+"""Replay the passes of a session, or all since some time, with changes, and summarize the differences."""
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
@@ -156,7 +156,7 @@ def _parts(end: "WhatIfEnd") -> Iterator[str]:
 
 
 def run(asking: WhatIfRunner, symbol: str | None, span: PassSpan, session: date | None) -> Report:
-    """Answer a what-if about a period; exit 0 if it lets an order through, otherwise 10."""
+    """Answer a what-if about a period; exit 0 if an order would be sent, otherwise 10."""
     if asking.changes.at is not None:
         raise OperatorError(
             f"{OPTION} at= moves one pass, and this is a span", f"tradebot why-no-orders {OPTION} at=10:32"
@@ -250,7 +250,7 @@ LONG = timedelta(days=60)
 
 
 def later_prices(asking: WhatIfRunner, orders: Sequence[Filled]) -> Later:
-    """Return the prices of these orders' symbols at each horizon. Unknown ones are absent: nothing is fetched."""
+    """Return the prices of these orders' symbols at each horizon. Nothing is fetched, so unknown prices are absent."""
     return dict(_prices_found(asking, orders))
 
 
@@ -283,7 +283,7 @@ ORDERS, MISSING = 5, 3
 
 
 def show(console: "Console", data: "WhatIfSpan") -> None:
-    """Print the changes, the number of additional orders, their symbols, and the reasons that stop the others."""
+    """Print the changes, the additional orders by number and symbol, and what stops the other candidates."""
     subject = f"[bold]{escape(clean(data.symbol))}[/bold]  " if data.symbol else ""
     console.print(f"{subject}{escape(data.sentence)}")
     if data.next:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class ModelEarned(Struct, frozen=True):
-    """A model's total profit in these sessions, as a fraction of the equity at their start, and its trades."""
+    """A model's number of trades and its total profit in these sessions, as a fraction of the equity at their start."""
 
     model: str
     name: str
@@ -44,7 +44,7 @@ class ModelEarned(Struct, frozen=True):
 
 
 class PolicyJudged(Struct, frozen=True):
-    """The results of a policy's models in sessions that none of them was trained on, and their file."""
+    """The results of a policy's models in sessions that none of them was trained on, and the file that stores them."""
 
     strategy: str
     first: date
@@ -91,7 +91,7 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "BacktestOp
 
 
 def require_embargo(model: str, last: date, days: "Sequence[date]", before: "Sequence[date]", embargo: int) -> None:
-    """Raise OperatorError unless the embargo's number of sessions lies between a model's training and `days`."""
+    """Raise OperatorError unless enough sessions, the embargo, separate a model's training from `days`."""
     between = [day for day in before if day > last]
     if last < days[0] and (len(between) >= embargo or last < min(before, default=date.min)):
         return

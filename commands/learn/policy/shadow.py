@@ -1,4 +1,4 @@
-"""Put the model of a walk into shadow, where a policy decides and none of its entries is sent."""
+"""Put the model of a walk into shadow, where the policy decides but none of its entries is sent."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 
 class WalkPostponed(Struct, frozen=True):
-    """A policy that isn't trained, because its present model stays in shadow for now; `why` says why it stays."""
+    """A policy that isn't trained yet, because its current model stays in shadow; `why` says why it stays."""
 
     strategy: str
     why: str
 
 
 def shadow_occupied(name: str, key: Path, wish: "BacktestOptions") -> str:
-    """Return why a policy keeps the model that it has in shadow; empty if another one may replace it.
+    """Return why a policy keeps its current model in shadow; empty if another model may replace it.
 
     A model stays at least for the number of sessions that promotion to paper requires, and after that as long as it
-    meets every condition for paper. Raise OperatorError, before any training, if the strategy isn't a policy in shadow
-    whose models this key signs.
+    meets every condition for paper. Raise OperatorError, before any training, if the strategy isn't a policy in shadow,
+    or if this key doesn't sign its models.
     """
     with open_bot(wish.state_dir, wish.config) as bot:
         if _is_promoted(bot, name):
@@ -57,9 +57,9 @@ def shadow_occupied(name: str, key: Path, wish: "BacktestOptions") -> str:
 
 
 def put_in_shadow(of: "Walk", job: "TrainingJob", trials: int, key: Path, wish: "BacktestOptions") -> str:
-    """Train a job on the newest sessions, sign the model, give it to the policy in shadow, and return its name.
+    """Train a model on the newest sessions, sign it, give it to the policy in shadow, and return its name.
 
-    A person may change the policy while it trains, so that is checked again before it gets the model.
+    A person may change the policy during the training, so the policy is checked again before it gets the model.
     """
     with open_bot(wish.state_dir, wish.config) as bot:
         models = model_storage(_policy_in_shadow(bot, of.name, key)).folder

@@ -61,8 +61,9 @@ CHANGED = {
 
 
 class StudyRequest(Struct, frozen=True):
-    """The options of a study besides those for walking forward: its space, number of trials, name, and
-    where it runs.
+    """A study's own options: its space, its number of trials, its name, and where it runs.
+
+    The options for walking forward are separate.
     """
 
     space: Path
@@ -72,7 +73,7 @@ class StudyRequest(Struct, frozen=True):
 
 
 class Sessions(Struct, frozen=True):
-    """The first and last of a number of sessions."""
+    """A range of sessions: the first date, the last date, and the number of sessions."""
 
     first: date
     last: date
@@ -82,9 +83,9 @@ class Sessions(Struct, frozen=True):
 class PolicyTried(Struct, frozen=True):
     """A configuration: its rank and its number among the trials, its changed settings, and its results.
 
-    `sharpe` is the median seed's annual ratio in the selection sessions, and `held_out` the same in the held-out
-    sessions; `positive` counts the seeds with a profit in the selection sessions, and `trades` is the median over seeds
-    in all sessions.
+    `sharpe` is the median seed's annual Sharpe ratio in the selection sessions, and `held_out` the same in the held-out
+    sessions. `positive` counts the seeds with a profit in the selection sessions. `trades` is the median number of
+    trades per seed in all sessions.
     """
 
     rank: int
@@ -103,7 +104,7 @@ class PolicyStudied(Struct, frozen=True):
     """A study: its journal, the selection and held-out sessions, and its configurations, best first.
 
     `trials` is the number of different configurations in the study; `left_out` counts the untrained ones by reason.
-    `counted` are all configurations that were ever trained.
+    `counted` is the number of all configurations that were ever trained.
     """
 
     agent: str
@@ -120,7 +121,7 @@ class PolicyStudied(Struct, frozen=True):
 
 
 def run(options: TrainingOptions, wanted: StudyRequest, how: WalkOptions, wish: "BacktestOptions") -> Report:
-    """Search, or resume a stopped study; raise OperatorError, before any training, for invalid input."""
+    """Run a new search, or resume a stopped study; raise OperatorError, before any training, for invalid input."""
     require_extras(wanted.on)
     varied = _varied_settings(options, wanted)
     name, folder = _name(wanted, options), how.to.absolute()

@@ -49,10 +49,11 @@ FILL, SPREAD = "next-open", "spread_bps"
 def planned_for(
     wish: BacktestOptions, symbol: str | None, strategy: str, section: Mapping[str, Any]
 ) -> PlannedBacktest:
-    """Return the plan for the options, in which this strategy alone trades one futures root, with its market opened.
+    """Plan a backtest in which only this strategy trades, on one futures root, and open its market.
 
-    The strategy's configured values apply unless `section` overrides them. Gaps in a file of bars are reported, as in a
-    backtest. Raise OperatorError if the venue has no contracts that expire, or if the root is ambiguous.
+    The strategy keeps its configured settings, except for those that `section` overrides. Gaps in a file of bars are
+    reported, as in a backtest. Raise OperatorError if the venue has no contracts that expire, or if the root is
+    ambiguous.
     """
     costs = wish.costs if any(cost.startswith(SPREAD) for cost in wish.costs) else (*wish.costs, f"{SPREAD}=0")
     # A root that is named goes before those of the profile.
@@ -106,9 +107,9 @@ class UnsignedModel(Struct, frozen=True):
 
 
 class PolicyTrained(Struct, frozen=True):
-    """The training result and its bars.
+    """The models that a training wrote as drafts, and the bars that it used.
 
-    `configuration` identifies what is counted as one trial, and `trials` is the number counted so far.
+    `configuration` identifies the configuration, which counts as one trial; `trials` is the number counted so far.
     """
 
     agent: str
@@ -253,7 +254,7 @@ TITLES = {"walk-forward": "walking forward", "cpcv": "cross-validating"}
 
 
 class SpanRow(Struct, frozen=True):
-    """Sessions from one to another, both included."""
+    """A range of sessions, including the first and the last one."""
 
     first: date
     last: date
@@ -270,8 +271,7 @@ class SplitRow(Struct, frozen=True):
 
 
 class PolicyWalked(Struct, frozen=True):
-    """The result of a walk: its splits, the number of paths through them, the seeds, the file of results, and the
-    evaluation.
+    """The result of a walk: its splits and the paths through them, its seeds, its results file, and the evaluation.
 
     `in_shadow` is the model that was trained on the newest sessions and put into shadow; empty if none was.
     """
@@ -287,7 +287,7 @@ class PolicyWalked(Struct, frozen=True):
 
 
 class WalkOptions(Struct, frozen=True):
-    """The folder of a walk, the key that signs its models, its number of processes, and how it is split.
+    """A walk's folder, the key that signs its models, its number of processes, and how its sessions are split.
 
     With `shadow`, a policy that passes is put into shadow.
     """
@@ -308,7 +308,7 @@ class WalkInputs(Struct, frozen=True):
     days: tuple[date, ...]
 
     def walk(self, options: TrainingOptions, how: WalkOptions, job: "TrainingJob", folder: Path) -> "Walk":
-        """Return the walk that a job makes with these inputs in a folder."""
+        """Return the walk that trains and tests a job on these inputs, and stores its files in a folder."""
         seeds = tuple(each.seed for each in self.jobs)
         return Walk(self.planned.plan, options.strategy, job, seeds, self.splits, self.days, folder, how.key.absolute())
 
@@ -328,8 +328,8 @@ def ground_of(options: TrainingOptions, how: WalkOptions, wish: "BacktestOptions
 def run_walk(options: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> Report:
     """Run a walk, or resume a stopped one; exit 10 unless the policy passes.
 
-    With `shadow`, a policy that passes is trained on the newest sessions, and that model replaces the one in shadow. If
-    the one in shadow is still being judged, nothing is trained; exit 0.
+    With `shadow`, a policy that passes is trained again on the newest sessions, and the new model replaces the one in
+    shadow. If the model in shadow is still being judged, nothing is trained, and the exit code is 0.
     """
     if how.shadow and (why := shadow_occupied(options.strategy, how.key, wish)):
         return Report("learn-policy-walk", WalkPostponed(options.strategy, why), _render_postponed)

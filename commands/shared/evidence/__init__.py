@@ -78,7 +78,7 @@ def has_policies(settings: "Settings") -> bool:
 
 
 def models_of(app: "App") -> ModelsSeen:
-    """Return each model in use, and the fallback that replaced it in the last entry pass, if any."""
+    """Return each model in use and, if a fallback replaced it in the last entry pass, that fallback."""
     # Few bots have policies, and importing the reader of models takes a fifth of all import time.
     from tradebot.adapters.models.files import read_model
     from tradebot.adapters.models.model_folder import RefusedModelError
@@ -161,7 +161,7 @@ def books_of(
 ) -> Mapping[str, Callable[[], Any]]:
     """Return functions that check each part of the books, by name; each may raise TradebotError.
 
-    Ledger and journal are read completely if another program has changed them, and in any case if `thorough`.
+    Ledger and journal are read completely if another program has changed them, or if `thorough` is True.
     """
     whole = cache(lambda: ledger.file.read_through(again=thorough))
 
@@ -244,7 +244,7 @@ def _halts(ledger: "SqliteLedger") -> records.Halts:
 
 
 def halts_by_files(folder: Path) -> records.Halts:
-    """Return the trading state without the ledger, from the two files that also record it."""
+    """Return the trading state from the two files that record it besides the ledger."""
     state = halt_switch.read(folder)
     return records.Halts(state, why_in_state(state))
 
@@ -261,10 +261,10 @@ OF_FLOW = ("flow", "scores")
 
 
 def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = False) -> HealthEvidence:
-    """Gather all evidence once. An unreadable part contains the reason; all other parts are read regardless.
+    """Gather all evidence once. If a part can't be read, the reason takes its place, and the others are still read.
 
-    Jobs are judged due or not at `now` (trading time), by default the time of the last record. If `thorough`, every
-    byte of books, backups and facts is read, even if nothing has changed since they were written.
+    `now` is the trading time at which jobs are judged as due or not; it defaults to the time of the last record. If
+    `thorough`, every byte of books, backups and facts is read, even if nothing has changed since they were written.
     """
     settings, folder = app.settings, app.folder.path
     facts = attempt(lambda: _sound_facts(app, pages=thorough))
@@ -412,7 +412,7 @@ def _of_flow(app: "App", source: "SessionEvidence | UnreadablePart | None") -> M
 
 
 def may_read_flow(app: "App") -> bool:
-    """Return False if it is certain that no strategy in use reads options flow; no plug-in is started to find out."""
+    """Return False only if no strategy in use can read options flow; no plug-in is started to find out."""
     strategies = app.settings.strategies
     return strategies.flow is not None or strategies.plugins() > 0 or bool(app.needed_facts)
 
@@ -434,7 +434,7 @@ def judged_since(ledger: "SqliteLedger", now: datetime) -> datetime:
 
 
 def moment_of(ledger: "SqliteLedger", now: datetime, since: datetime | None = None) -> records.TradingMoment:
-    """Return a time with its session, current or last, and `since`, which defaults to that session's open."""
+    """Return a time with its session (the current or the last one), and `since`, by default that session's open."""
     begun = begun_by(ledger, now, BACK)
     session = begun[-1] if begun else None
     return records.TradingMoment(now, since or (session.open if session else now - LATELY), session)
@@ -450,7 +450,7 @@ def _calendar(ledger: "SqliteLedger", past: SessionEvidence, venue: "Capabilitie
 
 
 def budgets_of(settings: "Settings") -> records.Budgets:
-    """Return the allowed delay of each part."""
+    """Return how long each part may be delayed."""
     health, limits = settings.health, settings.limits
     return records.Budgets(
         health.slot_s,

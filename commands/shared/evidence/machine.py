@@ -47,7 +47,7 @@ def serve_of(folder: Path, claims: "Sequence[SlotClaim]") -> Serve:
 
 
 def disk_of(folder: Path, needed_mb: int, *, sandbox: bool) -> Disk | UnreadablePart:
-    """Return the free space on the folder's disk, and whether its file system is suitable."""
+    """Return how much space is free on the folder's disk, and whether its file system is suitable."""
     try:
         usage, entries = shutil.disk_usage(folder), os.statvfs(folder)
     except OSError as error:
@@ -68,7 +68,7 @@ def _unfit(kind: str, *, sandbox: bool) -> tuple[str, bool]:
 
 
 def storage_of(folder: Path, tell_mb: int) -> Storage | UnreadablePart:
-    """Return the stores that only a person deletes, with their sizes and the size from which to report them."""
+    """Return the stores that only a person can clear, their sizes, and the size from which to report them."""
     try:
         return Storage(tuple(unbounded_stores(folder)), tell_mb * MB)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Provide seeded randomness that is the same on every machine.
+"""Provide seeded random numbers that are the same on every machine.
 
-Code that uses it needs only Random.random() and + - * / sqrt on floats, which are exact under IEEE 754. Functions such
-as exp and log differ in the last digit between C libraries, and one digit is enough to change a cent.
+Code that draws them uses only Random.random() and + - * / sqrt on floats, which IEEE 754 defines exactly. Functions
+such as exp and log differ in the last digit between C libraries, and one digit is enough to change a cent.
 """
 
 from __future__ import annotations

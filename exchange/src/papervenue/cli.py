@@ -1,5 +1,6 @@
-"""`papervenue`: serve an exchange to any client of its venue, inspect it, advance its clock, inject faults, and reset
-it.
+"""`papervenue`: serve an exchange to any client of its venue.
+
+Other commands inspect the exchange, advance its clock, inject faults, and reset it.
 """
 
 from __future__ import annotations

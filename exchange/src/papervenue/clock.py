@@ -1,4 +1,4 @@
-"""Tie engine time to the machine's clock: not at all (lock-step, the default), or at a multiple of real time.
+"""Let engine time follow the machine's clock at a multiple of real time, or not at all (lock-step, the default).
 
 This module also parses and formats paces and latencies.
 """
@@ -80,7 +80,7 @@ class Clock:
         self._from_us = self._from_ns = 0
 
     def set(self, pace: Pace, now_us: int) -> None:
-        """Set the pace, and continue from this engine time."""
+        """Set the pace, and continue from engine time `now_us`."""
         self.pace = pace
         self.rebase(now_us)
 

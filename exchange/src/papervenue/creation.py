@@ -1,6 +1,6 @@
-"""Create a market, and report remarks for the user.
+"""Create a market, and collect remarks for the user.
 
-Creating builds its sessions from the calendar, and checks and stores recorded bars and captured flow.
+This builds the market's sessions from the calendar, and checks and stores recorded bars and captured flow.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ _DAYS_LISTED = 3
 
 
 class Remarks(NamedTuple):
-    """Sentences about a market that its user should read.
+    """Sentences about a market that the user should read.
 
-    `complete_at` is the ISO time from which all captures of its sessions are complete, or None if every row is known by
-    its session's close.
+    `complete_at` is the ISO time by which every captured row of its sessions is known, or None if each row is already
+    known at its session's close.
     """
 
     sentences: tuple[str, ...]
@@ -133,17 +133,17 @@ def _complete_at(calendar: Calendar, captures: Mapping[str, Capture]) -> str | N
 
 
 def recorded_source(path: Path, reading: Reading = AS_FOUND) -> Source:
-    """Determine the type of a recorded file, by its times and then by its name; a folder is one of minutes."""
+    """Determine the type of a recorded file from its times and then from its name; a folder contains minutes."""
     if not path.is_dir() and is_daily(path, reading):
         return "daily"
     return "parquet" if is_parquet(path) else "csv"
 
 
 class RecordedSpan(NamedTuple):
-    """The sessions covered by a recorded file: the first one, how many, their calendar, and the file's contracts.
+    """The sessions that a recorded file covers: the first one, their number, their calendar, and the file's contracts.
 
-    `bar_stamp` says whether bars are stamped with the start or the end of their minute, if the user said so or the
-    file's publisher is known.
+    `bar_stamp` says whether bars are stamped with the start or the end of their minute, if that is known from the user
+    or from the file's publisher.
     """
 
     first: date
@@ -164,7 +164,7 @@ def recorded_span(
 ) -> RecordedSpan:
     """Return the sessions covered by a recorded file; raise MarketError if it has none.
 
-    Daily bars are counted from `start` on. A file of contracts alone covers sessions of Globex.
+    Daily bars count only from `start` on. If a file has nothing but contracts, its sessions are those of Globex.
     """
     if source == "daily":
         return RecordedSpan(*daily_span(path, start, reading), bar_stamp=bar_stamp)
@@ -195,7 +195,7 @@ def perpetual_span(path: Path, bar_stamp: str | None, reading: Reading = AS_FOUN
 
 
 def build(state_dir: Path, spec: MarketSpec) -> None:
-    """Write a server's files into a folder; the market file comes last and completes it."""
+    """Write a server's files into a folder. The market file comes last, because it marks the folder as complete."""
     _refuse_orphan(state_dir / LOG_FILE)
     faces_of(spec.venue)
     calendar = build_calendar(spec.start, spec.sessions, spec.venue.calendar)

@@ -17,8 +17,9 @@ class Update(NamedTuple):
 
 
 class EventPosition(NamedTuple):
-    """Where an event is in the log: its line number and its time, also as a nanosecond time that no other update
-    shares.
+    """Where an event is in the log: its line number and its time.
+
+    `at_ns` is the same time in nanoseconds, adjusted so that no other update has it.
     """
 
     number: int

@@ -52,10 +52,10 @@ class Listener(Protocol):
 
 
 class Exchange:
-    """An exchange with its market and its folder's log; creating one replays the log beyond the snapshot.
+    """An exchange with its market and its folder's log; creating one replays the log from the snapshot on.
 
-    Lines wait until `record` or `commit`. `moved` is called after each movement of time; `status_parts` add to the
-    status.
+    Lines wait until `record` or `commit` is called. `moved` is called whenever time has moved; `status_parts` add to
+    the status.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Exchange:
 
     @property
     def has_unrecorded(self) -> bool:
-        """Return True if lines are waiting to be written or listeners to be notified."""
+        """Return True if there are lines to be written, or listeners to be notified."""
         return bool(self.log.pending or self._captured)
 
     def commit(self) -> None:
@@ -172,7 +172,7 @@ class Exchange:
         self._tell_moved(before_us)
 
     def current_state(self) -> dict[str, Any]:
-        """Return the current state in the form of the response to a tick."""
+        """Return the current state, in the same form as the response to a tick."""
         calendar, now = self.market.calendar, self.engine.now_us
         return {
             "now": rfc3339(now),
@@ -217,7 +217,7 @@ class Exchange:
             self._reserved_us = parse_time(event["until"])
 
     def execute(self, command: Command) -> Answer:
-        """Run a command at the engine's time, which during a replay is the recorded time."""
+        """Run a command at the engine's current time; in a replay, that is the recorded time."""
         self._line(self.engine.now_us, REQUEST, command._asdict())
         return self.faults.deliver(command)
 
@@ -295,13 +295,13 @@ def _creation_fields(stored: StoredMarket) -> dict[str, Any]:
 
 
 def begin_log(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> None:
-    """Write the log's first line: from now on, a missing log means a lost log instead of a new folder."""
+    """Write the log's first line. From then on, a missing log means that it was lost, not that the folder is new."""
     first_line = {"seq": 1, "at": rfc3339(calendar.start_us), "event": CREATED, **_creation_fields(stored)}
     write_atomically(state_dir / LOG_FILE, encode(first_line).decode() + "\n")
 
 
 def open_exchange(state_dir: Path, clock: Clock | None = None) -> Exchange:
-    """Open the exchange of a folder; raise MarketError if it is missing or damaged or has no log."""
+    """Open the exchange in a folder; raise MarketError if it is missing, damaged, or without a log."""
     stored = read_market(state_dir)
     log = state_dir / LOG_FILE
     if not log.is_file() or not log.stat().st_size:

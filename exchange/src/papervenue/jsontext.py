@@ -1,4 +1,4 @@
-"""Read and write JSON for the API: exact decimals in, strings for money out, and only valid JSON."""
+"""Read and write JSON for the API: exact decimals when reading, strings for money when writing, only valid JSON."""
 
 from __future__ import annotations
 

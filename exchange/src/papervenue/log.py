@@ -1,9 +1,9 @@
-"""The exchange's log: one JSON line per event, numbered, written together per request and synced in batches.
+"""The exchange's log: one numbered JSON line per event; a request's lines are written together and synced in batches.
 
-Written lines survive the end of this process; synced lines survive a power loss too. A crash can leave the last line
-incomplete. It is cut off when the log is opened, and replaying the remaining commands restores the lost lines. Each
-line is a command's request, a consequence of a command, or a note. A replay copies notes unchanged and recomputes
-consequences.
+Written lines survive the end of this process, and synced lines even a power loss. A crash can leave the last line
+incomplete. Such a line is cut off when the log is opened, and replaying the remaining commands restores the lost lines.
+Each line is a command's request, a consequence of a command, or a note. A replay copies notes unchanged and computes
+consequences again.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _BLOCK = 1 << 20
 
 
 class Prefix(NamedTuple):
-    """Identifies the first part of a log by its content: number of lines and bytes, and their digest.
+    """Identifies the first part of a log by its content: its number of lines, its number of bytes, and their digest.
 
-    `marks` contains the offset of every 256th line, as the log itself stores them.
+    `marks` has the offset of every 256th line, in the form in which the log itself stores them.
     """
 
     lines: int
@@ -54,8 +54,8 @@ class LogError(RuntimeError):
 class Log:
     """An append-only file of lines. It must exist, because an exchange without its log would start from scratch.
 
-    Added lines stay in memory until they are written. A `prefix` that the file still starts with, byte for byte, isn't
-    parsed again; `known_lines` is the number of lines skipped that way.
+    Added lines stay in memory until they are written. If the file still starts with `prefix`, byte for byte, that part
+    isn't parsed again; `known_lines` is how many lines were skipped in this way.
     """
 
     def __init__(self, path: Path, prefix: Prefix | None = None) -> None:
@@ -114,7 +114,7 @@ class Log:
         return LogError(f"{self.path} can't be written: {error.strerror}")
 
     def read(self, after: int = 0) -> Iterator[bytes]:
-        """Yield the written lines after the first `after`, oldest first."""
+        """Yield the written lines, oldest first, skipping the first `after` lines."""
         index = min(after // _STRIDE, max(len(self._marks) - 1, 0))
         with self.path.open("rb") as file:
             file.seek(self._marks[index] if self._marks else 0)
@@ -122,9 +122,9 @@ class Log:
                 yield line.rstrip(b"\n")
 
     def lines(self, after: int = 0, limit: int | None = None) -> list[bytes]:
-        """Return up to `limit` lines after number `after` (the first is 1), writing waiting lines first.
+        """Return up to `limit` lines after line number `after` (the first line is 1), once waiting lines are written.
 
-        Raise LogError if that fails.
+        Raise LogError if writing fails.
         """
         self.write()
         return list(islice(self.read(after), limit))
@@ -185,7 +185,7 @@ def _cut_torn_tail(path: Path) -> int:
 
 
 def read_event(line: bytes, number: int) -> dict[str, Any]:
-    """Read one line; raise MarketError with its number if it isn't an event."""
+    """Read one line; if it isn't an event, raise MarketError with the line's number."""
     try:
         event = json.loads(line.decode())
     except ValueError as error:
@@ -206,10 +206,10 @@ Step = Command | dict[str, Any]
 
 
 def replay(log: Log, lines: deque[bytes], after: int = 0) -> Iterator[tuple[int, Step | None]]:
-    """Yield each engine time with the step to execute then, skipping the first `after` lines, whose state is known.
+    """Yield engine times, each with the step to execute then; skip the first `after` lines, whose outcome is known.
 
-    Executing a step must add its lines to `lines`; lines left over at the end were lost in a crash. Raise MarketError
-    if a line differs from what the commands before it produce.
+    Executing a step must add the resulting lines to `lines`; those left over at the end were lost in a crash. Raise
+    MarketError if a line of the log isn't what the commands before it produce.
     """
     for number, line in enumerate(log.read(after), start=after + 1):
         birth = read_event(line, number) if number == 1 else {}

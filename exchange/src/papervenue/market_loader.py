@@ -30,7 +30,7 @@ from papervenue.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, EDITION, Stored
 
 
 def dialect_of(venue_spec: Venue, edition: int = EDITION) -> tuple[Dialect, tuple[Entry, ...]]:
-    """Return a venue's dialect by an edition of its rules, and its operator commands."""
+    """Return a venue's dialect, with the given edition of its rules, and the commands of its operator."""
     if venue_spec.dialect == "alpaca":
         return ALPACA, (*actions.ENTRIES, *venue.ENTRIES)
     staff = (*venue.PLAIN_ENTRIES, *(venue.CORRECTIONS if venue_spec.rules.corrections else ()))
@@ -142,7 +142,7 @@ def _months(
 
 
 class BySymbol:
-    """A source of bars in which some symbols have their own source, for their own sessions."""
+    """A source of bars in which some symbols have a source and sessions of their own."""
 
     def __init__(self, usual: GeneratedBars, own: Mapping[str, GeneratedBars | Months]) -> None:
         self._usual = usual

@@ -1,4 +1,4 @@
-"""Read query parameters uniformly; each API supplies the form of its refusals."""
+"""Read query parameters in a uniform way; each API says how it refuses one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Params:
         return self._query.get(name) or default
 
     def read(self, name: str, how: Callable[[str], T]) -> T | None:
-        """Return a parameter as parsed by `how`, or None if absent; a ValueError refuses the parameter."""
+        """Return a parameter as parsed by `how`, or None if it is absent; if `how` raises ValueError, it is refused."""
         text = self.text(name)
         try:
             return how(text) if text else None

@@ -1,8 +1,8 @@
-"""Write the exchange's files so that only their owner can read them, and never through a link placed by someone else.
+"""Write the exchange's files so that only their owner can read them, and never through a link that someone else made.
 
-One of them is the token of a running exchange, which proves that a control request comes from its user if the kernel
-can't. It is generated at each start, stored next to the port file, and sent only in a header. Quick commands import
-this module, so it uses only the standard library.
+One of these files is the token of a running exchange. It proves that a control request comes from the exchange's user
+where the kernel can't. The token is generated at each start, stored next to the port file, and sent only in a header.
+Quick commands import this module, so it uses only the standard library.
 """
 
 from __future__ import annotations

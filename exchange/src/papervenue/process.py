@@ -42,9 +42,9 @@ _AGAIN = "try again; a busy machine may need longer"
 
 
 class Endpoint(NamedTuple):
-    """The address of an exchange; `detached` means that it was started in the background on demand.
+    """The address of an exchange; `detached` is True if the exchange was started in the background, on demand.
 
-    `ports` has the port of each API with a separate socket, by name, such as `tws`.
+    `ports` has the ports of APIs with sockets of their own, by the API's name, such as `tws`.
     """
 
     url: str
@@ -174,9 +174,9 @@ def stop(state_dir: Path) -> None:
 
 
 def ask(state_dir: Path, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
-    """Return the response of a running exchange's control API.
+    """Send a request to the control API of a running exchange, and return the response.
 
-    Raise MarketError if it isn't running or refuses.
+    Raise MarketError if the exchange isn't running or refuses the request.
     """
     endpoint = running_endpoint(state_dir.resolve())
     if endpoint is None:

@@ -1,7 +1,7 @@
 """Count requests per minute and key, separately for trading and market data, as Alpaca does.
 
-Every response includes the number of requests left. Without a configured limit, that number stops at zero and nothing
-is refused. The minute is one of real time: in lock-step, engine time stands still, but clients run at normal speed.
+Every response says how many requests are left. Without a configured limit, that number stops at zero and nothing is
+refused. Minutes are in real time, because in lock-step engine time stands still while clients run at normal speed.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _TOO_MANY = {
 
 
 class RateWindow(NamedTuple):
-    """A key's current minute: when it ends, and how many requests it has had."""
+    """A key's current minute: when it ends, and how many requests were made in it."""
 
     ends_s: int
     requests: int
 
 
 class RateLimit:
-    """Counts requests with a known key and refuses those over the limit; `is_known` returns True for a known key.
+    """Counts requests with a known key, and refuses those over the limit; `is_known` says whether a key is known.
 
-    Without a limit, requests are counted against Alpaca's limit, but none is refused.
+    If no limit is set, requests are counted against Alpaca's limit, but none is refused.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Refuse a request with a status and a JSON body, the same whether the request is live or replayed.
+"""Refuse a request with a status and a JSON body, which are the same whether the request is live or replayed.
 
 The log stores the body of a refused command, and a replay must produce the same bytes. So the text of an existing
-message can't change: a folder whose log contains it could no longer be opened.
+message must not change: otherwise a folder whose log contains it could no longer be opened.
 """
 
 from __future__ import annotations

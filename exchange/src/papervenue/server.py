@@ -1,4 +1,4 @@
-"""Serve one exchange's folder on loopback from one process: lock, port file, and shutdown."""
+"""Serve the folder of one exchange on loopback, from one process, with its lock, port file, and shutdown."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ Ready = Callable[[str, Mapping[str, Any]], None]
 
 
 class Terms(NamedTuple):
-    """How to serve an exchange: its pace, the requests per minute for each key, and accounts besides the main one.
+    """How to serve an exchange: its pace, how many requests a key may make per minute, and additional accounts.
 
-    An account has a name and its cash in USD; None means the same cash as the main account. `faults` are scripts to
-    arm. `latency_us` is the delay of cancels and replacements; None keeps the current setting. `flow_per_minute` and
-    `flow_per_day` limit the flow requests of each key.
+    An additional account has a name, and cash in USD; None means as much cash as the main account has. `faults` are
+    scripts to arm. `latency_us` is the delay of cancels and replacements; None keeps the current setting.
+    `flow_per_minute` and `flow_per_day` limit the flow requests of each key.
     """
 
     pace: Pace = LOCK_STEP
@@ -80,7 +80,7 @@ AS_EVER = Terms()
 
 
 class Server(uvicorn.Server):
-    """uvicorn, stopped by the exchange's own signal handlers with exit code 0."""
+    """uvicorn, except that the exchange's own signal handlers stop it with exit code 0."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -88,7 +88,7 @@ class Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, with a queue longer than the number of connections accepted at a time."""
+        """Listen, with a queue that is longer than the number of connections accepted at once."""
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(_BACKLOG)
@@ -207,8 +207,8 @@ def serve(
 ) -> None:
     """Serve an exchange until it is stopped; `ready` receives its address and status.
 
-    Raise FolderInUseError if another process serves it. With `detach` the process exits with code 0 once it listens,
-    and its child continues to serve, so that the caller has no process to wait for.
+    Raise FolderInUseError if another process serves it. With `detach`, the process exits with code 0 once it listens,
+    while its child continues to serve, so that the caller needn't wait for a process.
     """
     raise_limit()
     with _hold_lock(state_dir):
@@ -338,10 +338,10 @@ def build_application(
     flow_limits: FlowLimits | None = None,
     stop: Callable[[], None] = _stop_this_process,
 ) -> Application:
-    """Return the application with an exchange's APIs and its control API; the busiest routes come first.
+    """Return the application that serves an exchange's APIs and its control API; the busiest routes come first.
 
     `token` authorizes control requests if the kernel can't identify the user who sent them; without a token, such
-    requests are refused. `stop` is called for a request to stop.
+    requests are refused. `stop` is called when a client requests a stop.
     """
     control = ControlFace(exchange, instance, stop)
     may = ControlCredentials(secrets.token_hex(16), token)
@@ -423,10 +423,10 @@ _BATCH_S = 0.005
 
 
 class Recording:
-    """Delay each response until the log contains everything that was done before it.
+    """Delays each response until the log contains everything that was done before it.
 
-    Data that a reader has seen must not be lost either, so a read also writes waiting lines. A response waits until the
-    operating system has its lines, which then survive a crash of this process; a thread syncs them to disk within
+    Data that a client has read must not be lost either, so a read also writes waiting lines. A response waits until the
+    operating system has its lines, which then survive a crash of this process. A thread syncs them to disk within
     milliseconds. `fail` is called if the log can't be written, and doesn't return.
     """
 
@@ -450,7 +450,7 @@ class Recording:
         await self._application(scope, receive, send_recorded)
 
     def record(self) -> None:
-        """Write all pending lines; call this in the event loop."""
+        """Write all pending lines; this must be called in the event loop."""
         try:
             self._write()
         except LogError as error:

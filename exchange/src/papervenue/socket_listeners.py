@@ -25,7 +25,7 @@ class Conversation(Protocol):
 
 
 class Host(Protocol):
-    """The server that counts the clients of an exchange's sockets."""
+    """A server that counts the clients connected to an exchange's sockets."""
 
     def begin(self) -> None:
         """Register a connected client."""
@@ -38,8 +38,9 @@ class Host(Protocol):
 
 
 class ClientConnection(asyncio.Protocol):
-    """One client's connection; accepted from programs of this user or root, or if the kernel can't identify the
-    user.
+    """One client's connection, which is refused unless the client's program belongs to this user or to root.
+
+    It is also accepted if the kernel can't identify the user.
     """
 
     def __init__(self, host: Host, open_line: Callable[[Any], Conversation], connected: set[ClientConnection]) -> None:
@@ -111,7 +112,7 @@ class Lines:
         return {name: server.sockets[0].getsockname()[1] for name, server in self._servers.items()}
 
     async def close(self) -> None:
-        """Stop listening, and close every connection once its data is sent or times out."""
+        """Stop listening, and close every connection once its data has been sent or has timed out."""
         for server in self._servers.values():
             server.close()
         for line in tuple(self._connected):

@@ -40,11 +40,12 @@ A market keeps the edition that it was created with, because a replay has to ref
 
 
 class StoredMarket(NamedTuple):
-    """The market file: the requested specification, and the values resolved from it when the market was created.
+    """The market file: the specification as requested, and what was determined from it when the market was created.
 
-    `skipped_rows` counts a recorded file's skipped rows by reason; `first_lines` gives the first line for each reason.
-    `extended_rows` counts its bars outside regular sessions. `rates` covers the sessions if a cost needs it.
-    `calendars` contains the sessions of symbols that don't trade in the market's, each with its `first` and `count`.
+    `skipped_rows` counts a recorded file's skipped rows by reason, and `first_lines` gives the line where each reason
+    first occurred. `extended_rows` counts the file's bars outside regular sessions. `rates` covers the sessions, if a
+    cost needs rates. `calendars` has the sessions of symbols that don't trade in the market's sessions, each with its
+    `first` and `count`.
     """
 
     spec: MarketSpec

@@ -21,7 +21,7 @@ _TO_MICROSECONDS = len("2025-03-03T14:30:00.000000")
 
 
 def from_datetime(moment: datetime) -> int:
-    """Return an aware datetime as engine time."""
+    """Convert an aware datetime to engine time."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
@@ -38,8 +38,8 @@ def rfc3339(us: int) -> str:
 def nanoseconds(moment: datetime) -> str:
     """Format a moment with exactly nine digits of a second: 2025-03-03T14:30:00.000000000Z.
 
-    Alpaca's own timestamps, such as those of orders, are in nanoseconds, and some clients cut fixed columns out of
-    them. Engine time itself has only microseconds.
+    Alpaca's own timestamps, such as those of orders, are in nanoseconds, and some clients read them by fixed columns.
+    Engine time itself has only microseconds.
     """
     text = moment.isoformat(timespec="microseconds")
     return f"{text[:_TO_MICROSECONDS]}000{text[_TO_MICROSECONDS:]}".replace("+00:00", "Z")
@@ -68,12 +68,12 @@ def new_york_date(us: int) -> str:
 
 @lru_cache(maxsize=32_768)
 def at_new_york(day: str, hour: int, minute: int = 0) -> int:
-    """Return the engine time of a New York wall-clock time on an ISO date."""
+    """Return the engine time at which clocks in New York show this time on an ISO date."""
     return at_zone(NEW_YORK, day, hour, minute)
 
 
 def at_zone(zone: ZoneInfo, day: str, hour: int, minute: int = 0) -> int:
-    """Return the engine time of a time zone's wall-clock time on an ISO date."""
+    """Return the engine time at which clocks in a time zone show this time on an ISO date."""
     return from_datetime(datetime.combine(date.fromisoformat(day), time(hour, minute), tzinfo=zone))
 
 
@@ -83,7 +83,7 @@ def iso_date(text: str) -> str:
 
 
 def parse_time(text: str, naive: ZoneInfo | None = None) -> int:
-    """Read an ISO time or date as engine time; without a time zone it is UTC unless `naive` is set.
+    """Read an ISO time or date as engine time; without a time zone, it is in `naive` or, if that is None, in UTC.
 
     Raise ValueError for any other text.
     """

@@ -1,3 +1,4 @@
-"""Run the requests that change the exchange from their recorded text, so that a replay of the log runs the same
-code.
+"""Run the requests that change the exchange, from the text that is recorded in the log.
+
+Because of that, replaying the log runs the same code.
 """

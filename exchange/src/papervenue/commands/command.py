@@ -23,8 +23,8 @@ Answer = tuple[int, bytes]
 class Command(NamedTuple):
     """One request that may change the exchange, as it arrived.
 
-    `account` is the caller's account number, empty for control requests; `effects` is a JSON list of what fault scripts
-    decided about the request.
+    `account` is the caller's account number; it is empty for control requests. `effects` is a JSON list of what fault
+    scripts decided about the request.
     """
 
     method: str
@@ -36,7 +36,7 @@ class Command(NamedTuple):
 
 
 class CommandArguments(NamedTuple):
-    """A command as passed to its handler; `names` has the named parts of the path."""
+    """A command as its handler gets it; `names` has the named parts of the path."""
 
     command: Command
     engine: Engine
@@ -79,7 +79,10 @@ class CommandArguments(NamedTuple):
 
     @property
     def acknowledgement(self) -> tuple[int, str] | None:
-        """Return how long a script delays this order's acknowledgment, and the order's status until then; or None."""
+        """Return by how much a script delays this order's acknowledgment, and the order's status until then.
+
+        Returns None if no script does.
+        """
         delays = (effect["acknowledged"] for effect in self.effects if "acknowledged" in effect)
         return next(((late_us, status) for late_us, status in delays), None)
 
@@ -103,7 +106,7 @@ class Commands:
         self._patterns = [(entry.method, _pattern(entry.path), entry.handler) for entry in table if "{" in entry.path]
 
     def run(self, command: Command) -> tuple[Answer, Refusal | None]:
-        """Run a command and return its response; also return the refusal, if any, so that it can be logged."""
+        """Run a command, and return its response and the refusal, if any, so that the caller can log it."""
         try:
             handler, names = self._find_handler(command)
             return handler(CommandArguments(command, self._engine, names)), None

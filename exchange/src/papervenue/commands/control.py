@@ -33,7 +33,7 @@ _LONGEST_TICK_S = 10_000 * DAY // SECOND
 class ControlCommands:
     """Handlers of the control commands; `current_state` renders the response to a tick.
 
-    `cash` is the main account's starting cash in USD; after a reset an account starts with the same cash again.
+    `cash` is the main account's starting cash in USD. After a reset, an account starts with the same cash as before.
     """
 
     def __init__(self, current_state: Callable[[], dict[str, Any]], cash: Decimal) -> None:
@@ -100,8 +100,9 @@ def find(engine: Engine, name: object) -> Account | None:
 
 
 def account_of(engine: Engine, body: dict[str, Any]) -> Account:
-    """Return the account that the body names by name or number, or the main account if it names none; raise a 404
-    Refusal for an unknown account.
+    """Return the account that the body names by name or number, or the main account if it names none.
+
+    Raises a 404 Refusal for an unknown account.
     """
     name = body.get("account", MAIN)
     account = find(engine, name) or (engine.accounts.get(name) if isinstance(name, str) else None)

@@ -1,4 +1,4 @@
-"""Submit, replace and cancel orders, and close positions: one (wholly or in part) or all."""
+"""Submit, replace and cancel orders, and close positions: one of them, wholly or in part, or all."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _submit(command: CommandArguments) -> Answer:
 def read_request(engine: Engine, body: dict[str, Any]) -> OrderRequest:
     """Parse the body of an order; an unknown asset is reported before any other broken rule.
 
-    Only a field that can't be parsed takes precedence.
+    Only a field that can't be parsed is reported before that.
     """
     market = engine.market
     symbol = body.get("symbol")

@@ -1,4 +1,4 @@
-"""Change what an account's owner may change: the account's configuration and watchlists."""
+"""Change what the owner of an account may change: its configuration and its watchlists."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Handle the venue operator's commands: change orders without a client's request, and bust or correct executions.
 
-The operator of a plain venue also changes funding rates.
+At a plain venue, the operator also changes funding rates.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _amend(command: CommandArguments) -> Answer:
 
 
 def order_of(account: Account, body: dict[str, Any]) -> Order:
-    """Return the order with either of its ids; raise a 404 Refusal if there is none."""
+    """Return the order named by either of its ids; raise a 404 Refusal if there is none."""
     name = str(body.get("order"))
     order = account.orders.get(name.lower()) or account.by_client_id.get(name)
     if order is None:

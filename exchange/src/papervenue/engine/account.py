@@ -26,8 +26,9 @@ Values = Callable[[str], Decimal]
 
 @dataclass(slots=True)
 class Position:
-    """A position in shares (negative if short), the average entry price in USD, and how many of the shares were held at
-    the last close.
+    """A position in shares, negative if short, and its average entry price in USD.
+
+    It also records how many of the shares were held at the last close.
     """
 
     symbol: str
@@ -58,8 +59,8 @@ class Balances(NamedTuple):
     def buying_power(self, reserved: Decimal, multiplier: int = MULTIPLIER) -> Decimal:
         """Return the equity beyond initial margin, doubled for a margin account, less what open orders reserve.
 
-        With a multiplier of 1 it is the cash less twice the value of short positions and what open orders reserve.
-        Never negative.
+        With a multiplier of 1, it is the cash less twice the value of short positions and less what open orders
+        reserve. It is never negative.
         """
         if multiplier == 1:
             return max(self.cash + self.short_value * 2 - reserved, _ZERO)
@@ -95,11 +96,11 @@ class Watchlist:
 
 
 class Activity(NamedTuple):
-    """A change of an account other than a fill; amounts in USD are positive if they benefit the account.
+    """A change of an account other than a fill; amounts in USD are positive if they are in the account's favor.
 
-    `kind` and `sub_type` are Alpaca's terms, such as DIV, SPLIT, NC, JNLC or FEE; `qty` is shares, `price` and
-    `per_share` USD. It gets its id and time when it is booked. For a fee, `about` is the id of the fill that it is
-    charged for.
+    `kind` and `sub_type` are Alpaca's terms, such as DIV, SPLIT, NC, JNLC or FEE. `qty` is in shares; `price` and
+    `per_share` are in USD. An activity gets its id and time when it is booked. For a fee, `about` is the id of the fill
+    that caused it.
     """
 
     kind: str
@@ -116,7 +117,7 @@ class Activity(NamedTuple):
 
     @property
     def moves_shares(self) -> bool:
-        """Return True if the activity added or removed shares; for a dividend, `qty` is only the entitled shares."""
+        """Return True if the activity added or removed shares; a dividend doesn't, although its `qty` is in shares."""
         return self.qty is not None and self.kind != "DIV"
 
 
@@ -124,11 +125,11 @@ class Activity(NamedTuple):
 class Account:
     """An account with its number, key and secret.
 
-    `orders` has every order by id, oldest first, and `open` the unfinished ones. `activities` is in order of time, and
-    so are `updates`, which stay empty if only an engine runs. `closing` is the account's value at the last session's
-    close. `reserved` is the buying power that open orders reserve. `version` counts changes of cash and positions.
-    `accrued` is the unposted interest by kind, in USD times 360. `leverages` are the highest leverages of symbols with
-    isolated margin.
+    `orders` has every order by id, oldest first, and `open` the unfinished ones. `activities` and `updates` are in
+    order of time; `updates` stays empty if an engine runs without an exchange. `closing` is the account's value at the
+    last session's close. `reserved` is the buying power that open orders reserve. `version` counts changes of cash and
+    positions. `accrued` is the unposted interest by kind, in USD times 360. `leverages` has the maximum leverage of
+    each symbol with isolated margin.
     """
 
     number: str
@@ -163,7 +164,7 @@ class Account:
         self.closing = Balances(self.cash, _ZERO, _ZERO)
 
     def qty(self, symbol: str) -> Decimal:
-        """Return the signed number of shares of a symbol."""
+        """Return the number of shares in a symbol, negative if short."""
         position = self.positions.get(symbol)
         return position.qty if position else _ZERO
 
@@ -191,7 +192,7 @@ class Account:
         return self._kept_back.get(symbol, _ZERO)
 
     def keep_back(self, symbol: str, shares: Decimal) -> None:
-        """Exclude this many shares from new orders; a negative number makes shares available again."""
+        """Withhold this many more shares from new orders; a negative number makes shares available again."""
         self._kept_back[symbol] = self.kept_back(symbol) + shares
 
     def add(self, order: Order) -> None:
@@ -218,7 +219,7 @@ class Account:
     def hold(self, order: Order) -> None:
         """Reserve the buying power and claim the shares that an open order needs now.
 
-        While a replacement is in transit, the two orders together reserve the larger of their needs.
+        While a replacement is in transit, the two orders together reserve only as much as the larger one needs.
         """
         old = self.to_be_replaced(order) or order
         if not old.is_open:
@@ -244,8 +245,9 @@ class Account:
         self.shift(symbol, signed_qty, cost)
 
     def shift(self, symbol: str, qty: Decimal, price: Decimal) -> None:
-        """Add shares at a price in USD, or remove them if negative; after a reversal, that price is the new position's
-        cost.
+        """Add shares at a price in USD, or remove them if `qty` is negative.
+
+        If that reverses the position, the price becomes the new position's cost.
         """
         position = self.positions.get(symbol)
         if position is None:
@@ -277,7 +279,7 @@ class Account:
         self._stale.add(symbol)
 
     def balances(self, values: Values, at_us: int) -> Balances:
-        """Return the account's present value, revaluing only what changed."""
+        """Return the account's current value; only what has changed is valued again."""
         if self._valued != (at_us, self.version):
             self._valued = at_us, self.version
             self._values.clear()

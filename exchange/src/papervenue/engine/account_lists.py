@@ -1,11 +1,11 @@
 """The long lists of an account: all its orders, and its entire history.
 
-Both can start with the contents of a snapshot, which are read only when first needed, so that an old account doesn't
-slow down a start.
+Both can start with the contents of a snapshot. These are read only when they are first needed, so that an old account
+doesn't slow down the start.
 
-Trade updates are stored with each order as it was then, so that a client can request past ones. They are kept as long
-as their account, so they are packed, and most of them compressed. Only a client that requests the past pays for reading
-them, and only for the blocks around its request.
+Each trade update is stored with its order as it was at the time, so that a client can request past updates. Updates are
+kept as long as their account, so they are packed, and most of them are compressed. Only a client that requests the past
+pays for unpacking them, and only for the blocks around its request.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ class PastUpdates:
             self.rows.clear()
 
     def since(self, begun: Callable[[EventPosition], bool]) -> Iterator[PastUpdate]:
-        """Yield updates, oldest first, from shortly before the first place for which `begun` returns True.
+        """Yield updates, oldest first, from shortly before the first position for which `begun` returns True.
 
-        It must return True for all later places too. Updates may be added meanwhile.
+        `begun` must then return True for all later positions too. Updates may be added in the meantime.
         """
         yield from map(_unpack_update, self._rows_since(begun))
 
     def of_orders(self, ids: Collection[str], begun: Callable[[EventPosition], bool]) -> Iterator[PastUpdate]:
-        """Yield the updates of some orders, oldest first, as `since` does; other rows are skipped without unpacking."""
+        """Like `since`, yield updates, oldest first, but only those of some orders; other rows aren't unpacked."""
         wanted = [name.encode() for name in ids]
         rows = (row for row in self._rows_since(begun) if any(name in row for name in wanted))
         # A row also has the ids of orders that were replaced.
@@ -132,7 +132,10 @@ def _nothing_kept(sequence: int) -> Order:
 
 
 class OrderTable:
-    """Orders by a text key, in the order of addition; a number is a placeholder for an order that `find` fetches."""
+    """Orders by a text key, in the order in which they were added.
+
+    A number in place of an order is a placeholder; `find` fetches the order when it is needed.
+    """
 
     def __init__(self, rows: dict[str, Order | int] | None = None, find: Find = _nothing_kept) -> None:
         self._rows: dict[str, Order | int] = rows or {}
@@ -185,9 +188,9 @@ class OrderTable:
 
 
 class History(Sequence[T]):
-    """The account's activities, oldest first. A bust or correction also rewrites the amended fill and all later ones.
+    """An account's activities, oldest first. A bust or correction also rewrites the amended fill and all later ones.
 
-    It can start with `count` items in `packed` form, which `unpack` extracts at the first access.
+    A history can start with `count` items in `packed` form, which `unpack` extracts at the first access.
     """
 
     def __init__(

@@ -2,8 +2,9 @@
 
 Engine time moves only on request. Every change is emitted as an event; nothing here knows about HTTP.
 
-Between two stops (a session's marks and the agenda's actions) only the orders in the book change the book, so the bars
-of all its symbols are processed together. At the same moment bars come first, then actions, then the calendar's marks.
+Time advances from one stop to the next: a session's marks and the agenda's actions. Between two stops, only the orders
+in the book can change the book, so the bars of all its symbols are processed together. If several things happen at the
+same moment, bars come first, then actions, then the calendar's marks.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Engine(EngineState):
         return self.accounts[number]
 
     def reset_account(self, account: Account, cash: Decimal) -> Account:
-        """Replace an account with a fresh one that has a new number, but the name and the keys of the old one."""
+        """Replace an account with a fresh one that has a new number, but the old one's name and keys."""
         for order in account.open.values():
             order.status = "canceled"
             self.book.drop(order)
@@ -106,7 +107,7 @@ class Engine(EngineState):
         return order
 
     def settle(self, order: Order) -> None:
-        """Apply an accepted order after its reply: it reaches the market and may fill at once."""
+        """Let an accepted order take effect after the reply: it reaches the market and may fill at once."""
         if not order.is_open:
             return
         if order.replaces is not None:
@@ -121,7 +122,7 @@ class Engine(EngineState):
     def settle_late(self, order: Order, late_us: int, status: str) -> None:
         """Let an accepted order reach the market `late_us` from now, and show it with `status` until then.
 
-        An order that has to wait for the session's open doesn't arrive before it.
+        An order that has to wait for the session's open doesn't arrive before the open.
         """
         if order.status == "pending_new" and status == "accepted":
             order.status = "accepted"
@@ -153,7 +154,8 @@ class Engine(EngineState):
     def cancel(self, account: Account, order_id: str) -> None:
         """Cancel an open order; raise a 422 Refusal if it has ended, or is being canceled or replaced.
 
-        Requests reach the market in order, so the cancel of a replacement in transit arrives after it.
+        Requests reach the market in order, so a cancel of a replacement that is still in transit arrives after the
+        replacement.
         """
         order = account.order(order_id)
         _check_cancelable(order)

@@ -1,4 +1,4 @@
-"""The state that the engine's parts share, and common lookups."""
+"""The state that the engine's parts share, and lookups that they have in common."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Agenda:
         heappush(self._heap, (at_us, self._noted, name, about))
 
     def drop(self, name: str, *about: Any) -> None:
-        """Take back an action with these arguments."""
+        """Remove a scheduled action with these arguments."""
         self._heap = [noted for noted in self._heap if noted[2:] != (name, about)]
         heapify(self._heap)
 
@@ -54,10 +54,9 @@ class Agenda:
         return self._heap[0][0] if self._heap else None
 
     def upcoming(self) -> Iterator[tuple[int, str, tuple[Any, ...]]]:
-        """Yield the actions in the order in which they run, each with its time and arguments, without changing
-        anything.
+        """Yield the scheduled actions in the order in which they will run, each with its time and arguments.
 
-        Only as much of the heap is read as needed.
+        Nothing is changed, and only as much of the heap is read as needed.
         """
         heap, places = self._heap, [(self._heap[0][:2], 0)] if self._heap else []
         while places:
@@ -75,7 +74,7 @@ class Agenda:
 
 
 class OrderBook:
-    """The orders of all accounts that are at the market, by symbol."""
+    """All accounts' orders that are at the market, by symbol."""
 
     def __init__(self) -> None:
         self._live: dict[str, dict[str, Order]] = {}
@@ -151,7 +150,7 @@ class EngineState:
         return account.balances(self.unit_value, self.now_us)
 
     def unit_value(self, symbol: str) -> Decimal:
-        """Return the value in USD of one unit of a fully paid position."""
+        """Return what one unit of a fully paid position is worth, in USD."""
         return self.dialect.multiplier(symbol) * usd(self.price(symbol))
 
     def worth(self, account: Account) -> AccountFigures:
@@ -161,7 +160,7 @@ class EngineState:
         return self.balances(account).buying_power(account.reserved, account.configuration.multiplier)
 
     def tell(self, name: str, order: Order, word: str) -> None:
-        """Emit an order event under its `name` in the log and its `word` in the stream of trade updates."""
+        """Emit an order event, called `name` in the log and `word` in the stream of trade updates."""
         # The stream doesn't report an order as new while the venue still shows it as held.
         update = None if order.shown_held and word == "new" else Update(word, order)
         self.emit(Event(self.now_us, name, order_fields(order, self._grids), order.account, update))

@@ -6,7 +6,7 @@ each other. The dialect sets all other trading costs.
 
 These rules apply to all models, bar by bar, except where a model below differs:
 
-- An order sees only bars that begin at or after the moment it reached the market. That is when it was accepted in a
+- An order sees only bars that begin when it reaches the market, or later. That is when it was accepted in a
 session, at the open if it was accepted outside of one, and for a leg when its entry has filled.
 - A market order fills at the bar's open, at the ask or bid around it. A limit order fills if the bar trades through it,
 that is, if its low plus (or its high minus) half the spread reaches the limit. It fills at a market order's price or at
@@ -90,8 +90,9 @@ class FillModel:
         return self.bid(price, symbol), self.ask(price, symbol)
 
     def far_side(self, order: Order, price: int) -> int:
-        """Return the price, in units, that a market order on this order's side gets when the last price is `price`: the
-        ask for a buy, the bid for a sale.
+        """Return the price, in units, that a market order on this order's side gets when the last price is `price`.
+
+        That is the ask for a buy order, and the bid for a sell order.
         """
         request = order.request
         return self.ask(price, request.symbol) if request.side > 0 else self.bid(price, request.symbol)
@@ -125,8 +126,9 @@ class FillModel:
         return max(offered - slip, 1 if limit is None else limit)
 
     def room(self, order: Order, bar: Bar, remaining: Decimal) -> Decimal:
-        """Return how many shares an order may fill from a bar; `remaining` is what earlier orders left of the bar's
-        volume cap.
+        """Return how many shares an order may fill from a bar.
+
+        `remaining` is how much of the bar's volume cap earlier orders have left.
         """
         waits = order.stop is not None or order.request.time_in_force == "cls"
         if not self._whole_at_open or not bar.volume or waits:
@@ -159,7 +161,7 @@ class FillModel:
     def part(self, qty: Decimal, identity: str, symbol: str = "") -> Decimal:
         """Return how many whole shares of a possible fill execute: all of them, or a random part.
 
-        The fill's hexadecimal `identity` serves as the random draw.
+        The fill's `identity`, a hexadecimal number, serves as the random draw.
         """
         if not self.random_parts or qty < 2 or int(identity[:8], 16) >= self.spec.partial_rate * _HASH:
             return qty
@@ -212,8 +214,9 @@ def _is_marketable(order: Order, offered: int) -> bool:
 
 
 def priority(order: Order, bar: Bar) -> Priority:
-    """Return an order's rank among the orders that a bar fills: market orders come first, then the limit orders whose
-    limit is farthest through the bar's open.
+    """Return an order's rank among the orders that a bar fills.
+
+    Market orders come first, then limit orders, beginning with those whose limit is farthest through the bar's open.
     """
     limit = order.request.limit
     if limit is None:
@@ -236,8 +239,9 @@ def is_complete(order: Order, price: int) -> bool:
 
 
 def first_stop(request: OrderRequest, last: int | None, step: int | None = None) -> tuple[int | None, int | None]:
-    """Return a new order's stop price and, for a trailing stop, its high-water mark (low for a buy); None for each it
-    lacks.
+    """Return a new order's stop price and, for a trailing stop, its high-water mark (the low-water mark for a buy).
+
+    Each is None if the order doesn't have it.
     """
     if request.type != "trailing_stop" or last is None:
         return request.stop, None
@@ -245,7 +249,10 @@ def first_stop(request: OrderRequest, last: int | None, step: int | None = None)
 
 
 def trailing_stop(request: OrderRequest, mark: int, step: int | None = None) -> int:
-    """Return a trailing stop's price for a high-water mark (low for a buy order), rounded to a step: a share's tick."""
+    """Return a trailing stop's price for a high-water mark (low for a buy), rounded to a step.
+
+    By default, the step is a share's tick.
+    """
     if request.trail_price is not None:
         away = Decimal(request.trail_price)
     else:
@@ -256,7 +263,7 @@ def trailing_stop(request: OrderRequest, mark: int, step: int | None = None) -> 
 
 
 def buy_stop_collar(stop: int) -> int:
-    """Return the limit that a triggered buy stop gets: 4 % above it below 50 USD, 2.5 % from there up."""
+    """Return the limit of a triggered buy stop: 4 % above the stop if that is below 50 USD, otherwise 2.5 %."""
     over, under = _COLLAR_BELOW_50 if stop < _FIFTY else _COLLAR_FROM_50
     step = tick(stop)
     return stop * over // under // step * step
@@ -265,7 +272,8 @@ def buy_stop_collar(stop: int) -> int:
 def stop_price(order: Order, bar: Bar, model: FillModel, signal: Bar | None = None) -> int | None:
     """Return the price at which a bar fills a stop order; None if it doesn't.
 
-    The prices of `signal`, by default the same bar, trigger the stop, and move the price of a trailing one first.
+    The prices of `signal`, by default the same bar, trigger the stop. If they don't, they move the price of a trailing
+    stop.
     """
     signal = signal or bar
     if order.elected:

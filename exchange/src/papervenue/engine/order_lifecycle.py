@@ -1,6 +1,6 @@
 """Implement the life of an order: booked, at the market, filled, ended. Every step is logged.
 
-Orders may be in groups: an order brings legs, and an event of one order affects the other orders of its group.
+Orders may be in groups. An order brings its legs along, and what happens to one order affects the others of its group.
 
 - bracket: an entry with a take-profit and a stop-loss; oto: an entry with one of them; oco: a take-profit that is
   itself the first order, with a stop-loss as its leg. Legs are held until the entry is completely filled; the legs of
@@ -48,8 +48,10 @@ def leg_requests(request: OrderRequest) -> Iterator[OrderRequest]:
 
 
 def to_release(order: Order) -> list[Order]:
-    """Return the held legs to send to the market: an OCO's at once, others once the entry is filled, attached orders
-    after the first fill.
+    """Return the held legs that may go to the market now.
+
+    The legs of an OCO may go at once, attached orders after their parent's first fill, and others once the entry is
+    filled.
     """
     oco, filled = order.request.order_class == "oco", order.status == "filled"
     waiting = (leg for leg in order.legs if leg.status == "held")
@@ -67,7 +69,7 @@ def other_exits(order: Order) -> list[Order]:
 def group_members(order: Order) -> list[Order]:
     """Return the other open members of an order's group; a replacement joins the group when it takes effect.
 
-    An attached order has none, because nothing that happens to it affects the others.
+    An attached order has none, because what happens to it doesn't affect the others.
     """
     if order.request.order_class == ATTACHED:
         return []
@@ -81,9 +83,9 @@ def _group(order: Order) -> list[Order]:
 
 
 def current_request(order: Order, request: OrderRequest) -> OrderRequest:
-    """Return the request that would create an order's group as it is now, with `request` in place of the order's own.
+    """Return the request that would create an order's group as it is now, but with `request` for the order itself.
 
-    It has the current prices of the open exits, not the original prices.
+    The exits have the prices that they have now, not the original ones.
     """
     first = order.parent or order
     first_request = request if order is first else first.request
@@ -118,7 +120,7 @@ _PENDING = frozenset({"pending_cancel", "pending_replace"})
 def create_order(
     floor: EngineState, account: Account, request: OrderRequest, intent: str, reserve: int, parent: Order | None = None
 ) -> Order:
-    """Create an order and book it in its account with its legs; a leg is inactive until its parent fills."""
+    """Create an order with its legs, and book it in its account; a leg is inactive until its parent fills."""
     order = _make_order(floor, account, request, intent, reserve)
     if parent is not None:
         order.status, order.parent = "held", parent
@@ -205,8 +207,9 @@ def send_to_market(floor: EngineState, order: Order) -> None:
 
 
 def at_the_market(order: Order) -> str:
-    """Return the status of an order that is at the market and isn't being canceled: new, partially_filled, or
-    pending_replace.
+    """Return the status of an order that is at the market and isn't being canceled.
+
+    The status is new, partially_filled, or pending_replace.
     """
     if order.replacement is not None:
         return "pending_replace"
@@ -219,8 +222,9 @@ def _release(floor: EngineState, order: Order) -> None:
 
 
 def fill(floor: EngineState, order: Order, price: int, cap: Decimal) -> Decimal:
-    """Fill an order at a price, up to a cap, and return the filled shares; cancel the order if nothing can be
-    filled.
+    """Fill an order at a price, up to a cap, and return how many shares were filled.
+
+    Cancel the order if nothing can be filled.
     """
     account = floor.accounts[order.account]
     # An order in dollars may have sold more shares than it claimed, so the position may have reversed. An exit that
@@ -256,7 +260,7 @@ def fill_whole(floor: EngineState, order: Order) -> None:
 
 
 def fill_stopped(floor: EngineState, order: Order, since_us: int) -> None:
-    """Fill a stopped order as guaranteed, unless it was resumed in the meantime (even if stopped again)."""
+    """Fill a stopped order as guaranteed, unless it was resumed after `since_us`, even if it was stopped again."""
     if order.status == "stopped" and order.live_us == since_us:
         # A partial fill leaves the rest at the market.
         floor.book.add(order)
@@ -341,8 +345,9 @@ def _fit_attached(floor: EngineState, order: Order, qty: Decimal) -> None:
 
 
 def hear(floor: EngineState, order: Order, qty: Decimal) -> None:
-    """Reduce an exit, or the order that replaced it, by shares that the group's other exit filled earlier; cancel it if
-    nothing is left.
+    """Reduce an exit by the shares that the other exit of its group has filled; cancel it if nothing is left.
+
+    If the exit was replaced, this applies to its replacement.
     """
     account = floor.accounts.get(order.account)
     while account is not None and order.replaced_by is not None:
@@ -397,7 +402,7 @@ def expire(floor: EngineState, order: Order) -> None:
 
 
 def send_due_orders(floor: EngineState) -> None:
-    """Bring orders that were waiting for this moment to the market, oldest first."""
+    """Send the orders that have waited for this moment to the market, oldest first."""
     waiting = [o for account in floor.accounts.values() for o in account.open.values() if o.status == "accepted"]
     for order in sorted(waiting, key=attrgetter("sequence")):
         if order.status == "accepted" and is_tradable(floor, order.request):
@@ -430,9 +435,9 @@ def replace(floor: EngineState, old: Order, new: Order) -> None:
 
 
 def withdraw_misfits(floor: EngineState, account: Account, symbol: str) -> None:
-    """Cancel orders, newest first, that no longer fit a position that changed without them.
+    """Cancel orders that no longer fit a position, because it has changed without them; the newest order goes first.
 
-    Closing orders fit as long as their claims don't exceed the position; an opening order fits unless it would reverse
+    Closing orders fit as long as they don't claim more than the position. An opening order fits unless it would reverse
     the position.
     """
     orders = [order for order in account.open.values() if order.symbol == symbol]
@@ -476,7 +481,7 @@ def _end(floor: EngineState, order: Order, status: str) -> None:
 
 
 def free_shares(floor: EngineState, number: str, symbol: str, qty: Decimal) -> None:
-    """Make the shares of a canceled exit available again, some time after its end."""
+    """Make the shares of a canceled exit available again, some time after the exit ended."""
     account = floor.accounts.get(number)
     if account is not None:
         account.keep_back(symbol, -qty)

@@ -1,6 +1,6 @@
 """Define the engine's vocabulary: order requests, orders and their executions.
 
-Prices are units of 0.0001 USD, times engine microseconds, quantities exact decimals.
+Prices are in units of 0.0001 USD, times are microseconds of engine time, and quantities are exact decimals.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ TAKE_PROFIT = "take_profit"
 class OrderRequest(NamedTuple):
     """A well-formed order request: exactly one of qty (shares) and notional (USD); side is 1 to buy and -1 to sell.
 
-    `trail_percent` is in percent, as Alpaca counts it: 1 is a hundredth of the price. A `post_only` limit never takes
-    liquidity. A stop acts on the price that `trigger` names: the last trade's price, or the mark. `label` is the API's
-    own id of the order. A fill cancels the other orders of its `oca_group`, or with an `oca_type` other than 1 reduces
-    them.
+    `trail_percent` is in percent, as Alpaca counts it: 1 is a hundredth of the price. A `post_only` limit order never
+    takes liquidity. A stop acts on the price that `trigger` names: the last trade's price, or the mark price. `label`
+    is the API's own id for the order. A fill cancels the other orders of the order's `oca_group`; with an `oca_type`
+    other than 1, it only reduces them.
     """
 
     symbol: str
@@ -124,14 +124,15 @@ class Order:
     """A working or finished order of an account; orders are compared by identity.
 
     `qty` is the total that it may fill: the request's quantity, or less once the other leg has filled a part. `stop` is
-    the price that elects it, which moves when it trails `hwm`. `reserve` is the price at which it reserves buying
-    power, `held_usd` the amount reserved now, `claimed` the shares that it withholds from other orders now. `sequence`
-    is its position in time among the orders of all accounts, `live_us` when it reached the market. `replacement` is the
-    order in transit to replace it, which has no fills until it does. `fate` is a fault script's decision about it.
+    the price that elects it; for a trailing stop, it follows `hwm`. `reserve` is the price at which the order reserves
+    buying power, `held_usd` the amount that it reserves now, and `claimed` the shares that it withholds from other
+    orders now. `sequence` numbers the orders of all accounts in order of time, and `live_us` is when the order reached
+    the market. `replacement` is the order in transit that is going to replace it, and has no fills before that. `fate`
+    is a fault script's decision about the order.
 
-    `starts_over`, `shown_held`, `frees_after_us` and `tells_after_us` say how the venue treats it (`Policy`). `unheard`
-    is how many shares another exit has filled for which this order hasn't been reduced yet. `why` is what made the
-    venue cancel it, if not its owner.
+    `starts_over`, `shown_held`, `frees_after_us` and `tells_after_us` say how the venue treats the order (`Policy`).
+    `unheard` is how many shares another exit has filled without this order having been reduced yet. `why` says why the
+    venue canceled the order, if its owner didn't.
     """
 
     id: str
@@ -202,9 +203,7 @@ class Order:
 
     @property
     def remaining(self) -> Decimal:
-        """Return the shares not yet filled; for an order in dollars, convert the remaining amount at the reserved
-        price.
-        """
+        """Return how many shares aren't filled yet; an amount in dollars is converted at the reserved price."""
         if self.qty is not None:
             return self.qty - self.filled_qty
         return shares_for(self.remaining_usd, self.reserve)
@@ -215,9 +214,9 @@ class Order:
         return self.request.notional - self.filled_usd
 
     def left_for(self, request: OrderRequest) -> Decimal:
-        """Return the unfilled quantity that a request would have if it replaced the order now.
+        """Return the quantity that would still be unfilled if a request replaced the order now.
 
-        A request with the order's own quantity gets only what another exit of the group hasn't filled.
+        If the request has the order's own quantity, what another exit of the group has filled is subtracted.
         """
         qty = self.qty if request.qty == self.request.qty else request.qty
         return max((qty or _ZERO) - self.filled_qty, _ZERO)
@@ -236,10 +235,10 @@ Holding = tuple[Decimal, Decimal, Decimal]
 
 
 class FillEffect(NamedTuple):
-    """The effect of a fill on a margin account: its realized profit, and its fee (None if the fee is charged later).
+    """What a fill did to a margin account: its realized profit, and its fee (None if the fee is charged later).
 
-    `role` is maker, taker, or one of `FORCED`, `cost` the total cost of the position before it, and `value` its
-    quantity times its price.
+    `role` is maker, taker, or one of `FORCED`. `cost` is the total cost of the position before the fill, and `value` is
+    the fill's quantity times its price.
     """
 
     role: str
@@ -250,9 +249,9 @@ class FillEffect(NamedTuple):
 
 
 class Fill(NamedTuple):
-    """One execution, with the resulting state of its order and its account's position.
+    """One execution, with the state of its order and of the account's position afterward.
 
-    `before` is the position before it; `settled` is its effect on a margin account.
+    `before` is the position before the execution; `settled` is its effect on a margin account.
     """
 
     id: str
@@ -291,22 +290,22 @@ class Fill(NamedTuple):
 
     @property
     def shares(self) -> Decimal:
-        """Return the change of the position: negative for a sale."""
+        """Return by how many shares the position changes: negative for a sale."""
         return self.qty * self.order.side
 
     @property
     def net_amount(self) -> Decimal:
-        """Return the change of cash in USD: negative for a purchase, and on margin the profit minus the fee."""
+        """Return by how much cash changes, in USD: negative for a purchase; on margin, the profit minus the fee."""
         if self.settled is not None:
             return self.settled.realized - (self.settled.fee or _ZERO)
         return -self.shares * usd(self.price)
 
 
 class Amendment(NamedTuple):
-    """The bust or correction of an execution: `word` says which; `previous` is the amended fill or amendment.
+    """The bust or correction of an execution; `word` says which. It amends `previous`, a fill or another amendment.
 
-    `qty` and `price` are the corrected execution, or in a bust the reversed one. `shares` and `net_amount` are the
-    resulting changes of position and cash; the other fields are the state afterward.
+    `qty` and `price` are those of the corrected execution or, in a bust, of the reversed one. `shares` and `net_amount`
+    are the resulting changes of position and cash. The other fields are the state afterward.
     """
 
     id: str
@@ -354,5 +353,5 @@ class ExecutionThen(NamedTuple):
 
 
 def duplicate_client_id() -> Refusal:
-    """Return the refusal of a client order id that was used before, whatever happened to that order."""
+    """Return the refusal of a client order id that was used before, no matter what became of that order."""
     return invalid("client_order_id must be unique")

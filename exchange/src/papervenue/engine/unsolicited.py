@@ -1,4 +1,4 @@
-"""Act on an order without a request from its owner, as a venue may: suspend, stop, resume, restate or cancel it."""
+"""Do what a venue may do to an order without its owner's request: suspend, stop, resume, restate or cancel it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def suspend_order(engine: Engine, order: Order) -> None:
 
 
 def stop(engine: Engine, order: Order) -> None:
-    """Guarantee an order's fill: bars no longer fill it; it fills completely a minute later, or at its last moment."""
+    """Stop an order: bars no longer fill it, but it is guaranteed to fill completely within a minute.
+
+    It fills a minute later, or at its last moment if that comes first.
+    """
     _put_aside(engine, order, "stopped")
     order.live_us = engine.now_us
     close_us = engine.market.calendar.trading(engine.now_us).close_us

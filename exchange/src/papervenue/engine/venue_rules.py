@@ -1,4 +1,4 @@
-"""Define the differences between venues: which orders they accept, when these end, how accounts settle, and so on."""
+"""Define how venues differ: which orders they accept, when orders end, how accounts settle, and so on."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 
 class Admission(NamedTuple):
-    """What accepting an order entails: whether it opens or closes a position, and the price, in units, at which it
-    reserves buying power.
+    """What accepting an order entails: whether it opens or closes a position, and its reserve price in units.
+
+    The reserve price determines how much buying power the order reserves.
     """
 
     intent: str
@@ -26,8 +27,9 @@ class Admission(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A moment of a session at which something besides trading happens: orders become active or expire, or interest is
-    posted.
+    """A moment of a session at which something besides trading happens.
+
+    For example, orders become active or expire, or interest is posted.
     """
 
     at_us: int
@@ -38,7 +40,7 @@ Marks = Callable[["Session"], list[Mark]]
 
 
 class AccountFigures(NamedTuple):
-    """The figures of any account, in its currency: cash, equity, and buying power."""
+    """The figures that any account has, in its currency: cash, equity, and buying power."""
 
     cash: Decimal
     equity: Decimal
@@ -66,8 +68,9 @@ class Dialect(Protocol):
         """Return the kinds of marks at which something may happen now; `waiting` is True if any order is open."""
 
     def reach(self, floor: EngineState, mark: Mark) -> None:
-        """Process one of a session's marks, such as its open or close: activate or end orders, and do whatever else the
-        venue does then.
+        """Process one of a session's marks, such as its open or close.
+
+        Orders are activated or ended, and the venue does whatever else is due then.
         """
 
     def price(self, market: Market, symbol: str, now_us: int) -> int | None:
@@ -93,11 +96,12 @@ class Dialect(Protocol):
         """Return the price at which a bar fills an order, or None if it doesn't."""
 
     def settle(self, floor: EngineState, account: Account, order: Order, qty: Decimal, price: int) -> FillEffect | None:
-        """Book a fill: change the account's cash and position. For a margin account, return what the fill did."""
+        """Book a fill: change the account's cash and position. For a margin account, return the effect of the fill."""
 
     def after_fill(self, floor: EngineState, fill: Fill, before: tuple[Decimal, Decimal]) -> None:
-        """Do what follows a recorded fill, such as charging fees; `before` is what its order had filled until then, in
-        shares and in USD.
+        """Do what follows a recorded fill, such as charging fees.
+
+        `before` is how much of the order had been filled until then, in shares and in USD.
         """
 
     def after_acceptance(self, floor: EngineState, order: Order) -> None:
@@ -116,7 +120,7 @@ class Dialect(Protocol):
         """Return True if margins are checked in every minute."""
 
     def watched_symbols(self, floor: EngineState) -> frozenset[str]:
-        """Return the symbols in which any account has a position, whose prices `review` checks."""
+        """Return the symbols in which any account has a position; `review` checks their prices."""
 
     def review(self, floor: EngineState) -> None:
         """Check margins at the end of a minute in which a watched symbol traded."""

@@ -1,4 +1,4 @@
-"""Build streamed account activities: the ActivityEventV2 object of Alpaca's documentation, with details by kind."""
+"""Build the account activities for streaming: Alpaca's documented ActivityEventV2 object, with details by kind."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ _OF_AN_ORDER = ("order_id", "side", "symbol", "leaves_qty", "cum_qty", "order_st
 
 
 class Entered(NamedTuple):
-    """An activity other than a fill, with its corporate action, the shares held before it, and the id of the preceding
-    activity.
+    """An activity other than a fill, its corporate action, and the shares held before it.
 
-    For an account's first activity, `before` is its own id.
+    `before` is the id of the preceding activity or, for an account's first activity, its own id.
     """
 
     activity: Activity

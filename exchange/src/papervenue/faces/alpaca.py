@@ -58,7 +58,7 @@ _OTHERS: Rows = (
 
 
 class TradingFace:
-    """Handlers of the trading API: reads are served here; requests that change something run as commands."""
+    """Handlers of the trading API. Reads are served here; requests that change something run as commands."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange

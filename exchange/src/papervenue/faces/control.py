@@ -1,4 +1,4 @@
-"""Serve the exchange's control API under /exchange/v1: status, time, accounts, log, and stopping."""
+"""Serve the exchange's control API under /exchange/v1: its status, time, accounts and log, and how to stop it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_EVENTS = 10_000
 
 
 class ControlFace:
-    """Handlers of the control API. `instance` identifies this process to the process that started or found it."""
+    """Handlers of the control API. `instance` lets a process recognize the exchange that it started or found."""
 
     def __init__(self, exchange: Exchange, instance: str, stop: Callable[[], None]) -> None:
         self._exchange = exchange

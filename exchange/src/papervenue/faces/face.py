@@ -1,7 +1,7 @@
-"""Define an API of a venue, and find APIs by name: ours, and those of installed packages.
+"""Define what an API of a venue is, and find APIs by name: our own, and those of installed packages.
 
-A package provides one as an entry point of the group `papervenue.faces` whose object is a Face. A market's file has
-only its name, so that no file of an exchange's folder can name code that isn't installed.
+A package provides an API as an entry point in the group `papervenue.faces` whose object is a Face. A market's file has
+only the API's name. So no file in an exchange's folder can make it run code that isn't installed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _OURS: Mapping[str, str] = MappingProxyType(
 
 
 class Serving(NamedTuple):
-    """The resources of an API: the exchange, its flow if any, and the delivery of stream messages under faults."""
+    """What an API needs to run: the exchange, its flow if any, and what delivers stream messages, subject to faults."""
 
     exchange: Exchange
     feed: FlowSource | None
@@ -49,9 +49,9 @@ class Serving(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """The endpoints of an API: routes of requests, busiest first, and the websockets of paths without a trailing slash.
+    """The endpoints of an API: its routes, busiest first, and its websockets by path without a trailing slash.
 
-    `lines` are further listeners, each on its own port, by the name under which the port is reported.
+    `lines` are additional listeners, each on its own port, by the name under which that port is reported.
     """
 
     routes: Iterable[Route]
@@ -73,10 +73,10 @@ class Login(StrEnum):
 class Face(NamedTuple):
     """An API of a venue, for one dialect.
 
-    `entries` are its commands: requests that change something, which a restart replays. Orders are sent to the path
-    `orders`. `kinds` are patterns of requests, such as `POST /v1/orders`, by the names that fault rules use. `serve`
-    returns its endpoints once an exchange is served. `title` is for people. Clients log in with an account's key, and
-    with the account's secret converted by `secret`.
+    `entries` are its commands: the requests that change something, and that a restart replays. Orders are sent to the
+    path `orders`. `kinds` maps the names that fault rules use to patterns of requests, such as `POST /v1/orders`.
+    `serve` returns the endpoints once an exchange is served. `title` is the name for people. Clients log in with an
+    account's key and with the account's secret, which `secret` converts for them.
     """
 
     dialect: str

@@ -1,7 +1,7 @@
 """Serve the options-flow API under /api, with the envelopes, headers and refusals of the real API.
 
-Requests for flow are counted as at the real service: per minute, and per day, which ends at 20:00 in New York. Both use
-engine time. The counts last as long as the server, because the log doesn't record reads.
+Requests for flow are counted as the real service counts them: per minute, and per day, which ends at 20:00 in New York.
+Both use engine time. The counts are lost when the server stops, because the log doesn't record reads.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Count(NamedTuple):
 
 
 class FlowLimits:
-    """Counts the requests of each key, and refuses those over a limit; None for no limit."""
+    """Counts the requests of each key, and refuses those over a limit; a limit of None allows any number."""
 
     def __init__(self, per_minute: int | None, per_day: int | None) -> None:
         self._per_minute = per_minute
@@ -99,7 +99,7 @@ class FlowSource(Protocol):
 
 
 class FlowResult(NamedTuple):
-    """The result of a request: rows and the other fields of the response; a single row isn't in a list."""
+    """The result of a request: its rows, and the response's other fields; a single row isn't put into a list."""
 
     rows: Sequence[Row]
     others: Mapping[str, Any] = {}

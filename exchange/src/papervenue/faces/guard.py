@@ -2,9 +2,9 @@
 
 Its control API needs no key, so only programs of the user who runs the exchange may change it.
 
-A web page of another site can make a browser send requests to loopback. It can also point its own domain there, so that
-its requests look like the exchange's own. The Origin header (or Sec-Fetch-Site) reveals the first, the Host header the
-second. The exchange's own page may change things, and has a key for it that no other page can read.
+A web page of another site can make a browser send requests to loopback; the Origin header (or Sec-Fetch-Site) reveals
+that. It can also point its own domain there, so that its requests look like those of the exchange's own page; the Host
+header reveals that. The exchange's own page may change things, with a key that no other page can read.
 
 Two HTTP rules are enforced before routing: where a request ends, and which host it is for. Source: RFC 9112, sections
 6.3 (two lengths) and 3.2.2 (the absolute form of a target).
@@ -62,9 +62,9 @@ def account_with(credentials: Credentials | None, engine: Engine) -> Account | N
 
 
 def credentials_of(headers: Mapping[str, str]) -> Credentials | None:
-    """Return the credentials in Alpaca's two headers or in basic or bearer authentication; None if there are none.
+    """Return the credentials from Alpaca's two headers, or from basic or bearer authentication; None without any.
 
-    An account's key here is also its secret, so that one word can serve as an OAuth client's token.
+    Here, an account's secret equals its key, so a single word can serve as an OAuth client's token.
     """
     key_id, secret = headers.get("apca-api-key-id"), headers.get("apca-api-secret-key")
     if key_id and secret:
@@ -113,7 +113,10 @@ _MAPPED = "0000000000000000FFFF0000"
 
 
 def control_objection(scope: Scope, token: str | None) -> str | None:
-    """Return why a request may not control the exchange, or None; without a token only the kernel can authorize it."""
+    """Return why a request may not control the exchange, or None if it may.
+
+    Without a token, only the kernel can show that the client is authorized.
+    """
     if "client" not in scope and "server" not in scope:
         # Without a server, an application was called in its own process. A server always sets both keys.
         return None
@@ -171,7 +174,7 @@ _LENGTHS = {b"content-length", b"transfer-encoding"}
 
 
 class RequestFraming:
-    """The outermost ASGI application: refuses requests with two lengths, shortens absolute targets to paths."""
+    """The outermost ASGI application. It refuses requests with two lengths, and shortens absolute targets to paths."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -184,7 +187,7 @@ class RequestFraming:
 
 
 def in_origin_form(scope: Scope) -> Scope:
-    """Return the scope of a request whose target may name a host, which then replaces the Host header."""
+    """Return a request's scope with the target as a path; if the target names a host, that replaces the Host header."""
     match = _ABSOLUTE.fullmatch(scope["path"])
     raw = _ABSOLUTE.fullmatch(scope["raw_path"].decode("latin-1"))
     if match is None or raw is None:
@@ -230,10 +233,10 @@ _OTHER_SITES = (b"cross-site", b"same-site")
 
 
 class ControlCredentials(NamedTuple):
-    """What authorizes control requests: the key of the exchange's own page, and a token for users whom the kernel can't
-    identify.
+    """What authorizes control requests: the key of the exchange's own page, and a token.
 
-    Both are new for each process. Without a token, only the kernel can authorize a client.
+    The token is for users whom the kernel can't identify. Both are new for each process. Without a token, only the
+    kernel can authorize a client.
     """
 
     page_key: str
@@ -259,7 +262,7 @@ class Guard:
 
 
 def refusal_reason(scope: Scope, may: ControlCredentials) -> str | None:
-    """Return why a request is refused, or None. A client other than a browser may omit both headers."""
+    """Return why a request is refused, or None. Clients other than browsers may omit both headers."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     ports = [_port(host.decode("latin-1")) for host in hosts]
     if None in ports:

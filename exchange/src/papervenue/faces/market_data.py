@@ -247,7 +247,7 @@ def _mover_json(move: Move) -> Row:
 class DataFace:
     """Handlers of the market-data API; the key of any account is accepted.
 
-    They serve the data complete at the moment returned by `now_us`: engine time, or an earlier time for a stale
+    They serve the data that is complete at the time `now_us` returns: engine time, or an earlier time for a stale
     response.
     """
 

@@ -29,7 +29,7 @@ def asset_id(symbol: str) -> str:
 
 
 def asset_class(symbol: str) -> str:
-    """Return a symbol's asset class; options can only be position entries here, not traded."""
+    """Return a symbol's asset class; here, options can be booked as positions but not traded."""
     return "us_equity" if contract_of(symbol) is None else "us_option"
 
 
@@ -38,7 +38,7 @@ def account_id(account: Account) -> str:
 
 
 def order_json(order: Order, legs: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """Return the Order object, with these Order objects as its legs."""
+    """Return the Order object, with `legs` as the Order objects of its legs."""
     request = order.request
     average = order.filled_usd / order.filled_qty if order.filled_qty else None
     return {
@@ -93,8 +93,8 @@ def activity_json(activity: Execution | Activity) -> dict[str, Any]:
 def execution_json(execution: Execution) -> dict[str, Any]:
     """Return the TradeActivity object of one fill, or the row of a busted or corrected execution.
 
-    Alpaca documents `execution_type` and `previous_id` only for its stream of activities. `type` has the same word, so
-    that clients that sum up fills don't count such a row as one.
+    Alpaca documents `execution_type` and `previous_id` only for its stream of activities. `type` has the same word as
+    `execution_type`, so that clients that sum up fills don't count such a row as a fill.
     """
     amended = {"execution_type": execution.word, "previous_id": execution.previous_id}
     return {
@@ -136,7 +136,7 @@ def _non_trade_json(activity: Activity) -> dict[str, Any]:
 
 
 def account_json(engine: Engine, account: Account) -> dict[str, Any]:
-    """Return the Account object, without the day-trading fields that Alpaca removed in 2026."""
+    """Return the Account object; it lacks the day-trading fields, which Alpaca removed in 2026."""
     now, closing, settings = engine.balances(account), account.closing, account.configuration
     power = plain(engine.buying_power(account))
     cash_power = plain(now.buying_power(account.reserved, 1))
@@ -176,9 +176,9 @@ def account_json(engine: Engine, account: Account) -> dict[str, Any]:
 
 
 def configuration_json(settings: Configuration) -> dict[str, Any]:
-    """Return the AccountConfigurations object, without the day-trading checks that Alpaca removed in 2026.
+    """Return the AccountConfigurations object; it lacks the day-trading checks, which Alpaca removed in 2026.
 
-    It includes a level for options only once one was set.
+    It includes a level for options only if one was set.
     """
     level = settings.max_options_trading_level
     return {
@@ -196,8 +196,8 @@ def configuration_json(settings: Configuration) -> dict[str, Any]:
 def position_json(engine: Engine, account: Account, position: Position) -> dict[str, Any]:
     """Return the Position object; a short position has a negative quantity and value.
 
-    The day's gain is measured from the last close for shares owned then, and from their average price for shares added
-    since.
+    The day's gain is measured from the last close for shares that were owned then, and from the average price for
+    shares added since.
     """
     price, last_day = usd(engine.price(position.symbol)), _last_day_price(engine, position.symbol)
     shares, taken = (
@@ -258,7 +258,7 @@ def watchlist_json(market: Market, account: Account, listed: Watchlist) -> dict[
 
 
 def asset_json(market: Market, symbol: str) -> dict[str, Any]:
-    """Return the Asset object, with both the old and the new word for borrowability."""
+    """Return the Asset object, with both the old and the new field about borrowing."""
     liquid = market.liquid(symbol)
     return {
         "id": asset_id(symbol),

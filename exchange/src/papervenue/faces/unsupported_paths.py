@@ -1,5 +1,4 @@
-"""List the parts of Alpaca's trading and market-data APIs that this exchange doesn't support, each with its reply and
-the reason.
+"""List what this exchange doesn't support of Alpaca's trading and market-data APIs, with each reply and the reason.
 
 If the OpenAPI document of the trading API lists an error for a path, the path returns that error in its documented
 form; other paths return the API's general error object. The reply doesn't depend on the request, so a client notices at

@@ -1,4 +1,4 @@
-"""A small HTTP layer that the APIs share: read a request, refuse it, send JSON."""
+"""A small HTTP layer that the APIs share: it reads requests, refuses them, and sends JSON."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ def _pairs(query: str) -> tuple[tuple[str, str], ...]:
 
 
 class Call(NamedTuple):
-    """A request as handlers see it: `raw_path` as sent, `names` from the path, and `effects` set by a fault script."""
+    """A request as handlers see it: `raw_path` is as sent, and `names` are parts of the path.
+
+    A fault script may set `effects`.
+    """
 
     method: str
     raw_path: str
@@ -117,7 +120,7 @@ _compiled = lru_cache(maxsize=1_000)(compile_path)
 
 
 class Route(NamedTuple):
-    """The handler of a path; each name in braces in the path matches one segment."""
+    """A path with its handler; each name in braces in the path matches one segment."""
 
     path: str
     app: ASGIApp
@@ -130,7 +133,7 @@ class Route(NamedTuple):
 
 
 class Paths:
-    """The ASGI application that finds a path's route: by lookup if it has no named parts, otherwise in order."""
+    """The ASGI application that finds a path's route: by lookup or, for routes with named parts, in order."""
 
     def __init__(self, routes: Iterable[Route], default: ASGIApp) -> None:
         self._literal: dict[str, ASGIApp] = {}
@@ -195,7 +198,7 @@ async def _body(scope: Scope, receive: Receive) -> str:
 
 
 def headers_of(scope: Scope) -> Mapping[str, str]:
-    """Return a request's headers as text, decoded once; if one is repeated, the last value counts."""
+    """Return a request's headers as text, decoded only once; if a header is repeated, its last value counts."""
     headers: Mapping[str, str] | None = scope.get(_HEADERS)
     if headers is None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}

@@ -1,6 +1,6 @@
-"""Execute a request on which rules fire, and change the data of its response as they specify.
+"""Execute a request on which rules fire, and change the data in its response as the rules say.
 
-Falsifies the rows of a response: orders, positions and activities, and flow. Each fault takes a row and returns its
+The rows of a response are falsified: orders, positions, activities, and flow. Each fault takes a row and returns its
 replacement. A response without rows stays unchanged.
 """
 
@@ -183,7 +183,7 @@ def _each_of_flow(value: Any, settings: Settings, change: Callable[[Row], list[R
 
 @contextmanager
 def earlier_account(engine: Engine, number: str, then_us: int) -> Iterator[None]:
-    """Replace an account with its earlier state inside the `with` block; the block must not await anything."""
+    """Replace an account with its earlier state inside the `with` block, which must not await anything."""
     now = engine.accounts[number]
     engine.accounts[number], engine.shown_us = account_at(now, then_us), then_us
     try:
@@ -274,7 +274,7 @@ class CapturedReply:
 
 
 class InnerApplications:
-    """The applications behind the fault middleware: the exchange, and a second market-data API for past times."""
+    """The applications behind the fault middleware: the exchange, and a second market-data API for past data."""
 
     def __init__(self, inner: ASGIApp, exchange: Exchange) -> None:
         self.inner = inner
@@ -309,14 +309,14 @@ class FaultedRequest:
         self._body: bytes | None = body
 
     async def again(self) -> Message:
-        """Receive the body that was already read, and then the client's further messages."""
+        """Return the request's body, which was already read, and afterward the client's further messages."""
         if self._body is None:
             return await self.connection.receive()
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def answer(self) -> fault_bodies.PendingReply:
-        """Execute the request and return its response, with the data changed by the rules that fire."""
+        """Execute the request, and return its response with the changes that the firing rules make to its data."""
         effects = effects_of(self._firings, self._facts, self._behind.engine.now_us)
         caught = CapturedReply()
         await self._behind.inner({**self.connection.scope, EFFECTS: effects}, self.again, caught)

@@ -1,4 +1,4 @@
-"""Store the armed rules and count their matches and firings; the log preserves the counts across restarts."""
+"""Store the armed rules, and count how often they match and fire; the log keeps the counts across restarts."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ class RuleFiring(NamedTuple):
 
 
 class ArmedRules:
-    """The armed rules of an exchange. `note` writes their decisions into the log.
+    """The armed rules of an exchange; `note` writes what they decide into the log.
 
-    A match that doesn't fire is logged at once for a request that changes something. For reads and events, which can
-    number thousands a second, counts are logged once per second of real time (`now_s`).
+    If a rule matches a request that changes something, the match is logged at once even if the rule doesn't fire. Reads
+    and events can number thousands a second, so their counts are logged only once per second of real time (`now_s`).
     """
 
     def __init__(self, calendar: Calendar, note: Note, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -116,7 +116,7 @@ class ArmedRules:
         return armed
 
     def clear(self, name: str | None) -> list[str]:
-        """Clear one rule or all; return the names of those that were armed."""
+        """Clear one rule, or all if `name` is None; return the names of those that were armed."""
         names = [rule for rule in self._armed if name in (None, rule)]
         for armed in names:
             del self._armed[armed]
@@ -140,9 +140,9 @@ class ArmedRules:
             armed.began_us = parse_time(event["at"]) if armed.began_us is None else armed.began_us
 
     def firings(self, facts: Facts, now_us: int) -> list[RuleFiring]:
-        """Count a request or event for every rule that it meets, and return the rules that fire, oldest first.
+        """Count a request or event for every rule whose conditions it meets, and return the firing rules, oldest first.
 
-        At most one rule that determines the response or the request's outcome fires: the first that is due.
+        Of the rules that determine the response or the request's outcome, only the first that is due fires.
         """
         fired: list[RuleFiring] = []
         meeting = [arm for arm in self if not arm.is_spent and _meets(arm.rule, facts) and self._is_time(arm, now_us)]
@@ -159,7 +159,7 @@ class ArmedRules:
         return fired
 
     def note_counts(self, *, at_once: bool) -> None:
-        """Write the new counts into the log, either now or if a second has passed since the last time."""
+        """Write the new counts into the log if a second has passed since the last time, or in any case if `at_once`."""
         if not self._owed or not (at_once or self._now_s() - self._noted_s >= _COUNTS_EVERY_S):
             return
         owed, self._owed, self._noted_s = self._owed, {}, self._now_s()
@@ -172,7 +172,7 @@ class ArmedRules:
         return bool(self._owed)
 
     def in_force(self, fault: str, now_us: int) -> Iterator[ArmedRuleState]:
-        """Yield the rules of a fault whose time window is open, ignoring their other conditions."""
+        """Yield the rules of a fault whose time window is open now, regardless of their other conditions."""
         return (armed for armed in self if armed.rule.fault == fault and self._is_time(armed, now_us))
 
     def _is_time(self, armed: ArmedRuleState, now_us: int) -> bool:

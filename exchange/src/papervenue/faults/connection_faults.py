@@ -1,6 +1,6 @@
-"""Control the connection of a request, for failures that HTTP can't express: close without a response, or reset.
+"""Control the connection of a request, for failures that HTTP can't express: a close without a response, and a reset.
 
-Also limits how many files and connections this process may have open at once.
+This module also limits how many files and connections this process may have open at once.
 """
 
 from __future__ import annotations
@@ -28,16 +28,14 @@ _RESERVED = 256
 
 
 def raise_limit() -> None:
-    """Raise this process's limit on open files to the system's maximum; keep the current limit if the system
-    refuses.
-    """
+    """Raise this process's limit on open files to the system's maximum; if the system refuses, keep the current one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def most_connections() -> int:
-    """Return how many clients may connect, reserving file descriptors for everything else."""
+    """Return how many clients may connect, so that enough file descriptors are left for everything else."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft - min(_RESERVED, soft // 2)
 
@@ -60,7 +58,7 @@ _LENGTH = b"content-length"
 
 
 class JoinedReplyConnection(h11.Connection):
-    """The HTTP protocol of one connection; a response of known length is sent together with its headers."""
+    """The HTTP protocol of one connection; headers are sent together with the body if the body's length is known."""
 
     def __init__(self) -> None:
         super().__init__(h11.SERVER)
@@ -78,7 +76,7 @@ class JoinedReplyConnection(h11.Connection):
 
 
 class Protocol(H11Protocol):
-    """uvicorn's HTTP protocol with timeouts; each request can access it through its scope."""
+    """uvicorn's HTTP protocol with timeouts; a request's scope gives access to it."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -127,7 +125,7 @@ class Protocol(H11Protocol):
         self._held = self.cycle
 
     def shutdown(self) -> None:
-        """Let the current request finish, but don't wait for unfinished or open-ended ones."""
+        """Let the current request finish, but don't wait for one that is incomplete or open-ended."""
         super().shutdown()
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete and (cycle.more_body or cycle is self._held):

@@ -1,4 +1,4 @@
-"""Build the bodies of a broken service: error bodies, gateway pages, and damaged responses."""
+"""Build the bodies that a broken service sends: error bodies, gateway pages, and damaged responses."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def page(title: str) -> bytes:
 
 
 def with_headers(headers: Headers, body: bytes, kind: bytes | None = None) -> list[tuple[bytes, bytes]]:
-    """Return a response's headers adapted to a different body, with another content type if `kind` is set."""
+    """Adapt a response's headers to a different body, with another content type if `kind` is set."""
     replaced = (b"content-length", *((b"content-type",) if kind else ()))
     others = [(name, value) for name, value in headers if name.lower() not in replaced]
     typed = [(b"content-type", kind)] if kind else []
@@ -69,7 +69,7 @@ def with_headers(headers: Headers, body: bytes, kind: bytes | None = None) -> li
 
 
 def change_body(body: bytes, change: Change) -> bytes:
-    """Return a JSON body with a change applied; other bodies stay unchanged."""
+    """Apply a change to a JSON body; any other body stays unchanged."""
     try:
         value = json.loads(body)
     except ValueError:

@@ -1,6 +1,6 @@
-"""The faults of one exchange: its rules, their effects on the engine, and faulty delivery of commands.
+"""The faults of one exchange: its rules, their effects on the engine, and the faulty delivery of commands.
 
-A script's decision about a command is part of the command's line in the log, so replays repeat it.
+A script's decision about a command is part of the command's line in the log, so a replay repeats it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Later = Callable[[int, Command], None]
 
 
 def effects_of(firings: Iterable[RuleFiring], facts: Facts, now_us: int) -> str:
-    """Return what firing rules do to a command, in the form the log stores; empty if nothing."""
+    """Return what the firing rules do to a command, as the log stores it; empty if they do nothing."""
     effects_found = [effect for firing in firings for effect in _effects(firing, facts, now_us)]
     return encode(effects_found).decode() if effects_found else ""
 
@@ -101,17 +101,17 @@ def effects_in(command: Command) -> list[Mapping[str, Any]]:
 
 
 def late_us(effects: str) -> int:
-    """Return a command's delay on the wire in microseconds; 0 if it arrives at once."""
+    """Return by how many microseconds a command is delayed on its way; 0 if it arrives at once."""
     return sum(effect.get(LATE, 0) for effect in json.loads(effects or "[]"))
 
 
 def shown_us(effects: str, now_us: int) -> int:
-    """Return the engine time whose data a read shows: the earliest time in its effects, otherwise now."""
+    """Return the engine time whose data a read shows: the earliest one in its effects, or now if there is none."""
     return min((effect[AS_OF] for effect in json.loads(effects or "[]") if AS_OF in effect), default=now_us)
 
 
 class Halts(Container[str]):
-    """The symbols halted now. They depend only on rules, commands and engine time, so a replay halts them again."""
+    """The symbols halted now. Only rules, commands and engine time affect them, so a replay halts the same ones."""
 
     def __init__(self, book: ArmedRules, engine: Engine) -> None:
         self._book = book
@@ -192,7 +192,7 @@ class Faults:
         return 200, encode({"cleared": names})
 
     def apply_note(self, event: Mapping[str, Any]) -> None:
-        """Apply a note from a replayed log, ignoring notes of other parts of the exchange."""
+        """Apply a note from a replayed log; notes of other parts of the exchange are ignored."""
         if event["event"] in NOTES:
             self.book.restore(event)
 

@@ -25,7 +25,7 @@ GLOB = "a text without spaces, in which * stands for anything"
 
 
 class Parameter(NamedTuple):
-    """One option of a fault: its parser (ValueError names the allowed values), and its default."""
+    """One option of a fault: its parser, whose ValueError names the allowed values, and its default."""
 
     read: Read
     allowed: str
@@ -35,9 +35,9 @@ class Parameter(NamedTuple):
 class Fault(NamedTuple):
     """One fault. `value` is its main option.
 
-    `role` is what it acts on: "answer" the response, "order" the outcome of the request, "data" the contents of the
-    response, "stream" events, "market" a symbol, "policy" how the venue treats the request. `goes_with` lists the kinds
-    of request it applies to, and `streams` the streams; empty means any.
+    `role` is what the fault acts on: the response ("answer"), the outcome of the request ("order"), the contents of the
+    response ("data"), events ("stream"), a symbol ("market"), or how the venue treats the request ("policy").
+    `goes_with` lists the kinds of requests that it applies to, and `streams` the streams; if empty, it applies to any.
     """
 
     role: str

@@ -1,4 +1,4 @@
-"""Classify requests by kind, and define the facts about a request that rules can match on."""
+"""Classify requests by kind, and define which facts about a request rules can match on."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ MOMENTS = "open, close, open+5m, close-10m, or a time such as 2026-11-16T15:00Z"
 
 
 class Moment(NamedTuple):
-    """A moment of engine time, or one in each session: `anchor` is "open", "close", or "" for engine time itself."""
+    """A moment of engine time, or one in each session.
+
+    `anchor` is "open" or "close", or an empty text for engine time itself.
+    """
 
     anchor: str
     us: int
 
     def engine_us(self, calendar: Calendar, now_us: int) -> int | None:
-        """Return the moment in engine time; a session moment is today's, or None on a day without a session."""
+        """Return the moment in engine time. A moment in each session is today's, or None on a day without a session."""
         if not self.anchor:
             return self.us
         session = calendar.today(now_us)
@@ -144,7 +147,7 @@ def is_change(target: str) -> bool:
 
 
 def kind_of(target: str) -> str:
-    """Return the narrowest named kind of a request; empty if no rule may affect it."""
+    """Return the narrowest named kind of a request; empty if rules may not affect the request."""
     if target.partition(" ")[2].startswith(_STREAMED):
         return ""
     return next((name for name, pattern in _COMPILED.items() if pattern.fullmatch(target)), "")
@@ -164,7 +167,7 @@ def is_in_reach(pattern: str) -> bool:
 
 
 def can_meet(kind: str, goes_with: tuple[str, ...]) -> bool:
-    """Return True if a kind or pattern can match a request that a fault applies to."""
+    """Return True if a kind or pattern can match any of the requests that a fault applies to."""
     if not goes_with or kind in goes_with:
         return True
     if kind not in KINDS:

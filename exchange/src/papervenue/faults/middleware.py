@@ -51,8 +51,9 @@ _SYMBOL = re.compile(
 
 
 def facts_of(method: str, path: str, query: str, headers: Mapping[str, str], body: str, engine: Engine) -> Facts:
-    """Return what rules can match on for a request, with its path decoded as for routing; what can't be read is left
-    out.
+    """Return what rules can match on in a request; what can't be read is left out.
+
+    The path is decoded in the same way as for routing.
     """
     target = f"{method} {path}"
     account = _account(headers, engine)
@@ -206,7 +207,7 @@ Answering = Callable[[FaultedRequest, Settings], Awaitable[None]]
 
 
 async def give(turn: FaultedRequest, answered: PendingReply) -> None:
-    """Send a complete response."""
+    """Send a complete response to the client."""
     await turn.connection.begin(answered.status, [*answered.headers])
     await turn.connection.write(answered.body)
 
@@ -232,7 +233,7 @@ def _retry_after(settings: Settings) -> list[Header]:
 
 
 async def send_correct_response(turn: FaultedRequest, settings: Settings) -> None:
-    """Send the correct response; the fault affected only how the request was executed."""
+    """Send the correct response, because the fault only affected how the request was executed."""
     await give(turn, await turn.answer())
 
 
@@ -416,8 +417,9 @@ def _script(body: str) -> str:
 
 
 def arm_at_start(exchange: Exchange, scripts: Iterable[str]) -> None:
-    """Arm scripts at startup; a script whose rules are already armed unchanged keeps its counts. Raise MarketError if a
-    script is invalid.
+    """Arm scripts at startup; a script whose rules are already armed, unchanged, keeps its counts.
+
+    Raises MarketError if a script is invalid.
     """
     for script in scripts:
         if not _is_armed(exchange, script):

@@ -1,4 +1,4 @@
-"""Read the rules of a script strictly, and report anything invalid with its line, rule and field."""
+"""Read the rules of a script strictly; an error names the line, the rule and the field that are invalid."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ _WRITING = "docs/FAULTS.md explains every word of a script, and papervenue fault
 
 
 class RuleError(Exception):
-    """Raised for a script that can't be armed. The message has the position, the error and the allowed values; `hint`
-    says how to fix it.
+    """Raised for a script that can't be armed; `hint` says how to fix it.
+
+    The message has the position, the error and the allowed values.
     """
 
     def __init__(self, message: str, hint: str = _WRITING) -> None:
@@ -47,7 +48,7 @@ PARTS = ("name", "when", "what")
 class RuleConditions(NamedTuple):
     """The conditions of a rule; an empty tuple matches every request.
 
-    Counts start at 1 and include only requests that meet all conditions apart from the counts.
+    Counts start at 1. They include only the requests that meet all other conditions.
     """
 
     request: tuple[str, ...] = ()
@@ -74,7 +75,7 @@ class RuleConditions(NamedTuple):
         return placed or self.probability < 1
 
     def includes(self, index: int) -> bool:
-        """Return True if the rule fires on the match with this number, ignoring its probability.
+        """Return True if the rule may fire on the match with this number; its probability is ignored.
 
         `every: 3` alone means 3, 6, 9 …
         """
@@ -84,14 +85,15 @@ class RuleConditions(NamedTuple):
 
     @property
     def can_count(self) -> bool:
-        """Return True if at least one match number can make the rule fire."""
+        """Return True if the rule can fire on at least one match number."""
         places = self.nth or (self.first or self.every,)
         return any(self.includes(index) and index <= (self.last or index) for index in places)
 
     @property
     def has_time(self) -> bool:
-        """Return True if the time window can ever be open; session times can't be compared with other times, so they
-        pass.
+        """Return True if the time window can ever be open.
+
+        A session time can't be compared with other times, so it counts as possible.
         """
         after, until = self.after, self.until
         return after is None or until is None or after.anchor != until.anchor or after.us < until.us

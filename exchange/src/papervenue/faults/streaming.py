@@ -27,16 +27,14 @@ STALLED: dict[str, Any] = {"stalled": True}
 
 
 class Recipient(NamedTuple):
-    """The addressee of a message: a key, and a feed or channel, or an empty `feed` for its trade updates."""
+    """The recipient of a message: a key, and a feed or channel; `feed` is empty for the key's trade updates."""
 
     feed: str
     key_id: str
 
 
 class StreamFaults:
-    """Delivers each message according to the armed rules; a delayed message is delivered with the recipient's next
-    message.
-    """
+    """Delivers each message as the armed rules say; a delayed message comes with the recipient's next message."""
 
     def __init__(self, engine: Engine, book: ArmedRules) -> None:
         self._engine = engine
@@ -65,8 +63,9 @@ class StreamFaults:
         return self._after(recipient, [message] * (2 if "duplicate_events" in faults else 1))
 
     def forget(self, recipient: Recipient) -> None:
-        """Discard the message delayed for a recipient, because the next recipient of this name is a different
-        connection.
+        """Discard the message that is delayed for a recipient.
+
+        The next recipient of the same name will be a different connection.
         """
         self._held.pop(recipient, None)
 

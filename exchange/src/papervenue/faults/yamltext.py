@@ -1,4 +1,4 @@
-"""Read the YAML of scripts: limited in size, without tags or aliases, with the line of each value."""
+"""Read the YAML of scripts, limited in size and without tags or aliases; note the line of each value."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ for _tag, _pattern, _first in (
 
 
 def read_yaml(text: str) -> tuple[Any, Lines]:
-    """Parse a text with exact decimals; return its value, and the line of each part by its path; raise TextError if it
-    is invalid.
+    """Parse a text, with exact decimals; return its value, and the line of each part by the part's path.
+
+    Raises TextError if the text is invalid.
     """
     if len(text.encode()) > LONGEST_TEXT:
         raise TextError(f"a script has at most {LONGEST_TEXT} bytes")

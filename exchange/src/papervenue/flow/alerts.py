@@ -1,12 +1,12 @@
-"""Derive option-flow alerts from any bar source, in bursts with a common direction.
+"""Derive option-flow alerts from any source of bars, in bursts with a common direction.
 
 `edge` is an artificial correlation with the future: with probability `edge` a burst's direction is the sign of the
 symbol's return over the next hour, otherwise it is a coin toss. At edge 0 nothing here depends on prices after the
 alert; at any other edge the flow looks ahead by design.
 
-Dark-pool prints have random sizes and sides, and prices inside the quote. Their side follows a coin, tossed once per
-session, more often than not. With the market's edge e, a print follows the next hour's direction with probability e / 3
-instead, a weaker edge than that of alerts.
+Dark-pool prints have random sizes and sides, and prices inside the quote. More often than not, their side is that of a
+coin tossed once per session. If the market's edge is e, a print follows the next hour's direction instead with
+probability e / 3. That is a weaker edge than the alerts have.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class PlannedAlert(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """The planned totals of one alert: its time, C or P, and its premium in USD at the ask, at the bid, and in total.
+    """What one alert is planned to show: its time, C or P, and its premium in USD at the ask, at the bid, and in total.
 
-    The alert that is served may show slightly less, because it counts whole contracts.
+    The alert that is served may show slightly less, because it counts only whole contracts.
     """
 
     at_us: int
@@ -114,7 +114,10 @@ class Flow(ComputedSeries):
         return planned_alerts
 
     def direction(self, symbol: str, session: Session, at_us: int, coin: int, foresight: float) -> int:
-        """Return +1 or -1: the coin toss, or with probability `edge` the sign of the next hour's return."""
+        """Return +1 or -1: the sign of the next hour's return if the draw `foresight` is below the market's edge.
+
+        Otherwise return the coin toss.
+        """
         if foresight >= self._edge:
             return coin
         now = self.market.session_price(symbol, at_us)
@@ -322,9 +325,7 @@ class Prints(AlertSeries):
 
 
 class Plan(NamedTuple):
-    """The randomly drawn part of one dark-pool print: its time, whether it is late, and the draws for its price and
-    size.
-    """
+    """What is drawn for one dark-pool print: its time, whether it is late, and the draws for its price and size."""
 
     at_us: int
     late: bool

@@ -1,8 +1,8 @@
-"""Replay captured flow responses, {endpoint, captured_at, response}, as engine time passes.
+"""Replay captured flow responses, each {endpoint, captured_at, response}, as engine time passes.
 
-Each row is served unchanged from the moment it became known: its own timestamp, or the time of its capture if it has no
-readable one. Alerts are served for every requested ticker, because a capture of that endpoint isn't limited to one.
-Every other endpoint serves only the exact path that was captured.
+Each row is served unchanged from the moment it became known. That is its own timestamp, or the time of its capture if
+the row has no readable timestamp. Alerts are served for every requested ticker, because captures of their endpoint
+aren't limited to one ticker. Every other endpoint serves only the exact path that was captured.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ _READABLE = range(at_new_york("1990-01-01", 0), at_new_york("2101-01-01", 0))
 
 
 class Known(NamedTuple):
-    """Says from when on a captured row is served: the field with the time at which it became known, and that field's
-    parser.
+    """Which field of a captured row has the time from which the row is served, and how to parse that field.
 
     Rows `of_the_day` cover the current session; other rows cover the last year or the previous day. `single` means that
     the data is one object instead of a list.
@@ -71,7 +70,7 @@ _KNOWN = {
 
 
 class Capture(NamedTuple):
-    """The rows of one endpoint in the order in which they became known, and the New York date of each."""
+    """The rows of one endpoint, in the order in which they became known, and each row's date in New York."""
 
     rows: tuple[Row, ...]
     days: tuple[str, ...]
@@ -193,7 +192,7 @@ def _merge_captures(first: Capture, second: Capture) -> Capture:
 
 
 class CapturedFlow:
-    """A FlowSource over a folder of captures; an endpoint or day that wasn't captured has no rows."""
+    """A FlowSource that reads a folder of captures; it has no rows for an endpoint or day that wasn't captured."""
 
     def __init__(self, folder: Path) -> None:
         self._captures = read_folder(folder)
@@ -211,8 +210,9 @@ class CapturedFlow:
         return iter(self._rows_known(_ALERTS, None, now_us)[::-1])
 
     def answer(self, question: Question, now_us: int) -> FlowRows:
-        """Return the captured rows of a path, in the order of the endpoint; a tide has the interval at which it was
-        captured.
+        """Return the captured rows of a path, in the order of the endpoint.
+
+        A tide keeps the interval at which it was captured.
         """
         endpoint, about = question.endpoint, question.about
         named = endpoint.path.format(ticker=about, sector=about)

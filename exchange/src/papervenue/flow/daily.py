@@ -1,6 +1,6 @@
-"""Generate random daily rows without edge: Greek exposure, IV rank, and change of open interest.
+"""Generate random daily rows that predict nothing: Greek exposure, IV rank, and changes of open interest.
 
-Open interest changes in the contracts of the previous session's alerts, and in others.
+Open interest changes in the contracts that the previous session's alerts were about, and in some others.
 
 A session's exposure and IV rank are published at 17:35 New York, after its close. Open interest of the previous day
 arrives two hours before the open.
@@ -51,8 +51,9 @@ class DailyFacts(AlertSeries):
         return FlowRows([row(entry.at_us, self._with_close(symbol, entry.fields)) for entry in rows])
 
     def oi_changes(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return contracts ranked by absolute change of open interest, largest first; the default day is the newest
-        session that has data.
+        """Return contracts ranked by how much their open interest changed, in either direction, largest change first.
+
+        By default, the day is the newest session that has data.
         """
         calendar = self.calendar
         if question.day is not None:

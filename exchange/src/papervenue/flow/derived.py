@@ -1,6 +1,7 @@
 """Derive the flow feed from the market's bars and a seed.
 
-Exposure follows the last published Greek exposure and the price; intraday volume follows the option volume so far.
+Exposure is computed from the last published Greek exposure and the price, and intraday volume from the option volume so
+far.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ _MARKET = {
 
 class Headlines(ComputedSeries):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return the headlines of the last days, newest first; of one ticker, or only major ones, if requested."""
+        """Return the last days' headlines, newest first; on request, only those of one ticker, or only major ones."""
         params = question.params
         ticker, words = params.text("ticker").upper(), params.text("search_term").lower()
         major = params.flag("major_only", default=False)
@@ -207,7 +208,7 @@ class Exposures(AlertSeries):
         self._volumes = volumes
 
     def spot(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return the dealers' Greek exposure after each elapsed minute of a day, oldest first."""
+        """Return the dealers' Greek exposure after each minute of a day that has passed, oldest first."""
         index = self.calendar.published_index(question.day, now_us)
         published = [] if index is None else self._daily.greeks(symbol, self.calendar.market[index].open_us)
         if index is None or not published:
@@ -217,8 +218,9 @@ class Exposures(AlertSeries):
         return FlowRows(list(self._minutes(symbol, index, open_interest, now_us)))
 
     def max_pain(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return, for each expiry, the underlying's price at which its contracts are worth least in total, nearest
-        expiry first.
+        """Return, for each expiry, the underlying's price at which its contracts are worth least in total.
+
+        The nearest expiry comes first.
         """
         index, reference = self._priced_session(symbol, question.day, now_us)
         if reference is None:
@@ -232,7 +234,7 @@ class Exposures(AlertSeries):
         return FlowRows(rows, {"date": day})
 
     def strikes(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return open interest by strike; the strikes sum to the open interest of the daily option volume."""
+        """Return open interest by strike; all strikes add up to the open interest in the daily option volume."""
         index, reference = self._priced_session(symbol, question.day, now_us)
         if reference is None:
             return NOTHING

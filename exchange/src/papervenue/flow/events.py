@@ -1,7 +1,7 @@
 """Generate calendars of coming events: economic reports, the Federal Reserve, the FDA, and companies' earnings.
 
-Dates follow the usual rules of each report; an event contains no information about its outcome. Companies report every
-thirteen weeks, on the same weekday and at the same time of day. Prices don't jump at a report, so that its result
+The dates follow the usual rules for each report; an event says nothing about its outcome. Companies report every
+thirteen weeks, on the same weekday and at the same time of day. Prices don't jump at a report, so a report's result
 doesn't predict them. Funds don't report.
 """
 
@@ -28,8 +28,9 @@ _WHEN = {"premarket": (7, 0), "postmarket": (16, 15)}
 
 
 class Report(NamedTuple):
-    """One earnings report: its date, premarket or postmarket, its quarter's end, and the estimated and actual earnings
-    per share.
+    """One earnings report: its date, premarket or postmarket, its quarter's end, and the earnings per share.
+
+    It has both the estimated and the actual earnings.
     """
 
     day: date
@@ -45,7 +46,7 @@ class Report(NamedTuple):
 
 
 def next_report(symbol: str, day: date) -> Report | None:
-    """Return a company's first report on a date or after it; None for a fund."""
+    """Return the first report of a company on or after a date; None for a fund."""
     return _on_or_after(symbol, day) if profile(symbol).sector else None
 
 
@@ -70,7 +71,7 @@ class Reports(Priced):
         return FlowRows([self._row(symbol, report, now_us) for report in self._reports(symbol, now_us)][::-1])
 
     def of_a_day(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return a date's reports before the open or after the close, the largest companies first."""
+        """Return the reports of a date before the open, or those after the close, the largest companies first."""
         calendar = self.calendar
         day = question.day or calendar.trading(now_us).date
         when = "premarket" if question.endpoint.series == "earnings-premarket" else "postmarket"
@@ -192,7 +193,7 @@ _EVENTS_A_COMPANY = 3
 
 
 class EconomicRelease(NamedTuple):
-    """An economic event: its time in New York, its name, its type, and whether a figure is forecast."""
+    """An economic event: its time in New York, its name, its type, and whether there is a forecast of its figure."""
 
     day: date
     hour: int
@@ -203,7 +204,7 @@ class EconomicRelease(NamedTuple):
 
 
 def is_fomc(day: date) -> bool:
-    """Return True on the day on which the Federal Reserve announces its rate: a third Wednesday, eight times a year."""
+    """Return True if the Federal Reserve announces its rate on this day: a third Wednesday, eight times a year."""
     return day.month in _FOMC_MONTHS and day.weekday() == _WEDNESDAY and 15 <= day.day <= 21
 
 

@@ -1,13 +1,13 @@
-"""Generate regulatory disclosures: random, without edge, and published as late as the real ones.
+"""Generate regulatory disclosures that are random, predict nothing, and are published as late as the real ones.
 
 Insiders report a trade within two business days (SEC Form 4), so a row is served from the second evening after its
 date. A day with both purchases and sales has two rows. Members of Congress file within 45 days after a trade (STOCK
 Act). Institutions file within 45 days after a quarter's end (SEC Form 13F), most of them shortly before the deadline.
 Each evening, funds publish how much money flowed in or out.
 
-FINRA publishes the short interest of the middle and the end of a month about seven business days after the settlement
-date. The SEC publishes the fails of a month's first half at its end, and those of the second half in the middle of the
-next month. FINRA publishes a day's short volume that evening.
+FINRA publishes short interest for the middle and for the end of each month, about seven business days after the
+settlement date. The SEC publishes the fails of a month's first half at the end of the month, and those of the second
+half in the middle of the next month. FINRA publishes a day's short volume on the same evening.
 """
 
 from __future__ import annotations
@@ -260,7 +260,7 @@ _UNLISTED = ("QZMMF", "QZBND", "QZTEN")
 
 class Congress(ComputedSeries):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return the trades filed so far, the newest filing first; of one ticker if requested."""
+        """Return the trades filed so far, newest filing first; on request, only those in one ticker."""
         ticker, day = question.params.text("ticker").upper(), question.day
         rows = rows_known_at(self._all_filings(self.market.symbols), now_us)[::-1]
         return FlowRows(

@@ -46,8 +46,9 @@ def option_price(contract: FlowContract, underlying: float, volatility: float, t
 
 
 def rough_price(right: str, strike: float, expiry: str, underlying: float, volatility: float, today: str) -> int:
-    """Return cents per share: intrinsic value plus 0.4 standard deviations of the move until expiry, less time value
-    away from the money.
+    """Return a rough price in cents per share: intrinsic value plus time value.
+
+    The time value is 0.4 standard deviations of the move until expiry, and less if the strike is away from the money.
     """
     days = max((date.fromisoformat(expiry) - date.fromisoformat(today)).days, 0) + 1
     deviation = underlying * volatility * sqrt(days / 365)
@@ -57,7 +58,7 @@ def rough_price(right: str, strike: float, expiry: str, underlying: float, volat
 
 
 def friday(day: str, weeks: int) -> str:
-    """Return the ISO date of the first Friday on or after `day`, plus `weeks` weeks: a weekly expiry."""
+    """Return the ISO date of a weekly expiry: the first Friday on or after `day`, plus `weeks` weeks."""
     first = date.fromisoformat(day)
     return (first + timedelta(days=(4 - first.weekday()) % 7 + 7 * weeks)).isoformat()
 

@@ -1,4 +1,4 @@
-"""Serve the screener, which has one row with the current state of each listed symbol, and company information."""
+"""Serve company information, and the screener, which has one row with the current state of each listed symbol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Define requests for the further flow series, the rows of their responses, and the common base of the series."""
+"""Define requests for flow series other than alerts, the rows of their responses, and the base class of the series."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def cache_newest(size: int, per_symbol: int = 0) -> Callable[[Method], Method]:
 
 
 class Closes(ComputedSeries):
-    """Daily closes by symbol and index among all sessions.
+    """Daily closes, by symbol and by the session's index among all sessions.
 
-    The closes of the market's sessions are cached, because each one needs a day of bars.
+    The closes of the market's sessions are cached, because each of them requires a day of bars.
     """
 
     def usd(self, symbol: str, index: int) -> float:
@@ -119,7 +119,7 @@ def number(fields: dict[str, Any], name: str) -> float:
 
 
 def accept_unreadable(test: Callable[[dict[str, Any]], bool]) -> Callable[[dict[str, Any]], bool]:
-    """Return a test that also passes rows that it can't read, because clients should receive and count bad rows."""
+    """Return a test that also passes rows that it can't read, so that clients receive bad rows and can count them."""
 
     def passes(fields: dict[str, Any]) -> bool:
         try:
@@ -138,10 +138,10 @@ def envelope(rows: Iterable[Row], **others: Any) -> bytes:
 
 
 class FlowEndpoint(NamedTuple):
-    """An endpoint. `limit` has its default and its largest row limit; None means that it has no limit or ignores it.
+    """An endpoint. `limit` has the default and the largest row limit; None means that it has no limit, or ignores it.
 
     `paged` means that it has pages, numbered from 0. `single` means that its data is one object, not a list.
-    `newest_first` is the order of its rows.
+    `newest_first` says how its rows are sorted.
     """
 
     series: str

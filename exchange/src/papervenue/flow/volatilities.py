@@ -1,10 +1,11 @@
 """Generate implied volatility by time to expiry, and compare it with the volatility of prices.
 
-All series follow the daily IV rank, which is based on 30-day volatility; a random slope, without edge, determines how
-shorter and longer expiries differ. A session shows the slope of the session before it, which is known at its open.
+All series follow the daily IV rank, which is based on 30-day volatility. A random slope, which predicts nothing,
+determines how shorter and longer expiries differ from that. A session shows the slope of the session before it, which
+is known at its open.
 
-The risk-reversal skew is the implied volatility of puts minus that of calls, a random walk without edge. A session's
-row is published with the other daily rows, after its close.
+The risk-reversal skew is the implied volatility of puts minus that of calls; it is a random walk that predicts nothing.
+A session's row is published with the other daily rows, after its close.
 """
 
 from __future__ import annotations
@@ -150,9 +151,9 @@ class Volatilities(Priced):
         return FlowRows(rows)
 
     def realized_rows(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return implied volatility by session and the realized volatility of the thirty days after it, oldest first.
+        """Return each session's implied volatility, and the realized one of the next thirty days, oldest first.
 
-        For the last sessions these thirty days aren't complete yet.
+        For the last sessions, these thirty days aren't over yet.
         """
         sessions, implied = self.calendar.all, self._daily.volatilities(symbol)
         last = self._last_published(question.day, now_us)
@@ -191,9 +192,7 @@ class Volatilities(Priced):
         return FlowRows([row(published_us(fields["date"]), fields)])
 
     def at(self, symbol: str, index: int, days: int) -> float:
-        """Return the annualized implied volatility of contracts with this many days to expiry, as published for a
-        session.
-        """
+        """Return the annualized implied volatility for this many days to expiry, as published for a session."""
         usual, slope = self._daily.volatilities(symbol)[index - 1], self._slopes(symbol)[index - 1]
         # The slope counts most near the expiry, and not at all at thirty days.
         tilt = slope * (_USUAL_DAYS - days) / (_USUAL_DAYS + days)

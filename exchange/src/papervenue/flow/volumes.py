@@ -1,13 +1,13 @@
 """Generate option volume and premium by day and minute, and the market tide.
 
-A day consists of a symbol's own alerts, and seeded trading that raises no alert. So a day's volume is never less than
-the sum of its alerts, and has the alerts' edge in diluted form. Trading without alerts is spread over the minutes of a
-session, so that the minutes sum to the day; a minute is known at its end. Sessions before the market's first have no
-alerts; their totals are random.
+A day's trading consists of the symbol's own alerts and of seeded trading that raises no alert. So a day's volume is
+never less than the sum of its alerts, and it has the alerts' edge in diluted form. Trading without alerts is spread
+over the minutes of the session, so that the minutes add up to the day; a minute is known when it ends. Sessions before
+the market's first have no alerts, only random totals.
 
-The tide is the market's net option premium, cumulative over the session: the alerts of all symbols as they become
-known, plus seeded noise for flow without alerts. The noise is divided among the sectors and the funds, so the tides of
-the sectors, plus that of the funds, sum to the market's.
+The tide is the market's net option premium, added up over the session: the alerts of all symbols as they become known,
+plus seeded noise for flow without alerts. The noise is divided among the sectors and the funds, so the tides of the
+sectors and that of the funds add up to the market's.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ _PARTS_OF_FUNDS = 5
 
 
 class NetFlow(NamedTuple):
-    """Ask-side minus bid-side flow: dollars of calls, dollars of puts, and contracts of calls minus those of puts."""
+    """Flow at the ask minus flow at the bid: dollars of calls, dollars of puts, and contracts.
+
+    Contracts are those of calls minus those of puts.
+    """
 
     calls: int
     puts: int
@@ -133,8 +136,9 @@ _AVERAGED = (3, 7, 30)
 
 
 class Side(NamedTuple):
-    """The trading of calls or puts: premium in dollars at the ask, at the bid and in total, and the average USD per
-    contract.
+    """The trading of calls or of puts: premium in dollars at the ask, at the bid, and in total.
+
+    `each` is the average price of a contract in USD.
     """
 
     ask: int
@@ -168,17 +172,17 @@ class Side(NamedTuple):
 
 
 class Traded(NamedTuple):
-    """One symbol's option volume in a session, or in the elapsed part of it."""
+    """One symbol's option volume in a session, or in the part of it that has elapsed."""
 
     calls: Side
     puts: Side
 
 
 class Shares(NamedTuple):
-    """How the trading of calls or puts is spread over a session: for each minute, the fraction of the day's total done
-    by its end.
+    """How the trading of calls or puts is spread over a session.
 
-    It is given for trades at the ask, at the bid, and for all.
+    There are fractions for trades at the ask, at the bid, and for all. Each says what part of the day's total is done
+    by the end of a minute.
     """
 
     ask: array[float]
@@ -188,7 +192,7 @@ class Shares(NamedTuple):
 
 class Volumes(AlertSeries):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return one row for each session up to the current one, newest first, up to the requested number."""
+        """Return one row per session up to the current one, newest first, and at most as many as requested."""
         count = question.params.count("limit", 1, 500)
         newest = self.newest(now_us)
         oldest = max(newest - count + 1, *_AVERAGED)
@@ -203,7 +207,7 @@ class Volumes(AlertSeries):
         return calendar.first + (-1 if begun is None else begun)
 
     def traded_volume(self, symbol: str, index: int, now_us: int) -> Traded:
-        """Return a symbol's option trading in a session, in its complete minutes."""
+        """Return a symbol's option trading in the complete minutes of a session."""
         session = self.calendar.all[index]
         if now_us >= session.close_us:
             return self._finished_volume(symbol, index)
@@ -266,7 +270,7 @@ class Volumes(AlertSeries):
         return shares[0], shares[1]
 
     def fields(self, symbol: str, index: int, now_us: int) -> dict[str, Any]:
-        """Return a session's trading as shown by the daily series and the screener."""
+        """Return a session's trading in the form that the daily series and the screener show."""
         calls, puts = self.traded_volume(symbol, index, now_us)
         before = [self.traded_volume(symbol, earlier, now_us) for earlier in range(index - max(_AVERAGED), index)]
         fields: dict[str, Any] = {
@@ -281,7 +285,7 @@ class Volumes(AlertSeries):
         return fields
 
     def open_interest(self, symbol: str, index: int, right: str) -> int:
-        """Return the open contracts of calls or puts on the morning of a session: about nine days of usual volume."""
+        """Return how many calls or puts are open on the morning of a session: about nine days of usual volume."""
         character = profile(symbol)
         usual = _CONTRACTS_ALERTED + _SHARE_OF_DOLLAR_VOLUME * character.level * character.shares_a_day / 350
         session = self.calendar.all[index]
@@ -338,20 +342,21 @@ _SHARES = 100
 
 
 class Ticks(AlertSeries):
-    """Net premium by symbol: for each minute of a session, and as a ranking of symbols in the market."""
+    """Net premium by symbol: minute by minute for a session, and as a ranking of the market's symbols."""
 
     def __init__(self, volumes: Volumes) -> None:
         super().__init__(volumes.flow)
         self._volumes = volumes
 
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return a day's elapsed minutes, oldest first."""
+        """Return the elapsed minutes of a day, oldest first."""
         index = self.calendar.published_index(question.day, now_us)
         return NOTHING if index is None else FlowRows(rows_known_at(self._rows(symbol, index), now_us))
 
     def impact(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return a day's tickers with the highest and the lowest net premium, half of each, sorted from highest to
-        lowest.
+        """Return the tickers with the highest and those with the lowest net premium of a day.
+
+        Each half has the same number of tickers; all are sorted from highest to lowest.
         """
         count = question.params.count("limit", 20, 100)
         index = self.calendar.published_index(question.day, now_us)

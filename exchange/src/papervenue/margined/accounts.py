@@ -1,18 +1,19 @@
 """Track net positions and their profit, and compute an account's equity and margins. All amounts are exact.
 
-A position's cost is exact. When a part is closed, that part of the cost is rounded to the smallest amount of cash and
-subtracted, so realized and unrealized profit always sum to the price change.
+A position's cost is exact. When a part of the position is closed, the same part of the cost is rounded to the smallest
+amount of cash and subtracted. So realized and unrealized profit always add up to the price change.
 
-Positions pay and earn funding, which accrues continuously and is booked on the hour and with each fill. A rate is the
-amount that a long position pays per unit, times the multiplier, and hour; a short position earns it. Amounts are booked
-in the smallest unit of cash, rounded toward zero, and the remainder is carried to the next booking.
+Positions pay and earn funding, which accrues continuously and is booked on the hour and with each fill. A rate is what
+a long position pays per hour, per unit times the multiplier; a short position earns it. Amounts are booked in the
+smallest unit of cash, rounded toward zero, and the remainder is carried to the next booking.
 
-A symbol with a highest leverage has isolated margin: a part of the cash is set apart for its position and is all that
-the position can lose. It begins as the initial margin of what was paid; funding goes into it and comes out of it, and
-so do a liquidation's profit and fee. Reducing the position sets the same part of it free. The rest of the cash is the
-collateral that all other positions share.
+A symbol with a maximum leverage has isolated margin: a part of the cash is set apart for its position, and the position
+can't lose more than that. The margin begins as the initial margin of the position's cost. Funding is added to it or
+taken from it, and so are the profit and the fee of a liquidation. Reducing the position frees the same part of the
+margin. The rest of the cash is the collateral that all other positions share.
 
-If the price of an execution is corrected later, the position's cost follows, or cash if it is closed.
+If the price of an execution is corrected later, the position's cost changes accordingly; if the position is closed,
+cash does.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ _ZERO = Decimal(0)
 
 @dataclass(slots=True)
 class NetPosition(Position):
-    """A net position and its total cost: quantity times price times multiplier, negative if it is short.
+    """A net position and its total cost: quantity times price times multiplier, negative if the position is short.
 
-    `owed` is the unbooked funding up to `since_us`, in currency times microseconds. `margin` is the cash that is set
-    apart for it if its margin is isolated.
+    `owed` is the unbooked funding up to `since_us`, in currency times microseconds. If its margin is isolated, `margin`
+    is the cash that is set apart for it.
     """
 
     cost: Decimal = _ZERO
@@ -67,8 +68,8 @@ class Margins:
 class MarginState(Margins):
     """Equity and margins of a whole account.
 
-    `ordered` is the initial margin if the open orders fill in the least favorable order. `free` is the shared equity
-    beyond the initial margin that it has to cover; negative if it doesn't.
+    `ordered` is the initial margin if the open orders fill in the least favorable sequence. `free` is by how much the
+    shared equity exceeds the initial margin that it has to cover; it is negative if the equity is too small.
     """
 
     ordered: Decimal
@@ -91,14 +92,14 @@ def net_positions(account: Account) -> list[NetPosition]:
 
 
 def sharing(account: Account, alone: str = "") -> list[NetPosition]:
-    """Return the positions that share their collateral, or only the isolated one in the symbol `alone`."""
+    """Return the positions that share their collateral or, if `alone` names a symbol, only its isolated position."""
     return [
         each for each in net_positions(account) if (each.symbol if each.symbol in account.leverages else "") == alone
     ]
 
 
 def collateral(account: Account, alone: str = "") -> Decimal:
-    """Return the cash behind the positions that share it, or what is set apart for the isolated one in `alone`."""
+    """Return the cash behind the positions that share it or, with `alone`, what is set apart for that symbol."""
     set_apart = sum((each.margin for each in net_positions(account) if alone in ("", each.symbol)), _ZERO)
     return set_apart if alone else account.cash - set_apart
 
@@ -128,9 +129,9 @@ def _part(cost: Decimal, closed: Decimal, held_quantity: Decimal) -> Decimal:
 
 
 def isolate(account: Account, grid: Grid, qty: Decimal = _ZERO, cost: Decimal = _ZERO) -> None:
-    """Set margin apart for a symbol's position if it is isolated.
+    """Set margin apart for a symbol's position after it changed, if the margin is isolated.
 
-    It had this signed quantity and cost before it changed.
+    `qty` (signed) and `cost` are those that the position had before.
     """
     position = net_position(account, grid.instrument.symbol)
     if position is None or position.symbol not in account.leverages:
@@ -152,7 +153,7 @@ def _initial(account: Account, grid: Grid, qty: Decimal, value: Decimal) -> Deci
 
 
 def margins(floor: EngineState, account: Account, alone: str = "") -> Margins:
-    """Return the equity and margins of the positions that share collateral, or of the isolated one in `alone`."""
+    """Return the equity and margins of the positions that share collateral; with `alone`, of that isolated position."""
     unrealized = initial = maintenance = _ZERO
     for position in sharing(account, alone):
         grid, mark = floor.market.grids[position.symbol], mark_of(floor, position.symbol)
@@ -178,10 +179,9 @@ def equity_and_margins(floor: EngineState, account: Account) -> MarginState:
 def initial_margin(
     floor: EngineState, account: Account, symbol: str, more: Decimal = _ZERO, *, filled: Decimal = _ZERO
 ) -> Decimal:
-    """Return a symbol's initial margin if its open orders, plus a signed quantity `more`, fill in the least favorable
-    order.
+    """Return a symbol's initial margin if its open orders fill in the least favorable sequence.
 
-    `filled` is added to the position.
+    A signed quantity `more` counts as another order, and `filled` is added to the position.
     """
     held_quantity = account.qty(symbol) + filled
     bought = sum((order.remaining for order in increasing_orders(account, symbol, 1)), max(more, _ZERO))
@@ -192,14 +192,14 @@ def initial_margin(
 
 
 def maintenance_margin(floor: EngineState, symbol: str, qty: Decimal) -> Decimal:
-    """Return the maintenance margin of a signed quantity of a symbol at the mark."""
+    """Return the maintenance margin for a signed quantity of a symbol at its mark price."""
     grid = floor.market.grids[symbol]
     value = grid.notional(abs(qty), mark_of(floor, symbol))
     return value * grid.level(abs(qty), value).maintenance
 
 
 def increasing_orders(account: Account, symbol: str, side: int) -> Iterator[Order]:
-    """Yield the open orders on one side of a symbol that may increase a position, only the first of each group."""
+    """Yield the open orders on one side of a symbol that may increase a position; of each group, only the first."""
     groups = set()
     for order in account.working(symbol, side):
         group = order.request.oca_group
@@ -218,14 +218,14 @@ def rate_of(floor: EngineState, symbol: str) -> Decimal:
 
 
 def rate_at(floor: EngineState, symbol: str, at_us: int) -> Decimal:
-    """Return the funding rate of a symbol that was in force before a moment."""
+    """Return the funding rate that was in force for a symbol just before a moment."""
     changes = floor.funding_changes.get(symbol, ())
     index = bisect_left(changes, at_us, key=itemgetter(0))
     return changes[index - 1][1] if index else floor.market.grids[symbol].instrument.funding
 
 
 def set_rate(floor: EngineState, symbol: str, rate: Decimal) -> None:
-    """Change a funding rate from now on."""
+    """Change the funding rate of a symbol from now on."""
     for account in floor.accounts.values():
         position = net_position(account, symbol)
         if position is not None:
@@ -240,7 +240,7 @@ def funding_due(floor: EngineState, net_position: NetPosition) -> Decimal:
 
 
 def book(floor: EngineState, account: Account, symbol: str) -> None:
-    """Book a position's accrued funding up to now."""
+    """Book the funding that a position has accrued up to now."""
     position = net_position(account, symbol)
     if position is None:
         return
@@ -261,13 +261,13 @@ def book_all(floor: EngineState) -> None:
 
 
 def begin_recorded_rates(floor: EngineState) -> None:
-    """Put the recorded funding rates of the first hour in force, before anything is logged."""
+    """Apply the recorded funding rates of the first hour, before anything is logged."""
     for symbol, rate in _recorded_rates(floor):
         floor.funding_changes[symbol] = [(floor.now_us, rate)]
 
 
 def take_recorded_rates(floor: EngineState) -> None:
-    """Put the recorded funding rates of this hour in force."""
+    """Apply the recorded funding rates of this hour."""
     for symbol, rate in _recorded_rates(floor):
         if rate != rate_of(floor, symbol):
             set_rate(floor, symbol, rate)
@@ -282,7 +282,7 @@ def _recorded_rates(floor: EngineState) -> Iterator[tuple[str, Decimal]]:
 
 
 def mark_of(floor: EngineState, symbol: str) -> int:
-    """Return the mark of a symbol with a price, in units."""
+    """Return the mark price, in units, of a symbol that has a price."""
     return floor.market.mark(symbol, floor.price(symbol), floor.now_us)
 
 

@@ -1,11 +1,12 @@
 """Check an order against the rules of the `plain` dialect, and accounts against their margins.
 
-Each API translates the codes of refusals.
+Each API translates the codes of refusals into its own errors.
 
-Below its initial margin an account keeps only orders that reduce its positions. At or below its maintenance margin, its
-position with the largest requirement is closed at the last price, part by part, until the margin suffices or no
-position is left. A venue may instead assign all positions to others, so that the account owes nothing. An isolated
-position is compared with what is set apart for it, and is always assigned if closing it would cost more than that.
+If its equity is below its initial margin, an account keeps only orders that reduce its positions. At or below the
+maintenance margin, the position with the largest requirement is closed at the last price, part by part, until the
+margin suffices or no position is left. A venue may instead assign all positions to others, so that the account owes
+nothing. An isolated position is compared with the margin set apart for it, and is always assigned if closing it would
+cost more than that.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ _ZERO = Decimal(0)
 
 
 def refuse(code: str, message: str, **extra: Any) -> Refusal:
-    """Return the refusal with a code that each API translates into its own error."""
+    """Return a refusal whose code each API translates into its own error."""
     return Refusal(422, {"code": code, "message": message, **extra})
 
 
@@ -130,7 +131,7 @@ def _check_kind(rules: Rules, request: OrderRequest) -> None:
 
 
 def unsupported_type() -> Refusal:
-    """Return the refusal of a type of order. Logs contain its text, so the text must not change."""
+    """Return the refusal of an unsupported order type. Logs contain its text, so the text must not change."""
     return refuse("unsupported_type", "orders are market, limit, stop, stop_limit")
 
 
@@ -198,9 +199,10 @@ def no_replacement() -> Refusal:
 
 
 def set_leverage(floor: EngineState, account: Account, symbol: str, leverage: Decimal | None) -> None:
-    """Isolate the margin of a symbol with a highest leverage, or let it share the account's collateral again (None).
+    """Set the maximum leverage of a symbol, which isolates its margin.
 
-    Raise a Refusal if the margin levels don't allow the leverage, or if too little margin would be left.
+    With None, the symbol shares the account's collateral again. Raise a Refusal if the margin levels don't allow the
+    leverage, or if too little margin would be left.
     """
     grid, position = _instrument(floor, symbol), accounts.net_position(account, symbol)
     size, cost = (_ZERO, _ZERO) if position is None else (abs(position.qty), abs(position.cost))
@@ -246,10 +248,10 @@ def cancel_everything(floor: EngineState, number: str) -> None:
 
 
 def review(floor: EngineState, rules: Rules, *, few_steps: bool = True) -> None:
-    """Compare every account's equity with its margins, and liquidate a part of a position at a time.
+    """Compare every account's equity with its margins, and liquidate positions where needed, one part at a time.
 
-    With `few_steps`, each part is a fraction of the position before the first part, otherwise of the remaining
-    position.
+    With `few_steps`, each part is a fraction of the position before the liquidation; otherwise it is a fraction of what
+    is left.
     """
     for account in floor.accounts.values():
         for alone in ("", *account.leverages) if account.positions else ():

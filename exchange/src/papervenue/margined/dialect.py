@@ -53,7 +53,7 @@ def _marks(session: Session) -> list[Mark]:
 
 
 class PlainDialect:
-    """The dialect of a plain venue with these rules, as in an edition."""
+    """The dialect of a plain venue, with the rules in one of their editions."""
 
     auctions: frozenset[str] = frozenset()
     watches = legs_reduce = True
@@ -74,7 +74,7 @@ class PlainDialect:
         )
 
     def begin(self, floor: EngineState) -> None:
-        """Schedule the first hour's funding and the ends of instruments."""
+        """Schedule the funding of the first hour, and the time at which each instrument ends."""
         accounts.note_next(floor)
         accounts.begin_recorded_rates(floor)
         for symbol in floor.market.symbols:
@@ -83,13 +83,11 @@ class PlainDialect:
                 floor.agenda.note(last_us, "end_trading", symbol)
 
     def fill_model(self, spec: FillSpec, market: Market) -> FillModel:
-        """Return the model for lots and ticks of instruments."""
+        """Return the fill model that uses each instrument's own lots and ticks."""
         return LotModel(spec, market.grids)
 
     def kinds(self, floor: EngineState, *, waiting: bool) -> frozenset[str]:
-        """Return the kinds of all marks while an order is open, because it may activate or end; otherwise only market
-        closes.
-        """
+        """Return all kinds of marks while an order is open, because it may activate or end; otherwise only closes."""
         return _ALL if waiting else _CLOSES
 
     def reach(self, floor: EngineState, mark: Mark) -> None:
@@ -108,11 +106,11 @@ class PlainDialect:
         return market.price(symbol, now_us)
 
     def multiplier(self, symbol: str) -> int:
-        """Raise an error: positions here are on margin, so none is paid for in full."""
+        """Raise an error, because positions here are on margin, so none is paid in full."""
         raise AssertionError(f"{symbol} is margined")
 
     def worth(self, floor: EngineState, account: Account) -> AccountFigures:
-        """Return cash, equity at the marks, and the margin that is available."""
+        """Return cash, equity at mark prices, and the available margin."""
         now = equity_and_margins(floor, account)
         return AccountFigures(now.cash, now.equity, now.available)
 
@@ -125,7 +123,7 @@ class PlainDialect:
         return admission.admit(self._rules, floor, account, request, replaced, by_mark=self._edition > 2)
 
     def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
-        """Return the request of the order after an in-place change; raise a Refusal if the venue doesn't allow it."""
+        """Return an order's request after a change in place; raise a Refusal if the venue doesn't allow the change."""
         if not self._rules.edits:
             raise admission.no_replacement()
         old_request = order.request
@@ -180,7 +178,7 @@ class PlainDialect:
         )
 
     def after_fill(self, floor: EngineState, fill: Fill, before: tuple[Decimal, Decimal]) -> None:
-        """Schedule the fee's notice if it isn't known yet, and shrink reduce-only orders to the position."""
+        """Schedule the report of the fee if it isn't known yet, and shrink reduce-only orders to the position."""
         order, settled, account = fill.order, fill.settled, floor.accounts[fill.order.account]
         if settled is not None and settled.fee is None:
             fee = self._fee(floor, order.symbol, fill.qty, fill.price, settled.role)
@@ -203,7 +201,7 @@ class PlainDialect:
         fit_reduce_only_orders(floor, floor.accounts[order.account], order.symbol)
 
     def watched_symbols(self, floor: EngineState) -> frozenset[str]:
-        """Return the symbols in which there are positions, because margins are checked whenever their prices change."""
+        """Return the symbols with positions, because margins are checked whenever their prices change."""
         return frozenset(symbol for account in floor.accounts.values() for symbol in account.positions)
 
     def review(self, floor: EngineState) -> None:
@@ -236,9 +234,7 @@ def _end_others(floor: EngineState, account: Account, order: Order, qty: Decimal
 
 
 def fit_reduce_only_orders(floor: EngineState, account: Account, symbol: str) -> None:
-    """Shrink reduce-only orders to the quantity that the position allows, and cancel orders for which nothing is
-    left.
-    """
+    """Shrink reduce-only orders to what the position allows, and cancel those for which nothing is left."""
     for order in _reducing(account, symbol):
         allowed = admission.reducible_quantity(account, order)
         if not allowed:

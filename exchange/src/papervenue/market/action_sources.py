@@ -1,9 +1,10 @@
-"""Provide corporate actions, either from the seed of a generated market or from a CSV file next to the recorded bars.
+"""Provide corporate actions: generated from the market's seed, or read from a CSV file next to the recorded bars.
 
 The file next to `bars.csv` is `bars.actions.csv`, with the columns
-type,symbol,date,rate,new_rate,old_rate,payable_date. `date` is the first session whose bars show the action (recorded
-bars are raw, as traded). A cash_dividend uses only `rate`; a forward_split or reverse_split uses only the two ratios.
-Rows for other days or symbols are ignored. A market of daily bars also has the actions before its first session.
+type,symbol,date,rate,new_rate,old_rate,payable_date. `date` is the first session whose bars show the action; recorded
+bars are raw, as traded. A cash_dividend uses only `rate`, and a forward_split or reverse_split only `new_rate` and
+`old_rate`. Rows for other days or symbols are ignored. A market of daily bars also has the actions before its first
+session.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ _CENT, _TEN_THOUSAND = Decimal("0.01"), 10_000
 
 
 def actions_file_for(bars: Path) -> Path:
-    """Return the path of the corporate-actions file that belongs to a file of recorded bars."""
+    """Return the path of the corporate-actions file that belongs to a file of bars."""
     return bars.with_name(f"{bars.stem}.actions.csv")
 
 
 def generated_actions(bars: GeneratedBars, calendar: Calendar, symbols: Sequence[str], seed: int) -> Iterator[Action]:
-    """Yield each symbol's actions generated from a seed: quarterly dividends, and rarely a split or a name change.
+    """Generate each symbol's actions from a seed: quarterly dividends, and rarely a split or a name change.
 
-    The earliest date is the market's second session, so that every action has a close before it.
+    The earliest date is the market's second session, so that there is a close before every action.
     """
     taken = set(symbols)
     for symbol in symbols:
@@ -105,7 +106,7 @@ def _at(calendar: Calendar, kind: str, symbol: str, index: int) -> Action:
 
 
 def date_action(calendar: Calendar, kind: str, symbol: str, day: str) -> Action:
-    """Return an action that takes effect in a session of a calendar, declared and paid some sessions around it."""
+    """Return an action that takes effect in a session, and that is declared before and paid after it."""
     position = calendar.position_of(day)
     session = calendar.all[position]
     paid = calendar.all[position + min(_PAID_AFTER, 1 + len(calendar.market) // 5)] if kind == DIVIDEND else session

@@ -1,8 +1,8 @@
 """Define dated corporate actions, and the book of all actions in a market.
 
-An action takes effect a microsecond before its session's first trade, at four in the morning; if it is announced after
-that, a microsecond before the open. Dates are New York dates. Words and fields are those of Alpaca's GET
-/v1/corporate-actions.
+An action takes effect a microsecond before its session's first trade, at four in the morning. If it is announced later
+than that, it takes effect a microsecond before the open. Dates are New York dates. Words and fields are those of
+Alpaca's GET /v1/corporate-actions.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Action(NamedTuple):
 
     @property
     def process_date(self) -> str:
-        """Return the day on which accounts are affected: the payment date of a dividend, or the first session."""
+        """Return the day on which the action affects accounts: a dividend's payment date, or the first session."""
         return self.payable_date if self.kind == DIVIDEND else self.ex_date
 
 

@@ -1,4 +1,4 @@
-"""Give a market another future: its own bars up to a moment, and later ones from another source."""
+"""Give a market a different future: its own bars up to a moment, and bars from another source after that."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DEARER = 1.01
 
 
 class OtherFuture:
-    """The bars of one source that end by `at_us`, and the later bars of another source.
+    """The bars of one source up to `at_us`, and the later bars of another source.
 
     Everything before the market's first session comes from the first source.
     """

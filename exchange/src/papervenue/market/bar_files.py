@@ -1,7 +1,7 @@
-"""Open a file of price bars in any shape of the table, and yield its rows in a single form.
+"""Open a file of price bars in any known shape, and yield its rows in one common form.
 
 If a file can be read in two ways, for instance because 01/02/2024 may be in January or in February, the error names
-both and the option that decides. Callers check the rows.
+both ways and the option that decides. Callers check the rows.
 """
 
 from __future__ import annotations
@@ -72,8 +72,9 @@ fields here, and a row with too many has more than these seven.
 
 
 class UnclearFileError(MarketError):
-    """Raised for a file that can be read in several ways; it has the row, the option that decides, and its possible
-    values.
+    """Raised for a file that can be read in several ways.
+
+    The error has the row in doubt, the option that decides, and the option's possible values.
     """
 
     def __init__(self, path: Path, row: int, why: str, option: str, values: Sequence[str]) -> None:
@@ -92,7 +93,7 @@ _ENDINGS = frozenset({".csv", ".txt", ".zip", ".parquet", ".pq"})
 
 
 def files_in(path: Path) -> list[Path]:
-    """Return the files of a market: one file, or those of a folder whose names end like price files."""
+    """Return the files of a market: a single file, or those files of a folder that are named like price files."""
     if not path.is_dir():
         return [path]
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in _ENDINGS and not file.name.startswith("."))
@@ -102,7 +103,10 @@ def files_in(path: Path) -> list[Path]:
 
 
 def only_stamp(path: Path, reading: Reading) -> str | None:
-    """Return which end of a minute the publisher of a market's files stamps; None if it isn't known of all of them."""
+    """Return whether the publisher of a market's files stamps the start or the end of a minute.
+
+    Returns None if that isn't known for all files, or if they differ.
+    """
     stamps = {open_bars(file, reading).shape.stamp for file in files_in(path)}
     return stamps.pop() if len(stamps) == 1 else None
 
@@ -135,9 +139,9 @@ def require_readable(path: Path) -> None:
 class BarFile(NamedTuple):
     """A file of bars whose shape has been recognized.
 
-    `time_columns` are the indexes of the time columns, and `columns` those of the symbol (-1 without one) and of the
-    numbers. `symbol` is the symbol of a file without a symbol column. `daily` is True if most bars are stamped with a
-    date or a midnight; `step_s` is the shortest time between two bars.
+    `time_columns` has the indexes of the time columns. `columns` has those of the symbol (-1 if there is none) and of
+    the numbers. `symbol` is the symbol of a file without a symbol column. `daily` is True if most bars are stamped with
+    a date or with midnight. `step_s` is the shortest time between two bars.
     """
 
     path: Path
@@ -228,8 +232,8 @@ def _join_fields(fields: Sequence[object], columns: Sequence[int]) -> object:
 def open_bars(path: Path, reading: Reading = AS_FOUND) -> BarFile:
     """Recognize the shape of a file.
 
-    Raise MarketError if no known shape fits, and UnclearFileError if the file can be read in several ways and an option
-    has to say which.
+    Raise MarketError if no known shape fits. Raise UnclearFileError if the file can be read in several ways, so that an
+    option has to decide.
     """
     require_readable(path)
     separator, first = _first_row(path)
@@ -504,7 +508,10 @@ FROM_PARQUET = "FROM read_parquet(?, hive_partitioning = false)"
 
 
 def only_file(path: Path) -> str:
-    """Return a path that matches only this file: in names of Parquet files, *, ? and [ match other files."""
+    """Return a path that matches only this file.
+
+    In the name of a Parquet file, *, ? and [ would otherwise match other files too.
+    """
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
 
 

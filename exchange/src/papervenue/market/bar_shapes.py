@@ -1,7 +1,7 @@
-"""List the shapes of price files that publishers and programs write, and read their times and numbers.
+"""List the shapes of the price files that publishers and programs write, and parse their times and numbers.
 
-A row of the table says how to recognize a shape, by the names of its columns or, without a header, by its first row. It
-also has what the file itself doesn't say: the time zone, whether bars are stamped with the start or end of their
+A row of the table says how to recognize a shape: by the names of its columns or, without a header, by its first row. It
+also says what the file itself doesn't: the time zone, whether bars are stamped with the start or the end of their
 minute, and what to divide prices by.
 """
 
@@ -58,12 +58,12 @@ _NEW_YORK, _UTC = "America/New_York", "UTC"
 class Shape(NamedTuple):
     """One row of the table.
 
-    `time` names the column of the time: alternatives are separated by |, and a date and a time in two columns by +.
-    `values` are the columns of open, high, low, close and volume; `more` are further columns that distinguish this
-    shape from similar ones. A shape without a header has `bare`, the names of its columns. `zone` applies to times
-    without a zone, and `stamp` says whether bars are stamped with the start or end of their minute. Prices are divided
-    by ten to the power of `places`; `separator` and `decimal` are the characters that the publisher uses. `suffix` is
-    cut from symbols. `spare_volume` is a column that is used if the volume is always 0.
+    `time` names the time column; alternatives are separated by |, and a date column and a time column by +. `values`
+    are the columns for open, high, low, close and volume. `more` are other columns that distinguish this shape from
+    similar ones. For a shape without a header, `bare` has the names of its columns. `zone` applies to times without a
+    zone, and `stamp` says whether bars are stamped with the start or the end of their minute. Prices are divided by ten
+    to the power of `places`. `separator` and `decimal` are the characters that the publisher uses. `suffix` is removed
+    from symbols. `spare_volume` is a column to use if the volume is always 0.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Shape(NamedTuple):
     """A pattern of the file's name, whose first group is the symbol in any case."""
 
     def time_columns(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return the time columns of a file: the first alternative whose columns all exist, or ()."""
+        """Return the time columns in a file: the first alternative of which all columns exist, or ()."""
         for alternative in self.time.split("|"):
             columns = tuple(alternative.split("+"))
             if all(column in names for column in columns):
@@ -145,9 +145,9 @@ TIME_COLUMNS = frozenset(column for shape in SHAPES for column in re.split(r"[|+
 
 
 def time_in(form: TimeForm, text: object, day: date | None) -> str | int | None:
-    """Return a time as ISO text, or as engine time if the form gives an instant; None if the text isn't in this form.
+    """Return a time as ISO text or, if its format gives an instant, as engine time.
 
-    `day` is the date of a file whose times count from midnight.
+    Return None if the text doesn't have this format. `day` is the date of a file whose times count from midnight.
     """
     if isinstance(text, int):
         return text
@@ -192,9 +192,9 @@ class AmbiguousTimeError(ValueError):
 
 
 def instant_us(text: str, zone: ZoneInfo) -> int:
-    """Parse ISO text into engine time; a time without a time zone is in `zone`.
+    """Parse ISO text into engine time; text without a time zone is a time in `zone`.
 
-    Raises ValueError for other text, and AmbiguousTimeError for a local time that clocks skip or repeat.
+    Raises AmbiguousTimeError for a local time that clocks skip or repeat, and ValueError for other text.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is not None:
@@ -215,10 +215,9 @@ MARKS = {"point": ".", "comma": ","}
 
 
 def plain_number(value: object, decimal: str, places: int = 0) -> object:
-    """Return a number without currency signs and thousands separators, with a decimal point, divided by ten to the
-    power of `places`.
+    """Return a number with a decimal point, but without currency signs and thousands separators.
 
-    A value that is a number already is returned unchanged, unless it has to be divided.
+    It is divided by ten to the power of `places`. A value that is a number already is only divided.
     """
     if isinstance(value, str) and not (decimal == "." and value.replace(".", "", 1).isdigit()):
         text, other = value.translate(_CURRENCY), "." if decimal == "," else ","
@@ -234,7 +233,7 @@ def plain_number(value: object, decimal: str, places: int = 0) -> object:
 
 
 class DecimalMark(NamedTuple):
-    """A file's decimal mark; None if the numbers can be read either way, as in row number `row`."""
+    """The decimal mark of a file; it is None if the numbers can be read either way, such as that in row `row`."""
 
     decimal: str | None
     row: int = 0
@@ -244,8 +243,9 @@ class DecimalMark(NamedTuple):
 def decimal_mark(rows: Iterable[tuple[int, Sequence[object]]], usual: str | None, at_most: int) -> DecimalMark:
     """Return the decimal mark that the numbers in these rows prove.
 
-    Without proof it is the usual mark, unless there is no usual mark or some number contains only the other one. Only
-    the first `at_most` rows are examined.
+    Without proof, it is the `usual` mark, or a point if that is None. It is unknown if a number contains another mark
+    that could be either a decimal mark or a thousands separator. The first `at_most` rows are examined, and more of
+    them as long as such a number leaves doubt.
     """
     doubtful: dict[str, DecimalMark] = {}
     for count, (number, values) in enumerate(rows):

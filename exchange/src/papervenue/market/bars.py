@@ -1,10 +1,10 @@
-"""Serve bars without look-ahead: a bar is visible only once its minute is over.
+"""Serve bars without looking ahead: a bar is visible only once its minute is over.
 
 Prices are whole numbers of 0.0001 USD, or of an instrument's finer unit, so that sums and comparisons never depend on
 floating point.
 
-Bars are adjusted for corporate actions: prices are multiplied by each action's factor (`Step`), and volumes divided by
-those of splits.
+Bars are adjusted for corporate actions: prices are multiplied by each action's factor (`Step`), and volumes are divided
+by the factors of splits.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class BarSource(Protocol):
     """A source of bars.
 
-    A negative index of a session counts back from the market's first. `past_minutes` sessions before it have minute
-    bars, and `past_days` have daily ones; callers never request others.
+    A negative session index counts back from the market's first session. Of the sessions before that, the last
+    `past_minutes` have minute bars, and the last `past_days` have daily bars; callers never request others.
     """
 
     past_minutes: int
@@ -44,7 +44,7 @@ class BarSource(Protocol):
         """Return the minute bars of a symbol before a session's open and after its close, oldest first."""
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        """Return a close from before the market's first session, or None if it is unknown."""
+        """Return the close of a session before the market's first, or None if it is unknown."""
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
         """Return the daily bar of a session before the market's first, or None if it is unknown."""
@@ -55,7 +55,7 @@ class BarSource(Protocol):
 
 @runtime_checkable
 class QuickPast(Protocol):
-    """A source of candles for sessions before the market's first one, made without generating their minutes.
+    """A source that can make candles of sessions before the market's first without generating their minutes.
 
     It has candles for the last `candle_days` of those sessions.
     """
@@ -76,19 +76,19 @@ class QuickCloses(Protocol):
 
 @runtime_checkable
 class SeveralPrices(Protocol):
-    """A source that has more than one kind of price: the names of its series, and the funding rates of symbols."""
+    """A source with more than one kind of price: it has the names of its series, and funding rates by symbol."""
 
     series: Collection[str]
     rates: Mapping[str, Sequence[tuple[int, Decimal]]]
 
 
 def series_of(source: BarSource) -> Collection[str]:
-    """Return the names of a source's further price series, such as marks, besides its trades."""
+    """Return the names of a source's price series besides trades, such as marks."""
     return source.series if isinstance(source, SeveralPrices) else ()
 
 
 def rates_of(source: BarSource) -> Mapping[str, Sequence[tuple[int, Decimal]]]:
-    """Return the recorded funding rates of symbols: from which moment on each is in force, in USD, oldest first."""
+    """Return the recorded funding rates by symbol, in USD, each with the time at which it starts, oldest first."""
     return source.rates if isinstance(source, SeveralPrices) else {}
 
 
@@ -100,8 +100,9 @@ Ratio = tuple[int, int]
 class Step(NamedTuple):
     """The factor by which a corporate action multiplies prices from its effective date on.
 
-    For a split it is old rate / new rate; for a dividend, (close before - rate) / close before. Multiplying all earlier
-    bars by the same factor adjusts them. Source: CRSP's definition of adjustment factors, which data vendors share.
+    For a split, it is old rate / new rate; for a dividend, it is (close before - rate) / close before. All earlier bars
+    are adjusted by multiplying them by this factor. Source: CRSP's definition of adjustment factors, which data vendors
+    share.
     """
 
     at_us: int
@@ -111,7 +112,7 @@ class Step(NamedTuple):
 
 
 def scale_bars(bars: Sequence[Bar], steps: Sequence[Step], priced: Callable[[int], int], *, down: bool) -> list[Bar]:
-    """Return each bar times the factors of the steps up to its start (if `down`), or of the steps after it."""
+    """Multiply each bar by the factors of the steps after it or, if `down`, of the steps up to its start."""
     if not steps:
         return list(bars)
     moments = [step.at_us for step in steps]
@@ -181,7 +182,7 @@ class Bar(NamedTuple):
 
 
 def without_wicks(bar: Bar) -> Bar:
-    """Return a bar without the highs and lows between its open and its close."""
+    """Return a bar whose high and low don't go beyond its open and close."""
     return bar._replace(high=max(bar.open, bar.close), low=min(bar.open, bar.close))
 
 
@@ -214,7 +215,7 @@ class Day:
         return [*accumulate(highs, max)][::-1], [*accumulate(lows, min)][::-1]
 
     def extremes_from(self, number: int) -> tuple[int, int] | None:
-        """Return the highest and the lowest price from a minute on to the session's end, or None after the last one."""
+        """Return the highest and lowest price from a minute on to the session's end; None if no minute is left."""
         highs, lows = self._tails
         return (highs[number], lows[number]) if number < len(highs) else None
 
@@ -231,7 +232,10 @@ class Day:
         return [*accumulate(bar.volume * bar.close for bar in self.bars)]
 
     def sums(self, now_us: int) -> tuple[int, int]:
-        """Return the volume so far, and the turnover in units of price: each minute's volume times its close."""
+        """Return the volume and the turnover so far; the turnover is each minute's volume times its close, added up.
+
+        The turnover is in price units.
+        """
         count = self.complete(now_us)
         return (self._totals[2][count - 1], self._turnovers[count - 1]) if count else (0, 0)
 
@@ -250,12 +254,13 @@ class BySymbolWithDefault(dict[str, T]):
 class Market:
     """All symbols' bars in all sessions, generated or read on first use.
 
-    `past_minutes` sessions before the market's first have minute bars, and `past_days` have daily ones. Bars are raw,
-    as traded, so they jump where an action takes effect. `symbols` and `known` contain what is listed now. If the
-    market `stands`, the last quote stays valid until the next bar or the close; sessions of just a few bars need this.
-    `grids` has the grids of instruments other than shares, and `calendars` the calendars of symbols with different
-    sessions; a session index of such a symbol refers to its own calendar. `basis` returns how far a symbol's mark is
-    above its last price at a moment, as a fraction; without it they are the same, unless marks were recorded.
+    Of the sessions before the market's first, the last `past_minutes` have minute bars, and the last `past_days` have
+    daily bars. Bars are raw, as traded, so they jump where an action takes effect. `symbols` and `known` contain what
+    is listed now. If the market `stands`, the last quote stays valid until the next bar or the close; sessions with
+    only a few bars need this. `grids` has the price grids of instruments other than shares. `calendars` has the
+    calendars of symbols with different sessions; a session index of such a symbol refers to its own calendar. `basis`
+    returns by which fraction a symbol's mark price exceeds its last price at a moment. Without `basis` the two are the
+    same, unless mark prices were recorded.
     """
 
     def __init__(
@@ -289,18 +294,18 @@ class Market:
         self._changes = lru_cache(maxsize=cached)(self._changes_of)
 
     def series_name(self, symbol: str, kind: str) -> str:
-        """Return the name of a symbol's prices of a kind, which is the symbol itself if there are none."""
+        """Return the name of a symbol's price series of some kind; without such a series, return the symbol itself."""
         name = f"{symbol} {kind}"
         return name if name in self._series else symbol
 
     def mark(self, symbol: str, last: int, at_us: int) -> int:
-        """Return a symbol's mark at a moment, in units: its recorded price, or its `last` price with the basis."""
+        """Return a symbol's mark price at a moment, in units: the recorded one, or the `last` price plus the basis."""
         if (name := self.series_name(symbol, "mark")) != symbol:
             return self.price(name, at_us) or last
         return max(1, round(last * (1 + self._basis(symbol, at_us)))) if self._basis else last
 
     def mark_bar(self, symbol: str, bar: Bar) -> Bar:
-        """Return the bar of a symbol's mark over the time of a bar of its trades."""
+        """Return the bar of a symbol's mark price for the same time as a bar of its trades."""
         if (name := self.series_name(symbol, "mark")) != symbol:
             return self.last_bar(name, bar.end_us) or bar
         opening, close = self.mark(symbol, bar.open, bar.start_us), self.mark(symbol, bar.close, bar.end_us)
@@ -395,7 +400,7 @@ class Market:
     def adjust_bars(self, symbol: str, bars: Sequence[Bar], kinds: Collection[str], now_us: int) -> list[Bar]:
         """Return bars adjusted for all actions of these kinds (split, dividend) up to now.
 
-        Prices before a step are multiplied by its factor; volume is divided by the factors of splits only.
+        Prices before a step are multiplied by its factor. Volumes are divided by the factors of splits only.
         """
         steps = [step for step in self._steps(symbol) if step.at_us <= now_us and step.kind in kinds]
         return scale_bars(bars, steps, int, down=False)
@@ -479,7 +484,10 @@ class Market:
         return self._source.history_day(self.actions.entity(symbol), sessions_before)
 
     def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> Sequence[Bar]:
-        """Return the bars that make up the candles of a session before the market's first; no bar spans two candles."""
+        """Return the bars from which to build candles of a session before the market's first.
+
+        No bar belongs to two candles.
+        """
         source = self._source
         if isinstance(source, QuickPast) and index >= -source.candle_days and self._changes(symbol) == (None, []):
             return source.past_candles(symbol, index, span_us, wicks=wicks)
@@ -510,7 +518,7 @@ def _to_tick(units: int) -> int:
 
 @lru_cache(maxsize=65_536)
 def half_spread(price: int, spread_bps: int = SPREAD_BPS) -> int:
-    """Return the distance of bid and ask from the midpoint: half the spread in whole ticks, at least one tick."""
+    """Return how far bid and ask are from the midpoint: half the spread in whole ticks, and at least one tick."""
     step = tick(price)
     return max(step, (price * spread_bps + UNITS * step) // (2 * UNITS * step) * step)
 

@@ -97,7 +97,7 @@ def coins(seed: int, symbols: Collection[str] = SYMBOLS) -> tuple[Instrument, ..
 
 
 def kraken_venue(seed: int, symbols: Collection[str] = SYMBOLS, *, recorded: bool = False) -> Venue:
-    """Return a simulated Kraken Futures that lists these symbols; in a recorded market, only files have funding."""
+    """Return a simulated Kraken Futures that lists these symbols; if `recorded`, funding only comes from files."""
     listed = coins(seed, symbols)
     if recorded:
         listed = tuple(replace(coin, funding=Decimal(0)) for coin in listed)
@@ -105,10 +105,10 @@ def kraken_venue(seed: int, symbols: Collection[str] = SYMBOLS, *, recorded: boo
 
 
 def basis_at(seed: int, start_us: int, symbol: str, at_us: int) -> float:
-    """Return how far a mark is above the last price, as a fraction of it.
+    """Return by which fraction of the last price a mark price exceeds it.
 
-    The seed determines it for the end of each hour, independently of all prices and hours, and between two of them it
-    moves in a straight line. It is 0 until the market begins.
+    The seed determines the value at the end of each hour, regardless of prices and of other hours. Between two of these
+    times, it moves in a straight line. It is 0 until the market begins.
     """
     hour, elapsed_us = divmod(at_us - start_us, HOUR)
     begin, end = _basis_after(seed, symbol, hour), _basis_after(seed, symbol, hour + 1)

@@ -3,8 +3,8 @@
 The first minute is the session's open: all its prices are the day's open, and it has a twentieth of the day's volume.
 The last minute is everything else: it goes from the day's open to its close, with the day's high and low. So an order
 sent after the open sees the open as the last price, and can fill only at the day's later prices. With `day_prices`
-"close" the first minute is the whole day: a decision five minutes after the open sees the session's close and fills at
-it. This looks ahead by a day, to reproduce studies that rank by a close and fill at the same close.
+"close", the first minute is the whole day. A decision five minutes after the open then sees the session's close and
+fills at it. This looks ahead by a day, in order to reproduce studies that rank by a close and fill at the same close.
 
 Days before the market's first session are its history. A dividend is paid on its ex-date, because files of daily bars
 don't contain the payment date.
@@ -52,7 +52,7 @@ _AT_THE_OPEN = 20
 class Days(NamedTuple):
     """One symbol's daily bars, oldest first, as plain arrays: prices in units of 0.0001 USD, volume in shares.
 
-    `places` are the sessions' indexes among all sessions of the calendar.
+    `places` has each session's index among all sessions of the calendar.
     """
 
     places: array[int]
@@ -73,9 +73,9 @@ class Days(NamedTuple):
 
 
 class ImportedDays(NamedTuple):
-    """A file's contents for a market: bars by symbol, corporate actions, and the skipped rows by reason.
+    """What a file contains for a market: bars by symbol, corporate actions, and the skipped rows by reason.
 
-    `first_lines` gives the CSV line or Parquet row of the first skip for each reason.
+    `first_lines` gives the CSV line or Parquet row where each reason first occurred.
     """
 
     days: Mapping[str, Days]

@@ -6,14 +6,14 @@ adjusted, dividends, stock_splits and capital_gains (paid out like dividends).
 Rebuild raw prices from prices that a vendor adjusted for dividends and splits.
 
 Vendors multiply all prices before an ex-date by (close before - dividend) / close before, and divide prices before a
-split by its ratio; their dividends are per share as of the file's end. Go back from the newest day, with F the product
-of the later factors: in those shares, close before = adjusted close / F + dividend, and then F is multiplied by (close
-before - dividend) / close before. The product of the later ratios converts the price to shares of its own day. Source:
-CRSP's definition of adjustment factors, which data vendors share.
+split by its ratio. Their dividends are per share as of the file's end. So go back from the newest day, and let F be the
+product of the factors of later days. In shares as of the file's end, close before = adjusted close / F + dividend. Then
+multiply F by (close before - dividend) / close before. The product of the later split ratios converts the price to
+shares of its own day. Source: CRSP's definition of adjustment factors, which data vendors share.
 
-Events after a day change its adjusted prices, but not the raw prices rebuilt from them: those are rounded to the tick
-grid, which removes the file's own rounding errors. Unknowable: dividends after the file's end, which none of its prices
-reflect, and distributions in kind, which vendors report as a split.
+Events after a day change its adjusted prices, but not the raw prices rebuilt from them: raw prices are rounded to the
+tick grid, which removes the file's own rounding errors. Two things can't be known: dividends after the file's end,
+which none of its prices reflect, and distributions in kind, which vendors report as a split.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ _CENT = UNITS // 100
 
 
 class FileEvent(NamedTuple):
-    """A file's events on a date: a dividend in USD per share, and the new shares for each old one.
+    """What a file reports for a date: a dividend in USD per share, and how many new shares replace each old one.
 
-    `dividend` is per share as of the file's end, like its prices.
+    `dividend` is per share as of the file's end, like the file's prices.
     """
 
     date: str
@@ -64,7 +64,7 @@ class FileEvent(NamedTuple):
 
 
 class DailyAction(NamedTuple):
-    """A corporate action per share of that day: first a dividend for each share owned before, then a split."""
+    """A corporate action per share of its day: first a dividend for each share owned before that day, then a split."""
 
     date: str
     rate: Decimal
@@ -72,7 +72,7 @@ class DailyAction(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A range of rows (the last index excluded) whose raw prices are the adjusted prices times `price`.
+    """A range of rows, up to but not including `end`, whose raw prices are the adjusted prices times `price`.
 
     Their raw volume is the adjusted volume divided by `shares`.
     """
@@ -91,7 +91,7 @@ class Rebuilt(NamedTuple):
 
 
 def rebuild(dates: Sequence[str], closes: Sequence[float], events: Sequence[FileEvent]) -> Rebuilt:
-    """Return how to rebuild raw prices from the adjusted closes of these ISO dates; all are sorted, oldest first.
+    """Return how to rebuild raw prices from the adjusted closes on these ISO dates; the oldest date comes first.
 
     An event before the first row is dropped, because no price reflects it.
     """

@@ -1,8 +1,8 @@
-"""Generate the minutes of a session before the market's first, consistent with its daily bar, and its candles.
+"""Generate the minutes and candles of a session before the market's first, consistent with its daily bar.
 
-Charts show hundreds of such sessions, so the minutes are computed with arrays: a session takes a fraction of a
-millisecond, and its candles are computed without minutes. The draws are those of `random.Random`, in the order of the
-columns, and every step gives the same result on every machine.
+Charts show hundreds of such sessions, so the minutes are computed with arrays, which takes a fraction of a millisecond
+per session. Candles are computed without the minutes. The random draws are those of `random.Random`, column by column,
+and every step gives the same result on every machine.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Minutes(NamedTuple):
         return tuple(map(Bar._make, zip(*(column.tolist() for column in self), strict=True)))
 
     def candles(self, span_us: int, *, wicks: bool) -> list[Bar]:
-        """Return candles of several minutes, stamped at multiples of their span; without `wicks`, from closes only."""
+        """Return candles of several minutes, stamped at multiples of their span; without `wicks`, only closes count."""
         if not len(self.starts_us):
             return []
         places = self.starts_us // span_us

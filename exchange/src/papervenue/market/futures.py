@@ -43,7 +43,7 @@ _THIRD = 14
 
 
 class FutureRoot(NamedTuple):
-    """A future's properties that all of its months share."""
+    """The properties that all months of a future share."""
 
     name: str
     exchange: str
@@ -161,8 +161,9 @@ def _business_days(root: FutureRoot, within: date) -> list[date]:
 
 
 def futures(start: date, sessions: int, roots: Collection[str] = tuple(ROOTS)) -> tuple[Instrument, ...]:
-    """Return the contract months of these roots that a market needs: from those that expired in the year before it to
-    some that expire after its end.
+    """Return the contract months of these roots that a market needs.
+
+    They range from those that expired in the year before the market to some that expire after its end.
     """
     last = start + timedelta(days=sessions * 7 // 5 + _AHEAD_DAYS)
     first = start - timedelta(days=_PAST_YEAR)

@@ -1,24 +1,24 @@
 """Generate seeded minute bars from a market factor, a beta to it, and each symbol's own randomness per session.
 
-Daily closes come from one random stream per symbol; the minutes of a session form a bridge from its open to that close.
-So sessions can be generated independently, in any order, and adding a symbol doesn't change other symbols' bars.
+Daily closes come from one random stream per symbol. The minutes of a session form a bridge from its open to its close.
+So sessions can be generated independently and in any order, and adding a symbol doesn't change other symbols' bars.
 
-The year before the market's first session has daily bars whose closes come from the same stream; their other prices
-come from a separate one, so that no session's bars depend on it. The minutes of such a day are fitted to its bar on
-request. The days before that year are generated backwards from its first one.
+The year before the market's first session has daily bars whose closes come from the same stream. Their other prices
+come from a separate stream, so that no session's bars depend on them. The minutes of such a day are fitted to its bar
+on request. The days before that year are generated backward from the year's first day.
 
-An instrument with its own volatility also has trends, consecutive days with a common drift, and occasionally its whole
-market moves within minutes. Without `trends` a market has neither trends nor these moves. Its bridges follow elapsed
-variance, not elapsed minutes: a day is busier at its open and close, so bridges over minutes would let the day's first
-half predict its second.
+An instrument with its own volatility also has trends, which are consecutive days with a common drift. Occasionally its
+whole market moves within minutes. Without `trends`, a market has neither trends nor such moves. Its bridges then follow
+elapsed variance, not elapsed minutes: a day is busier at its open and close, so with bridges over minutes, the day's
+first half would predict its second.
 
-Overnight bars (between a close and the next open) come from their own stream and are a few points of a Brownian bridge
-from the close to the open. Its variance is the one used to draw the gap, so the first part of a night doesn't predict
-the remainder.
+Overnight bars, between a close and the next open, come from their own stream. They are a few points of a Brownian
+bridge from the close to the open. The gap was drawn with the same variance as the bridge has, so the first part of a
+night doesn't predict the rest.
 
-A future's months have the prices of their root plus carry, and volume that moves on to the next month. All months of a
-root move together, because they are derived from the same bars. The front month has almost all of the volume, until it
-shifts to the next month within a few days.
+The months of a future have the prices of their root plus carry. They all move together, because they are derived from
+the same bars. The front month has almost all of the volume, until the volume shifts to the next month within a few
+days.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class GeneratedBars:
         self.candle_days = PAST_DAYS if calendar.contiguous else self.past_minutes
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Let another process generate the same bars again, instead of copying them."""
+        """Pickle what another process needs to generate the same bars again, instead of the bars themselves."""
         *places, trends = self._made_from
         return partial(GeneratedBars, trends=trends), tuple(places)
 
@@ -136,7 +136,7 @@ class GeneratedBars:
         return self._older(symbol)[-position - 1] if sessions_before <= PAST_DAYS else None
 
     def close(self, symbol: str, index: int) -> int:
-        """Return the close, in price units, of the market's session with that index, without generating its bars."""
+        """Return the close, in price units, of one of the market's sessions, without generating its bars."""
         return self._maker(symbol).units(self._closes(symbol)[self._calendar.first + index])
 
     def liquid(self, symbol: str) -> bool:
@@ -200,9 +200,9 @@ class GeneratedBars:
         return days
 
     def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
-        """Return candles of a session before the market's first, however old, without generating each minute.
+        """Return candles of any session before the market's first, without generating its minutes.
 
-        For 24/7 markets they exist for every day with a daily bar; otherwise only for days with minutes.
+        In 24/7 markets, every day with a daily bar has candles; in other markets, only days with minutes do.
         """
         return self._past(symbol, index).candles(span_us, wicks=wicks)
 
@@ -364,7 +364,7 @@ class Months:
         return tuple(self._carry_bars(self._bars.bars(self._name, index), index))
 
     def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        """Return no bars: Globex has no extended hours."""
+        """Return no bars, because Globex has no extended hours."""
         return ()
 
     def close(self, symbol: str, index: int) -> int:
@@ -372,7 +372,7 @@ class Months:
         return self._price(self._bars.close(self._name, index), self._factor(index))
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        """Return a close from before the market's first session, or None if it is unknown."""
+        """Return the close of a session before the market's first, or None if it is unknown."""
         close = self._bars.history_close(self._name, sessions_before)
         return None if close is None else self._price(close, self._factor(-sessions_before))
 
@@ -386,7 +386,7 @@ class Months:
         return self._carry_bars(self._bars.past_candles(self._name, index, span_us, wicks=wicks), index)
 
     def liquid(self, symbol: str) -> bool:
-        """Return True: every month trades in every minute."""
+        """Return True, because every month trades in every minute."""
         return True
 
     def _carry_bars(self, bars: Sequence[Bar], index: int) -> list[Bar]:

@@ -1,10 +1,10 @@
-"""List the sessions of each named calendar: New York's, 24/7, and Globex's.
+"""List the sessions of each named calendar: New York, 24/7, and Globex.
 
 Loading exchange_calendars takes half a second, so it is loaded only for sessions that need it.
 
-CME Globex has sessions by product group: equity indices, metals and currencies. A session begins at 17:00 Chicago on
-the evening before its date and ends at 16:00, earlier around holidays. Holidays are those of New York's calendar; the
-table here lists Globex's hours on them.
+CME Globex has separate sessions for each product group: equity indices, metals and currencies. A session begins at
+17:00 Chicago time on the evening before its date, and ends at 16:00, or earlier around holidays. The holidays are those
+of New York's calendar; the table here lists Globex's hours on them.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def trade_date(session: _Session, following: _Session) -> str:
 
 
 def groups(new_york: NewYork) -> Mapping[str, Callable[[str, str], Sequence[Times]]]:
-    """Return a function that lists the sessions of each group."""
+    """Return, for each group, a function that lists its sessions."""
     return {name: partial(sessions, name, new_york) for name in _ENDS}
 
 
@@ -158,7 +158,7 @@ _UTC = ZoneInfo("UTC")
 class Hours(NamedTuple):
     """A named trading calendar. `between` lists its sessions between two ISO dates.
 
-    `around` returns when trading begins before a session's open and ends after its close.
+    `around` returns when trading before a session's open begins, and when trading after its close ends.
     """
 
     name: str

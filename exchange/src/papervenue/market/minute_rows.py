@@ -1,7 +1,7 @@
 """Read and check one row of recorded minute bars.
 
-Files have a million rows, so plain numbers and times use a fast path. Everything else uses the slow path, which defines
-what is accepted; both give the same result.
+Files may have a million rows, so plain numbers and times take a fast path. Everything else takes the slow path, which
+defines what is accepted. Both give the same result.
 """
 
 from __future__ import annotations
@@ -51,14 +51,15 @@ def share(symbol: str) -> Grid | None:
 
 @lru_cache(maxsize=4_096)
 def share_or_contract(symbol: str) -> Grid | None:
-    """Return a placeholder grid for any valid symbol, for callers that ignore prices; None for other text."""
+    """Return a placeholder grid for a valid symbol, for callers that ignore prices; None if the symbol isn't valid."""
     return SHARE if TICKER.fullmatch(symbol) or is_contract(symbol) else None
 
 
 def bar_of(fields: Sequence[object], shift_us: int, grid_of: Callable[[str], Grid | None] = share) -> tuple[str, Bar]:
-    """Parse a row into its symbol and bar, `shift_us` before the row's time; raise BadRowError if it isn't valid.
+    """Parse a row into its symbol and bar; raise BadRowError if it isn't valid.
 
-    `grid_of` returns a symbol's price grid, or None if it isn't a valid symbol.
+    The bar starts `shift_us` before the row's time. `grid_of` returns a symbol's price grid, or None if the symbol
+    isn't valid.
     """
     symbol, start_us, grid = minute_of(fields, shift_us, grid_of)
     return symbol, priced_bar(fields, start_us, grid)
@@ -188,7 +189,7 @@ OUTSIDE, NOT_REQUESTED = "outside the market's sessions", "symbol not requested"
 
 
 class ShareSessions:
-    """Finds the session of each share's bar; the next one is nearly always in the same session."""
+    """Finds the session of each share's bar quickly, because the next bar is nearly always in the same session."""
 
     grid = staticmethod(share)
 
@@ -197,7 +198,7 @@ class ShareSessions:
         self._index, self._first_us, self._last_us = 0, 0, -1
 
     def index(self, symbol: str, start_us: int) -> int:
-        """Return the index of a minute's session, or its bitwise complement for a minute outside regular hours."""
+        """Return the index of a minute's session; for a minute outside regular hours, its bitwise complement."""
         index = self._session(start_us)
         if self._requested and symbol not in self._requested:
             raise BadRowError(NOT_REQUESTED)
@@ -218,7 +219,7 @@ class ShareSessions:
 
 
 class ContractSessions:
-    """Finds the session of each contract's bar, in the contract's own calendar and up to its last trading."""
+    """Finds the session of each contract's bar in the contract's own calendar, up to the end of its trading."""
 
     def __init__(self, spec: MarketSpec, calendar: Calendar, calendars: Mapping[str, Calendar]) -> None:
         self._grids = {instrument.symbol: Grid(instrument) for instrument in spec.venue.instruments}
@@ -226,7 +227,7 @@ class ContractSessions:
         self._opens = {hours: [session.open_us for session in hours.played] for hours in {*self._calendars.values()}}
 
     def grid(self, symbol: str) -> Grid | None:
-        """Return a symbol's price grid; None if it isn't a valid symbol."""
+        """Return a symbol's price grid; None if the symbol isn't valid."""
         return self._grids.get(symbol) or share_or_contract(symbol)
 
     def index(self, symbol: str, start_us: int) -> int:

@@ -1,9 +1,9 @@
-"""Read recorded prices of perpetuals: files of minutes or candles, of trades, of the mark or of the coin itself.
+"""Read recorded prices of perpetuals from files of minutes or candles: trades, mark prices, or the coin's own price.
 
-A market is one file or a folder of them. Each file has one kind of price and one length of candle. The words mark, spot
-and index in its name say which price it has; without them, prices of a pair such as XBTUSD are the coin's own, and
-those of PF_XBTUSD are trades. Of several lengths, the shortest is played, and longer ones reach back further. Files of
-funding rates are recognized by their columns.
+A market is one file or a folder of files. Each file has one kind of price and one length of candle. The word mark, spot
+or index in its name says which kind. Without such a word, prices of a pair such as XBTUSD are the coin's own, and those
+of PF_XBTUSD are trades. If there are candles of several lengths, the shortest are played, and longer ones are used for
+earlier times. Files of funding rates are recognized by their columns.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def series_name(symbol: str, kind: str, minutes: int = 1) -> str:
 
 
 class PriceFile(NamedTuple):
-    """A file of prices: how it is read, their kind, and how many minutes a candle covers."""
+    """A file of prices: how to read it, the kind of its prices, and how many minutes a candle covers."""
 
     file: BarFile
     kind: str
@@ -79,7 +79,10 @@ class PriceFile(NamedTuple):
     symbol: str | None
 
     def candles(self, bar_stamp: str | None, skipped: Skipped) -> Iterator[tuple[str, Bar, Decimal]]:
-        """Yield the perpetual, the candle with prices in units of 1e-12, and the volume; bad rows are counted."""
+        """Yield each row's perpetual, candle and volume; bad rows are counted in `skipped`.
+
+        The candle's prices are in units of 1e-12 USD.
+        """
         stamp = self.file.shape.stamp or ("start" if self.file.daily else bar_stamp)
         if stamp is None:
             raise MarketError(
@@ -118,7 +121,7 @@ def _is_date(time: object) -> bool:
 
 
 class Recorded(NamedTuple):
-    """The contents of one or more files: candles by symbol, kind of price and minutes, oldest first, and funding rates.
+    """What one or more files contain: candles by symbol, kind of price and length, oldest first, and funding rates.
 
     Prices are in units of 1e-12 USD. A funding rate applies to the hours that end at its time. It is what one unit pays
     per hour, either in USD or as a fraction of the price.
@@ -135,7 +138,7 @@ class Recorded(NamedTuple):
 
     @property
     def days(self) -> tuple[date, date]:
-        """Return the first and the last day of the shortest candles of each symbol."""
+        """Return the first and last day for which the symbols' shortest candles exist."""
         spans = []
         for symbol in self.symbols:
             shortest = min(minutes for name, _, minutes in self.candles if name == symbol)
@@ -320,7 +323,7 @@ def _funding_time(text: str) -> int:
 
 
 def read_market(spec: MarketSpec, calendar: Calendar) -> Imported:
-    """Return the stored series of a market's perpetuals; raise MarketError if none of them has a bar in it."""
+    """Return the series that a market of perpetuals stores; raise MarketError if no perpetual has a bar in it."""
     assert spec.path is not None
     recorded = read_perpetuals(Path(spec.path), spec.bar_stamp, spec.reading)
     start_us, sessions = calendar.market[0].open_us, len(calendar.market)
@@ -406,10 +409,9 @@ def _merge(start_us: int, bars: Sequence[Bar]) -> Bar:
 
 
 def as_minutes(candle: Bar, minutes: int) -> list[Bar]:
-    """Split a candle into minutes that move in straight lines from its open to one extreme, to the other, and to its
-    close.
+    """Split a candle into minutes that move in straight lines, from its open by way of both extremes to its close.
 
-    A rising candle touches its low first, a falling one its high. Combined, the minutes give the candle again.
+    A rising candle touches its low first, and a falling candle its high. Combined, the minutes give the candle again.
     """
     if minutes == 1:
         return [candle]
@@ -455,7 +457,7 @@ def _place_funding(bars: dict[tuple[str, int], list[Bar]], symbol: str, recorded
 
 
 class HeldPerpetuals(HeldContracts):
-    """A bar source over recorded prices of perpetuals: minutes of the market's days, and longer candles before them."""
+    """A bar source for recorded prices of perpetuals: minutes for the market's days, longer candles before that."""
 
     def __init__(self, bars: Mapping[tuple[str, int], Sequence[Bar]]) -> None:
         super().__init__(bars)
@@ -477,7 +479,7 @@ class HeldPerpetuals(HeldContracts):
         return tuple((bar.start_us, Decimal(bar.open).scaleb(-FUNDING_PLACES)) for bar in rows)
 
     def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
-        """Return a session's recorded candles from which candles of `span_us` can be built, the longest that fit."""
+        """Return a session's recorded candles: the longest of those from which candles of `span_us` can be built."""
         for minutes in sorted(self._lengths.get(symbol, ()), reverse=True):
             name = symbol if minutes == 1 else f"{symbol}@{minutes}"
             if span_us % (minutes * MINUTE) == 0 and (bars := self._bars.get((name, index))):
@@ -505,7 +507,7 @@ class HeldPerpetuals(HeldContracts):
 
 
 def missing_kinds(spec: MarketSpec, symbols: Sequence[str]) -> list[str]:
-    """Return what a market's files lack and what is assumed instead, as sentences."""
+    """Return sentences on what a market's files lack, and what is assumed instead."""
     assert spec.path is not None
     recorded, sentences = read_perpetuals(Path(spec.path), spec.bar_stamp, spec.reading), []
     there = {key[:2] for key in recorded.candles}

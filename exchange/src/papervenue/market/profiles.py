@@ -125,7 +125,7 @@ Shocks = Mapping[str, float]
 
 
 def shocks_of(seed: int, sessions: Sequence[Session]) -> Shocks:
-    """Return the sudden moves of a market by date, as returns: one in every 30 sessions, most of them falls."""
+    """Return the sudden moves of a market by date, as returns: in one of 30 sessions, and most of them downward."""
     shocks = {}
     for index in range(0, len(sessions) - _SHOCK_DAYS + 1, _SHOCK_DAYS):
         rng = random_stream(seed, "shock", index)
@@ -136,7 +136,7 @@ def shocks_of(seed: int, sessions: Sequence[Session]) -> Shocks:
 
 
 def trends_of(seed: int, symbol: str, sessions: int, volatility: float) -> list[float]:
-    """Return a symbol's daily returns from trends, for a number of sessions."""
+    """Return the part of a symbol's daily returns that comes from trends, for a number of sessions."""
     rng = random_stream(seed, symbol, "trends")
     begins, step = int(_TREND_DAYS * rng.random()), _TREND * volatility
     trends = [step * draw_bell(rng) for _ in range(sessions // _TREND_DAYS + 2)]
@@ -144,8 +144,9 @@ def trends_of(seed: int, symbol: str, sessions: int, volatility: float) -> list[
 
 
 def shock_shifts(seed: int, session: Session, sudden: float, minutes: int) -> Sequence[float]:
-    """Return how far a sudden move shifts the price off the straight line to the close by the end of each minute of a
-    session, as a fraction.
+    """Return how far a sudden move takes the price away from a straight line between open and close.
+
+    There is one value for the end of each minute, as a fraction.
     """
     if not sudden:
         return (0.0,) * minutes
@@ -172,11 +173,11 @@ _LEAST_SHARE = 0.01
 
 
 class BarProfile:
-    """The inputs for one symbol's bars: its character, its price grid, and its overnight gaps.
+    """What one symbol's bars are generated from: its character, its price grid, and its overnight gaps.
 
-    `units` returns a price in whole units, of which `scale` make a dollar. `gap` is the standard deviation of a gap, as
-    a share of the daily volatility. Daily prices never fall below `least` dollars. `shocks` is None without trends. If
-    `fair`, no minute predicts the rest of its session.
+    `units` converts a price to whole units, of which `scale` make a dollar. `gap` is the standard deviation of an
+    overnight gap, as a fraction of the daily volatility. Daily prices never fall below `least` dollars. `shocks` is
+    None for a market without trends. If `fair`, no minute predicts the rest of its session.
     """
 
     def __init__(
@@ -205,7 +206,7 @@ class BarProfile:
         return 0.0 if self.shocks is None else self.character.beta * self.shocks.get(day, 0.0)
 
     def leans(self, seed: int, symbol: str, sessions: Sequence[Session]) -> list[float]:
-        """Return the part of a symbol's daily returns that comes from trends and sudden moves, session by session."""
+        """Return how much of a symbol's daily returns comes from trends and sudden moves, session by session."""
         if self.shocks is None:
             return [0.0] * len(sessions)
         trends = trends_of(seed, symbol, len(sessions), self.character.daily_volatility)
@@ -217,7 +218,7 @@ class BarProfile:
         return Bar(start_us, units(opening), units(high), units(low), units(close), int(volume) or 1)
 
     def all_units(self, prices: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return all prices in units, like `units`."""
+        """Convert all prices to units, as `units` does for one."""
         import numpy as np
 
         if self._grid is None:
@@ -228,7 +229,7 @@ class BarProfile:
         return np.maximum((units / tick + 0.5).astype(np.int64), 1) * tick
 
     def opening(self, before: float, rng: Random) -> float:
-        """Return a session's opening price; its first random draw is the gap from the previous close."""
+        """Return a session's opening price; the first draw from `rng` determines the gap from the previous close."""
         return before * (1 + self.gap * self.character.daily_volatility * draw_bell(rng))
 
 
@@ -239,15 +240,15 @@ def _cents(price: float) -> int:
 
 @lru_cache(maxsize=20_000)
 def of_share(symbol: str) -> BarProfile:
-    """Return the inputs for a share's bars; the object is cached, so that its own caches are reused."""
+    """Return the profile for a share's bars; the object is cached, so that its own caches are reused."""
     return BarProfile(profile(symbol), _cents, UNITS, 1.0, GAP_SHARE)
 
 
 @lru_cache(maxsize=1_000)
 def of_instrument(of: Instrument, gap: float, shocks: tuple[tuple[str, float], ...] | None) -> BarProfile:
-    """Return the inputs for bars of an instrument that isn't a share: it trades every minute, at its own price level.
+    """Return the profile for the bars of an instrument other than a share.
 
-    If `shocks` is None, its prices have no trends.
+    It trades every minute, at its own price level. If `shocks` is None, its prices have no trends.
     """
     grid = Grid(of)
     level, drawn = float(of.level), profile(of.symbol)
@@ -264,13 +265,13 @@ def of_instrument(of: Instrument, gap: float, shocks: tuple[tuple[str, float], .
 
 @lru_cache(maxsize=8)
 def variance_elapsed(minutes: int) -> tuple[float, ...]:
-    """Return the share of a day's variance that has elapsed after each minute."""
+    """Return what fraction of a day's variance has elapsed after each minute."""
     reached = list(accumulate(busy * busy for busy in minute_activity(minutes)))
     return tuple(each / reached[-1] for each in reached)
 
 
 @lru_cache(maxsize=8)
 def minute_activity(minutes: int) -> tuple[float, ...]:
-    """Return the relative activity of each minute of a day: U-shaped, high at the open and close, 1 on average."""
+    """Return each minute's relative activity: high at the open and the close (U-shaped), and 1 on average."""
     parts = (minute / minutes for minute in range(minutes))
     return tuple(0.6 + 1.2 * (2 * part - 1) * (2 * part - 1) for part in parts)

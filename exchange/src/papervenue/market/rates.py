@@ -21,7 +21,7 @@ _LONGEST_GAP = timedelta(days=40)
 
 
 class Rates(NamedTuple):
-    """The funds rate by ISO date, as an annual fraction. A day without a rate has the rate of the day before it."""
+    """The federal funds rate by ISO date, as an annual fraction; a date without one has the last rate before it."""
 
     days: tuple[str, ...] = ()
     rates: tuple[Decimal, ...] = ()
@@ -47,7 +47,7 @@ class Rates(NamedTuple):
         return cls.of({day: Decimal(rate) for day, rate in fields.items()})
 
     def between(self, first: date, last: date) -> Rates:
-        """Return the rates that apply from one date to another; raise MarketError if they don't cover the period."""
+        """Return the rates that apply from `first` to `last`; raise MarketError if they don't cover that period."""
         begin, end = first.isoformat(), (last - _LONGEST_GAP).isoformat()
         if not self.days or self.days[0] > begin or self.days[-1] < end:
             range_text = f"from {self.days[0]} to {self.days[-1]}" if self.days else "for no day"

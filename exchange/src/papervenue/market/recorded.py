@@ -48,10 +48,10 @@ NOT_ASKED = frozenset({OUTSIDE, NOT_REQUESTED})
 
 
 class Imported(NamedTuple):
-    """A file's contents: bars by (symbol, session), the symbols to play, and the skipped rows by reason.
+    """What a file contains for a market: bars by (symbol, session), the symbols to play, and skipped rows by reason.
 
-    `first_lines` gives the CSV line or Parquet row of the first skip for each reason. `extended` counts the bars
-    outside the regular sessions.
+    `first_lines` gives the CSV line or Parquet row where each reason first occurred. `extended` counts the bars outside
+    the regular sessions.
     """
 
     bars: Bars
@@ -129,7 +129,7 @@ def symbols_to_play(spec: MarketSpec, calendar: Calendar, heard: Collection[str]
 
 
 class RecordedRange(NamedTuple):
-    """The range of a file: the starts of its first and last readable bars, and its symbols."""
+    """What a file covers: the starts of its first and last readable bars, and its symbols."""
 
     first_us: int
     last_us: int
@@ -137,7 +137,10 @@ class RecordedRange(NamedTuple):
 
 
 def held_in(source: Source, path: Path, bar_stamp: str | None, reading: Reading = AS_FOUND) -> RecordedRange:
-    """Return the range and symbols of a file of shares or contracts; raise MarketError if it has no readable bar."""
+    """Return the range of bars and the symbols in a file of shares or contracts.
+
+    Raises MarketError if the file has no readable bar.
+    """
     shift_us = MINUTE if bar_stamp == "end" else 0
     ranges = (_range_of(source, path, shift_us, reading, parses_all=each) for each in (False, True))
     return next(filter(None, ranges))
@@ -237,11 +240,11 @@ class HeldBars:
         return self._bars.get((symbol, ~index), ())
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        """Return None: recorded markets have no history before the file, and don't invent it."""
+        """Return None, because a recorded market has no history from before its file, and doesn't invent one."""
         return None
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
-        """Return None: recorded markets don't invent daily bars that the file lacks."""
+        """Return None, because a recorded market doesn't invent daily bars that its file lacks."""
         return None
 
     def liquid(self, symbol: str) -> bool:
@@ -250,8 +253,9 @@ class HeldBars:
 
 
 class HeldContracts(HeldBars):
-    """A bar source over recorded minute bars of futures contracts, including the file's sessions before the market's
-    first.
+    """A bar source for recorded minute bars of futures contracts.
+
+    It includes the file's sessions before the market's first.
     """
 
     def __init__(self, bars: Mapping[tuple[str, int], Sequence[Bar]]) -> None:
@@ -259,11 +263,11 @@ class HeldContracts(HeldBars):
         self.past_minutes = self.past_days = max((-index for _, index in bars if index < 0), default=0)
 
     def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        """Return no bars: Globex has no extended hours."""
+        """Return no bars, because Globex has no extended hours."""
         return ()
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        """Return a close from before the market's first session, or None if the file doesn't have it."""
+        """Return the close of a session before the market's first, or None if the file doesn't have it."""
         bars = self.bars(symbol, -sessions_before)
         return bars[-1].close if bars else None
 

@@ -1,7 +1,7 @@
 """Provide a market's sessions, built once from the exchange calendar and stored with the exchange's state.
 
-Building loads exchange_calendars (half a second). A running or restarted server reads the stored list instead, unless
-sessions beyond it are requested.
+Building them loads exchange_calendars, which takes half a second. A running or restarted server reads the stored list
+instead, unless sessions beyond that list are requested.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _BEFORE_FIRST_OPEN = HOUR // 2
 class Session(NamedTuple):
     """One regular session: its ISO date, its open and close in engine time, and its extended hours.
 
-    `pre_us` is the start of trading before the open and `post_us` its end after the close; without extended hours they
-    equal the open and the close.
+    `pre_us` is when trading before the open starts, and `post_us` when trading after the close ends. Without extended
+    hours, they equal the open and the close.
     """
 
     date: str
@@ -43,12 +43,12 @@ class Session(NamedTuple):
 
 
 def session_of(times: Times, hours: Hours = XNYS) -> Session:
-    """Return a session of a named calendar."""
+    """Return a session of a named calendar, given its times."""
     return Session(*times, *hours.around(times))
 
 
 class Calendar:
-    """The market's sessions, with the sessions before and after them; finds the session of a moment."""
+    """The market's sessions and those before and after them; the calendar finds the session of a moment."""
 
     def __init__(self, sessions: Sequence[Session], first: int, count: int, hours: Hours = XNYS) -> None:
         self.hours = hours
@@ -68,8 +68,9 @@ class Calendar:
         return self._places[day]
 
     def session(self, index: int) -> Session:
-        """Return a session by its index; a negative index counts back from the market's first, even beyond the stored
-        ones.
+        """Return a session by its index.
+
+        A negative index counts back from the market's first session, even to sessions before the stored ones.
         """
         if self.first + index >= 0:
             return self.all[self.first + index]
@@ -78,8 +79,9 @@ class Calendar:
 
     @property
     def start_us(self) -> int:
-        """Return when the exchange starts: half an hour before the market's first open, but not before the previous
-        session's close.
+        """Return when the exchange starts: half an hour before the market's first open.
+
+        If the previous session is still open then, the exchange starts at that session's close.
         """
         opens_us = self.market[0].open_us
         closed_us = self.all[self.first - 1].close_us if self.first else 0
@@ -105,7 +107,7 @@ class Calendar:
         return to_datetime(us).astimezone(self.hours.zone)
 
     def today(self, us: int) -> Session | None:
-        """Return the session that is open now, otherwise the session of today's date; None if today has none."""
+        """Return the session that is open now or, if none is open, that of today's date; None if today has none."""
         day = self.trading(us).date if self.is_open(us) else self.local(us).date().isoformat()
         index = self.index_of.get(day)
         return None if index is None else self.market[index]
@@ -126,7 +128,10 @@ class Calendar:
         return index if index >= 0 else None
 
     def published_index(self, day: str | None, us: int) -> int | None:
-        """Return the market index of a date's session, by default the last one begun; None if it hasn't begun."""
+        """Return the market index of a date's session; None if it hasn't begun.
+
+        Without a date, return the index of the last session that has begun.
+        """
         begun = self.last_begun(us)
         if day is None or begun is None:
             return begun
@@ -145,11 +150,11 @@ class Calendar:
         return us < session.open_us or session.close_us <= us < session.post_us
 
     def trading(self, us: int) -> Session:
-        """Return the current session, or the next one."""
+        """Return the current session or, between sessions, the next one."""
         return self.all[min(bisect_right(self._closes, us), len(self.all) - 1)]
 
     def before(self, us: int) -> Session:
-        """Return the session before the current or next one."""
+        """Return the session before the current one or, between sessions, before the next one."""
         return self.all[max(min(bisect_right(self._closes, us), len(self.all) - 1) - 1, 0)]
 
     def to_rows(self) -> list[dict[str, str]]:
@@ -163,7 +168,7 @@ def calendar_from_rows(rows: Iterable[dict[str, str]], first: int, count: int, n
 
 
 def build_calendar(start: date, count: int, name: str = XNYS.name) -> Calendar:
-    """Return `count` sessions of a named calendar from `start` on, with history before them and a few after."""
+    """Return `count` sessions of a named calendar from `start` on, and also earlier ones and a few later ones."""
     hours = HOURS[name]
     before = start - timedelta(days=HISTORY_SESSIONS * 3 // 2 + 30)
     after = start + timedelta(days=(count + _FOLLOWING_SESSIONS) * 3 // 2 + 30)
@@ -178,7 +183,7 @@ def build_calendar(start: date, count: int, name: str = XNYS.name) -> Calendar:
 
 
 def own_calendar(market: Calendar, name: str, closes: Mapping[str, str]) -> Calendar:
-    """Return a named calendar's sessions within a market's period; `closes` overrides the ends on some dates.
+    """Return the sessions of a named calendar within a market's period; `closes` overrides the end on some dates.
 
     Raises MarketError if there are no sessions, or if a close isn't within its session or the pause after it.
     """
@@ -218,7 +223,7 @@ def _end_early(session: Session, close: str | None) -> Session:
 
 @lru_cache(maxsize=4)
 def full_calendar(calendar: Calendar) -> Calendar:
-    """Extend a calendar to all sessions that Alpaca's calendar has, and one more for settlement."""
+    """Extend a calendar to all sessions in Alpaca's calendar, plus one more for settlement."""
     own, hours = calendar.all, calendar.hours
     last = max(LAST_DAY, own[-1].date)
     days = hours.between(FIRST_DAY, (date.fromisoformat(last) + _LONGEST_PAUSE).isoformat())

@@ -1,6 +1,6 @@
-"""A market's specification: together with the commands sent, it determines every byte served.
+"""A market's specification. Together with the commands that clients send, it determines every byte served.
 
-Commissions and fees of a real broker change often, so no cost is on by default. shares.charges books the costs, and
+The commissions and fees of real brokers change often, so no cost is on by default. shares.charges books the costs, and
 engine.matching explains the fill models.
 """
 
@@ -32,13 +32,13 @@ RATE_LINES = "each line of the file holds a date, such as 2025-03-03, and a rate
 class Costs(NamedTuple):
     """An account's costs and earnings in addition to prices.
 
-    An order pays `commission_bps` basis points of the value of its fills plus `commission_per_share_usd`, in total at
-    least `commission_min_usd` if any part of it fills.
+    An order pays `commission_bps` basis points of the value of its fills plus `commission_per_share_usd`. If any part
+    of it fills, the total is at least `commission_min_usd`.
 
     Rates are annual fractions: 0.06 is six percent. `margin_rate` is paid for borrowed cash, `cash_rate` is earned on
-    cash, `borrow_fee_rate` is paid on the value of short positions, and `short_rebate_rate` is earned on it. A rate of
-    `funds` is the federal funds rate of each day plus the corresponding spread, but never below zero; it comes from the
-    file at `rates_path`. Interest accrues each calendar day and is `posted` before each session, or before the first
+    cash, `borrow_fee_rate` is paid on the value of short positions, and `short_rebate_rate` is earned on it. If a rate
+    is `funds`, it is each day's federal funds rate, from the file at `rates_path`, plus the corresponding spread, but
+    never below zero. Interest accrues each calendar day and is `posted` before each session, or before the first
     session of each month.
     """
 
@@ -180,10 +180,10 @@ class MarketError(ValueError):
 
 
 class Reading(NamedTuple):
-    """How to read a price file where the file itself is ambiguous or wrong; None means as the file says.
+    """How to read a price file where the file itself is ambiguous or wrong; None means to read it as it is.
 
-    `shape` is a name of the table in `bar_shapes`, `zone` applies to times without a zone, `decimal` is point or comma,
-    and `symbol` is for a file without a symbol column.
+    `shape` is the name of a shape in the table of `bar_shapes`. `zone` applies to times without a zone. `decimal` is
+    point or comma. `symbol` is for a file without a symbol column.
     """
 
     shape: str | None = None
@@ -196,7 +196,7 @@ AS_FOUND = Reading()
 
 
 def reading_of(texts: Sequence[str]) -> Reading:
-    """Parse how to read a file from texts such as zone=UTC; raise MarketError for an unknown name."""
+    """Parse texts such as zone=UTC that say how to read a file; raise MarketError for an unknown name."""
     pairs = [text.partition("=") for text in texts]
     for name, equals, value in pairs:
         met = name in Reading._fields and bool(equals) and bool(value)
@@ -209,14 +209,14 @@ def reading_of(texts: Sequence[str]) -> Reading:
 
 
 class MarketSpec(Struct, frozen=True, kw_only=True):
-    """The source of a market's bars, its sessions, and how well the flow predicts them.
+    """Where a market's bars come from, its sessions, and how well the flow predicts prices.
 
     `edge` is a probability in [0, 1]; `cash` is in USD. Recorded sources need `path` and, for minutes, `bar_stamp`;
-    without `symbols` all symbols of the file are used. `prices` and `day_prices` are for daily bars. With
-    `corporate_actions` a generated market has dividends and splits. Raises MarketError if a value is invalid. A `venue`
-    other than Alpaca has instruments in place of shares. The minutes of a generated market that end after `other_us`,
-    in microseconds since 1970, come from another seed. Without `trends`, a generated market of instruments has neither
-    trends nor shocks, and in 24/7 markets moves don't predict later ones.
+    without `symbols`, all symbols of the file are used. `prices` and `day_prices` are for daily bars. With
+    `corporate_actions`, a generated market has dividends and splits. Raises MarketError if a value is invalid. A
+    `venue` other than Alpaca has instruments instead of shares. In a generated market, minutes that end after
+    `other_us`, in microseconds since 1970, come from another seed. Without `trends`, a generated market of instruments
+    has neither trends nor shocks, and in 24/7 markets, moves don't predict later moves.
     """
 
     start: date
@@ -252,8 +252,8 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     def to_fields(self) -> dict[str, Any]:
         """Return the fields as JSON-compatible values.
 
-        Costs and fill settings added later are left out at their defaults, because numbers of accounts and orders are
-        derived from these fields.
+        Costs and fill settings that were added later are left out if they have their defaults, because the numbers of
+        accounts and orders are derived from these fields.
         """
         exact = {"start": self.start.isoformat(), "cash": str(self.cash), "fill": _fill_fields(self.fill)}
         left_out = set() if self.costs != NO_COSTS else {"costs"}

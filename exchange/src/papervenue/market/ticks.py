@@ -1,13 +1,14 @@
 """Model the trades and quotes within a minute, so that together they match its bar exactly.
 
-A minute's price moves from its open through one extreme and the other to its close: a minute that rose touches its low
-first, one that fell its high. It also touches the middle of each leg, which gives seven points. The bar's shares are
-split evenly over the points with the remainder at the close, and each point prints as one to four trades. A bar with
-fewer shares than points shows only its four prices, with zero-share trades if necessary. So the first, highest, lowest
-and last trade price and the total size match the bar, and its turnover is known without generating them.
+A minute's price moves from its open through one extreme and the other to its close. A minute that rose touches its low
+first, and a minute that fell its high. The price also touches the middle of each leg, which gives seven points. The
+bar's shares are split evenly over the points, with the remainder at the close, and each point prints as one to four
+trades. A bar with fewer shares than points shows only its four prices, with trades of zero shares if necessary. So the
+first, highest, lowest and last trade price and the total size match the bar, and the turnover is known without
+generating the trades.
 
-A quote surrounds each point before it trades, so that every trade is inside its quote; the minute ends with a repeat of
-the last quote.
+A quote around each point comes before its trades, so that every trade is inside its quote. At the end of the minute,
+the last quote is repeated.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Quote(NamedTuple):
 
 
 def turnover(bar: Bar) -> int:
-    """Return price units times shares, summed over the bar's trades."""
+    """Return the turnover of a bar: price in units times shares, summed over its trades."""
     points = _points(bar)
     share, rest = divmod(bar.volume, len(points))
     return share * sum(points) + rest * bar.close
@@ -105,7 +106,7 @@ def last_quote(bar: Bar, around: QuoteAround) -> Quote:
 
 
 class Totals:
-    """Running totals over a day's bars: number of trades and turnover after each."""
+    """Running totals over a day's bars: the number of trades and the turnover after each bar."""
 
     def __init__(self, day: Day) -> None:
         self._counts = array("q", accumulate(map(trade_count, day.bars), initial=0))

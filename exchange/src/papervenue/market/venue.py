@@ -1,8 +1,8 @@
 """Describe a market's venue: its dialect, sessions, instruments and rules, and the APIs that its exchange serves.
 
-An instrument has ticks, lots, a multiplier, margin levels, and the unit of its prices. A price is a whole number of
+An instrument has ticks, lots, a multiplier, margin levels, and a unit for its prices. A price is a whole number of
 units, so that sums and comparisons never depend on floating point. A share's unit is 0.0001 USD. Another instrument's
-unit is finer if its ticks are: an instrument with a tick of 0.00001 has that as its unit.
+unit is finer if its ticks are finer: with a tick of 0.00001, the unit is 0.00001 too.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ _ZERO = Decimal(0)
 
 
 class TickStep(NamedTuple):
-    """The tick size that applies from a price upward."""
+    """A tick size, and the lowest price to which it applies."""
 
     price: Decimal
     tick: Decimal
 
 
 class MarginLevel(NamedTuple):
-    """The margin that applies from a quantity and a notional upward, as parts of a whole position's notional."""
+    """The margin that applies from a certain quantity or notional up, as fractions of a whole position's notional."""
 
     quantity: Decimal
     initial: Decimal
@@ -67,15 +67,16 @@ class MarginLevel(NamedTuple):
 class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The specification of a symbol; a symbol that the market's specification doesn't name is a share in USD.
 
-    Quantities are multiples of `lot` and at least `minimum`; a quantity times a price times `multiplier` is its value
-    in `currency`. `ticks` ascend from price 0, `margin_levels` from size 0; the level of a position applies to all of
-    it. A `calendar` other than the market's is named; `closes` maps dates of sessions with irregular ends to these
-    times. Trading ends at `last_trading`, and positions are settled then. `funding` is what a long position pays per
-    hour, per unit times the multiplier. A generated market begins near `level`, trades about `volume` units a day, and
-    moves by `volatility`, a fraction, besides `beta` times its market; values of 0 are replaced by generated ones.
+    Quantities are multiples of `lot` and at least `minimum`. A quantity times a price times `multiplier` is the value
+    in `currency`. `ticks` ascend from price 0, and `margin_levels` from size 0; a position's level applies to all of
+    it. `calendar` names a calendar other than the market's. `closes` maps the dates of sessions that end irregularly to
+    the times at which they end. Trading ends at `last_trading`, and positions are settled then. `funding` is what a
+    long position pays per hour, per unit times the multiplier. In a generated market, the price begins near `level`,
+    about `volume` units trade each day, and the price moves by the fraction `volatility` in addition to `beta` times
+    the market's move. Values of 0 are replaced by generated ones.
 
-    A month of futures names its `root`: its prices start from the root's `level`, plus `carry`, a fraction a year, up
-    to its last trading, and its volume moves on to the next month before `rolls`. A `contract_fee` replaces the fee in
+    A futures month names its `root`. Its prices are based on the root's `level`, plus `carry`, a fraction per year,
+    until its last trading. Its volume moves on to the next month before `rolls`. A `contract_fee` replaces the fee in
     the venue's rules.
     """
 
@@ -162,12 +163,12 @@ def _exponent(number: Decimal) -> int:
 
 @lru_cache(maxsize=65_536)
 def exact(units: int, places: int = PLACES) -> Decimal:
-    """Convert a price in units into its currency, exactly."""
+    """Convert a price in units exactly to an amount in its currency."""
     return Decimal(units).scaleb(-places)
 
 
 class Grid:
-    """An instrument for the engine: the value of its price units, and its ticks."""
+    """An instrument as the engine sees it: what its price units are worth, and its ticks."""
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
@@ -194,7 +195,7 @@ class Grid:
         return self.ticks[bisect_right(self.steps, price) - 1]
 
     def half_spread(self, price: int, spread_bps: int) -> int:
-        """Return the distance of bid and ask from the midpoint: half the spread in whole ticks, at least one tick."""
+        """Return how far bid and ask are from the midpoint: half the spread in whole ticks, and at least one tick."""
         step = self.tick(price)
         return max(step, (price * spread_bps + _BPS * step) // (2 * _BPS * step) * step)
 
@@ -246,14 +247,14 @@ class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     """The rules and fees of a plain venue.
 
     `client_ids` defines how long a client order id must be unique: forever, while the order is open, or never. A limit
-    that crosses the spread may be beyond the mark by at most the fraction `collar`. A fill pays the fraction
-    `maker_fee` or `taker_fee` of its notional, and `contract_fee` for each unit of quantity; the fee is reported and
+    that crosses the spread may be beyond the mark price by at most the fraction `collar`. A fill pays the fraction
+    `maker_fee` or `taker_fee` of its notional, and `contract_fee` for each unit of quantity. The fee is reported and
     booked `fees_after_us` microseconds later. A liquidation closes the fraction `liquidation_part` of a position at a
-    time, for the fraction `liquidation_fee` of its notional; a venue that `assigns` hands positions over to others, at
-    a price that leaves the account nothing, if the market's prices would leave it in debt. With `brackets`, a stop can
-    be attached to an order that opens a position. With `attached`, any orders can be attached to another one and become
-    active once it has filled. With `edits`, the size and the prices of an open order can be changed in place. With
-    `corrections`, the operator can correct the price of an execution.
+    time, and costs the fraction `liquidation_fee` of the notional. If liquidating at market prices would leave the
+    account in debt, a venue that `assigns` hands its positions over to others, at a price that leaves the account with
+    nothing. With `brackets`, a stop can be attached to an order that opens a position. With `attached`, any orders can
+    be attached to another one and become active once it has filled. With `edits`, the size and the prices of an open
+    order can be changed in place. With `corrections`, the operator can correct the price of an execution.
     """
 
     client_ids: ClientIds = "while_open"
@@ -326,7 +327,7 @@ ALPACA = Venue()
 
 
 def problems(spec: MarketSpec) -> Iterator[tuple[str, str]]:
-    """Yield the errors in a market's venue, each with a hint."""
+    """Yield the errors in the venue of a market's specification, each with a hint."""
     venue = spec.venue
     if venue.dialect not in get_args(Dialect) or venue.calendar not in HOURS:
         yield f"unknown dialect {venue.dialect!r} or calendar {venue.calendar!r}", f"calendars are {', '.join(HOURS)}"

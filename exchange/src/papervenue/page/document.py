@@ -1,4 +1,4 @@
-"""Build the JSON document behind the web page: small, bounded, and complete in one request.
+"""Build the JSON document behind the web page: it is small, its size is bounded, and one request returns all of it.
 
 Money, prices, quantities and fractions are exact decimals as text; times are in the time zone of the market's calendar.
 """
@@ -28,8 +28,9 @@ _POINTS = 78
 
 
 def book_row(engine: Engine, symbol: str) -> dict[str, Any]:
-    """Return a symbol's prices; the line is a list of (fraction of the session, USD), `base` is the previous session's
-    close.
+    """Return a symbol's prices.
+
+    The line consists of pairs (fraction of the session, USD), and `base` is the previous session's close.
     """
     grid = engine.market.grids[symbol]
     usd, price = grid.usd, engine.market.price(symbol, engine.now_us)
@@ -321,7 +322,7 @@ def open_orders(engine: Engine, accounts: list[Account]) -> list[dict[str, Any]]
 
 
 def ended_orders(engine: Engine, accounts: list[Account], recent: Recent) -> list[dict[str, Any]]:
-    """Return the newest finished or refused orders, sorted by the time when they were sent."""
+    """Return the latest orders that finished or were refused, sorted by the time when they were sent."""
     names = names_of(accounts)
     ended = ((order for order in account.orders.newest() if not order.is_open) for account in accounts)
     newest = (order for of_one in ended for order in islice(of_one, MOST_ORDERS))
@@ -333,9 +334,9 @@ def ended_orders(engine: Engine, accounts: list[Account], recent: Recent) -> lis
 
 
 def order_events(engine: Engine, accounts: Iterable[Account], name: str) -> dict[str, Any] | None:
-    """Return an order's events, oldest first, with the events of the orders that it replaced; None if it doesn't exist.
+    """Return the events of an order and of those it replaced, oldest first; None if the order doesn't exist.
 
-    `name` is its id or its client order id. Only the newest events are available.
+    `name` is the order's id or client order id. Only the latest events are available.
     """
     pairs = ((account, account.orders.get(name) or account.by_client_id.get(name)) for account in accounts)
     account, order = next(((account, order) for account, order in pairs if order is not None), (None, None))

@@ -1,6 +1,4 @@
-"""Follow the log for the page: its newest lines (without those for passing time), its trades, and the refused
-orders.
-"""
+"""Follow the log for the page: its latest lines, except those about time passing, its trades, and refused orders."""
 
 from __future__ import annotations
 
@@ -76,7 +74,7 @@ _OF_TIME = frozenset({"ticked", "time_reserved"})
 
 
 class Refused(NamedTuple):
-    """A refused order: the time, the account that requested it, its body, and the reason."""
+    """A refused order: the time, the account that sent it, its body, and the reason."""
 
     at_us: int
     account: str

@@ -35,8 +35,9 @@ _PAID_AT_HOUR = 4
 
 
 def schedule(floor: EngineState, action: Action) -> None:
-    """Schedule a corporate action for the time at which it takes effect; earlier actions than the market's first
-    session are ignored.
+    """Schedule a corporate action for the time at which it takes effect.
+
+    Actions before the market's first session are ignored.
     """
     if action.ex_date in floor.market.calendar.index_of:
         floor.agenda.note(action.at_us, "take_effect", action)
@@ -102,7 +103,7 @@ def _reducible(order: Order) -> bool:
 
 
 def pay_dividend(floor: EngineState, action: Action, entitled: list[tuple[str, Decimal]]) -> None:
-    """Pay a dividend to the entitled accounts, listed as account numbers with their shares."""
+    """Pay a dividend to the entitled accounts; `entitled` has account numbers, each with its number of shares."""
     for number, qty in entitled:
         account = floor.accounts.get(number)
         if account is None:

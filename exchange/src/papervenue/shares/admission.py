@@ -69,7 +69,7 @@ class Case(NamedTuple):
 
     @property
     def unfilled_shares(self) -> Decimal:
-        """Return the requested shares less those that a replaced order has already filled."""
+        """Return the requested shares, less what the replaced order, if any, has already filled."""
         old = self.desk.replaced
         return (self.request.qty or _ZERO) if old is None else old.left_for(self.request)
 
@@ -282,7 +282,7 @@ def _could_cross(new: OrderRequest, other: OrderRequest) -> bool:
 
 
 def reserve_price(case: Case) -> int:
-    """Return the price in units at which an order's unfilled shares reserve buying power."""
+    """Return the price in units at which the unfilled shares of an order reserve buying power."""
     price = _bound_price(case.request, case.last or 0)
     shorts = case.intent == "sell_to_open"
     if price is not None and not shorts:

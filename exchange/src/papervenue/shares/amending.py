@@ -1,8 +1,8 @@
 """Bust or correct executions, and update cash, position and orders.
 
-History isn't rewritten: the execution remains among the account's activities, and the amendment comes after it. The
-remaining quantity of an open order grows accordingly. A finished order isn't reopened; if it was filled and no longer
-is, it is canceled. Consequences of the execution for other orders aren't undone.
+History isn't rewritten: the execution remains among the account's activities, and the amendment comes after it. If an
+open order has filled less as a result, its remaining quantity grows. A finished order isn't reopened; if it is no
+longer completely filled, it is canceled. Effects of the execution on other orders aren't undone.
 """
 
 from __future__ import annotations

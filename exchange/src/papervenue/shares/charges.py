@@ -1,10 +1,10 @@
 """Charge commissions, and accrue interest on cash and short positions.
 
-Interest accrues for each calendar day on an account's balances at eight in the evening, when the extended hours end;
-the last night before a weekend or holiday counts for all days until the next session. A day's interest is balance times
-annual rate / 360, the money market's convention (actual/360), which Alpaca's documentation of margin interest and stock
-borrow fees uses too. Proceeds of short sales are collateral: they earn no interest as cash and don't reduce the
-borrowed amount, and only the short rebate is paid for them. Trades count from their execution, not from their
+Interest accrues for each calendar day, on an account's balances at eight in the evening, when the extended hours end.
+The last evening before a weekend or holiday counts for all days until the next session. A day's interest is balance
+times annual rate / 360. This is the money market's convention (actual/360), which Alpaca's documentation of margin
+interest and stock borrow fees uses too. Proceeds of short sales are collateral: they earn the short rebate but no
+interest as cash, and they don't reduce the borrowed amount. Trades count from their execution, not from their
 settlement.
 
 Amounts are posted in whole cents, rounded toward zero, and the remainder is carried to the next posting.
@@ -50,7 +50,7 @@ _COMMISSION = "COM"
 
 
 def commission(costs: Costs, qty: Decimal, value: Decimal) -> Decimal:
-    """Return an order's total commission, in USD to the cent, for fills of this many shares and this value in USD."""
+    """Return an order's total commission in USD, to the cent, for this many filled shares with this value in USD."""
     if not qty:
         return _ZERO
     exact = value * costs.commission_bps / _BPS + qty * costs.commission_per_share_usd
@@ -58,15 +58,15 @@ def commission(costs: Costs, qty: Decimal, value: Decimal) -> Decimal:
 
 
 def charge_fill(floor: EngineState, settled: Fill, before: tuple[Decimal, Decimal]) -> None:
-    """Charge a fill's part of its order's commission."""
+    """Charge the part of an order's commission that a fill adds."""
     if floor.costs.commissions:
         charge_commission(floor, settled.order, before)
 
 
 def charge_commission(floor: EngineState, order: Order, before: tuple[Decimal, Decimal]) -> None:
-    """Charge the increase of an order's commission since its earlier fills; refund a decrease.
+    """Charge what an order's commission has grown by since its earlier fills; refund a decrease.
 
-    `before` is its earlier filled shares and their value in USD.
+    `before` has the shares filled earlier, and their value in USD.
     """
     if not floor.costs.commissions:
         return
@@ -78,7 +78,7 @@ def charge_commission(floor: EngineState, order: Order, before: tuple[Decimal, D
 
 
 def accrue(floor: EngineState) -> None:
-    """Accrue every account's interest from this session's end until the next session."""
+    """Accrue the interest of every account for the time from this session's end until the next session."""
     today = new_york_date(floor.now_us)
     if floor.costs.interest:
         for account in floor.accounts.values():
@@ -101,8 +101,9 @@ def _accrue(floor: EngineState, today: str, worth: Balances, accrued: dict[str, 
 
 
 def is_foreseeable(floor: EngineState, account: Account) -> bool:
-    """Return True if `upcoming_interest` can predict an account's interest; it can't with shorts, whose value moves
-    with prices.
+    """Return True if `upcoming_interest` can predict an account's interest.
+
+    It can't if the account has short positions, because their value moves with prices.
     """
     return not floor.costs.interest or not _is_short(account)
 
@@ -112,9 +113,9 @@ def _is_short(account: Account) -> bool:
 
 
 def upcoming_interest(floor: EngineState, account: Account) -> Iterator[tuple[int, Decimal]]:
-    """Yield the times and USD amounts of an account's coming interest postings, oldest first; it must have no shorts.
+    """Yield the times and USD amounts of an account's next interest postings, earliest first.
 
-    The amounts are valid only as long as its cash doesn't change otherwise.
+    The account must not have short positions. The amounts are valid only as long as nothing else changes its cash.
     """
     now_us, cash, accrued = floor.now_us, account.cash, dict(account.accrued)
     market = floor.market.calendar
@@ -144,7 +145,7 @@ def _on(floor: EngineState, rate: Rate, spread: Decimal, day: str) -> Decimal:
 
 
 def post_interest(floor: EngineState) -> None:
-    """Post the interest accrued before today, if today is a day on which the venue posts interest."""
+    """Post the interest accrued before today, if the venue posts interest today."""
     today = new_york_date(floor.now_us)
     if not floor.costs.interest:
         return

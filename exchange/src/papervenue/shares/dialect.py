@@ -1,4 +1,4 @@
-"""Alpaca's dialect: its rules for orders, cash and margin accounts, auctions, extended hours and New York's day."""
+"""Alpaca's dialect: its order rules, cash and margin accounts, auctions, extended hours, and New York's trading day."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ _NOT_YET = ("accepted", "pending_new", "pending_cancel", "pending_replace", "sus
 def replaced_request(order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
     """Return the request of the replacing order; raise a Refusal if the order can't be replaced in this way.
 
-    `on_its_way` means that the order is itself a replacement in transit. `admission.admit` checks the account.
+    `on_its_way` is True if the order is itself a replacement in transit. The account is checked by `admission.admit`,
+    not here.
     """
     _check_replaceable(order, on_its_way)
     fields = [name for name in ("qty", "limit", "stop", "trail", "time_in_force") if getattr(wanted, name) is not None]
@@ -112,7 +113,7 @@ _DEEDS: Mapping[str, Deed] = MappingProxyType(
 
 
 def aged_us(day: str) -> int:
-    """Return when the venue cancels gtc orders that are too old on an ISO date, in engine time."""
+    """Return when, on an ISO date, the venue cancels gtc orders that are too old, in engine time."""
     return at_new_york(day, *_AGED_AT)
 
 
@@ -129,7 +130,7 @@ def _marks(session: Session) -> list[Mark]:
 
 
 class Alpaca:
-    """The dialect of a venue of shares; stateless."""
+    """The dialect of a venue for shares; it has no state."""
 
     auctions = frozenset({"opg", "cls"})
     watches = legs_reduce = False
@@ -137,22 +138,23 @@ class Alpaca:
     marks: Marks = staticmethod(_marks)
 
     def begin(self, floor: EngineState) -> None:
-        """Do nothing: corporate actions are scheduled as they are announced."""
+        """Do nothing, because corporate actions are scheduled when they are announced."""
 
     def fill_model(self, spec: FillSpec, market: Market) -> FillModel:
         """Return the model for whole shares."""
         return FillModel(spec)
 
     def kinds(self, floor: EngineState, *, waiting: bool) -> frozenset[str]:
-        """Return the kinds of marks. Without open orders these are closes and, if there is interest, the marks at which
-        it is posted or accrued.
+        """Return the kinds of marks at which something may happen.
+
+        Without open orders, these are closes and, if there is interest, the marks at which it is posted or accrued.
         """
         if waiting:
             return _ALL
         return _WITHOUT_ORDERS if floor.costs.interest else _CLOSES
 
     def reach(self, floor: EngineState, mark: Mark) -> None:
-        """Activate and expire orders, and post interest before a trading day and accrue it after."""
+        """Activate and expire orders; post interest before a trading day, and accrue it after."""
         if mark.kind in ("pre", "open"):
             order_lifecycle.send_due_orders(floor)
         elif mark.kind == "aged":
@@ -188,8 +190,9 @@ class Alpaca:
         return _in_progress(floor, session).post_us if request.extended_hours else session.close_us
 
     def bar_price(self, floor: EngineState, order: Order, bar: Bar, session: Session) -> int | None:
-        """Return the price at which a bar fills an order: in the regular session, in extended hours, or in an
-        auction.
+        """Return the price at which a bar fills an order.
+
+        The bar may be in the regular session, in extended hours, or in an auction.
         """
         request, model = order.request, floor.model
         if not session.open_us <= bar.start_us < session.close_us:
@@ -206,14 +209,14 @@ class Alpaca:
         account.apply(order.symbol, qty * order.side, price)
 
     def after_acceptance(self, floor: EngineState, order: Order) -> None:
-        """Do nothing: Alpaca has no reduce-only orders."""
+        """Do nothing, because Alpaca has no reduce-only orders."""
 
     def watched_symbols(self, floor: EngineState) -> frozenset[str]:
         """Return no symbols: margins are checked when orders are sent."""
         return frozenset()
 
     def review(self, floor: EngineState) -> None:
-        """Do nothing."""
+        """Do nothing, because margins are checked when orders are sent."""
 
 
 def _in_progress(floor: EngineState, session: Session) -> Session:

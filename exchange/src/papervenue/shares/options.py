@@ -34,7 +34,7 @@ _CENT = UNITS // 100
 
 
 class Contract(NamedTuple):
-    """One option: the root of its underlying (without a dot), ISO expiry, right C or P, and strike in price units."""
+    """One option: its underlying's root (without a dot), its ISO expiry, its right (C or P), its strike in units."""
 
     root: str
     expiry: str
@@ -43,17 +43,17 @@ class Contract(NamedTuple):
 
     @property
     def stock_side(self) -> int:
-        """Return +1 if its exercise buys shares and -1 if it sells them."""
+        """Return +1 if exercising the contract buys shares, and -1 if that sells them."""
         return 1 if self.right == "C" else -1
 
     def intrinsic(self, price: int) -> int:
-        """Return the gain per share from exercise at this underlying price, in price units; never negative."""
+        """Return what exercise gains per share at this price of the underlying, in price units; never negative."""
         return max(0, (price - self.strike) * self.stock_side)
 
 
 @lru_cache(maxsize=10_000)
 def contract_of(symbol: str) -> Contract | None:
-    """Parse an OCC symbol; return None for other text or an invalid date."""
+    """Parse an OCC symbol; return None for other text, and for an invalid date."""
     match = _OCC.fullmatch(symbol)
     if match is None:
         return None
@@ -116,7 +116,7 @@ def move(floor: EngineState, account: Account, entry: Activity) -> None:
 
 
 def rename(floor: EngineState, account: Account, position: Position, new: str, words: tuple[str, str]) -> None:
-    """Move a position to another symbol: one entry removes the old one, another adds the new one."""
+    """Move a position to another symbol: one entry removes the old position, and another adds the new one."""
     old, qty = position.symbol, position.qty
     del account.positions[old]
     enter(floor, account, Activity(*words, old, f"{old} is now {new}", -qty))
@@ -128,13 +128,13 @@ _IN_THE_MONEY = UNITS // 100
 
 
 def schedule_expiry(floor: EngineState, account: Account, symbol: str, contract: Contract) -> None:
-    """Schedule the end of a contract position at the close of its last session."""
+    """Schedule the end of a position in a contract for the close of the contract's last session."""
     ends_us = last_session(floor.market.calendar, contract).close_us
     floor.agenda.note(ends_us, "end_option", account.number, symbol, contract)
 
 
 def end_contract(floor: EngineState, number: str, symbol: str, contract: Contract) -> None:
-    """Exercise or expire an account's position in a contract that has reached its end."""
+    """Exercise an account's position in a contract that has reached its end, or let it expire."""
     account = floor.accounts.get(number)
     if account is None or symbol not in account.positions:
         return
@@ -152,7 +152,7 @@ def expire(floor: EngineState, account: Account, symbol: str, qty: Decimal) -> N
 
 
 def exercise(floor: EngineState, account: Account, symbol: str, qty: Decimal) -> None:
-    """Exercise long contracts or assign short ones (negative): shares change hands at the strike."""
+    """Exercise long contracts, or assign short ones (if `qty` is negative): shares change hands at the strike."""
     contract = contract_of(symbol)
     assert contract is not None
     stock = underlying(floor.market, contract)
@@ -174,7 +174,7 @@ def _positions_on(floor: EngineState, stock: str) -> list[tuple[Account, str, Co
 
 
 def settle_on(floor: EngineState, stock: str) -> None:
-    """Settle every contract position on a stock in cash at the contract's price."""
+    """Settle all positions in contracts on a stock in cash, at each contract's price."""
     for account, symbol, _ in _positions_on(floor, stock):
         # The stock's price is already per new share, but the contract was on the old ones.
         worth = value(floor.market, symbol, floor.now_us - 1)

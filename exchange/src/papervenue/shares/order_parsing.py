@@ -1,7 +1,7 @@
-"""Parse requests for orders and replacements, and refuse every error that doesn't depend on the account.
+"""Parse requests for orders and replacements, and refuse those with errors that don't depend on the account.
 
-Source of rules, codes and messages: Alpaca's trading API as documented and as observed on paper accounts. Fields that
-Alpaca doesn't document are ignored, as Alpaca ignores them.
+Source of rules, codes and messages: Alpaca's trading API as documented and as observed on paper accounts. Like Alpaca,
+this module ignores fields that Alpaca doesn't document.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def _optional(body: Body, field: str, read: Callable[[str, object], Number]) -> 
 
 
 def price_units(field: str, value: object) -> int:
-    """Return a price in units: whole cents from one dollar up, four decimal places below."""
+    """Return a price in units; it may have whole cents from one dollar up, and four decimal places below that."""
     price = _above_zero(field, value, field.replace("_", " "))
     if price != round(price, 2 if price >= 1 else 4):
         raise unprocessable(
@@ -277,14 +277,14 @@ def _check_legs(order_class: str, take_profit: int | None, stop_loss: StopLoss |
 
 
 def check_legs_apart(take_profit: int, stop: int, exit_side: int) -> None:
-    """Check that an exit that sells has its profit target above its stop, and one that buys back has it below."""
+    """Check that an exit's profit target is above its stop if it sells, and below its stop if it buys back."""
     if (stop - take_profit) * exit_side <= 0:
         sign = ">" if exit_side < 0 else "<"
         raise unprocessable(f"take_profit.limit_price must be {sign} stop_loss.stop_price")
 
 
 def check_terms(request: OrderRequest) -> None:
-    """Check that a request's type, time in force and size fit together, whether it is new or a replacement."""
+    """Check that the type, time in force and size of a request fit together, for a new order or a replacement."""
     if request.time_in_force not in _LASTING and request.type not in ("market", "limit"):
         raise unprocessable(f"invalid time_in_force {request.time_in_force} for a {request.type} order: use day or gtc")
     if request.trail_percent is not None and request.trail_percent >= _MOST_PERCENT:

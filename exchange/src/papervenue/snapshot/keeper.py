@@ -1,8 +1,9 @@
-"""Decide when to create a snapshot: in a child process while the exchange serves, or directly once it has stopped.
+"""Decide when to create a snapshot: in a child process while the exchange serves, or in this one once it has stopped.
 
-A child creates one after every 5,000 new lines, or after a minute if there are fewer. Lines since the last one take
-about 0.1 s to replay for each 5,000, and with a snapshot each 100,000 lines add about 0.05 s to a start. Finished
-orders are unpacked when a request needs them, so the first list of all orders takes about a second for each 100,000.
+A child creates one after every 5,000 new lines, or after a minute if there are fewer. Replaying 5,000 lines that came
+after the last snapshot takes about 0.1 s. Every 100,000 lines that a snapshot covers add about 0.05 s to a start.
+Finished orders are unpacked only when a request needs them, so the first list of all orders takes about a second per
+100,000 orders.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ _LEAST_URGENT = 19
 
 
 class Keeper:
-    """Maintains the snapshot of a folder that this process serves.
+    """Keeps a folder's snapshot up to date while this process serves the folder.
 
-    A child process is a copy of this process at one moment, so orders needn't wait while it writes.
+    A child process is a copy of this process at one moment, so orders needn't wait while the child writes.
     """
 
     def __init__(self, exchange: Exchange, state_dir: Path, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -98,7 +99,7 @@ class Keeper:
 def dump_state(exchange: Exchange) -> bytes:
     """Return the state of an exchange; raise TypeError if a part of it can't be written.
 
-    Finished orders that nothing active refers to are stored separately and read on demand.
+    Finished orders to which nothing active refers are stored separately, and read only when needed.
     """
     packer = Packer()
     parts = {path: [getattr(part_at(exchange, path), name) for name in names] for path, names in KEPT.items()}

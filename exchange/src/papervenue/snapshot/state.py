@@ -1,11 +1,11 @@
 """Write the state of an exchange to its snapshot file, and restore it.
 
-Values are MessagePack. A record is a list of all its fields in the order of declaration, so that a new field is written
-as soon as it is declared. Decoding creates only objects of the classes in `RECORDS`. An order is written as its own
-row; other values refer to it by its sequence.
+Values are written as MessagePack. A record is a list of all its fields in the order of declaration, so a new field is
+written as soon as it is declared. Decoding only creates objects of the classes in `RECORDS`. Each order is written as a
+row of its own; other values refer to it by its sequence number.
 
-A snapshot is used only if its digest is right and it was created by this exact program, from this market, and from a
-log whose first bytes equal this log's. Otherwise the log is replayed and a new snapshot is created.
+A snapshot is used only if its digest is right, if this exact program created it from this market, and if the log still
+begins with the same bytes as then. Otherwise the log is replayed, and a new snapshot is created.
 """
 
 from __future__ import annotations
@@ -71,9 +71,10 @@ def read_snapshot(state_dir: Path) -> Snapshot | None:
 
 
 def identity_of(state_dir: Path) -> bytes:
-    """Return the digest of everything that determines a state besides the log: this program and the market's files.
+    """Return the digest of everything besides the log that determines a state: this program and the market's files.
 
-    The file of bars may be too large to read again, so it counts as unchanged if its size and modification time are.
+    The file of bars may be too large to read again, so it counts as unchanged if its size and modification time are the
+    same.
     """
     market = (state_dir / MARKET_FILE).read_bytes()
     digest = hashlib.sha256(_program() + market)
@@ -143,7 +144,7 @@ _ORDER_FIELDS = attrgetter(*field_names(Order))
 
 
 class Packer:
-    """Encodes values as bytes; `met` collects the orders that they refer to."""
+    """Encodes values as bytes; `met` collects the orders to which the values refer."""
 
     def __init__(self) -> None:
         self.met: dict[int, Order] = {}
@@ -160,13 +161,13 @@ class Packer:
             self._how[record] = partial(self._record, code, attrgetter(*field_names(record)))
 
     def pack(self, value: object) -> bytes:
-        """Return a value as bytes; raise TypeError for an unsupported class."""
+        """Encode a value as bytes; raise TypeError for an unsupported class."""
         # Strict, so that named tuples and the like reach `_default` instead of passing for lists.
         packed: bytes = msgpack.packb(value, default=self._default, strict_types=True, unicode_errors=_FORGIVING)
         return packed
 
     def rows(self, orders: Iterable[Order]) -> bytes:
-        """Encode orders for `SnapshotOrders.read`: their sequences, then their fields."""
+        """Encode orders for `SnapshotOrders.read`: first their sequence numbers, then their fields."""
         ordered = sorted(orders, key=attrgetter("sequence"))
         rows = self.pack([[*_ORDER_FIELDS(order)] for order in ordered])
         return self.pack([[order.sequence for order in ordered], rows])
@@ -211,7 +212,7 @@ class Unpacker:
             self._how[code] = partial(self._record, make)
 
     def unpack(self, data: bytes) -> Any:
-        """Return a value; raise ValueError, TypeError or KeyError for invalid bytes."""
+        """Decode a value; raise ValueError, TypeError or KeyError for invalid bytes."""
         return msgpack.unpackb(data, ext_hook=self._unpack_extension, strict_map_key=False, unicode_errors=_FORGIVING)
 
     def _unpack_extension(self, code: int, data: bytes) -> object:
@@ -240,7 +241,7 @@ _decimal = lru_cache(maxsize=4096)(lambda data: Decimal(data.decode()))
 
 
 class SnapshotOrders:
-    """A snapshot's orders: some are read at the start, the others all together when one of them is first needed."""
+    """The orders in a snapshot: some are read at the start, all others together when one of them is first needed."""
 
     def __init__(self, later: tuple[bytes, ...] = ()) -> None:
         self.orders: dict[int, Order] = {}
@@ -254,12 +255,12 @@ class SnapshotOrders:
         return self.orders[sequence]
 
     def read_all(self) -> None:
-        """Read the orders that weren't loaded yet."""
+        """Read the orders that haven't been read yet."""
         later, self.later = self.later, ()
         self.read(later)
 
     def read(self, packed: Iterable[bytes]) -> None:
-        """Read orders that may refer to each other, creating each of them before setting any fields."""
+        """Read orders that may refer to each other: create all of them before setting their fields."""
         parts = [self.unpacker.unpack(part) for part in packed]
         for sequences, _ in parts:
             for sequence in sequences:

@@ -1,8 +1,8 @@
-"""Serve the flow API of Unusual Whales, and its websocket at /socket: alerts as engine time passes.
+"""Serve the flow API of Unusual Whales, and its websocket at /socket, which sends alerts as engine time passes.
 
-The token is part of the address. A client joins the channel `flow-alerts` and gets every alert from then on, as
-`[channel, row]`; there is no replay, so it requests missed alerts from the REST API. Messages are created when the
-client has room for them, so a slow client uses no extra memory.
+The token is part of the address. A client joins the channel `flow-alerts`, and gets every alert from then on as
+`[channel, row]`. There is no replay, so the client has to request missed alerts from the REST API. Messages are created
+when the client has room for them, so a slow client uses no extra memory.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _MOST_TRADES = 500
 
 
 def stream_row(alert: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the websocket's row of an alert, without absent fields."""
+    """Return an alert as a row of the websocket, without absent fields."""
     row = {name: alert[name] for name in _SAME if name in alert}
     row |= {name: _number(alert[name]) for name in _NUMBERS if name in alert}
     row |= {"rule_name": alert.get("alert_rule"), "url": "", "executed_at": alert.get("end_time")}
@@ -108,7 +108,7 @@ class FlowAlertStream:
         self._sockets: set[Socket] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection, or refuse its handshake with a 401 if its token opens no account."""
+        """Serve one connection, or refuse its handshake with a 401 if no account has its token."""
         (token,) = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[-1:]
         if token not in {account.key_id for account in self.engine.accounts.values()}:
             await refuse_handshake(receive, send, 401, _UNAUTHORIZED)

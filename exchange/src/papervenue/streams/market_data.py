@@ -3,9 +3,9 @@
 Messages are generated from the market when the client has room for them, so a slow client uses no extra memory, misses
 nothing and delays nobody. Each key may have one connection per feed, as with Alpaca's usual subscriptions.
 
-The market's resolution is a minute, so all data of a minute is due when it ends: first its trades and quotes, each with
-its own timestamp within the minute, then its bars, then the day's bars so far. They are identical to the data of the
-historical API. Prices are JSON numbers in USD, times aware datetimes.
+The market's resolution is a minute, so all data of a minute is due when the minute ends: first its trades and quotes,
+each with its own timestamp within the minute, then its bars, then the day's bars so far. They are the same as in the
+historical API. Prices are JSON numbers in USD, and times are aware datetimes.
 
 No trade here is ever late, corrected or broken, and there are no price bands or order imbalances. Clients can subscribe
 to updatedBars, lulds and imbalances, but those channels stay silent, as do corrections and cancelErrors.
@@ -64,8 +64,9 @@ class MarketMessages:
         self._around = engine.model.around
 
     def between(self, feed: str, from_us: int, to_us: int, wanted: Wanted) -> Iterator[Due]:
-        """Yield data points that become due after `from_us` and up to `to_us`, in order of time; only one session is
-        kept in memory.
+        """Yield the data points that become due after `from_us` and up to `to_us`, in order of time.
+
+        Only one session is kept in memory.
         """
         if feed in _EMPTY_FEEDS:
             return
@@ -76,9 +77,9 @@ class MarketMessages:
                 yield Due(end_us, points)
 
     def statuses(self, wanted: Wanted, halted: set[str]) -> list[DataPoint]:
-        """Return the halts that began or ended since the client last received them, and update the client's set.
+        """Return the halts that began or ended since the client was last told, and update the client's set.
 
-        They carry the engine's current time, because a halt is only noticed while it is in force.
+        They have the engine's current time, because a halt is only noticed while it is in force.
         """
         now, points = self._engine.now_us, []
         for symbol in sorted(self._subscribed_symbols("", wanted("statuses"))):
@@ -178,9 +179,7 @@ _MOST_SYMBOLS = 50_000
 
 
 class SubscriptionError(ValueError):
-    """Raised for a subscription change that is refused with one of the stream's error codes; no part of it takes
-    effect.
-    """
+    """Raised for a subscription change that is refused as a whole, with one of the stream's error codes."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -196,11 +195,11 @@ class Subscription:
         return any(self._symbols.values())
 
     def symbols(self, channel: str) -> list[str]:
-        """Return a channel's symbols, possibly including the wildcard."""
+        """Return the symbols subscribed to on a channel, possibly including the wildcard."""
         return list(self._symbols[channel])
 
     def add(self, message: dict[str, Any]) -> None:
-        """Subscribe to a message's channels and symbols; raise SubscriptionError if that isn't possible."""
+        """Subscribe to the channels and symbols in a message; raise SubscriptionError if that isn't possible."""
         changes = _wanted_changes(message)
         after = {channel: self._symbols[channel] | dict.fromkeys(changes.get(channel, ())) for channel in CHANNELS}
         if self._limit is not None and len(after["trades"]) + len(after["quotes"]) > self._limit:
@@ -210,7 +209,7 @@ class Subscription:
         self._symbols = after
 
     def remove(self, message: dict[str, Any]) -> None:
-        """Unsubscribe from a message's channels and symbols; raise SubscriptionError if that isn't possible."""
+        """Unsubscribe from the channels and symbols in a message; raise SubscriptionError if that isn't possible."""
         for channel, symbols in _wanted_changes(message).items():
             for symbol in symbols:
                 self._symbols[channel].pop(symbol, None)
@@ -250,9 +249,9 @@ _POLICY_VIOLATION = 1008
 
 
 class MarketFeed(NamedTuple):
-    """A feed with its name and the delay of its data.
+    """A feed: its name, and by how much its data is delayed.
 
-    A feed that the exchange doesn't offer refuses every login; so does a paid feed if the subscription is free.
+    Every login is refused on a feed that the exchange doesn't offer, and on a paid feed if the subscription is free.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""Serve event streams over plain HTTP as server-sent events: past events first, then new ones.
+"""Serve streams of server-sent events over plain HTTP: past events first, then new ones.
 
-A returning client requests the events after the last one that it received, by id or time. A request with an end gets a
-complete response; any other stream continues until either side closes it.
+A client that returns requests the events after the last one that it received, by id or time. If a request names an end,
+the response ends there; any other stream continues until either side closes it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NS = 1_000
 
 
 class EventFeed(Protocol):
-    """Past events, then new ones; `dropped` counts the events lost by a slow client since its last notice."""
+    """Past events, then new ones; `dropped` counts the events that a slow client has lost since it was last told."""
 
     dropped: int
 
@@ -40,7 +40,7 @@ class EventFeed(Protocol):
         """Return the requested events that had happened when the feed was created."""
 
     def fresh(self) -> Iterator[StreamEvent]:
-        """Yield events that happened after the feed was created and weren't yielded yet."""
+        """Yield events that happened after the feed was created, each only once."""
 
     def close(self) -> None:
         """Stop listening."""
@@ -58,7 +58,7 @@ class UpdateFeed:
         self._leave: Callable[[], None] = lambda: updates.listen(account.key_id, self, False)
 
     def tell(self, event_place: EventPosition, messages: Sequence[Message]) -> None:
-        """Accept a new update; skip it if it had happened before the feed was created, because `past` returns it."""
+        """Accept a new update, unless it happened before the feed was created: `past` returns those."""
         if event_place.number <= self._begun:
             return
         if len(self._waiting) >= LONGEST_QUEUE:
@@ -98,7 +98,7 @@ def _encode_update(update: PastUpdate) -> bytes:
 
 
 class ActivityFeed:
-    """The activities of a key's account; after a reset, the activities of the new account."""
+    """The activities of the account with a key; after a reset, those of the new account."""
 
     dropped = 0
 
@@ -108,7 +108,7 @@ class ActivityFeed:
         self._told = len(account.activities)
 
     async def past(self) -> Sequence[StreamEvent]:
-        """Return no events, and start from the first activity: past activities are sent like new ones."""
+        """Return no events, and begin with the first activity, because past activities are sent like new ones."""
         self._told = 0
         return ()
 
@@ -143,7 +143,7 @@ _HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cache"}
 
 
 class ServerSent:
-    """The routes of the event streams; also listens to events and wakes the clients."""
+    """The routes of the event streams. This object also listens to events, and wakes the clients."""
 
     def __init__(self, exchange: Exchange, updates: TradeUpdates) -> None:
         self._exchange = exchange
@@ -153,7 +153,7 @@ class ServerSent:
         exchange.moved.append(lambda from_us, to_us: self.publish(None))
 
     def routes(self) -> list[Route]:
-        """Return the routes: Alpaca's path of the trade updates, its older path, and the path of the activities."""
+        """Return the routes: Alpaca's path for trade updates, its older path for them, and the path for activities."""
         exchange, updates = self._exchange, self._updates
         trades = self._answering(lambda account, window: UpdateFeed(exchange, account, updates, window))
         activities = self._answering(lambda account, window: ActivityFeed(exchange.engine, account))

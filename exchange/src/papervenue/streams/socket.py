@@ -64,14 +64,14 @@ class Deflate(ServerPerMessageDeflateFactory):
 
 
 class StreamProtocol(WebSocketsSansIOProtocol):
-    """The protocol of every websocket; its application can reach the transport."""
+    """The protocol of every websocket; it gives the application access to the transport."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.conn.available_extensions = [Deflate()]
 
     def data_received(self, data: bytes) -> None:
-        """Refuse an unreadable handshake, such as one with a body, which uvicorn would leave unanswered."""
+        """Refuse a handshake that can't be read, such as one with a body; uvicorn would leave it unanswered."""
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.transport.write(_BAD_HANDSHAKE)
@@ -87,7 +87,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             super().send_receive_event_to_app()
 
     def keepalive_timeout(self) -> None:
-        """Abort the connection of a client that stopped answering pings; no queued message could ever be sent."""
+        """Abort the connection of a client that no longer answers pings; no queued message could reach it."""
         super().keepalive_timeout()
         self.transport.abort()
 
@@ -120,9 +120,9 @@ class FrameError(ValueError):
 
 
 class Message:
-    """One server message, encoded at most once per format for any number of clients.
+    """One message of the server, encoded at most once per format, for any number of clients.
 
-    Aware datetimes become RFC 3339 text in JSON and the timestamp extension in MessagePack.
+    Aware datetimes become RFC 3339 text in JSON, and the timestamp extension in MessagePack.
     """
 
     __slots__ = ("_as_json", "_packed", "value")
@@ -237,7 +237,7 @@ class Socket:
         return message
 
     def put(self, message: Message) -> None:
-        """Queue a message; a client whose queue is full gets a final message instead and is disconnected."""
+        """Queue a message; if the client's queue is full, send a final message instead, and disconnect the client."""
         if self.closing:
             return
         self._queue.append(message)
@@ -252,7 +252,7 @@ class Socket:
         self._wake.set()
 
     def close(self, code: int, reason: str) -> None:
-        """Close after sending the queue, or disconnect a client that doesn't receive it in time."""
+        """Close the connection after sending what is queued; disconnect a client that doesn't receive it in time."""
         if self.closing:
             return
         self.closing, self._close = True, (code, reason)

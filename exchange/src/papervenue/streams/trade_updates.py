@@ -1,11 +1,11 @@
 """Serve the trade_updates stream at /stream: the events of an account's orders, sent once the log contains them.
 
-A client authenticates, then names the streams to subscribe to; each such message replaces the whole set. There is no
-replay: clients get missed events from the REST API, or from the event streams over HTTP, whose bounds follow Alpaca's
-documentation.
+A client authenticates, and then names the streams to subscribe to; each such message replaces the whole set. There is
+no replay: clients get missed events from the REST API, or from the event streams over HTTP. The bounds in requests for
+those streams follow Alpaca's documentation.
 
 The ids of events are ULIDs, which sort as text in the order of the events. The first 48 bits are milliseconds of engine
-time; the other 80 distinguish events of the same millisecond.
+time; the other 80 bits distinguish events in the same millisecond.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class StreamEvent(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The requested range of events, by time or by id; None means unbounded on that side."""
+    """The range of events that a request names, by time or by id; None means that the range is open on that side."""
 
     since_ns: int | None
     until_ns: int | None
@@ -59,11 +59,11 @@ class Window(NamedTuple):
         return self.since_ns is not None or self.since_id is not None
 
     def has_begun(self, event_id: str, at_ns: int) -> bool:
-        """Return True if this event, and therefore every later one, meets the lower bounds."""
+        """Return True if this event meets the lower bounds; every later event then meets them too."""
         return (self.since_ns is None or at_ns >= self.since_ns) and (self.since_id is None or event_id > self.since_id)
 
     def has_ended(self, event_id: str, at_ns: int) -> bool:
-        """Return True if this event, and therefore every later one, is beyond the upper bounds."""
+        """Return True if this event is beyond the upper bounds; every later event is then beyond them too."""
         return (self.until_ns is not None and at_ns > self.until_ns) or (
             self.until_id is not None and event_id > self.until_id
         )
@@ -159,7 +159,7 @@ class TradeUpdates:
             self._delivery.forget(Recipient("", key_id))
 
     def capture(self, event: Event, event_place: EventPosition) -> Captured | None:
-        """Return the message of an event in its current state, or None if no client is subscribed to it."""
+        """Return the message about an event, with the current state in it, or None if no client subscribes to it."""
         if not self._listening or event.update is None or event.account is None:
             return None
         account = self._engine.accounts.get(event.account)
@@ -238,7 +238,7 @@ def _credentials(message: dict[str, Any]) -> Credentials | None:
 
 
 def update_json(update: Update | PastUpdate, event_place: EventPosition) -> dict[str, Any]:
-    """Return a streamed update: its order, with the execution if there was one."""
+    """Return an update as streamed: its order, and the execution if there was one."""
     execution = update.execution
     data = {
         "at": stamp_ns(event_place.at_ns),

@@ -1,6 +1,6 @@
 """Provide a symbol's past as rows: minutes, trades, quotes, bars of any timeframe, and auctions.
 
-Nothing outside the requested interval is read, and nothing is shown that wasn't complete at the given moment.
+Nothing outside the requested interval is read, and only what was complete at the given moment is shown.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Adjust = Callable[[int, Aggregate], Aggregate]
 
 
 class PastWindow(NamedTuple):
-    """A part of a symbol's past: both ends inclusive, by the timestamps of its rows."""
+    """A part of a symbol's past, from one timestamp to another, both inclusive."""
 
     symbol: str
     start_us: int
@@ -113,9 +113,10 @@ class DataHistory:
     def bars(
         self, window: PastWindow, timeframe: Timeframe, kinds: Collection[str] = (), now_us: int = 0
     ) -> Iterator[Aggregate]:
-        """Return the bars of a timeframe stamped within a window; a bar in progress has its complete minutes.
+        """Return the bars of a timeframe that are stamped within a window.
 
-        The bars are adjusted for corporate actions of these kinds up to now.
+        A bar in progress includes the minutes that are complete. The bars are adjusted for corporate actions of these
+        kinds up to now.
         """
         adjust = partial(self._adjust_bar, window.symbol, kinds, now_us) if kinds else lambda traded_us, raw: raw
         if timeframe.unit == "minute":
@@ -172,8 +173,8 @@ class DataHistory:
     def day(self, symbol: str, index: int | None, known_us: int) -> Aggregate | None:
         """Return a session's daily bar so far, or None before its first trade.
 
-        Prices come from the regular session only; volume, trades and turnover from the whole day. A negative index
-        counts back from the market's first session; for those days only the complete bar is known.
+        Prices come from the regular session only, but volume, trades and turnover from the whole day. A negative index
+        counts back from the market's first session; of those days, only the complete bar is known.
         """
         if index is not None and index < 0:
             return self._past_day(symbol, index, known_us)

@@ -1,4 +1,4 @@
-"""Read the parameters of data API requests: symbols, interval, feed and page. Anything invalid is a 400."""
+"""Read the parameters of data API requests: symbols, interval, feed and page. Invalid ones are refused with a 400."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RequestedFeed(NamedTuple):
 
 
 class RequestedSpan(NamedTuple):
-    """The requested interval and page: both ends inclusive; `after` is the last row of the previous page."""
+    """The requested interval, with both ends inclusive, and the page; `after` is the last row of the previous page."""
 
     start_us: int
     end_us: int
@@ -82,9 +82,9 @@ def _symbol(name: str) -> str:
 
 
 def historical_feed(params: Params, plan: str, now_us: int, feeds: Sequence[str]) -> RequestedFeed:
-    """Return the feed of a historical request; on the free plan the consolidated feed ends 15 minutes ago.
+    """Return the feed for a historical request; on the free plan, the consolidated feed ends 15 minutes ago.
 
-    The default is the best feed that the plan has in real time. Raise the 403 for a more recent end.
+    The default is the best feed that the plan has in real time. A request with a more recent end raises the 403.
     """
     name = _feed(params, plan, feeds)
     if plan != FREE or name != "sip":
@@ -96,7 +96,7 @@ def historical_feed(params: Params, plan: str, now_us: int, feeds: Sequence[str]
 
 
 def latest_feed(params: Params, plan: str, now_us: int) -> RequestedFeed:
-    """Return the feed of a request for the latest data; raise the 403 if the plan has it only with a delay."""
+    """Return the feed for a request for the latest data; raise the 403 if the plan only has that feed with a delay."""
     name = _feed(params, plan, LATEST_FEEDS)
     if plan == FREE and name == "sip":
         raise no_recent_sip()
@@ -166,7 +166,7 @@ _MONTHS = re.compile(r"(1|2|3|4|6|12)(?:Month|M)")
 
 
 class Timeframe(NamedTuple):
-    """A number of minutes or months, a day, or a week."""
+    """The length of a bar: a number of minutes or months, a day, or a week."""
 
     unit: Literal["minute", "day", "week", "month"]
     length: int = 1

@@ -17,7 +17,7 @@ _NEVER, _FOR_EVER = -(2**62), 2**62
 
 
 class Listing(NamedTuple):
-    """A symbol with the first and last moment of its data."""
+    """A symbol, and the first and last moment of its data."""
 
     symbol: str
     from_us: int = _NEVER
@@ -27,8 +27,8 @@ class Listing(NamedTuple):
 def listing(market: Market, symbol: str, asof_us: int | None) -> Listing | None:
     """Return the listing of a symbol, or None if the symbol isn't in use yet.
 
-    A symbol listed at `asof_us` has its company's entire past, under former and later names. Any other symbol, and
-    every symbol if `asof_us` is None, has only what was traded under its own name.
+    A symbol that was in use at `asof_us` has its company's entire past, including that under former and later names.
+    Any other symbol has only what was traded under its own name, and so does every symbol if `asof_us` is None.
     """
     delisted = {action.symbol for action in market.actions if action.kind in (NAME_CHANGE, CASH_MERGER)}
     if symbol not in market.known and symbol not in delisted:
@@ -75,7 +75,7 @@ def of_minute(bar: Bar) -> Aggregate:
 
 
 def of_past_day(bar: Bar, midnight_us: int, minutes: int) -> Aggregate:
-    """Return the aggregate of a day with only a daily bar; its shares are spread over its minutes.
+    """Return the aggregate of a day of which only the daily bar is known, as if its shares had traded evenly.
 
     Its turnover is computed from a single bar with the day's prices, so that the average price is within their range.
     """

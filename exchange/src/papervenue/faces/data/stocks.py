@@ -54,7 +54,7 @@ class Page(NamedTuple):
 
 
 def page_of(listings: Sequence[Listing], span: RequestedSpan, feed: RequestedFeed, rows: Rows) -> Page:
-    """Return a page, reading one row more than it shows to know whether there is a next page."""
+    """Return a page; this reads one row more than the page shows, to find out whether there is a next page."""
     rows_by_symbol: dict[str, list[Row]] = {}
     taken, last = 0, ("", 0)
     for listed in listings:

@@ -1,1 +1,1 @@
-"""Kraken Futures' API: REST v3, the history, charts and feeds, over a margin exchange."""
+"""Kraken Futures' API for a margin exchange: REST v3, history, charts and feeds."""

@@ -1,6 +1,6 @@
-"""Serve Kraken Futures' API: public data without a key, and an account for signed requests, within its limits.
+"""Serve Kraken Futures' API and its limits: public data without a key, and an account for signed requests.
 
-Time is the exchange's. While it stands still nothing is refused, because budgets wouldn't refill.
+Limits use the exchange's time. While that stands still, nothing is refused, because budgets wouldn't refill.
 """
 
 from __future__ import annotations
@@ -152,15 +152,15 @@ PREFIX = "/derivatives"
 
 
 def client_secret(secret: str) -> str:
-    """Return the secret with which a client signs, in the base64 form that it expects."""
+    """Return the secret that a client signs with, in base64, as the client expects it."""
     return base64.b64encode(secret.encode()).decode()
 
 
 class Keys:
-    """The keys of an exchange's accounts: an account's secret, in base64, is the secret of its key.
+    """The keys of an exchange's accounts; the secret of a key is the account's secret in base64.
 
-    The last nonces are in memory only: a restarted exchange accepts any. The real venue remembers nonces, so a client
-    must keep them across restarts too.
+    The last nonces are only kept in memory, so a restarted exchange accepts any nonce. The real venue remembers them,
+    so a client must keep them across its own restarts.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -201,7 +201,7 @@ Signed = Callable[[Account, Call], Reply]
 
 
 class Api:
-    """Handles requests with Kraken's API."""
+    """Handles requests to Kraken's API."""
 
     def __init__(self, serving: Serving) -> None:
         exchange = serving.exchange
@@ -431,7 +431,7 @@ def log_cost(count: int) -> int:
 
 
 class Limits:
-    """The budget used by each key. `peaks` is the highest use by any key, by the name of the budget."""
+    """How much of its budget each key has used. `peaks` has the highest use by any key, by the budget's name."""
 
     def __init__(self, now_us: Callable[[], int], enforced: Callable[[], bool]) -> None:
         self._now_us = now_us
@@ -440,8 +440,9 @@ class Limits:
         self.peaks = {"trading": 0, "history": 0}
 
     def spend(self, key: str, budget: Budget, cost: int) -> int:
-        """Spend `cost` from a key's budget and return 0; if an enforced budget doesn't allow it, spend nothing and
-        return how many microseconds to wait.
+        """Spend `cost` from a key's budget and return 0.
+
+        If the budget is enforced and too small, spend nothing, and return how many microseconds to wait.
         """
         now_us, spent = self._now_us(), self._spent.setdefault((key, budget), deque())
         while spent and spent[0][0] <= now_us - budget.span_us:

@@ -1,7 +1,7 @@
-"""Serve the websocket at /ws/v1: prices and trades, and for signed requests what an account has, orders and fills.
+"""Serve the websocket at /ws/v1: prices, trades and, for signed requests, an account's holdings, orders and fills.
 
-A client requests a challenge and sends it back signed with each feed of an account. There is no replay: only the REST
-API has the events before a subscription.
+A client requests a challenge, and sends it back, signed, with each subscription to an account's feed. There is no
+replay: only the REST API has the events from before a subscription.
 """
 
 from __future__ import annotations
@@ -72,7 +72,10 @@ class Feeds:
             self._clients.discard(client)
 
     def capture(self, event: Event, event_place: EventPosition) -> tuple[Account, Told] | None:
-        """Return the message for listeners of an account about an event, with its order's present state, or None."""
+        """Return an event's account and the message for that account's listeners, with the order's current state.
+
+        Return None if the event isn't published.
+        """
         # An order is reported when it is accepted, and not again when it reaches the market.
         if event.update is None or event.account is None or event.update.event == "new" or not self._clients:
             return None
@@ -258,7 +261,7 @@ class Feeds:
         return tell
 
     def snapshot(self, feed: str, account: Account) -> Told:
-        """Return the first message of a feed of an account."""
+        """Return the first message of an account's feed."""
         if feed in (ORDERS, VERBOSE):
             rows = [self._order(order) for order in account.open.values()]
             return {"feed": f"{feed}_snapshot", "account": account.number, "orders": rows}

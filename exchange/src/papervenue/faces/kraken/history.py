@@ -53,7 +53,7 @@ class HistoryPage(NamedTuple):
 
     @classmethod
     def of(cls, call: Call, now_us: int) -> HistoryPage:
-        """Parse a query; raise the Refusal of an invalid one."""
+        """Parse a query; raise a Refusal if it is invalid."""
         query = call.query
         try:
             since, before = (int(query.get(name) or empty) for name, empty in (("since", 0), ("before", 0)))
@@ -71,7 +71,7 @@ class HistoryPage(NamedTuple):
     def select(self, newest_first: Iterator[tuple[int, int, Any]]) -> tuple[list[Any], int | None]:
         """Return the items of a page, and the id of the last one if more follow.
 
-        The input is newest first: each item with its id and its time in microseconds.
+        The input has each item with its id and its time in microseconds, newest first.
         """
         rows: list[tuple[int, Any]] = []
         for element_id, at_us, thing in newest_first:
@@ -110,15 +110,15 @@ class HistoryReads:
         return self._engine.market.grids[symbol]
 
     def rate(self, symbol: str, at_us: int) -> Decimal:
-        """Return the funding rate of a symbol that was in force just before a moment."""
+        """Return the funding rate that was in force for a symbol just before a moment."""
         return accounts.rate_at(self._engine, symbol, at_us)
 
     def orders(self, owner: Account, call: Call) -> Reply:
-        """Return events of orders that aren't triggers."""
+        """Return the events of orders, without those of triggers."""
         return self._answer_page(owner, call, self._order_events)
 
     def triggers(self, owner: Account, call: Call) -> Reply:
-        """Return events of stops that haven't been triggered yet."""
+        """Return the events of stops before they are triggered."""
         return self._answer_page(owner, call, self._trigger_events)
 
     def executions(self, owner: Account, call: Call) -> Reply:
@@ -305,7 +305,7 @@ Row = dict[str, Any]
 
 
 class Booked:
-    """The account-log rows of one account, as far as its history has been read."""
+    """The account-log rows of one account, for the part of its history that has been read."""
 
     def __init__(self, reads: HistoryReads, owner: Account) -> None:
         self.owner = owner

@@ -1,7 +1,7 @@
-"""Handle commands: send, edit and cancel orders, one or many, and isolate the margin of a symbol.
+"""Handle commands: send, edit and cancel one or many orders, and isolate the margin of a symbol.
 
-HTTP 200 with "success" only means that a request was read. An order's outcome is in its status, so a refused order is a
-Refusal with such a response as body.
+HTTP 200 with "success" only means that a request was read; what became of an order is in its status. So an order is
+refused by a Refusal whose body is such a response.
 """
 
 from __future__ import annotations

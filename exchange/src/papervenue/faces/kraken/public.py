@@ -1,6 +1,7 @@
-"""Serve what anybody may read besides prices: trades, fee schedules, the states of instruments, and which charts exist.
+"""Serve public data other than prices: trades, fee schedules, the states of instruments, and which charts exist.
 
-The market has minutes, so a minute is one trade here: all of its volume, at its close and at its end.
+The market only has minutes, so each minute counts as one trade here: its whole volume, at its close price, when it
+ends.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class PublicReads:
         return symbol
 
     def history(self, call: Call) -> Reply:
-        """Return the newest trades of a symbol, those before a time if one is named."""
+        """Return the newest trades of a symbol or, if a time is named, the newest before that time."""
         symbol, until_us = self._symbol(call.query.get("symbol", "")), self._engine.now_us + 1
         if call.query.get("lastTime"):
             try:
@@ -83,7 +84,7 @@ class PublicReads:
         return timed_reply(self._engine.now_us, history=rows)
 
     def executions(self, call: Call) -> Reply:
-        """Return the newest trades of a symbol in the form of the history."""
+        """Return the newest trades of a symbol, in the same form as the history."""
         symbol = self._symbol(call.names["symbol"])
         elements = [
             {
@@ -142,11 +143,11 @@ class PublicReads:
         return timed_reply(self._engine.now_us, volumesByFeeSchedule={FEES_UID: number(total)})
 
     def notifications(self, owner: Account, call: Call) -> Reply:
-        """Return an empty list: nothing is announced here."""
+        """Return an empty list, because nothing is announced here."""
         return timed_reply(self._engine.now_us, notifications=[])
 
     def leverages(self, owner: Account, call: Call) -> Reply:
-        """Return the highest leverages of the symbols with isolated margin."""
+        """Return the maximum leverage of each symbol with isolated margin."""
         rows = [{"symbol": symbol, "maxLeverage": number(most)} for symbol, most in owner.leverages.items()]
         return timed_reply(self._engine.now_us, leveragePreferences=rows)
 
@@ -161,7 +162,7 @@ class PublicReads:
 
 
 def trade_message(symbol: str, trade: dict[str, Any], feed: str = "trade") -> dict[str, Any]:
-    """Return a trade as the websocket tells it."""
+    """Return a trade in the form in which the websocket sends it."""
     own = {name: trade[name] for name in ("uid", "side", "type", "price", "qty")}
     at = {"seq": trade["at_us"] // 1_000_000, "time": milliseconds(trade["at_us"])}
     return {"feed": feed, "product_id": symbol, **own, **at}

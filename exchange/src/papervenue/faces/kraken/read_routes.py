@@ -1,7 +1,7 @@
 """Serve current data: instruments, tickers and order books, and an account's figures, positions, orders and fills.
 
-Candles of trades, of the mark and of the index, from a minute to a week, are built from the market's minutes. An
-unfinished candle has the minutes so far, as at the venue.
+Candles of trades, of the mark and of the index, from a minute to a week long, are built from the market's minutes. An
+unfinished candle consists of the minutes so far, as at the venue.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class KrakenReads:
         }
 
     def index(self, symbol: str, last: int) -> Decimal:
-        """Return the coin's own price (the index): the last price minus the premium implied by the funding rate."""
+        """Return the coin's own price (the index): the last price less the premium that the funding rate implies."""
         name = self._engine.market.series_name(symbol, SPOT)
         if name != symbol and (own := self._engine.market.price(name, self._engine.now_us)) is not None:
             return number(self._engine.market.grids[symbol].usd(own))
@@ -209,7 +209,7 @@ class KrakenReads:
         return max(high for high, _ in ranges), min(low for _, low in ranges)
 
     def levels(self, symbol: str) -> tuple[list[list[Decimal]], list[list[Decimal]]]:
-        """Return the modeled bids and offers around the last price, the best first; none before it has a price."""
+        """Return the modeled bids and offers around the last price, best first; empty before the symbol has a price."""
         last = self._engine.last_price(symbol)
         if last is None:
             return [], []
@@ -219,7 +219,7 @@ class KrakenReads:
         return [row for row in bids if row[0] > 0], [row for row in asks if row[0] > 0]
 
     def book(self, call: Call) -> Reply:
-        """Return a few levels around the price of a symbol: the modeled bid and offer, and ticks beyond them."""
+        """Return a few levels around a symbol's price: the modeled bid and offer, and a few ticks beyond each."""
         symbol = call.query.get("symbol", "").upper()
         if symbol not in self._engine.market.known or self._engine.last_price(symbol) is None:
             raise error(self._engine.now_us, "invalidArgument: symbol")
@@ -232,8 +232,8 @@ class KrakenReads:
     def accounts(self, owner: Account) -> Reply:
         """Return the figures of the margin account, and of a cash account, which is empty.
 
-        Those of isolated positions are included, but what is set apart for them isn't available. Unbooked funding is
-        reported separately: margins ignore it until it is booked.
+        The figures include isolated positions, but the money set aside for those isn't available. Unbooked funding is
+        reported separately, because margins ignore it until it is booked.
         """
         now, accrued = (
             equity_and_margins(self._engine, owner),
@@ -299,7 +299,7 @@ class KrakenReads:
         return next(fill_times, owner.created_us)
 
     def open_orders(self, owner: Account) -> Reply:
-        """Return the open orders; an ended order disappears at once."""
+        """Return the open orders; an order disappears as soon as it has ended."""
         return timed_reply(self._engine.now_us, openOrders=[self._open_order(order) for order in owner.open.values()])
 
     def _open_order(self, order: Order) -> dict[str, Any]:
@@ -329,7 +329,7 @@ class KrakenReads:
         }
 
     def statuses(self, owner: Account, order_ids: set[str], clients: set[str]) -> Reply:
-        """Return the states of orders by either id; an order that ended more than some seconds ago is unknown."""
+        """Return the states of orders by either id; an order that ended more than a few seconds ago is unknown."""
         since_us = self._engine.now_us - _REMEMBERED_US
         orders = {owner.orders.get(name.lower()) for name in order_ids} | {
             owner.by_client_id.get(name) for name in clients

@@ -87,7 +87,7 @@ def milliseconds(us: int) -> int:
 
 
 def success(now_us: int, **fields: Any) -> bytes:
-    """Return the body of a successful response."""
+    """Return the body of the response to a successful request."""
     return encoded({"result": "success", **fields, "serverTime": iso(now_us)})
 
 
@@ -97,7 +97,7 @@ def timed_reply(now_us: int, **fields: Any) -> Reply:
 
 
 def error(now_us: int, word: str) -> Refusal:
-    """Return the refusal of a whole request, which has HTTP status 200, as at the venue."""
+    """Return the refusal of a whole request; its HTTP status is 200, as at the venue."""
     return Refusal(200, {"result": "error", "error": word, "serverTime": iso(now_us)})
 
 
@@ -128,7 +128,7 @@ def side(of: int) -> str:
 
 
 def order_event(grid: Grid, order: Order, filled: Decimal | None = None) -> dict[str, Any]:
-    """Format an order as the trading API's events do, with a filled quantity."""
+    """Format an order, with a filled quantity, as the trading API does in its events."""
     request = order.request
     return {
         "orderId": order.id,
@@ -146,7 +146,7 @@ def order_event(grid: Grid, order: Order, filled: Decimal | None = None) -> dict
 
 
 def trigger_event(grid: Grid, order: Order) -> dict[str, Any]:
-    """Format an untriggered stop as the trading API's events do."""
+    """Format an untriggered stop as the trading API does in its events."""
     request = order.request
     return {
         "uid": order.id,
@@ -166,7 +166,7 @@ def trigger_event(grid: Grid, order: Order) -> dict[str, Any]:
 
 
 def trigger_side(order: Order) -> str:
-    """Return on which side of its trigger price a stop is triggered: above it or below it."""
+    """Return on which side of its trigger price a stop triggers: above or below."""
     return "trigger_above" if rises_to_stop(order) else "trigger_below"
 
 
@@ -176,8 +176,9 @@ def is_untriggered_stop(order: Order) -> bool:
 
 
 def most_held(of: Instrument) -> Decimal:
-    """Return the largest position allowed: twice the size at which the last margin level starts, or a notional of 100
-    million.
+    """Return the largest position allowed.
+
+    It is twice the size at which the last margin level starts, or a notional of 100 million if that level starts at 0.
     """
     last = of.margin_levels[-1]
     begins = last.quantity or Decimal(round(last.usd / of.level))

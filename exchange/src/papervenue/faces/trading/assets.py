@@ -134,7 +134,7 @@ _ATTRIBUTES = (
 
 
 def list_assets(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
-    """Handle GET /v2/assets, by exchange and symbol."""
+    """Handle GET /v2/assets; the rows are sorted by exchange and symbol."""
     query = params(call)
     status, traded = query.choice("status", ("all", "active", "inactive")), only_us_equities(query)
     exchange, attributes = query.text("exchange"), set(query.words("attributes"))

@@ -1,8 +1,8 @@
 """Compute portfolio history: an account's equity over time, from its activities and the market's prices.
 
-Each timestamp is the start of an interval and each value the equity at its end, as in Alpaca's documentation. A session
-in steps ends with a timestamp at its close; a day is stamped at eight in the evening, New York. An unfinished interval
-ends now.
+As in Alpaca's documentation, each timestamp is the start of an interval, and each value is the equity at its end. A
+session that is divided into steps ends with a timestamp at its close. A day is stamped at 20:00 in New York. An
+unfinished interval ends now.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ class EngineSpan(NamedTuple):
     report: str
 
     def hours(self, session: Session, calendar: Calendar) -> tuple[int, int]:
-        """Return a session's first and last timestamp; with continuous reporting, a session lasts until the
-        next one.
+        """Return a session's first and last timestamp.
+
+        With continuous reporting, a session lasts until the next one.
         """
         if not self.step_us or self.report == "market_hours":
             return session.open_us, session.close_us
@@ -132,7 +133,7 @@ class Point(NamedTuple):
 
 
 def portfolio_history(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Handle GET /v2/account/portfolio/history with numbers rather than strings."""
+    """Handle GET /v2/account/portfolio/history; the values are numbers rather than strings."""
     query = params(call)
     span = read_span(query, engine)
     daily_reset = query.choice("pnl_reset", ("per_day", "no_reset")) == "per_day"
@@ -183,7 +184,7 @@ class AccountEquity(NamedTuple):
     put_in: Decimal
 
     def gain_since(self, before: AccountEquity) -> Decimal:
-        """Return the gain since then, excluding deposits and withdrawals."""
+        """Return the gain since an earlier moment, excluding deposits and withdrawals."""
         return self.equity - before.equity - (self.put_in - before.put_in)
 
 
@@ -200,7 +201,7 @@ class Equity:
         self._now = AccountEquity(engine.balances(account).equity, Decimal(0))
 
     def base(self) -> tuple[AccountEquity, str | None]:
-        """Return the base value and the date of the close that it is from; a new account has no such close."""
+        """Return the base value, and the date of the close that it is from; a new account has no such date."""
         if not self._points:
             return self._now, None
         before = self._before(self._points[0].session)

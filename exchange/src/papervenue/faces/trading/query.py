@@ -19,7 +19,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def params(call: Call) -> Params:
-    """Return a request's parameters; lists may use commas or repetition, otherwise the last value counts."""
+    """Return a request's parameters. Lists may be separated by commas or repeated; otherwise the last value counts."""
     values: dict[str, str] = {}
     for name, value in parse_qsl(call.raw_query, keep_blank_values=True):
         values[name] = f"{values[name]},{value}" if name in _LISTS and name in values else value
@@ -27,7 +27,7 @@ def params(call: Call) -> Params:
 
 
 def day(query: Params, name: str) -> str | None:
-    """Return the ISO date of a date or time; None if absent."""
+    """Return the ISO date of a date or time in the query; None if it is absent."""
     return query.read(name, lambda text: iso_date(text[:10]))
 
 
@@ -39,7 +39,10 @@ def uuid(text: str, what: str) -> str:
 
 
 def only_us_equities(query: Params) -> bool:
-    """Return True if the requested asset classes, if any, include the one that is traded here."""
+    """Return True if US equities, the only class traded here, are among the requested asset classes.
+
+    If the query names no class, all are requested.
+    """
     classes = query.words("asset_class")
     if any(name not in ASSET_CLASSES for name in classes):
         raise invalid("invalid asset_class")

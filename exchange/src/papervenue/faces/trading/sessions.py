@@ -1,4 +1,4 @@
-"""Show the market's clock and calendar, in the older form for one market and the newer one for many."""
+"""Show the market's clock and calendar, in the older form for one market and in the newer form for several."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def show_clocks(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
 
 
 def show_market_calendar(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Handle GET /v3/calendar/{market}, by default for a week from today, both ends inclusive."""
+    """Handle GET /v3/calendar/{market}; both ends are inclusive, and the default is a week from today on."""
     query, acronym = params(call), _acronym(call.names["market"])
     start, end = _span(engine, query)
     show = rfc3339 if query.choice("timezone", ("", "utc")) else _in_new_york

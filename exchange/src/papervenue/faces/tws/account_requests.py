@@ -91,7 +91,7 @@ class TwsReads:
         yield TwsMessage(SUMMARY_END, {**_VERSION, "reqId": request})
 
     def portfolio(self, account: Account, net: NetPosition) -> TwsMessage:
-        """Return a position with its value; its average cost includes the multiplier, as in `position`."""
+        """Return a position with its value; as in `position`, its average cost includes the multiplier."""
         grid, mark = self._engine.market.grids[net.symbol], self._engine.price(net.symbol)
         worth = grid.notional(net.qty, mark)
         named = self._contracts.contract_fields(net.symbol)
@@ -113,7 +113,7 @@ class TwsReads:
         return _fee(self._engine.market.grids[net.symbol]) * abs(net.qty)
 
     def position(self, account: Account, symbol: str) -> TwsMessage:
-        """Return the position in a symbol, possibly empty."""
+        """Return the position in a symbol, which may be empty."""
         net = next((position for position in net_positions(account) if position.symbol == symbol), None)
         qty, cost = (Decimal(0), Decimal(0)) if net is None else (net.qty, self.average_cost(net))
         head = {"version": 3, "account": account.number}
@@ -135,7 +135,7 @@ class TwsReads:
         yield TwsMessage(OPEN_END, _VERSION)
 
     def bound_orders(self, account: Account) -> Iterator[TwsMessage]:
-        """Yield the open orders that no client has placed."""
+        """Yield the open orders that weren't placed by any client."""
         for order in account.open.values():
             if not order.request.label:
                 yield bound(order)
@@ -143,14 +143,14 @@ class TwsReads:
                 yield status(self._engine.market.grids[order.symbol], order)
 
     def profit(self, request: str, account: Account) -> TwsMessage:
-        """Return the profit of the day, and the open and today's realized profit within it."""
+        """Return the account's profit of the day, and separately its open profit and the profit realized today."""
         values, now = self.values(account), equity_and_margins(self._engine, account)
         daily = (now.equity - account.closing.equity).quantize(CENT)
         parts = {"unrealized": values["UnrealizedPnL"], "realized": values["RealizedPnL"]}
         return TwsMessage(PROFIT, {"reqId": request, "daily": daily, **parts})
 
     def profit_of(self, request: str, account: Account, symbol: str) -> TwsMessage:
-        """Return the profit of one contract's position: of the day, open, and realized today."""
+        """Return the profit of one contract's position: of the day, still open, and realized today."""
         grid, mark, qty = self._engine.market.grids[symbol], self._engine.price(symbol), account.qty(symbol)
         net = net_position(account, symbol)
         traded, realized = Decimal(0), Decimal(0)
@@ -205,7 +205,7 @@ class TwsReads:
 
     @property
     def today_us(self) -> int:
-        """Return the last midnight in Chicago; older executions appear in statements only."""
+        """Return when the day began, at midnight in Chicago; only statements contain earlier executions."""
         now = to_datetime(self._engine.now_us).astimezone(CHICAGO)
         return at_zone(CHICAGO, now.date().isoformat(), 0)
 

@@ -90,7 +90,7 @@ class Contracts:
         ]
 
     def front_months(self, wanted: Mapping[str, str]) -> list[str]:
-        """Return the current front month of each matching root, to which its continuous future refers."""
+        """Return the current front month of each matching root; its continuous future stands for that month."""
         now = to_datetime(self._engine.now_us).astimezone(CHICAGO).date().isoformat()
         fronts: dict[str, str] = {}
         for symbol in sorted(self._engine.market.symbols, key=self._last_us):
@@ -99,7 +99,7 @@ class Contracts:
         return [*fronts.values()]
 
     def months_in_turn(self, symbol: str) -> Iterator[tuple[str, int, int]]:
-        """Yield each month of a contract's root, with the start and the end of the time when it is the front month."""
+        """Yield each month of a contract's root, with when it becomes and when it ceases to be the front month."""
         from_us = 0
         for month in sorted(self._engine.market.symbols, key=self._last_us):
             if self.instrument(month).root == self.instrument(symbol).root:

@@ -115,7 +115,7 @@ def summary(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
 
 
 def bind(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
-    """Give client 0 the orders that no client has placed, including future ones."""
+    """Give client 0 the orders that weren't placed by any client, now and in the future."""
     if session.client != _MASTER:
         yield error(-1, _NOT_MASTER, "Only the default client (i.e 0) can auto bind orders")
         return
@@ -246,7 +246,7 @@ def news_providers(session: TwsSession, fields: Fields) -> Answer:
 
 
 def headlines(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
-    """Return the past headlines of a contract, which a client names by its number."""
+    """Return past headlines about a contract, which the client names by the contract's number."""
     month = session.gateway.contracts.by_id(fields[2])
     if month is None:
         yield error(fields[1], _NO_CONTRACT, _NO_DEFINITION)
@@ -260,7 +260,7 @@ def unfollow(session: TwsSession, fields: Fields) -> Answer:
 
 
 def refuse_request(number: int, id_at: int) -> Request:
-    """Return the entry for a message that isn't served here; it is answered with an error under its own id."""
+    """Return the table entry for a message that isn't supported here; the answer is an error under the message's id."""
 
     def refuse(session: TwsSession, fields: Fields) -> Answer:
         return (error(fields[id_at], _INVALID, f"Error validating request: this exchange has no answer to {number}"),)

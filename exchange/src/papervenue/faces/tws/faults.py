@@ -1,4 +1,4 @@
-"""Answer a client's requests according to the armed fault rules: wrongly, late, truncated, or not at all."""
+"""Answer a client's requests as the armed fault rules say: wrongly, late, truncated, or not at all."""
 
 from __future__ import annotations
 

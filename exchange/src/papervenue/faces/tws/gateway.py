@@ -1,6 +1,6 @@
-"""Manage the clients of an exchange, and send each its orders' changes and the prices that it follows.
+"""Manage the clients of an exchange: send each one the changes of its orders, and the prices that it follows.
 
-Prices are quotes and the day's figures as ticks, and the minute that has just ended as a bar.
+Prices are quotes and the day's figures, sent as ticks, and the minute that has just ended, sent as a bar.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Client(Protocol):
 
     def tell(self, message: TwsMessage) -> None: ...
     def follow(self) -> None:
-        """Send the client the ticks that are new for the prices it subscribes to, because engine time has moved."""
+        """Send the client what is new in the prices that it subscribes to, because engine time has moved."""
 
     def forget_prices(self) -> None: ...
     @property
@@ -145,11 +145,11 @@ class Client(Protocol):
 
     @property
     def binds(self) -> bool:
-        """Return True if the client follows the orders that no client has placed."""
+        """Return True if the client follows the orders that weren't placed by any client."""
 
 
 class ClientMessage(NamedTuple):
-    """A message for one client about an order, with the name that fault rules know it by."""
+    """A message for one client about an order, and its name in fault rules."""
 
     client: int
     name: str
@@ -158,7 +158,7 @@ class ClientMessage(NamedTuple):
 
 
 class Gateway:
-    """The shared state of all clients of an exchange."""
+    """The state that all clients of an exchange share."""
 
     def __init__(self, exchange: Exchange, delivery: StreamFaults) -> None:
         self.exchange = exchange
@@ -180,12 +180,13 @@ class Gateway:
 
     @property
     def is_unreachable(self) -> bool:
-        """Return True while the venue is unreachable: requests vanish, and nothing is received."""
+        """Return True while the venue is unreachable: requests get lost, and clients receive nothing."""
         return self._lost is not None
 
     def lose(self, for_us: int, code: int) -> None:
-        """Simulate a lost connection to the venue for some time; the code determines whether price streams resume
-        automatically.
+        """Simulate a lost connection to the venue for a while.
+
+        The code determines whether price streams resume by themselves.
         """
         self._lost = self.engine.now_us + for_us, code
         self._tell_all(CONNECTION_LOST)
@@ -208,7 +209,7 @@ class Gateway:
             client.tell(error(-1, code, _TEXTS[code]))
 
     def capture(self, event: Event, event_place: EventPosition) -> list[ClientMessage] | None:
-        """Return the messages about an event, with the present state; None if no client needs one."""
+        """Return the messages about an event, with the current state in them; None if no client needs one."""
         if not self.clients or event.account != self.account.number:
             return None
         if event.update is not None:

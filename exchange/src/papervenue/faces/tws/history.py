@@ -1,7 +1,7 @@
-"""Handle requests for historical bars: seconds to hours, and days; a holiday's session belongs to the next day.
+"""Handle requests for historical bars, from seconds to days; a holiday's session belongs to the next day.
 
-The market has minutes. Within one, the price moves in straight lines from the open to one extreme, to the other, and to
-the close, so that the seconds of a minute always add up to it.
+The market only has minutes. Within a minute, the price is assumed to move in straight lines from the open to one
+extreme, to the other, and to the close. So the seconds of a minute always add up to its bar.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _END = re.compile(r"(\d{8})[ -](\d\d:\d\d:\d\d)(?: (.+))?")
 
 
 class HistoryError(ValueError):
-    """Raised for a request that can't be served, with the venue's message."""
+    """Raised for a request that can't be served; its text is the venue's message."""
 
 
 class TwsHistory:
@@ -77,9 +77,9 @@ class TwsHistory:
         self._contracts = contracts
 
     def answer(self, request: str, symbol: str, fields: Mapping[str, str], *, continuous: bool = False) -> TwsMessage:
-        """Return the bars of a contract, or of the continuous future that it is the front month of.
+        """Return the bars of a contract or, if `continuous`, of the future whose front month it is.
 
-        Raises HistoryError if it has none or the request is invalid.
+        Raises HistoryError if there are no bars, or if the request is invalid.
         """
         end_us = min(_end(fields["end"]) or self._engine.now_us, self._engine.now_us)
         size = SIZES.get(fields["size"])

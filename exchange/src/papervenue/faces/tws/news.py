@@ -21,14 +21,15 @@ CODES = {"".join(word[0] for word in name.split()): name for name in SOURCES}
 
 
 def providers() -> TwsMessage:
-    """Return the providers that the account may read."""
+    """Return the news providers that the account may read."""
     return TwsMessage(_PROVIDERS, {"count": len(CODES), "providers": [*CODES.items()]})
 
 
 def historical(headlines: Headlines, fields: list[str], symbol: str, now_us: int) -> Iterator[TwsMessage]:
-    """Yield a contract's headlines after the start and up to the end of a period, newest first, and whether more exist.
+    """Yield a contract's headlines of a period, newest first, and then whether there are more.
 
-    The fields are the request's, in wire order. Raise ValueError for a field that can't be read.
+    The period excludes its start and includes its end. The fields are the request's, in wire order. Raise ValueError
+    for a field that can't be read.
     """
     request, codes, most = fields[1], fields[3].split("+"), int(fields[6])
     if not set(codes) <= CODES.keys():

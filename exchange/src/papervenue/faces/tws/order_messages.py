@@ -66,7 +66,7 @@ _DONE = laid_out(
 
 
 def error(request: object, code: int, text: str) -> TwsMessage:
-    """Return an error message; a `request` of -1 means that it belongs to no request."""
+    """Return an error message; a `request` of -1 means that the error doesn't belong to a request."""
     return TwsMessage(ERROR, {"version": 2, "id": request, "code": code, "text": text, "advanced": ""})
 
 
@@ -114,7 +114,7 @@ def status(grid: Grid, order: Order, last: Decimal | None = None) -> TwsMessage:
 
 
 def bound(order: Order) -> TwsMessage:
-    """Return the message that gives a client an order that no client has placed."""
+    """Return the message that assigns an order to a client although no client placed it."""
     client, number = ids_of(order)
     return TwsMessage(BOUND, {"permId": perm_id(order), "clientId": client, "orderId": number})
 
@@ -151,8 +151,9 @@ class OrderMessages:
         return TwsMessage(OPEN_ORDER, {**_OPEN, **self._terms(order), **own})
 
     def preview(self, client: int, account: Account, order: Mapping[str, Any], body: Fields) -> TwsMessage:
-        """Return the openOrder message that answers a what-if order; `body` has its further fields. The order isn't
-        placed.
+        """Return the openOrder message that answers a what-if order; `body` has its further fields.
+
+        The order isn't placed.
         """
         named = {
             "orderId": order["id"],
@@ -178,7 +179,7 @@ class OrderMessages:
         return TwsMessage(COMPLETED, {**_DONE, **self._terms(order), **own})
 
     def execution(self, request: object, fill: Execution, number: int) -> TwsMessage:
-        """Return an execution, or its correction; `number` is its revision."""
+        """Return the message about an execution or its correction; `number` is the revision."""
         order, grid = fill.order, self._grids[fill.order.symbol]
         client, order_id = ids_of(order)
         settled = fill.fill.settled
@@ -226,7 +227,7 @@ UNSET_LONG = "9223372036854775807"
 
 
 def exec_id(settled: Fill, number: int) -> str:
-    """Return the id of an execution; each correction increments its last part."""
+    """Return the id of an execution; its last part is incremented by each correction."""
     digits = "".join(letter for letter in settled.execution_id if letter != "-")
     return f"{digits[:8]}.{digits[8:16]}.01.{number:02}"
 
@@ -237,5 +238,5 @@ def number_of(settled: Execution) -> int:
 
 
 def executions_of(account: Account) -> dict[str, Execution]:
-    """Return the executions of an account in their present state, by the id of the fill, oldest first."""
+    """Return an account's executions in their current state, by the id of the fill, oldest first."""
     return {activity.fill.id: activity for activity in account.activities if isinstance(activity, Fill | Amendment)}

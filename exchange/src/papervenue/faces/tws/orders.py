@@ -1,7 +1,7 @@
-"""Handle commands: place orders, alone or with attached ones, change and cancel them.
+"""Handle commands: place orders, alone or with attached ones, and change or cancel them.
 
-TWS doesn't send an order whose `transmit` is 0. So the gateway collects the orders of a bracket, and one command places
-them all.
+TWS doesn't send an order whose `transmit` is 0. So the gateway collects the orders of a bracket until one of them is
+transmitted, and one command then places them all.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def label_of(client: int, order_id: int) -> str:
 
 
 def ids_of(order: Order) -> tuple[int, int]:
-    """Return the client and the id of an order; one that no client sent is client 0's, under a negative id."""
+    """Return an order's client and its id; an order that no client sent belongs to client 0, with a negative id."""
     client, _, number = order.request.label.partition(":")
     return (int(client), int(number)) if number else (0, -order.sequence)
 
@@ -47,7 +47,7 @@ def perm_id(order: Order) -> int:
 
 
 def find_by_label(account: Account, label: str) -> Order | None:
-    """Return the newest order with a label, or None; if it was placed twice, an open one is preferred."""
+    """Return the newest order with a label, or None; if several orders have the label, an open one is preferred."""
     if label.startswith(_BY_HAND):
         return next((order for order in account.orders.values() if label_of(*ids_of(order)) == label), None)
     alive = [order for order in account.open.values() if order.request.label == label]

@@ -1,4 +1,4 @@
-"""Parse the message that places an order, and hold back orders that the client hasn't told TWS to transmit yet."""
+"""Parse the message that places an order, and hold back orders that the client doesn't want transmitted yet."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Placed = dict[str, Any]
 
 
 class OrderError(ValueError):
-    """Raised for an order that TWS refuses, with its code."""
+    """Raised for an order that TWS refuses; it has the error code."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ class OrderError(ValueError):
 
 
 def read_order(fields: list[str], contracts: Contracts) -> Placed:
-    """Parse an order; raise OrderError if TWS would refuse it."""
+    """Parse the message of an order; raise OrderError if TWS would refuse the order."""
     if len(fields) < _LEAST:
         raise OrderError(320, "Error reading request: the message is too short")
     named = contract_query(fields[2 : 2 + CONTRACT_FIELDS])
@@ -79,7 +79,7 @@ def read_order(fields: list[str], contracts: Contracts) -> Placed:
 
 
 def only_asks(fields: list[str]) -> bool:
-    """Return True for a what-if order, which only requests the order's margin impact."""
+    """Return True for a what-if order, which only asks how the order would affect margin."""
     return fields[_LEAST - 1 : _LEAST] == ["1"]
 
 
@@ -110,7 +110,7 @@ def _price(order_fields: Mapping[str, str], name: str) -> str:
 
 
 class UntransmittedOrders:
-    """A client's untransmitted orders, by id. They exist only in its gateway's memory."""
+    """A client's untransmitted orders, by id; they exist only in the memory of the client's gateway."""
 
     def __init__(self) -> None:
         self._orders: dict[int, Placed] = {}
@@ -129,7 +129,7 @@ class UntransmittedOrders:
         return taken
 
     def taken_with(self, order: Placed) -> list[Placed]:
-        """Remove an order's untransmitted bracket and return all its orders, the entry first."""
+        """Remove the other orders of this order's bracket, and return all orders of the bracket, the entry first."""
         first = order["parent"] or order["id"]
         others = [
             leg for leg in self._orders.values() if leg["id"] != order["id"] and first in (leg["id"], leg["parent"])
@@ -151,9 +151,9 @@ _CLOSED = "Warning: your order will not be placed at the exchange until it opens
 
 
 def impacts(engine: Engine, order: Placed) -> Iterator[Fields]:
-    """Yield an order's margin impact; while its market is closed, a warning without figures comes first.
+    """Yield how an order affects margin; while its market is closed, a warning without figures comes first.
 
-    A contract that has never had a price has no margin impact.
+    If the contract has never had a price, there are no figures.
     """
     warned = {} if engine.market.calendars[order["symbol"]].is_open(engine.now_us) else {"warningText": _CLOSED}
     if warned:

@@ -63,7 +63,7 @@ class Request(NamedTuple):
 
 
 class TwsSession:
-    """One client's connection; none of its state outlives the connection."""
+    """The connection of one client; none of its state is kept after the connection."""
 
     def __init__(self, gateway: Gateway, line: GatewayConnection, requests: Mapping[int, Request]) -> None:
         self.gateway = gateway
@@ -198,7 +198,7 @@ class TwsSession:
         yield TwsMessage(_NEXT_ID, {"version": 1, "id": self._highest + 1})
 
     def nothing(self, fields: Fields) -> Answer:
-        """Accept a request that has no effect here."""
+        """Accept a request that has no effect on this exchange."""
         return _NOTHING
 
     def place_order(self, fields: Fields) -> Answer:
@@ -256,7 +256,7 @@ class TwsSession:
         return messages + [_inactive(self.client or 0, order["id"], order["parent"]) for order in orders]
 
     def run(self, command: Command) -> dict[str, object] | None:
-        """Run a command, unless the venue can't be reached; return the error's fields if it is refused."""
+        """Run a command, unless the venue is unreachable; return the fields of the error if the command is refused."""
         if self.gateway.is_unreachable:
             return None
         number = self.gateway.account.number

@@ -38,7 +38,7 @@ _LENGTH = struct.Struct(">I")
 
 
 class WireError(ValueError):
-    """Raised for bytes that no client of this protocol sends."""
+    """Raised for bytes that no client would send in this protocol."""
 
 
 class TwsMessage(NamedTuple):
@@ -80,7 +80,7 @@ def _text(value: object) -> str:
 
 
 def laid_out(layout: str) -> dict[str, Any]:
-    """Parse a message layout: return its fields with their defaults (`name` is empty by default, `name=0` is 0)."""
+    """Parse a message layout: return its fields with their defaults (`name` defaults to empty text, `name=0` to 0)."""
     named = (field.partition("=") for field in layout.split())
     return {name: value for name, _, value in named}
 
@@ -93,7 +93,7 @@ class Frames:
         self.greeted = False
 
     def read(self, data: bytes) -> Iterator[list[str]]:
-        """Yield the fields of each complete message; the first message has the client's protocol versions."""
+        """Yield the fields of each complete message; the first one has the protocol versions of the client."""
         self._unread += data
         if not self.greeted:
             if not HELLO.startswith(self._unread[: len(HELLO)]):
