@@ -105,8 +105,8 @@ class ApprovalsWithCandidate:
         return self._approvals.last(strategy, symbol)
 
     def ask(self, request: "Request") -> None:
-        """Write a new request."""
-        self._approvals.ask(replace(request, given=self._given[request.strategy, request.symbol]))
+        """Write a new request. The opening half of a contract roll isn't among the submitted candidates."""
+        self._approvals.ask(replace(request, given=self._given.get((request.strategy, request.symbol))))
 
 
 def world_of(world: "World", submission: "Submission | None", only: str | None = None) -> "World":

@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,9 +23,11 @@ from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, log, second_session
 from tests.kit.bot.state import configure
 from tests.kit.core.scene import wanted
-from tests.kit.values import Killed
+from tests.kit.values import NOW, Killed
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, open_app
+from tradebot.model.candidate import Side, Submission, Submitted
+from tradebot.model.trading import Request
 from tradebot.model.view import NOTHING, Open, StrategyView
 
 LINES: list[Any] = [
@@ -123,6 +127,17 @@ def test_missing_candidates_file_is_named(bot: Bot, tmp_path: Path) -> None:
 def test_failure_while_reading_candidates_names_the_input(bot: Bot) -> None:
     said = bot.says("trade-once", "--candidates", "/proc/self/mem")
     assert (said.code, "/proc/self/mem can't be read: Input/output error" in said.err) == (2, True)
+
+
+def test_approval_of_what_was_not_submitted_such_as_a_roll_has_no_candidate_to_submit_again() -> None:
+    given = Submitted("AAPL", Side.BUY, 0.6, "my_model", "mine", None, None)
+    asked = list[Request]()
+    approvals: Any = SimpleNamespace(ask=asked.append)
+    keeper = trade_once.ApprovalsWithCandidate(approvals, Submission(1, (given,), 0, (), "digest"))
+    one, usual = Decimal(1), (NOW.date(), "", NOW, NOW)
+    for strategy, symbol in (("mine", "AAPL"), ("futures", "MESH7")):
+        keeper.ask(Request("id", strategy, symbol, Side.BUY, one, one, one, *usual))
+    assert [request.given for request in asked] == [given, None]
 
 
 def test_late_entry_is_refused_and_its_slot_recorded_as_missed(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
