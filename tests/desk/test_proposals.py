@@ -202,7 +202,7 @@ CROSSING = (Target("AAPL", quantity=Decimal(-5)), Target("MSFT", quantity=ZERO))
 HALTED_WANTS: Sequence[tuple[Sequence[Want], Mapping[str, int]]] = [
     ((JPM, LESS, TO_CASH[1]), {}),
     ((JPM, *TO_CASH), {}),
-    (CROSSING, {}),
+    (CROSSING, {"AAPL": 20}),
     ((Target("XOM", weight=Decimal(1)), *TO_CASH), {}),
     (TO_CASH, {"AAPL": 20, "MSFT": 10}),
     ((LESS, Target("MSFT", quantity=Decimal(10))), {"AAPL": 5}),

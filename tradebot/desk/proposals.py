@@ -227,15 +227,21 @@ def _without_swaps(changes: Sequence[Candidate], why: Reason | None) -> list[Can
     """Return the changes to make while entries are blocked: positions that would make room for others are kept.
 
     Otherwise, a bot whose entries stay blocked would sell all its positions, one rebalance after the other. A strategy
-    whose targets increase nothing sells to cash, which is allowed.
+    whose targets increase nothing sells to cash, which is allowed. So is closing a position that should change sides.
     """
     growing = {candidate.strategy for candidate in changes if _wants_more(candidate)}
     return [
         leave_target_unchanged(candidate, why)
-        if candidate.strategy in growing and candidate.purpose is not Purpose.OPEN
+        if candidate.strategy in growing and candidate.purpose is not Purpose.OPEN and not _changes_sides(candidate)
         else candidate
         for candidate in changes
     ]
+
+
+def _changes_sides(candidate: Candidate) -> bool:
+    """Return True for the close of a position whose target is on the other side: it makes room only for itself."""
+    decision = next((each for each in candidate.decisions if each.gate is Gate.TARGET), None)
+    return candidate.purpose is Purpose.CLOSE and decision is not None and bool(decision.limit)
 
 
 def _wants_more(candidate: Candidate) -> bool:
@@ -243,7 +249,7 @@ def _wants_more(candidate: Candidate) -> bool:
     decision = next((each for each in candidate.decisions if each.gate is Gate.TARGET), None)
     if decision is None or decision.verdict is Verdict.FAIL:
         return False
-    return candidate.purpose is Purpose.OPEN or (candidate.purpose is Purpose.CLOSE and bool(decision.limit))
+    return candidate.purpose is Purpose.OPEN or _changes_sides(candidate)
 
 
 def leave_target_unchanged(candidate: Candidate, why: Reason | None) -> Candidate:
