@@ -1,11 +1,13 @@
 """The policy as the bot runs it: through the door of all strategies, with its models apart."""
 
+import json
 import os
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.models.test_process import failing
 from tests.kit.fakes.networks import Signed, constant
 from tests.learning.test_inference import view
 from tests.strategies.test_futures import FALLING
@@ -87,3 +89,21 @@ def test_time_of_an_answer_counts_where_a_bot_trades_and_in_no_backtest(signed: 
         surroundings = replace(SURROUNDINGS, noted=noted)
         with closing(PolicyStrategy(signed.settings("0" * 16), surroundings, "policy")) as policy:
             assert (policy._place.noted, policy._place.answer_ms) == (noted, answer_ms)
+
+
+@pytest.mark.parametrize(("promoted_only", "replaced"), [(frozenset(), True), (frozenset({"policy"}), False)])
+def test_no_earlier_model_acts_in_a_promoted_ones_place(
+    signed: Signed, promoted_only: frozenset[str], replaced: bool
+) -> None:
+    good, bad = signed.write(constant([0.75])), signed.write(failing())
+    noted = signed.folder / "models.json"
+    noted.write_text(json.dumps({"policy": [good]}))
+    surroundings = replace(SURROUNDINGS, noted=noted, promoted_only=promoted_only)
+    with closing(PolicyStrategy(signed.settings(bad, answer_ms=10_000, rule=None), surroundings, "policy")) as policy:
+        answer = policy.propose(view())
+    if replaced:
+        assert not isinstance(answer, Decision)
+        assert {target.decisions[0].reason for target in answer} == {Reason.MODEL_REPLACED}
+    else:
+        assert isinstance(answer, Decision)
+        assert answer.reason is Reason.MODEL_ANSWERS_DIFFER

@@ -34,7 +34,8 @@ class PolicyStrategy(ModelProcess):
         acting = ModelSelection(self._settings.mode, self._settings.combine, self._settings.result_sessions, {})
         model_location = model_storage(self._settings)
         if surroundings.noted is not None:
-            model_location = replace(model_location, noted=surroundings.noted, answer_ms=self._settings.answer_ms)
+            noted = None if name in surroundings.promoted_only else surroundings.noted
+            model_location = replace(model_location, noted=noted, answer_ms=self._settings.answer_ms)
         super().__init__(model_location, acting, surroundings, name)
         rule = self._settings.rule
         self._rule = None if rule is None else FuturesStrategy(dict(rule))

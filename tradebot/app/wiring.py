@@ -411,11 +411,13 @@ class App(BotStores):
         """Return the strategies in use; raise OperatorError if one is configured but not installed."""
         from tradebot.adapters.plugins.plugin import close, strategies
 
-        folder = self.folder.path
+        folder, chosen = self.folder.path, self.settings.strategies
         surroundings = replace(
-            plugin_surroundings(self.settings, folder, self.environ), noted=folder / state_folder.MODELS
+            plugin_surroundings(self.settings, folder, self.environ),
+            noted=folder / state_folder.MODELS,
+            promoted_only=frozenset(chosen.in_use() if self.mode is Mode.LIVE else chosen.until_promoted()),
         )
-        in_use = strategies(self.settings.strategies.in_use(), surroundings, self.settings.strategies.installed_as())
+        in_use = strategies(chosen.in_use(), surroundings, chosen.installed_as())
         self._closing.callback(close, in_use)
         return in_use
 

@@ -17,6 +17,7 @@ from tradebot.adapters.plugins.plugin import (
     PluginStrategy,
     end_changed,
     installed_strategies,
+    require_installed,
     strategies,
 )
 from tradebot.adapters.plugins.protocol import GRACE_S, GROUP, AnswerBounds
@@ -251,7 +252,16 @@ def test_two_packages_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytes
         strategies({"flow": {}}, SURROUNDINGS)
 
 
-@pytest.mark.parametrize("text", ["[console_scripts]\nother", f"[{GROUP}]\nlonger = lon ger:It", b"\xe9 = x:Y"])
+def test_malformed_entry_point_concerns_only_its_own_strategy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "other", "longer = lon ger:It")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "longer" not in installed_strategies()
+    assert "flow" in require_installed({"flow": "flow"})
+    with pytest.raises(OperatorError, match="the entry point of the strategy longer can't be read"):
+        require_installed({"flow": "flow", "longer": "longer"})
+
+
+@pytest.mark.parametrize("text", ["[console_scripts]\nother", b"\xe9 = x:Y"])
 def test_a_strategy_counts_as_unreadable_while_the_entry_points_of_a_package_are_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | bytes
 ) -> None:

@@ -41,17 +41,22 @@ class PluginEnvironment(Struct, frozen=True):
     """What a plug-in runs with: its limits, its environment variables, and the files that it can't access.
 
     `noted` is the file that records which models work on this machine. In a backtest it is None: nothing is recorded,
-    and our own strategies get at least a plug-in's time limit.
+    and our own strategies get at least a plug-in's time limit. `promoted_only` are the strategies that may enter only
+    with what was promoted, so no earlier model may act in a promoted one's place.
     """
 
     bounds: AnswerBounds
     environ: Mapping[str, str]
     private: tuple[Path, ...]
     noted: Path | None = None
+    promoted_only: frozenset[str] = frozenset()
 
 
 def installed_strategies() -> dict[str, EntryPoint]:
-    """Return the installed strategies by name; raise OperatorError if two packages use the same name."""
+    """Return the installed strategies by name; raise OperatorError if two packages use the same name.
+
+    A strategy whose entry point is malformed is left out.
+    """
     strategies_by_name: dict[str, EntryPoint] = {}
     for point in _read_entry_points():
         first = strategies_by_name.setdefault(point.name, point)
@@ -60,22 +65,20 @@ def installed_strategies() -> dict[str, EntryPoint]:
                 f"two packages install a strategy named {point.name}: {package_of(first)} and {package_of(point)}",
                 f"uninstall one: pip uninstall {package_of(point)}",
             )
-    return strategies_by_name
+    return {name: point for name, point in strategies_by_name.items() if not _is_malformed(point)}
 
 
 def _read_entry_points() -> Sequence[EntryPoint]:
     """Return the entry points of all installed packages; raise OperatorError if those of one can't be read."""
     try:
-        points = [*entry_points(group=GROUP)]
-        malformed = [point.name for point in points if EntryPoint.pattern.match(point.value) is None]
+        return [*entry_points(group=GROUP)]
     except (OSError, TypeError, ValueError, AttributeError) as error:
         why = f"the entry points of an installed package can't be read: {error}"
         raise OperatorError(why, "install that package again; pip check may name it") from error
-    if malformed:
-        raise OperatorError(
-            f"the entry point of the strategy {malformed[0]} can't be read", "install its package again"
-        )
-    return points
+
+
+def _is_malformed(point: EntryPoint) -> bool:
+    return EntryPoint.pattern.match(point.value) is None
 
 
 def package_of(point: EntryPoint) -> str:
@@ -117,6 +120,10 @@ def require_installed(
     available = installed_strategies() if among is None else among
     for name, point in wanted.items():
         if point not in available:
+            if among is None and any(each.name == point for each in _read_entry_points()):
+                raise OperatorError(
+                    f"the entry point of the strategy {point} can't be read", "install its package again"
+                )
             by_name = "with this name" if point == name else f"named {point}"
             raise OperatorError(
                 f"strategies.{name} is configured, but no strategy {by_name} is installed",
