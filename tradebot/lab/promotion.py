@@ -48,7 +48,7 @@ def fixed_since(app: App, name: str) -> UnchangedSince:
         return UnchangedSince(None, "its values aren't the accepted ones: tradebot config accept")
     if app.folder.kind == BACKTEST:
         played = (read_result(app.folder.path) or {}).get("identity", {}).get("code", {}).get(name)
-        same = played is not None and StrategyCode(played["files"], played["versions"]).digest == code
+        same = played is not None and StrategyCode.stored(played).digest == code
         return (
             UnchangedSince(since)
             if same

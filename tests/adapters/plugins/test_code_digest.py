@@ -7,7 +7,7 @@ import pytest
 
 from tests.adapters.plugins.test_plugin import install
 from tradebot.adapters.plugins import code_digest, code_tree
-from tradebot.adapters.plugins.code_digest import built_in_code, code_of
+from tradebot.adapters.plugins.code_digest import StrategyCode, built_in_code, code_of
 from tradebot.adapters.plugins.plugin import installed_strategies
 from tradebot.adapters.plugins.protocol import GROUP
 
@@ -42,6 +42,15 @@ def test_digest_changes_with_each_file_that_the_plug_in_loads(place: Path, name:
     after = code_of(POINT)
     assert before.digest != after.digest
     assert [one for one in after.files if after.files[one] != before.files[one]] == [name]
+
+
+def test_digest_changes_if_the_entry_point_names_another_class_of_the_same_files(place: Path) -> None:
+    before, after = code_of(POINT), code_of(EntryPoint("lean", "lean_code.strategy:Opposite", GROUP))
+    assert before.files == after.files
+    assert before.digest != after.digest
+    stored = {"files": before.files, "versions": before.versions}
+    assert StrategyCode.stored(stored | {"entry_point": before.entry_point}).digest == before.digest
+    assert StrategyCode.stored(stored).digest != before.digest
 
 
 def test_digest_stays_when_nothing_that_it_loads_changes(place: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, d
 from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
@@ -82,11 +82,17 @@ class StrategyCode(Struct, frozen=True):
     """Everything that determines a strategy's answers, apart from its settings and its view.
 
     `files` has the SHA-256 of each file by its path in the package, or by its declared path. `versions` has the
-    versions of installed packages.
+    versions of installed packages. `entry_point` names the class in these files; it is empty for built-in strategies.
     """
 
     files: Mapping[str, str]
     versions: Mapping[str, str] = field(default_factory=dict)
+    entry_point: str = ""
+
+    @classmethod
+    def stored(cls, code: Mapping[str, Any]) -> "StrategyCode":
+        """Return the code that a backtest's result has; one from before entry points counted has none."""
+        return cls(code["files"], code["versions"], code.get("entry_point", ""))
 
     @property
     def digest(self) -> str:
@@ -97,7 +103,8 @@ class StrategyCode(Struct, frozen=True):
     @property
     def own_digest(self) -> str:
         """Return the digest of exactly this code, even if equivalent code is on record under another digest."""
-        parts = [sorted(self.files.items()), sorted(self.versions.items())]
+        parts: list[object] = [sorted(self.files.items()), sorted(self.versions.items())]
+        parts += [self.entry_point] if self.entry_point else []
         # A file's name needn't be UTF-8.
         return sha256(json_text(parts).encode(errors="surrogateescape")).hexdigest()[:CHARACTERS]
 
@@ -148,7 +155,7 @@ def read_code(point: EntryPoint, declared: Sequence[Path] = ()) -> tuple[Strateg
         _add_versions(versions, _required_distributions(point.dist))
     # The order of declared files is part of the strategy's settings; their paths aren't.
     files |= {f"{index} {path.name}": _hash(path) for index, path in enumerate(declared, 1)}
-    return StrategyCode(files, versions), frozenset(read.union(map(FileVersion.of, declared)))
+    return StrategyCode(files, versions, point.value), frozenset(read.union(map(FileVersion.of, declared)))
 
 
 @cache

@@ -112,5 +112,5 @@ def _other_code(recorded: Mapping[str, Any], now: RunIdentity) -> Iterator[str]:
             yield f"{name}: {then[:FINGERPRINT_CHARACTERS]} then, {version[:FINGERPRINT_CHARACTERS]} now"
     for name, code in now.code.items():
         then = recorded["code"].get(name)
-        if then is None or StrategyCode(then["files"], then["versions"]).digest != code.digest:
+        if then is None or StrategyCode.stored(then).digest != code.digest:
             yield f"the code of {name} has changed"
