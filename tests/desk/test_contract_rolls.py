@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.kit.core.apart import BotApart as Apart
 from tests.kit.core.apart import capabilities
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import Wanting
 from tests.kit.values import DAY, SESSION, Killed, exit_rules, limits, listing
 from tests.orders.test_entry_orders import ends
 from tradebot.desk.contract_rolls import choose, owed_roll_entries, unfinished_rolls, with_earlier_rolls
@@ -33,7 +34,7 @@ from tradebot.model.series import Series
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.venue import Edit, End, Pairs, Proof
-from tradebot.model.view import BarNeed
+from tradebot.model.view import BarNeed, Target
 from tradebot.ports.world import World
 from tradebot.venues.ibkr.contracts import months_of, root_of, symbol_of
 
@@ -159,6 +160,36 @@ def test_a_position_moves_in_the_hours_that_the_venue_calls_liquid_while_any_are
     bot.scene.ledger.put_listings([ListingRecord(replace(record.listing, hours=hours))])
     bot.exits()
     assert bool(bot.sent()) is moves_now
+
+
+@pytest.mark.parametrize(
+    ("target", "sent"),
+    [(0, [(OLD, Purpose.CLOSE, "rebalance")]), (-1, [(OLD, Purpose.CLOSE, "rebalance")]), (1, [])],
+    ids=["flat", "the other side", "the same side"],
+)
+@pytest.mark.parametrize("side", Side)
+def test_target_of_a_contract_closes_what_is_still_held_in_the_one_before_unless_it_is_on_its_side(
+    side: Side, target: int, sent: list[tuple[str, Purpose, str]]
+) -> None:
+    bot = RollingBot(side, on=1)
+    shares, owner = bot.held[OLD], bot.venue.submitted[0].key.strategy
+
+    def pass_of_target() -> CycleRecord:
+        bot.passes += 1
+        bot.scene.later(61)
+        strategies = [Wanting(Target(NEW, quantity=target * shares), name=owner)]
+        return trade_once(replace(bot.world(), strategies=strategies), call(slot=f"target {bot.passes}"))
+
+    (record,) = pass_of_target().candidates
+    assert [(symbol, purpose, why) for symbol, purpose, _, why in bot.sent()] == sent
+    decision = next(each for each in record.decisions if each.gate is Gate.TARGET)
+    assert (decision.observed, decision.limit) == (shares if sent else 0, target * shares)
+    bot.fill_all()
+    assert (OLD in bot.held) is not bool(sent)
+    if target == -1:
+        pass_of_target()
+        bot.fill_all()
+        assert {symbol: quantity * shares < 0 for symbol, quantity in bot.held.items()} == {NEW: True}
 
 
 def test_a_move_goes_on_however_slow_the_bot_is() -> None:

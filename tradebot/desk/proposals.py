@@ -15,6 +15,7 @@ from tradebot.desk.shocks import RecentShocks, recent_shocks
 from tradebot.desk.strategy_slots import SlotPlan, claim_slots, plan_slots
 from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder
 from tradebot.desk.want_validation import OWN_SOURCE, reject_excess_wants, validate_wants
+from tradebot.gates.expiry import rolling_of
 from tradebot.gates.shared_gates import fail_without_quote, permission_to_enter, trading_state
 from tradebot.model.bar import StrategySlot, VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
@@ -264,8 +265,9 @@ def leave_target_unchanged(candidate: Candidate, why: Reason | None) -> Candidat
 def target_to_order(candidate: Candidate, desk: Desk, own: StrategyRules) -> Candidate:
     """Turn a target into an order to open, reduce or close, with the decision behind it; return other wants unchanged.
 
-    For a target on the opposite side, the position is closed first; the remainder follows once it is closed. A change
-    smaller than the tolerance is ignored. A symbol that left the strategy's universe is only reduced or closed.
+    For a target on the opposite side, the position is closed first; the remainder follows once it is closed. So is a
+    position in the contract before, which still has to be rolled, unless the target is on its side. A change smaller
+    than the tolerance is ignored. A symbol that left the strategy's universe is only reduced or closed.
     """
     if candidate.want is not WantKind.TARGET:
         return candidate
@@ -274,6 +276,9 @@ def target_to_order(candidate: Candidate, desk: Desk, own: StrategyRules) -> Can
     if wanted is None:
         unpriced = fail_without_quote(Gate.TARGET, desk.rejected_quotes.get(candidate.symbol))
         return replace(candidate, decisions=(*candidate.decisions, unpriced))
+    before = _position_before_roll(desk, candidate)
+    if before is not None and before.quantity * wanted <= 0 and (listing := desk.listing_of(before)) is not None:
+        candidate, held_quantity = replace(candidate, instrument=listing.instrument), before.quantity
     if _is_reached(candidate, desk, own, held_quantity, wanted):
         reached = Decision(Gate.TARGET, Verdict.FAIL, Reason.TARGET_REACHED, held_quantity, wanted)
         return replace(candidate, quantity=abs(wanted - held_quantity), decisions=(*candidate.decisions, reached))
@@ -286,6 +291,15 @@ def target_to_order(candidate: Candidate, desk: Desk, own: StrategyRules) -> Can
     why = candidate.why if purpose is Purpose.OPEN else REBALANCE
     decisions = (*candidate.decisions, decision)
     return replace(candidate, side=side, purpose=purpose, quantity=quantity, decisions=decisions, why=why)
+
+
+def _position_before_roll(desk: Desk, candidate: Candidate) -> Position | None:
+    """Return the strategy's position in the contract that is rolled into the candidate's; None if there is none."""
+    for position in desk.positions:
+        rolling = rolling_of(desk, position.symbol) if position.strategy == candidate.strategy else None
+        if rolling is not None and rolling.into == candidate.symbol:
+            return position
+    return None
 
 
 def strategy_quantity(desk: Desk, strategy: str, symbol: str) -> Decimal:
