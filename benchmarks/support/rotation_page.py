@@ -18,15 +18,15 @@ LEVERAGE, SPREAD = 1.25, 0.015
 CLAIMED = (0.1301, 1.712, 0.152)
 """The published growth, Sharpe ratio and drawdown."""
 LINES = (
-    ("stale", "As published, with its mistake: sizes follow from an account valued at the prices of its last fills"),
-    ("marked", "The account is valued at the market when it sizes"),
+    ("stale", "As published, with its mistake: sizes are computed from an account valued at its last fills' prices"),
+    ("marked", "Sizes are computed from an account valued at market prices"),
     ("paying", "It pays the funds rate for what it borrows, and earns it on cash"),
     ("dearly", "A loan costs 1.5% more than the funds rate, as at a cheap broker"),
     ("next open", "It trades at the next open, not at the close that it ranks by"),
     ("cheaply", "Trading costs 5 bps instead of 15"),
     (
         "honest",
-        "As the bot trades: the first session's open, ranked at the close before; raw prices, dividends in cash",
+        "As the bot trades: at the first session's open, ranked by the close before; raw prices, dividends in cash",
     ),
 )
 """The assumptions in order; each row includes those above it."""
@@ -82,7 +82,8 @@ def _beginning(runs: Runs) -> Iterator[str]:
 
 Once a month, the rule ranks eleven sector funds by their return over half a year, dividends included, and holds the
 strongest three at 1.25 times the equity. If none has gained, it holds a fund of long bonds. `tradebot init --profile
-rotation` sets up a bot that follows it. This page says what the rule has earned, and why nobody should expect the same.
+rotation` sets up a bot that follows this rule. This page says what the rule has earned, and why nobody should expect
+the same.
 
 In short:
 
@@ -93,8 +94,7 @@ In short:
 * Five years can't distinguish it from an index fund.
 
 One command makes this page, from data that is not part of the project (see [the end](#make-this-page-yourself)). Every
-run uses the live bot's own code: its strategy, its gates, sizes, orders and books, on the engine of the embedded
-exchange.
+run uses the live bot's own code (its strategy, gates, sizes, orders and books) on the engine of the embedded exchange.
 """
 
 
@@ -104,11 +104,11 @@ def _reproduction(runs: Runs) -> Iterator[str]:
     yield f"""\
 ## The claim, reproduced
 
-From 2020-01-02 to 2024-12-30, with {CASH:,.0f} USD. On the first session of each month it ranks and trades at that
-session's close, pays 15 bps for each trade, borrows free of charge, and its sizes follow from an account that counts
-each position at the price of its last fill. The settings are those of
-[config/studies/rotation_published.yaml](../config/studies/rotation_published.yaml). Halts and limits are out of the
-way, and so is the margin that a broker would ask for.
+This run goes from 2020-01-02 to 2024-12-30, with {CASH:,.0f} USD. On the first session of each month, the rule ranks
+and trades at that session's close. It pays 15 bps for each trade and borrows free of charge. Its sizes are computed
+from an account that values each position at the price of its last fill. The settings are those of
+[config/studies/rotation_published.yaml](../config/studies/rotation_published.yaml). Halts, limits and a broker's margin
+requirements are turned off.
 
 | | claimed | its own result file | here |
 |---|---|---|---|
@@ -116,11 +116,11 @@ way, and so is the margin that a broker would ask for.
 | Sharpe ratio | 1.712 | 1.712 | {_ratio(stale.sharpe_by(2190))} by √2190, {_ratio(stale.sharpe)} by √252 |
 | maximum drawdown | 15.2% | 40.2% | {_percent(stale.drawdown.depth)}, {_span(stale)} |
 | trades | | 227 | {played.orders} |
-| rebalances, and funds as in [its table](rotation_holdings.csv) | | 60 | {agreeing[1]}, {agreeing[0]} |
+| rebalances, and how many hold the funds of [its table](rotation_holdings.csv) | | 60 | {agreeing[1]}, {agreeing[0]} |
 
 The claimed Sharpe ratio is that of daily returns, multiplied by the root of 2,190, the number of four-hour bars in a
 year of days and nights. But daily returns come 252 times a year, so it is {_ratio(stale.sharpe)}.
-The claimed drawdown is in no file.
+The claimed drawdown appears in none of its files.
 """
 
 
@@ -128,7 +128,7 @@ def _assumptions(runs: Runs) -> Iterator[str]:
     yield """\
 ## What each assumption is worth
 
-Each row changes one thing, and keeps what the rows above it have changed.
+Each row changes one assumption, and keeps the changes of the rows above it.
 
 | assumption | growth per year | worth | drawdown | Sharpe | orders |
 |---|---|---|---|---|---|"""
@@ -145,13 +145,14 @@ Each row changes one thing, and keeps what the rows above it have changed.
     dear, later = runs.figures("twice the costs"), runs.figures("a day later")
     paid = -sum(usd for kind, usd in played.booked_usd.items() if kind != "DIV")
     yield f"""
-Growth is compounded from the value after the first session. The Sharpe ratio is by √252, without a rate for cash. The
-last row has the settings of [config/studies/rotation_honest.yaml](../config/studies/rotation_honest.yaml); everything
-below starts from it. It trades {turnover(played):.1f} times its value a year, one way, and paid {paid:,.0f} USD of
-interest in five years.
+Growth is compounded from the value after the first session. The Sharpe ratio is annualized with √252, and no cash
+rate is deducted. The last row has the settings of
+[config/studies/rotation_honest.yaml](../config/studies/rotation_honest.yaml); everything below starts from these
+settings. That run trades {turnover(played):.1f} times its value a year, one way, and paid {paid:,.0f} USD of interest
+in five years.
 
 If costs are twice as high, 10 bps for each trade and 3% above the funds rate for the loan,
-{_percent(dear.growth)} a year is left of {_percent(honest.growth)}. If it trades a session later, it earns
+{_percent(dear.growth)} a year is left of {_percent(honest.growth)}. If the rule trades a session later, it earns
 {_percent(later.growth)}.
 """
 
@@ -161,20 +162,20 @@ def _halts(runs: Runs) -> Iterator[str]:
     fall, session = bad_year(Figures.of(between(runs.played["long"].values, first, last)))
     halted = runs.played["halted"]
     halt_days = " and ".join(f"on {halt.at.date()} ({halt.why})" for halt in halted.halts)
-    why = f"""In one year of twenty, the rule fell by {_percent(-fall)} from its highest value, and in a session by
-{_percent(-session)}, by what it did from {name}. The halts of the profile are a little above that. (`report` shows
-these figures for any backtest, and the halts that fit them.) No later data went into them, and a year that is worse
-than nineteen of twenty reaches them, as 2008 did. So they halted this run {halt_days}."""
+    why = f"""Judging by {name}, the rule falls in one year of twenty by {_percent(-fall)} or more from its highest
+value, and by {_percent(-session)} or more in a session. The halts of the profile are a little above these figures.
+(`report` shows the figures for any backtest, and the halts that fit them.) No later data went into the halts, and a
+year that is worse than nineteen of twenty reaches them, as 2008 did. So the halts stopped this run {halt_days}."""
     yield f"""\
 ## The shipped halts
 
 {fill(why, 120)}
 
-A halted bot doesn't rotate, since it couldn't buy the next funds. It keeps its funds until a person ends the halt, and
-sells them only if the rule says cash. For backtests the profile assumes that its owner accepts each halt and ends it
-five sessions later (`backtest.unhalt_after_sessions`). So the run follows the rule to its end, and earns
-{_percent(Figures.of(halted.values).growth)} a year. With `null` nobody does, and it keeps the funds of that day. No
-other run on this page halts, because the halts are out of the way.
+A halted bot doesn't rotate, because it couldn't buy the next funds. It keeps its funds until a person ends the halt,
+and sells them only if the rule wants cash. For backtests the profile assumes that its owner accepts each halt and ends
+it five sessions later (`backtest.unhalt_after_sessions`). So the run follows the rule to its end, and earns
+{_percent(Figures.of(halted.values).growth)} a year. With `null` nobody ends the halt, and the bot keeps the
+funds of that day. No other run on this page halts, because halts are turned off.
 """
 
 
@@ -218,9 +219,9 @@ def _benchmark(runs: Runs) -> Iterator[str]:
             f"{_ratio(figures.sharpe)} | {_above(above)} |"
         )
     yield f"""
-The intervals hold {_percent(BY_CHANCE.level, 0)} of {BY_CHANCE.resamples:,} resamples of the daily differences in log
-returns, in blocks of {BY_CHANCE.mean_block} sessions on average (Politis and Romano's stationary bootstrap, 1994), as
-in the report of any backtest.
+The intervals contain {_percent(BY_CHANCE.level, 0)} of {BY_CHANCE.resamples:,} resamples of the daily differences in
+log returns, in blocks of {BY_CHANCE.mean_block} sessions on average (Politis and Romano's stationary bootstrap, 1994),
+as in the report of any backtest.
 """
 
 
@@ -229,8 +230,8 @@ def _periods(runs: Runs) -> Iterator[str]:
     yield """\
 ## Before 2020 and after
 
-One run from 2003, the first year in which the bond fund has half a year of prices. Until 2018 there were nine or ten
-sector funds; the rule ranks those that have their bars (`min_ranked: 9`).
+This is one run from 2003, the first year in which the bond fund has half a year of prices. Until 2018 there were nine
+or ten sector funds; the rule ranks those that have their bars (`min_ranked: 9`).
 
 | | growth per year | drawdown | SPY | SPY at 1.25 times | the rotation above that, per year |
 |---|---|---|---|---|---|"""
@@ -253,8 +254,9 @@ def _end() -> Iterator[str]:
 * Sixty rebalances are few, and they saw one pandemic and one rise of interest rates.
 * The rule was chosen by somebody who had seen most of these years. Nobody knows how many others were tried and dropped,
   so no figure here is corrected for that.
-* The prices are a vendor's, adjusted for dividends up to the day of the download. Another vendor's differ a little, and
-  share counts with them. Dividends are paid on the ex-date, because the file doesn't say when they really were.
+* The prices are a vendor's, adjusted for dividends up to the day of the download. Another vendor's prices differ a
+  little, and share counts differ with them. Dividends are paid on the ex-date, because the file doesn't say when they
+  were really paid.
 * A day has two prices here, the open and the close. The price that an order would really have paid in the first
   minutes isn't among them, so 5 bps is an assumption.
 * Taxes are left out. Most of these gains are short-term.

@@ -37,7 +37,7 @@ BROKEN: Sequence[tuple[str, object, str, str, str]] = (
     ("GET /v1/tws/session", {"hang": "1h"}, "broker", "sent neither accounts nor ids", "log it in"),
     ("positions", {"hang": "1h"}, "broker", "no positions", "still be logging in, or waiting for you"),
     ("quotes", "empty_body", "data plan", "MESZ6: ", "Subscribe this user name to CME and COMEX"),
-    ("clock", {"clock_skew": "1h"}, "clock", "3,600.0 s apart", "no entries and no exits by time"),
+    ("clock", {"clock_skew": "1h"}, "clock", "3,600.0 s apart", "no entries and no timed exits"),
     ("account", {"missing_field": "currency"}, "account", "is missing in USD", "has to be USD"),
 )
 """What goes wrong at the embedded exchange: the request, the fault, and the row that tells it, with what to do."""
