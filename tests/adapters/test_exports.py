@@ -55,7 +55,7 @@ def test_a_bot_s_rows_are_replaced_and_those_of_others_stay(tmp_path: Path) -> N
 def test_rows_of_another_account_under_the_same_name_are_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "books.db"
     write(str(file), MAIN, NOW, rows("1"))
-    with pytest.raises(OperatorError, match="another bot named main: its account ends in 0001"):
+    with pytest.raises(OperatorError, match="another bot named main: that bot's account ends in 0001"):
         write(str(file), OTHER._replace(bot="main"), NOW, rows("2"))
     assert read(file, "SELECT SUM(pnl) FROM executions") == [(1,)]
 

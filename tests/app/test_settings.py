@@ -203,18 +203,18 @@ SCENARIOS = [
     ),
     (
         "halts: {positions: 20}",
-        "max_open_positions 20 is not below halts.positions 20: filling its own budget would halt",
+        "max_open_positions 20 is not below halts.positions 20: a book within that limit could halt",
     ),
     (
         "halts: {symbol_fraction: 0.2}",
-        "max_symbol_fraction 0.20 is not below halts.symbol_fraction 0.2: filling its own",
+        "max_symbol_fraction 0.20 is not below halts.symbol_fraction 0.2: a book within that limit",
     ),
     ("limits: {max_new_entries: 21}", "one pass could never open as many as it is allowed to"),
     ("limits: {max_new_entries: 6}", "would stop a bot that sends as many as max_new_entries allows"),
     ("limits: {max_orders_per_minute: 101}", "max_session_entries 100: max_session_entries would stop a bot"),
     ("limits: {max_symbol_entries: 101}", "no symbol could ever reach its own limit"),
-    ("halts: {daily_loss_fraction: 0.035}", "filling its own budget would halt the bot"),
-    ("halts: {drawdown_fraction: 0.04}", "one permitted day would trip the drawdown halt, which no new day clears"),
+    ("halts: {daily_loss_fraction: 0.035}", "a full book could halt the bot"),
+    ("halts: {drawdown_fraction: 0.04}", "such a day would cause the drawdown halt, which doesn't end with the day"),
     ("halts: {rejects: 6}", "less than or equal to 5"),
     ("promotion: {live: {sessions: 249}}", "promotion.live.sessions 249 requires less than the rung below it"),
     ("promotion: {live: {effect: null}}", "promotion.live.effect null requires less than the rung below it"),
@@ -229,7 +229,7 @@ SCENARIOS = [
     ("promotion: {splits: {groups: 3, judged: 3}}", "judged 3 is not below groups 3: none is left to train on"),
     ("promotion: {splits: {embargo_sessions: 0}}", "promotion.splits.embargo_sessions"),
     ("limits: {min_order_notional_usd: 10000}", "every order would be too small or too large"),
-    ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would block entries"),
+    ("limits: {max_daily_loss_fraction: 0.015}", "a full book could block entries"),
     (
         "strategies: {flow: {exits: [{stop_loss: {fraction: 0.05}}]}}",
         "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
@@ -237,7 +237,7 @@ SCENARIOS = [
     ("exits: {trailing_arm_fraction: 0.03}", "the trailing stop could never act"),
     ("limits: {max_spread_fraction: 0.009}", "loses 0.0204 of equity, not less than max_daily_loss_fraction 0.02"),
     ("strategies: {flow: {times: at noon}}", "strategies.flow.times: 'at noon' is not a time; use 'every 5m'"),
-    ("strategies: {flow: {times: every 1m}}", "the slot open+3m would be over before a pass of entries starts"),
+    ("strategies: {flow: {times: every 1m}}", "the slot open+3m would end before any pass of entries begins"),
     (
         "strategies: {flow: {weights: {greek_exposure: 0.3, iv_rank: 0.2}}}",
         "add up to 0.5, more than flow's own 0.4 (greek_exposure, iv_rank): they could turn bullish flow",
@@ -258,25 +258,26 @@ SCENARIOS = [
     ("timetable: {evaluate-exits: every 5m from open+18m}", "leaves 960 s without an exit check"),
     (
         "strategies: {flow: {exits: [{stop_loss: {fraction: 0.02}}, {end_of_day: {before_close_s: 1080}}]}}",
-        "strategies.flow.exits: end_of_day.before_close_s 1080 is not below the 1080 s after the last entries",
+        "strategies.flow.exits: end_of_day.before_close_s 1080 is not below the 1080 s between the last entries and",
     ),
     (
         "timetable: {evaluate-exits: every 1m from open+1m until close-10m}\n"
         "strategies: {flow: {exits: [{stop_loss: {fraction: 0.02}}, {end_of_day: {before_close_s: 600}}]}}",
-        "before_close_s 600 is shorter than the 660 s between the last exit check and the close, so it never acts",
+        "before_close_s 600 is shorter than the 660 s between the last exit check and the close, so the rule"
+        " never acts",
     ),
     ("limits: {max_flow_age_s: 300}", "would be blocked before each renewal"),
     ("limits: {max_reconcile_age_s: 900}", "would be blocked before each renewal"),
     ("unusual_whales: {poll_s: {flow_alerts: 900}}", "stale before it is fetched again"),
     (
         f"mode: paper\nuniverse: {MANY}\nunusual_whales: {{daily_calls: 10000}}",
-        "the 300 symbols of universe are too many for a flow source that allows 120 calls a minute and 10,000 a day",
+        "universe has 300 symbols, too many for a flow source that allows 120 calls a minute and 10,000 a day",
     ),
     (
         f"mode: paper\nuniverse: {MANY}\nunusual_whales: {{calls_per_minute: 30}}",
         "they would get older than limits.max_flow_age_s 900; 173 symbols would fit",
     ),
-    ("mode: paper\nunusual_whales: {daily_calls: 700}", "the 20 symbols of universe are too many for a flow source"),
+    ("mode: paper\nunusual_whales: {daily_calls: 700}", "universe has 20 symbols, too many for a flow source"),
     ("mode: paper\nunusual_whales: {daily_calls: 1000, reserve_fraction: 0.3}", "17 symbols would fit"),
     ("news: {source: ibkr}", "news.source: there is no source of news 'ibkr'"),
     ("universe: [AAPL, AAPL]", "universe lists AAPL twice: it"),
@@ -376,7 +377,7 @@ def test_settings_load_exactly_if_every_relation_holds(
         and arm < target
     )
     alone = Trader("flow", Decimal(1), rules, stop, exits.limit_offset_fraction)
-    own_loss = [text for text in self_halting_scenarios((alone,), rules, HALTS) if text.endswith("would block entries")]
+    own_loss = [text for text in self_halting_scenarios((alone,), rules, HALTS) if text.endswith("could block entries")]
     assert (not [*contradictions(rules), *exit_contradictions(exits), *own_loss]) == holds
 
 

@@ -33,7 +33,7 @@ def flags(displacement: dict[str, object], own: dict[str, object] | None = None)
         ),
         (
             flags({**ON, "min_age_s": 22500}, {"exits": [{"end_of_day": {"before_close_s": 900}}]}),
-            r"displacement\.min_age_s 22500 is not below the 22500 s that end_of_day leaves of a session",
+            r"displacement\.min_age_s 22500 is not below the 22500 s of a session that are left",
         ),
         (flags(ON, {"exits": [DECAY]}), r"displacement\.min_age_s 7200 is below signal_decay's min_hold_s 7201"),
     ],
@@ -57,7 +57,7 @@ def auctions(own: dict[str, object] | None = None, **rules: object) -> dict[str,
     ("flags", "words"),
     [
         (auctions() | {"auction": None}, r"strategies\.flow\.auction is true, but auction is null"),
-        (auctions() | {"displacement": ON}, r"strategies\.flow takes part in the auction and in displacement"),
+        (auctions() | {"displacement": ON}, r"strategies\.flow uses both the auction and displacement"),
         (auctions(max_positions=21), r"auction\.max_positions 21 is above limits\.max_open_positions 20"),
         (auctions(min_age_s=14400), r"auction\.min_age_s of 14400 s is not shorter than time_exit's after_s 14400"),
         (auctions({"exits": [DECAY]}), r"auction\.min_age_s 900 is below signal_decay's min_hold_s 7201"),

@@ -155,7 +155,7 @@ def test_a_registry_at_a_venue_without_one_is_one_line_that_names_the_venue() ->
 
 def test_a_pinned_coin_that_nothing_trades_is_named(tmp_path: Path) -> None:
     (warning,) = loaded(tmp_path, "registry: {pinned: [BTC, FOO, PF_BARUSD]}").warnings
-    assert f"registry.pinned ({tmp_path / 'mine.yaml'}) has FOO, PF_BARUSD, and universe doesn't" in warning
+    assert f"registry.pinned ({tmp_path / 'mine.yaml'}) names FOO, PF_BARUSD, which universe doesn't have" in warning
     assert loaded(tmp_path, "registry: {pinned: [BTC, FOO], enabled: true, discovery: true}").warnings == ()
     assert loaded(tmp_path, "registry: {candidate_symbols: [BTC, ETH]}").warnings == ()
 
@@ -165,7 +165,9 @@ def test_liquidity_tiers_are_read_with_a_warning_that_says_what_to_write_instead
     found = loaded(tmp_path, f"liquidity_tiers: {tiers}")
     assert found.settings.universe == ["PF_XBTUSD", "PF_ETHUSD"]
     (warning,) = found.warnings
-    assert warning.startswith(f"liquidity_tiers ({tmp_path / 'mine.yaml'}) is read as registry.candidate_symbols")
+    assert warning.startswith(
+        f"liquidity_tiers ({tmp_path / 'mine.yaml'}) is an earlier name of registry.candidate_symbols"
+    )
     (_, instead) = warning.split("; write ")
     text = instead.split("}")[0] + "}"
     again = loaded(tmp_path, text)

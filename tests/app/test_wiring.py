@@ -13,7 +13,7 @@ def test_bars_are_stored_only_by_a_pass_that_asks_strategies(bot: Bot) -> None:
         now = app.now()
         app.ensure_calendar(now)
         world = app.world(dry_run=True, proposing=False)
-        with pytest.raises(AssertionError, match="without bars"):
+        with pytest.raises(AssertionError, match="this pass has no bars"):
             world.bars.closed(BarNeed("1Day", 1), ("AAPL",), now)
         world = app.world(dry_run=True)
         assert not (bot.folder / "bars.db").exists()

@@ -43,7 +43,7 @@ REFUSED = Refusals(84, 21, -312.5, -700.0, 75.0)
             "too few sessions: 3 of at least 8 sessions",
         ),
         (replace(KNOWN, horizon="10 sessions", low=None, sessions=1), "too few sessions: 1 of at least 44 sessions"),
-        (replace(KNOWN, low=None), "all sessions are alike, which proves nothing"),
+        (replace(KNOWN, low=None), "every session gave the same result, so chance can't be ruled out"),
         (replace(KNOWN, mean=None), "no return is complete yet"),
     ],
 )

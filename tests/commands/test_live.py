@@ -304,7 +304,7 @@ def test_behind_the_gates_a_closed_door_leaves_no_way_to_the_venue(real: Real) -
         orders, intent = bot.world(proposing=False).orders, bot.ledger.intents()[0].intent
         assert orders is not None
         for write in (orders.submit, orders.cancel):
-            with pytest.raises(AssertionError, match="permission is closed"):
+            with pytest.raises(AssertionError, match="permission to send orders is closed"):
                 write(intent)
 
 

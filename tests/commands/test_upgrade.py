@@ -94,7 +94,7 @@ def test_going_back_after_a_later_versions_pass_is_by_recover(folder: Path, caps
     assert bot.says("trade-once").code == 0
     open_database(folder / "ledger.db", read_only=False, form=LATER).close()
     (folder / KEPT).write_bytes(early)
-    refuses(bot.says("upgrade"), 2, "the bot has written since")
+    refuses(bot.says("upgrade"), 2, "The bot has written since")
     name = bot.says("recover", "--json").data["name"]
     assert bot.says("recover", "--accept", name, "--confirm", bot.tail()).code == 0
     assert bot.says("reconcile").code == 0

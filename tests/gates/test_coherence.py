@@ -170,12 +170,12 @@ def test_every_refused_configuration_prints_the_scenario_in_which_it_would_halt_
     rules, exits, latches = drawn
     for scenario in self_halting_scenarios((trader(rules, exits),), rules, latches):
         note(scenario)
-        if scenario.endswith("would block entries"):
+        if scenario.endswith("could block entries"):
             assert worst_loss(rules, exits) >= rules.max_daily_loss_fraction
             continue
         assert str(latches.daily_loss_fraction) in scenario
-        by_day = scenario.endswith("would halt the bot")
-        assert by_day or scenario.endswith("which no new day clears")
+        by_day = scenario.endswith("could halt the bot")
+        assert by_day or scenario.endswith("which doesn't end with the day")
         assert (
             halted_as_told(rules, exits, latches)
             if by_day
@@ -198,14 +198,15 @@ def halted_as_told(rules: Limits, exits: ExitRules, latches: HaltRules) -> bool:
     [
         (
             {"daily_loss_fraction": "0.038"},
-            "a day that has lost just less than max_daily_loss_fraction 0.02 may open a full book, whose stops and "
-            "spreads can lose 0.018 more. That is 0.038 of equity, not less than halts.daily_loss_fraction 0.038: "
-            "filling its own budget would halt the bot",
+            "in a day that has lost just less than max_daily_loss_fraction 0.02, the bot may open a full book,"
+            " whose stops and spreads can lose 0.018 more. That is 0.038 of equity, not less than"
+            " halts.daily_loss_fraction 0.038: a full book could halt the bot",
         ),
         (
             {"drawdown_fraction": "0.04"},
-            "a day that loses just less than halts.daily_loss_fraction 0.04 is not halted, but reaches "
-            "halts.drawdown_fraction 0.04: one permitted day would trip the drawdown halt, which no new day clears",
+            "a day that loses just less than halts.daily_loss_fraction 0.04 doesn't halt the bot, but it"
+            " reaches halts.drawdown_fraction 0.04: such a day would cause the drawdown halt, which doesn't end"
+            " with the day",
         ),
     ],
 )
@@ -290,7 +291,7 @@ def test_a_limit_that_may_be_off_contradicts_others_only_while_it_is_set(changed
         (
             {"max_open_positions": 10},
             {"positions": 10},
-            "max_open_positions 10 is not below halts.positions 10: filling",
+            "max_open_positions 10 is not below halts.positions 10: a book",
         ),
         ({"max_symbol_fraction": "0.2"}, {"symbol_fraction": "0.2"}, "0.2 is not below halts.symbol_fraction 0.2"),
         ({"min_equity_usd": 500}, {"min_equity_usd": 500}, "min_equity_usd 500 is not above halts.min_equity_usd 500"),
@@ -366,25 +367,27 @@ def test_limits_of_exposure_above_equity_fit_together_where_they_leave_enough_fo
         (
             {"min_free_margin_fraction": None},
             {"margin_fraction": "0.9"},
-            "a book may tie up 0.9 of equity (max_margin_fraction 0.90), not less than halts.margin_fraction 0.9: "
-            "filling its own budget would halt the bot",
+            "a book may use 0.9 of equity as margin (max_margin_fraction 0.90), not less than halts.margin_fraction"
+            " 0.9: a full book could halt the bot",
         ),
         (
             {},
             {"margin_fraction": "0.85"},
-            "a book may tie up 0.85 of equity (min_free_margin_fraction 0.15), not less than halts.margin_fraction "
-            "0.85: filling its own budget would halt the bot",
+            "a book may use 0.85 of equity as margin (min_free_margin_fraction 0.15), not less than"
+            " halts.margin_fraction 0.85: a full book could halt the bot",
         ),
         (
             {},
             {"maintenance_fraction": "0.85"},
-            "min_free_margin_fraction 0.15 lets positions use 0.85 of equity as margin, all of which may be "
-            "maintenance margin: not less than halts.maintenance_fraction 0.85, so it would halt the bot",
+            "min_free_margin_fraction 0.15 lets positions use 0.85 of equity as margin, all of which may be"
+            " maintenance margin. That is not less than halts.maintenance_fraction 0.85: a full book could halt"
+            " the bot",
         ),
         (
             {},
             {"maintenance_fraction": 1},
-            "halts.maintenance_fraction 1 is not below 1, where the broker liquidates: it would act before the bot",
+            "halts.maintenance_fraction 1 is not below 1, at which the broker liquidates: the broker would act"
+            " before the bot",
         ),
         (
             {"max_margin_fraction": "0.92"},
@@ -395,22 +398,24 @@ def test_limits_of_exposure_above_equity_fit_together_where_they_leave_enough_fo
         (
             {},
             {"margin_fraction": 1},
-            "halts.margin_fraction 1 is not below 1, where the broker liquidates: it would act before the bot",
+            "halts.margin_fraction 1 is not below 1, at which the broker liquidates: the broker would act"
+            " before the bot",
         ),
         (
             {"min_liquidation_fraction": "0.03"},
             {},
-            "strategies.flow: a position may be as near as min_liquidation_fraction 0.03 to the price at which the "
-            "broker liquidates it, and its stop acts as far as 0.03 away (stop_loss_fraction 0.02 + "
-            "max_spread_fraction 0.005 + limit_offset_fraction 0.005): the stop could never act",
+            "strategies.flow: the broker may liquidate a position after a move of min_liquidation_fraction"
+            " 0.03, but its stop acts only after a move of up to 0.03 (stop_loss_fraction 0.02 +"
+            " max_spread_fraction 0.005 + limit_offset_fraction 0.005): the broker could liquidate the position"
+            " before its stop acts",
         ),
         (
             {"max_gross_fraction": 5},
             {},
-            "a full book (max_gross_fraction 5) whose stops are all hit (stop_loss_fraction 0.02 + max_spread_fraction "
-            "0.005 + limit_offset_fraction 0.005) loses 0.15 of equity, and may tie up 0.85 of it "
-            "(min_free_margin_fraction 0.15). What is left doesn't cover that: the broker would cancel orders and "
-            "liquidate before the last stop acts",
+            "a full book (max_gross_fraction 5) whose stops are all hit (stop_loss_fraction 0.02 +"
+            " max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.15 of equity, and may use 0.85"
+            " of it as margin (min_free_margin_fraction 0.15). The rest of the equity doesn't cover that loss:"
+            " the broker would cancel orders and liquidate before the last stop acts",
         ),
     ],
 )

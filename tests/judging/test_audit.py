@@ -178,7 +178,7 @@ def test_audit_names_a_strategy_beyond_its_own_limit() -> None:
 def test_scores_without_flow_are_not_short_of_data() -> None:
     alone = Candidate("bars", instrument("AAPL"), Side.BUY, Purpose.OPEN, ago(120), 0.3, None)
     item = found(healthy(score=cycle(Job.SCORE, CandidateRecord(alone, ()))))["last scores"]
-    assert (item.state, item.found) == (OK, "0 symbols with less than 60% of the data for its score")
+    assert (item.state, item.found) == (OK, "0 symbols with less than 60% of the data that a score needs")
 
 
 def test_judgment_without_evidence_cannot_be_ok() -> None:
@@ -187,7 +187,11 @@ def test_judgment_without_evidence_cannot_be_ok() -> None:
 
 
 CHANGES: dict[str, tuple[dict[str, object], HealthState, str]] = {
-    "market session": ({"broker": broker(clock=venue_clock(is_open=False))}, FAILED, "the broker says closed"),
+    "market session": (
+        {"broker": broker(clock=venue_clock(is_open=False))},
+        FAILED,
+        "the broker says that the market is closed",
+    ),
     "flow_alerts": ({"kinds": (BROKEN,)}, FAILED, "too old; oldest 2 min of 15 min"),
     "quotes": ({"broker": broker(quotes={"AAPL": quote(at=ago(121))})}, DEGRADED, "1 absent, 1 older"),
     "last scores": ({"score": cycle(Job.SCORE, scored(0.5))}, DEGRADED, "1 symbol with less than 60%"),
@@ -198,7 +202,7 @@ CHANGES: dict[str, tuple[dict[str, object], HealthState, str]] = {
             )
         },
         FAILED,
-        "1 refused entirely, last by CALENDAR_DISAGREES",
+        "1 pass refused entirely, the last by CALENDAR_DISAGREES",
     ),
     "reasons of refusal": (
         {"passes": PassEvidence((cycle(Job.TRADE_ONCE),), 1010, {Reason.COOLDOWN: 7, Reason.FLOW_STALE: 1003})},

@@ -385,7 +385,7 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
     ),
     ("chores", seen.ChoresEvidence(1, True, (BACKUP,)), DEGRADED, "UTC: ended after its limit"),
     ("stream", seen.Stream(NOW, "lost"), DEGRADED, "lost"),
-    ("notices", seen.NoticeEvidence(2, (), 3, 0, "no answer in 30 s"), DEGRADED, "3 notices still to be sent"),
+    ("notices", seen.NoticeEvidence(2, (), 3, 0, "no answer in 30 s"), DEGRADED, "3 notices not sent yet"),
     ("notices", seen.NoticeEvidence(2, (), 1, 1, "no answer in 30 s"), FAILED, "1 notice given up: no answer in 30 s"),
     ("notices", seen.NoticeEvidence(2, ("desk",), 0, 0, ""), DEGRADED, "no address for desk"),
     ("chat", seen.Chat(False, False, ""), OK, "nobody is paired"),
@@ -416,7 +416,7 @@ def test_failed_chore_names_the_command_that_repeats_it() -> None:
 
 def test_remedy_for_storage_is_that_of_the_largest_store() -> None:
     found = {each.subject: each for each in judge_passes(at(NOW, storage=seen.Storage(STORED, MB)))}
-    assert found["storage"].next == "rm bars.db; or raise storage.tell_mb"
+    assert found["storage"].next == "rm bars.db, or raise storage.tell_mb"
 
 
 def test_table_of_failures_covers_every_part_that_can_fail() -> None:

@@ -78,7 +78,7 @@ CASES: list[Row] = [
     ({"failed": 1, "failure": "no"}, SignalHealth.DEGRADED, "1 call failed since the last reply: no"),
     ({"at": (ago(60), ago(481))}, SignalHealth.DEGRADED, "late: 481 s old, and it should be fetched every 240 s"),
     ({"foreign": 8, "rejected": 1}, SignalHealth.DEGRADED, "9 of 40 rows belong to other symbols or can't be read"),
-    ({"replies": ()}, SignalHealth.UNKNOWN, "no reply has a row, so there is nothing to judge"),
+    ({"replies": ()}, SignalHealth.UNKNOWN, "no reply contains a row, so there is nothing to judge"),
 ]
 
 
@@ -123,10 +123,10 @@ def scored(*values: float | None, at: datetime = NOW) -> CycleRecord:
     ("changes", "values", "state", "why"),
     [
         ({}, (0.5, None), SignalHealth.HEALTHY, "used for 1 of 2 symbols"),
-        ({}, (None, None), SignalHealth.DEGRADED, "absent for all of 2 symbols, although its data arrived"),
+        ({}, (None, None), SignalHealth.DEGRADED, "absent for all of 2 symbols, although its data was fetched"),
         ({"failed": 1}, (0.5,), SignalHealth.DEGRADED, "dark_pool: 1 call failed since the last reply: "),
         ({"replies": (replied(GONE),)}, (0.5,), SignalHealth.CRITICAL, "dark_pool: the field price is gone in 3 of"),
-        ({"replies": ()}, (None,), SignalHealth.UNKNOWN, "dark_pool: no reply has a row"),
+        ({"replies": ()}, (None,), SignalHealth.UNKNOWN, "dark_pool: no reply contains a row"),
     ],
 )
 def test_component_is_judged_by_what_it_reads_and_by_its_use(

@@ -86,7 +86,7 @@ def test_an_accepted_configuration_runs_and_its_books_agree(changed: dict[str, s
         ),
         (
             {"HALTS__DRAWDOWN_FRACTION": "0.04"},
-            "one permitted day would trip the drawdown halt, which no new day clears",
+            "such a day would cause the drawdown halt, which doesn't end with the day",
             {"HALTS__DRAWDOWN_FRACTION": "0.041"},
         ),
         ({"LIMITS__MAX_FLOW_AGE_S": "300"}, "max_flow_age_s 300", {"TIMETABLE__FETCH_FLOW": "every 2m while open"}),

@@ -222,13 +222,13 @@ def test_alerts_that_get_too_old_are_a_problem_with_its_numbers() -> None:
     assert list(fetching_problems(needs(53), TIMES, USUAL, ALLOWANCE)) == []
     assert list(fetching_problems(needs(346), TIMES, USUAL, ALLOWANCE)) == []
     (many,) = fetching_problems(needs(500), TIMES, USUAL, ALLOWANCE)
-    assert "the 500 symbols of universe are too many" in many
+    assert "universe has 500 symbols, too many" in many
     assert "120 calls a minute and 15,000 a day" in many
     assert many.endswith("346 symbols would fit")
     late = [replace(need, interval_s=900) for need in needs(20)]
     (seldom,) = fetching_problems(late, TIMES, USUAL, None)
     assert "gets 900 s old, not less than limits.max_flow_age_s 900" in seldom
-    assert "unusual_whales.poll_s.flow_alerts is 900" in seldom
+    assert "unusual_whales.poll_s.flow_alerts (900)" in seldom
 
 
 def test_alerts_that_are_polled_less_often_than_slots_come_wait_for_the_next_slot() -> None:

@@ -233,7 +233,7 @@ def test_times_that_no_pass_of_entries_could_meet_are_named(text: str, unusable:
     if unusable is None:
         assert usable(text, ENTRIES, VENUE_DAY) == parse(text, VENUE_DAY)
     else:
-        with pytest.raises(ValueError, match=re.escape(f"the slot {unusable} would be over before a pass")):
+        with pytest.raises(ValueError, match=re.escape(f"the slot {unusable} would end before any pass")):
             usable(text, ENTRIES, VENUE_DAY)
 
 

@@ -118,9 +118,9 @@ AT_ONCE = {"ended": "stop", "lasted_s": "0.000"}
 @pytest.mark.parametrize(
     ("kind", "details", "said"),
     [
-        (BEGAN, {}, "perhaps no stop protects 10 shares, because the broker's answers about it disagree"),
+        (BEGAN, {}, "perhaps no stop protects 10 shares, because the broker's answers about the stop disagree"),
         (ENDED, {"ended": "stop"}, "after at most 61 seconds without a stop, a stop rests"),
-        (ENDED, AT_ONCE, "the broker's answers agree again, and a stop has rested all along"),
+        (ENDED, AT_ONCE, "the broker's answers agree again: a stop was there all along"),
         (ENDED, {}, "after at most 61 seconds without a stop, the shares were closed"),
     ],
 )

@@ -65,5 +65,5 @@ def test_symbol_that_nobody_wanted_and_one_of_broken_passes_are_told_apart() -> 
     assert (unwanted.sentence, unwanted.remedy) == ("No strategy proposed anything for it in 1 pass.", "tradebot score")
     broken = replace(cycle(50), candidates=(), job_decision=failed(Reason.VENUE_UNREACHABLE, 1, Gate.JOB))
     told = symbol_span("NVDA", seen_in(broken, replace(broken, at=ago(10))))
-    assert told.sentence.startswith("It wasn't evaluated in 2 passes; 2 times because of VENUE_UNREACHABLE: ")
+    assert told.sentence.startswith("It wasn't evaluated in 2 passes, 2 times because of VENUE_UNREACHABLE: ")
     assert told.elsewhere == {Reason.VENUE_UNREACHABLE: 2}

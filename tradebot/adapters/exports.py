@@ -103,7 +103,7 @@ def _server(address: str) -> Iterator[Cursor]:
         with psycopg.connect(address, connect_timeout=TIMEOUT_S) as connection, connection.cursor() as cursor:
             yield cursor
     except psycopg.OperationalError as error:
-        cure = "check the address, and that the server runs: postgresql://USER@HOST:5432/DATABASE"
+        cure = "check the address (postgresql://USER@HOST:5432/DATABASE), and that the server is running"
         raise TemporaryError(f"the database can't be reached: {_first_line(error)}", cure) from error
     except psycopg.Error as error:
         cure = "use a separate database that this user owns"
@@ -127,9 +127,9 @@ def _replace(
     if before and before != [(row_owner.account, row_owner.mode)]:
         account, mode = before[0]
         raise OperatorError(
-            f"the database has rows of another bot named {row_owner.bot}: its account ends in {account}, its "
-            f"mode is {mode}",
-            "give this bot another name there: --as NAME",
+            f"the database already has rows of another bot named {row_owner.bot}: that bot's account ends in"
+            f" {account}, and its mode is {mode}",
+            "export this bot under another name: --as NAME",
         )
     for name, table in tables.items():
         _replace_rows(cursor, dialect, row_owner.bot, name, table)

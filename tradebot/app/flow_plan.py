@@ -62,7 +62,7 @@ def slowed_kinds(settings: Sections, rules: Rules) -> Iterator[str]:
             every = span(line.interval_s)
             yield f"{name} is fetched every {every} instead of every {usual}, to fit the flow source's limits"
         else:
-            yield f"{name} gets {span(line.oldest_s or 0)} old, which is not below its limit of {line.need.max_age_s} s"
+            yield f"{name} gets {span(line.oldest_s or 0)} old, but its age has to stay below {line.need.max_age_s} s"
 
 
 def plan_of(settings: Sections, needed: Mapping[AnyKind, Sequence[str]], allowance: Allowance | None) -> FetchPlan:

@@ -18,11 +18,11 @@ class NoFlow:
 
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
         """Crash: a pass that fetches flow needs a real source."""
-        raise AssertionError(f"a pass without flow asked for {kind.name} of {symbol} on {session}")
+        raise AssertionError(f"this pass has no flow source, but it asked for {kind.name} of {symbol} on {session}")
 
     def calls_left(self) -> int | None:
         """Crash: a pass that fetches flow needs a real source."""
-        raise AssertionError("a pass without flow asked how many calls are left")
+        raise AssertionError("this pass has no flow source, but it asked how many calls that source has left")
 
 
 class NoBars:
@@ -30,7 +30,9 @@ class NoBars:
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Crash: a pass that runs strategies needs real bars."""
-        raise AssertionError(f"a pass without bars asked for {need.timeframe} of {len(symbols)} symbols at {until}")
+        raise AssertionError(
+            f"this pass has no bars, but it asked for {need.timeframe} of {len(symbols)} symbols at {until}"
+        )
 
 
 class NoEvents:
@@ -45,10 +47,14 @@ class ShutOrders:
 
     def submit(self, intent: Intent) -> Reply:
         """Crash: no order may be sent while permission is closed."""
-        raise AssertionError(f"{intent.client_order_id} was to be sent, but permission is closed")
+        raise AssertionError(
+            f"permission to send orders is closed, but the pass tried to send {intent.client_order_id}"
+        )
 
     replace = submit
 
     def cancel(self, intent: Ending) -> Reply:
         """Crash: no order may be canceled while permission is closed."""
-        raise AssertionError(f"{intent.target_venue_id} was to be canceled, but permission is closed")
+        raise AssertionError(
+            f"permission to send orders is closed, but the pass tried to cancel {intent.target_venue_id}"
+        )

@@ -262,8 +262,8 @@ def _venue_of(settings: Settings) -> Venue:
     if market is None:
         raise OperatorError(
             f"the embedded exchange can't simulate {settings.venue}",
-            f"tradebot init --mode paper uses a paper account at {settings.venue}; "
-            "docs/internals/VENUES.md says how to make a market of another venue",
+            f"tradebot init --mode paper uses a paper account at {settings.venue}; docs/internals/VENUES.md"
+            " explains how to simulate another venue",
         )
     return market(settings)
 

@@ -303,7 +303,10 @@ def _section(values: dict[str, object], sections: list[str], name: str) -> dict[
         inner = node.setdefault(section, {})
         if not isinstance(inner, dict):
             above = f"{PREFIX}{section.upper()}"
-            message = f"{name} and {above} contradict each other: {section} is a section"
+            message = (
+                f"{name} and {above} contradict each other: {name} sets one setting of the section {section},"
+                f" but {above} gives the whole section a single value"
+            )
             raise ConfigurationError(message, f"unset {above}")
         node = inner
     return node

@@ -229,11 +229,14 @@ def _auction(settings: Sections) -> Iterator[str]:
     taking = [name for name, section in sections.items() if section.auction]
     for name in taking:
         if rules is None:
-            yield f"strategies.{name}.auction is true, but auction is null: give the auction its rules"
+            yield (
+                f"strategies.{name}.auction is true, but auction is null: add its rules under auction, or set"
+                f" strategies.{name}.auction to false"
+            )
         if settings.displacement_of(name).enabled:
             yield (
-                f"strategies.{name} takes part in the auction and in displacement, but only one may decide over its "
-                f"positions: turn displacement off, or leave out strategies.{name}.auction"
+                f"strategies.{name} uses both the auction and displacement, but only one of them may replace"
+                f" its positions: turn displacement off, or remove strategies.{name}.auction"
             )
     if rules is None:
         return
@@ -267,8 +270,8 @@ def _held_otherwise(where: str, min_age_s: int, exits: Exits, session_s: int) ->
         left_s = session_s - rule.before_close_s if isinstance(rule, EndOfDay) else None
         if left_s is not None and min_age_s >= left_s:
             yield (
-                f"{where} is not below the {left_s} s that end_of_day leaves of a session: no position would ever "
-                "be old enough to be displaced"
+                f"{where} is not below the {left_s} s of a session that are left before end_of_day closes"
+                " everything: no position would ever be old enough to be displaced"
             )
 
 
@@ -313,9 +316,12 @@ def _ends_of_day(settings: Sections) -> Iterator[str]:
             look, entry = (left_after_last_s(timetable[job], usual) for job in jobs)
             if look > before:
                 gap = f"the {look} s between the last exit check and the close"
-                yield f"{where} {before} is shorter than {gap}, so it never acts"
+                yield f"{where} {before} is shorter than {gap}, so the rule never acts"
             if entry <= before:
-                yield f"{where} {before} is not below the {entry} s after the last entries: it would close them at once"
+                yield (
+                    f"{where} {before} is not below the {entry} s between the last entries and the close: the"
+                    " rule would close those entries at once"
+                )
 
 
 def _own_times(settings: Sections) -> Iterator[str]:
@@ -337,9 +343,9 @@ def _looks_at_exits(settings: Sections) -> Iterator[str]:
     wait = longest_wait_s(exits, timetable[Job.TRADE_ONCE], whole_day(settings.day))
     if wait > MOST_UNWATCHED_S:
         yield (
-            f"timetable.{Job.EVALUATE_EXITS} ({exits}) leaves {wait} s without an exit check while positions are "
-            f"opened or held, more than {MOST_UNWATCHED_S} s: a price could run past every stop in that time, and "
-            "the day's loss past the limits that rely on them"
+            f"timetable.{Job.EVALUATE_EXITS} ({exits}) leaves {wait} s without an exit check while positions"
+            f" are opened or held, but at most {MOST_UNWATCHED_S} s are allowed: in that time, a price could run"
+            " past every stop, and the day's loss past its limits"
         )
 
 

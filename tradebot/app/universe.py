@@ -92,7 +92,7 @@ def _row_of(path: Path, symbol: str, attributes: object) -> Row:
     if attributes is None:
         return {}
     if not isinstance(attributes, Mapping) or not attributes.keys() <= {"sector", "theme", "fund"}:
-        raise _unusable(path, f"{symbol} has {attributes!r}, which is not {{sector, theme, fund}}")
+        raise _unusable(path, f"{symbol} has {attributes!r}, but must have a mapping like {{sector, theme, fund}}")
     return attributes
 
 
@@ -225,8 +225,10 @@ def _translate_layer(source: str, layer: Mapping[str, object]) -> tuple[dict[str
     if not isinstance(section, Mapping) or KEY in section:
         raise ConfigurationError(f"{EARLIER} ({source}) and {SECTION}.{KEY} are both set", f"remove {EARLIER}")
     rest = {name: value for name, value in layer.items() if name != EARLIER}
-    warning = f"{EARLIER} ({source}) is read as {SECTION}.{KEY}, which is its current name; {instead}"
-    return {**rest, SECTION: {**section, KEY: names}}, f"{warning}. A coin's figures determine its tier."
+    warning = f"{EARLIER} ({source}) is an earlier name of {SECTION}.{KEY}, and is read as that; {instead}"
+    return {**rest, SECTION: {**section, KEY: names}}, (
+        f"{warning}. The bot puts each coin into a tier by its volume, spread and price."
+    )
 
 
 def _names(source: str, value: object) -> Iterator[str]:
@@ -250,7 +252,12 @@ def pinned_outside(settings: "Sections", origins: Mapping[str, str]) -> tuple[st
     outside = [name for name in registry.pinned if symbol(name) not in traded]
     if not outside:
         return ()
-    return (f"{PINNED} ({source}) has {', '.join(outside)}, and universe doesn't, so pinning has no effect there",)
+    return (
+        (
+            f"{PINNED} ({source}) names {', '.join(outside)}, which universe doesn't have, so pinning has no effect"
+            " on them"
+        ),
+    )
 
 
 def require_registry(merged: Mapping[str, object], origins: Mapping[str, str], having: Sequence[str]) -> None:

@@ -164,7 +164,9 @@ class WhatIfRules:
         """
         for path, _ in values:
             if path[0] in FIXED:
-                raise OperatorError(f"a what-if can't change {path[0]}, because that would be a different bot", HELP)
+                raise OperatorError(
+                    f"a what-if can't change {path[0]}: with another {path[0]}, it would be a different bot", HELP
+                )
         values = [(part, _read(part, item)) for path, value in values for part, item in leaves(value, path).items()]
         then = self.then(around)
         if not values:

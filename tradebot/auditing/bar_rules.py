@@ -138,7 +138,9 @@ def wrong_zone(
     for shift, run in groupby(weeks, key=lambda each: each[0]):
         if shift:
             moved = [bar for _, bars in run for bar in bars]
-            words = f"{pluralize(len(moved), 'bar')} fit the sessions if they are {pluralize(abs(shift), 'hour')} "
+            words = (
+                f"{pluralize(len(moved), 'bar')} would fit the sessions if they were {pluralize(abs(shift), 'hour')} "
+            )
             words += "later" if shift > 0 else "earlier"
             span = moved[0].start_s, moved[-1].start_s
             bar_findings.append(finding(stored, Flaw.WRONG_ZONE, span, words, len(moved), -shift, 0))
@@ -210,7 +212,10 @@ def end_stamped(stored: RawSeries, every: Sequence[SessionBars]) -> Iterator[Bar
     )
     ends = ((day.bars[0].start_s - MINUTE_S, day.bars[-1].start_s, day.hours) for day in full)
     if full and all(first == hours.open_s and last == hours.close_s for first, last, hours in ends):
-        observed = f"a bar at the close of {pluralize(len(full), 'session')} and none at an open: stamped at the end?"
+        observed = (
+            f"{pluralize(len(full), 'session')} with a bar at the close and none at the open: are bars stamped"
+            " at their end?"
+        )
         span = full[0].hours.open_s, full[-1].hours.close_s
         yield finding(stored, Flaw.END_STAMP, span, observed, len(full), 0, len(full))
 
@@ -234,7 +239,7 @@ def daily_times(stored: RawSeries, hours: Sequence[SessionSeconds], venue: Venue
     odd, midnights = bars_outside_hours(stored, hours), {each.midnight_s for each in hours}
     moved_days = _moved_days(stored, midnights, venue) if len(odd) >= FEWEST_STRANGE else 0
     if moved_days:
-        words = f"{pluralize(len(stored.bars), 'bar')} fit the sessions if they are a day "
+        words = f"{pluralize(len(stored.bars), 'bar')} would fit the sessions if they were a day "
         words += "later" if moved_days > 0 else "earlier"
         span = stored.bars[0].start_s, stored.bars[-1].start_s
         yield finding(stored, Flaw.WRONG_ZONE, span, words, len(stored.bars), -24.0 * moved_days, 0)
@@ -434,7 +439,10 @@ def already_adjusted(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator[
         if split and abs(math.log(split.ratio)) >= math.log(SPLIT_RATIOS[0]):
             change = before.close / after.open
             if abs(math.log(change)) < abs(math.log(split.ratio)) / 2:
-                words = f"close {before.close:g}, then open {after.open:g}, over a split of {_split_text(split.ratio)}"
+                words = (
+                    f"close {before.close:g}, then open {after.open:g}, although there was a split of"
+                    f" {_split_text(split.ratio)} between them"
+                )
                 yield finding(stored, Flaw.ALREADY_ADJUSTED, after.start_s, words, 1, change, split.ratio)
 
 

@@ -70,7 +70,10 @@ def missing_minutes(
             else:
                 lost = [minute for minute in run if minute in lost_by_feed]
                 if lost:
-                    finding = f"{pluralize(len(lost), 'minute')} lost by the source, for other liquid symbols too"
+                    finding = (
+                        f"{pluralize(len(lost), 'minute')} without a bar, because the source lost them: other"
+                        " liquid symbols lack them too"
+                    )
                     yield _hole(stored, day, lost, finding)
 
 

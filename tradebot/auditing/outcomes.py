@@ -459,7 +459,7 @@ def describe_prediction(measured: MeasuredOutcome) -> str:
     if measured.low is None:
         least = fewest_sessions(_REACH[measured.horizon])
         if measured.sessions >= least:
-            return "all sessions are alike, which proves nothing"
+            return "every session gave the same result, so chance can't be ruled out"
         return f"too few sessions: {measured.sessions:,} of at least {least} sessions"
     if measured.is_found:
         return "it predicts" if measured.mean > 0 else "it predicts the opposite"

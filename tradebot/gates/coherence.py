@@ -178,22 +178,21 @@ def self_halting_scenarios(traders: Sequence[Trader], account: Limits, halts: Ha
     closes = account.max_daily_loss_fraction
     if book >= closes:
         yield (
-            f"{_full_books(traders)} {_together(traders, account)} {_plain(book)} of equity, not less than "
-            f"max_daily_loss_fraction {closes}: filling its own budget would block entries"
+            f"{_full_books(traders)} {_together(traders, account)} {_plain(book)} of equity, not less than"
+            f" max_daily_loss_fraction {closes}: a full book could block entries"
         )
     day = closes + book
     if day >= halts.daily_loss_fraction:
         yield (
-            f"a day that has lost just less than max_daily_loss_fraction {closes} may open a "
-            f"full book, whose stops and spreads can lose {_plain(book)} more. That is {_plain(day)} of "
-            f"equity, not less than halts.daily_loss_fraction {halts.daily_loss_fraction}: filling its own budget "
-            "would halt the bot"
+            f"in a day that has lost just less than max_daily_loss_fraction {closes}, the bot may open a full"
+            f" book, whose stops and spreads can lose {_plain(book)} more. That is {_plain(day)} of equity, not"
+            f" less than halts.daily_loss_fraction {halts.daily_loss_fraction}: a full book could halt the bot"
         )
     if halts.daily_loss_fraction >= halts.drawdown_fraction:
         yield (
-            f"a day that loses just less than halts.daily_loss_fraction {halts.daily_loss_fraction} is not halted, "
-            f"but reaches halts.drawdown_fraction {halts.drawdown_fraction}: one permitted day would trip the "
-            "drawdown halt, which no new day clears"
+            f"a day that loses just less than halts.daily_loss_fraction {halts.daily_loss_fraction} doesn't"
+            f" halt the bot, but it reaches halts.drawdown_fraction {halts.drawdown_fraction}: such a day would"
+            " cause the drawdown halt, which doesn't end with the day"
         )
     yield from _own_days(traders, account)
     yield from _levels(book, account, halts)
@@ -205,9 +204,9 @@ def _own_days(traders: Sequence[Trader], account: Limits) -> Iterator[str]:
         book, closes = trader.limits.max_gross_fraction * trader.loss_per_usd, trader.limits.max_daily_loss_fraction
         if book >= closes < account.max_daily_loss_fraction:
             yield (
-                f"strategies.{trader.name}: {_full_book(trader, alone=True)} loses {_plain(book)} of its "
-                f"allotment, not less than its max_daily_loss_fraction {closes}: filling its own budget would "
-                "block its entries"
+                f"strategies.{trader.name}: {_full_book(trader, alone=True)} loses {_plain(book)} of its"
+                f" allotment, not less than its max_daily_loss_fraction {closes}: a full book could block its"
+                " entries"
             )
 
 
@@ -216,9 +215,9 @@ def _levels(book: Decimal, account: Limits, halts: HaltRules) -> Iterator[str]:
     fallen = account.max_drawdown_fraction
     if fallen is not None and fallen + book >= halts.drawdown_fraction:
         yield (
-            f"a book opened just before a drawdown of max_drawdown_fraction {fallen} blocks entries can lose "
-            f"{_plain(book)} more. That is {_plain(fallen + book)} of equity, not less than "
-            f"halts.drawdown_fraction {halts.drawdown_fraction}: filling its own budget would halt the bot"
+            f"if the bot opens a full book just before the drawdown reaches max_drawdown_fraction {fallen}, the"
+            f" book can lose {_plain(book)} more. That is {_plain(fallen + book)} of equity, not less than"
+            f" halts.drawdown_fraction {halts.drawdown_fraction}: a full book could halt the bot"
         )
     for name, most, halted in (
         ("positions", account.max_open_positions, halts.positions),
@@ -226,8 +225,8 @@ def _levels(book: Decimal, account: Limits, halts: HaltRules) -> Iterator[str]:
     ):
         if halted is not None and most >= halted:
             yield (
-                f"{'max_open_' if name == 'positions' else 'max_'}{name} {most} is not below halts.{name} {halted}: "
-                "filling its own budget would halt the bot"
+                f"{'max_open_' if name == 'positions' else 'max_'}{name} {most} is not below halts.{name}"
+                f" {halted}: a book within that limit could halt the bot"
             )
     floor, halted = account.min_equity_usd, halts.min_equity_usd
     if floor is not None and halted is not None and floor <= halted:
@@ -258,8 +257,8 @@ def margin_contradictions(
     bound = _bound_on_margin(account)
     if bound and halted is not None and bound[1] >= halted:
         yield (
-            f"a book may tie up {_plain(bound[1])} of equity ({bound[0]}), not less than halts.margin_fraction "
-            f"{halted}: filling its own budget would halt the bot"
+            f"a book may use {_plain(bound[1])} of equity as margin ({bound[0]}), not less than"
+            f" halts.margin_fraction {halted}: a full book could halt the bot"
         )
     elif most is not None and halted is not None and most >= halted:
         yield (
@@ -269,12 +268,16 @@ def margin_contradictions(
     maintenance_limit = halts.maintenance_fraction
     if bound and maintenance_limit is not None and bound[1] >= maintenance_limit:
         yield (
-            f"{bound[0]} lets positions use {_plain(bound[1])} of equity as margin, all of which may be maintenance "
-            f"margin: not less than halts.maintenance_fraction {maintenance_limit}, so it would halt the bot"
+            f"{bound[0]} lets positions use {_plain(bound[1])} of equity as margin, all of which may be"
+            f" maintenance margin. That is not less than halts.maintenance_fraction {maintenance_limit}: a full"
+            " book could halt the bot"
         )
     for name, value in (("margin_fraction", halted), ("maintenance_fraction", maintenance_limit)):
         if value is not None and value >= 1:
-            yield f"halts.{name} {value} is not below 1, where the broker liquidates: it would act before the bot"
+            yield (
+                f"halts.{name} {value} is not below 1, at which the broker liquidates: the broker would act"
+                " before the bot"
+            )
     yield from _liquidated_first(traders, account)
 
 
@@ -311,16 +314,17 @@ def _liquidated_first(traders: Sequence[Trader], account: Limits) -> Iterator[st
     for trader in traders:
         if least is not None and trader.loss_per_usd >= least:
             yield (
-                f"strategies.{trader.name}: a position may be as near as min_liquidation_fraction {least} to the price "
-                f"at which the broker liquidates it, and its stop acts as far as {_plain(trader.loss_per_usd)} away "
-                f"({_stop(trader)}): the stop could never act"
+                f"strategies.{trader.name}: the broker may liquidate a position after a move of"
+                f" min_liquidation_fraction {least}, but its stop acts only after a move of up to"
+                f" {_plain(trader.loss_per_usd)} ({_stop(trader)}): the broker could liquidate the position"
+                " before its stop acts"
             )
     book = _worst_loss(traders, account.max_gross_fraction)
     if bound and book and bound[1] + book >= 1:
         yield (
-            f"{_full_books(traders)} {_together(traders, account)} {_plain(book)} of equity, and may tie up "
-            f"{_plain(bound[1])} of it ({bound[0]}). What is left doesn't cover that: the broker would cancel orders "
-            "and liquidate before the last stop acts"
+            f"{_full_books(traders)} {_together(traders, account)} {_plain(book)} of equity, and may use"
+            f" {_plain(bound[1])} of it as margin ({bound[0]}). The rest of the equity doesn't cover that loss:"
+            " the broker would cancel orders and liquidate before the last stop acts"
         )
 
 

@@ -128,7 +128,10 @@ def market(evidence: Trading) -> Judgment:
     look, ours = Examination("clocks", 2, broker.clock.now), moment.is_open
     words = {True: "open", False: "closed"}
     if broker.clock.is_open != ours:
-        finding = f"the broker says {words[broker.clock.is_open]}, the calendar {words[ours]}, so no order is sent"
+        finding = (
+            f"the broker says that the market is {words[broker.clock.is_open]}, but the calendar says"
+            f" {words[ours]}, so no order is sent"
+        )
         return judge_evidence(name, look, moment.now, HealthState.FAILED, finding, "tradebot status")
     turn, at = ("closes", broker.clock.next_close) if ours else ("opens", broker.clock.next_open)
     return judge_evidence(name, look, moment.now, HealthState.OK, f"{words[ours]}, {turn} {at:%Y-%m-%d %H:%M} UTC")
@@ -192,7 +195,7 @@ def coverage(evidence: Trading) -> Judgment:
     least = evidence.rules.tightest.min_coverage
     covered = [r.candidate for r in last.candidates if r.candidate.coverage is not None or r.candidate.reads_flow]
     thin = [candidate.symbol for candidate in covered if (candidate.coverage or 0.0) < least]
-    finding = f"{pluralize(len(thin), 'symbol')} with less than {least:.0%} of the data for its score"
+    finding = f"{pluralize(len(thin), 'symbol')} with less than {least:.0%} of the data that a score needs"
     finding += f": {', '.join(thin[:5])}" if thin else ""
     state = HealthState.DEGRADED if thin and len(thin) == len(covered) else HealthState.OK
     return judge_evidence(name, Examination("scores", len(last.candidates), last.at), moment.now, state, finding, FETCH)
@@ -214,7 +217,9 @@ def cycles(evidence: Trading) -> Judgment:
     finding = f"{pluralize(candidates, 'candidate')} = {pluralize(sent, 'order')} + {ended:,} refused"
     if not refused:
         return judge_evidence(name, look, evidence.moment.now, HealthState.OK, finding)
-    finding = f"{len(refused)} refused entirely, last by {refused[-1].reason}; {finding}"
+    finding = (
+        f"{pluralize(len(refused), 'pass', 'passes')} refused entirely, the last by {refused[-1].reason}; {finding}"
+    )
     broken = any(d.reason and REASONS[d.reason].cause is Cause.BROKEN for d in refused)
     return judge_evidence(
         name, look, evidence.moment.now, HealthState.FAILED if broken else HealthState.OK, finding, WHY

@@ -83,7 +83,7 @@ GROWN = 1.1
 
 """At this multiple of its maximum in the first week, `serve`'s memory counts as growing."""
 
-RESTART = "tradebot events, then restart it"
+RESTART = "see tradebot events, then restart serve"
 
 OK, NOT_DUE, DEGRADED, UNKNOWN, FAILED = (
     HealthState.OK,
@@ -129,7 +129,9 @@ def serve(evidence: HealthEvidence, serve_evidence: records.Serve) -> HealthVerd
     if not serve_evidence.claims:
         return HealthVerdict(UNKNOWN, "it isn't running, and no slot was claimed", 0)
     if serve_evidence.was_last:
-        return HealthVerdict(DEGRADED, "it was stopped, and nothing else runs what is due", serve_evidence.claims)
+        return HealthVerdict(
+            DEGRADED, "it was stopped, and nothing else runs the slots that are due", serve_evidence.claims
+        )
     return HealthVerdict(
         OK,
         f"not in use; {pluralize(serve_evidence.claims, 'claimed slot')}, the last by {serve_evidence.last_by}",
@@ -354,7 +356,7 @@ def storage(evidence: HealthEvidence, storage: records.Storage) -> HealthVerdict
     size = sum(each.bytes for each in storage.stores)
     sizes = ", ".join(f"{each.name} {each.bytes / MB:,.0f}" for each in storage.stores)
     finding = f"{size / MB:,.0f} MB (limit: {storage.tell_bytes / MB:,.0f} MB) in files that only you delete: {sizes}"
-    remedy = f"{storage.stores[0].shrink}; or raise storage.tell_mb"
+    remedy = f"{storage.stores[0].shrink}, or raise storage.tell_mb"
     return HealthVerdict(DEGRADED if size > storage.tell_bytes else OK, finding, len(storage.stores), next=remedy)
 
 
@@ -415,7 +417,7 @@ def notices(evidence: HealthEvidence, notice_evidence: records.NoticeEvidence) -
     """Judge notices by what couldn't be sent, and by channels without an address."""
     if notice_evidence.given_up or notice_evidence.waiting:
         late, lost = pluralize(notice_evidence.waiting, "notice"), pluralize(notice_evidence.given_up, "notice")
-        finding = f"{late} still to be sent, {lost} given up: {notice_evidence.problem}"
+        finding = f"{late} not sent yet, {lost} given up: {notice_evidence.problem}"
         return HealthVerdict(FAILED if notice_evidence.given_up else DEGRADED, finding, notice_evidence.channels)
     if notice_evidence.unaddressed:
         finding = f"no address for {', '.join(notice_evidence.unaddressed)}"
@@ -426,7 +428,7 @@ def notices(evidence: HealthEvidence, notice_evidence: records.NoticeEvidence) -
 def chat(evidence: HealthEvidence, chat: records.Chat) -> HealthVerdict:
     """Judge whether the paired person can reach the bot, above all to halt it."""
     if not chat.paired:
-        return HealthVerdict(OK, "on, and nobody is paired: tradebot chat pair", 1)
+        return HealthVerdict(OK, "on, but nobody is paired: tradebot chat pair", 1)
     if not chat.listening:
         return HealthVerdict(
             DEGRADED, "the bot doesn't read the chat, so a message can't halt the bot", 1, next="tradebot serve"

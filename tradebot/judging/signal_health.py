@@ -211,7 +211,7 @@ def _judge_kind(
     if wrong is not None:
         return SignalVerdict(SignalHealth.DEGRADED, wrong)
     if not any(reply.rows for reply in kind_evidence.replies):
-        return SignalVerdict(SignalHealth.UNKNOWN, "no reply has a row, so there is nothing to judge", idle=True)
+        return SignalVerdict(SignalHealth.UNKNOWN, "no reply contains a row, so there is nothing to judge", idle=True)
     return SignalVerdict(SignalHealth.HEALTHY, "fresh, complete and as documented")
 
 
@@ -256,6 +256,6 @@ def _judge_used(used: int, symbols: int, kinds: Collection[KindHealth]) -> Signa
                 return SignalVerdict(state, f"{kind.name}: {kind.why}", kind.idle)
     if not used:
         return SignalVerdict(
-            SignalHealth.DEGRADED, f"absent for all of {pluralize(symbols, 'symbol')}, although its data arrived"
+            SignalHealth.DEGRADED, f"absent for all of {pluralize(symbols, 'symbol')}, although its data was fetched"
         )
     return SignalVerdict(SignalHealth.HEALTHY, f"used for {used:,} of {pluralize(symbols, 'symbol')}")

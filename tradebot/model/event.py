@@ -46,15 +46,15 @@ class EventKind(Enum):
 
     COUNTER_SIGNAL = (
         "signals.counter_signal_detected",
-        "A strategy proposes the opposite side of its own position, with a score high enough for an entry. Reported "
-        "once, until a pass in which the signal is gone.",
+        "A strategy proposes the opposite side of its own position, with a score high enough for an entry. Not"
+        " reported again until the signal is gone.",
         Severity.INFO,
     )
     MISSED_CANDIDATE = (
         "decision.missed_candidate",
-        "An entry passed every gate, but the broker refused its order (a warning), or the order ended without a "
-        "fill; or only the limits on open positions refused it. A refusal by these limits is reported once, until a "
-        "pass in which they no longer refuse the entry.",
+        "An entry passed every gate, but the broker refused its order (a warning), or the order ended without"
+        " a fill. Or only the limits on open positions refused the entry; that isn't reported again until they"
+        " no longer refuse it.",
         Severity.INFO,
     )
     GATE_BLOCKED = (
@@ -65,8 +65,8 @@ class EventKind(Enum):
     )
     STALE_BARS = (
         "data.stale_bars_detected",
-        "The newest bar of a symbol is older than a strategy allows, so the strategy skipped the symbol. Reported "
-        "once, until a pass in which the bars are fresh.",
+        "The newest bar of a symbol is older than a strategy allows, so the strategy skipped the symbol. Not"
+        " reported again until the bars are fresh.",
     )
     CLOSE_FAILED = (
         "exit.close_position_failed",
@@ -81,19 +81,19 @@ class EventKind(Enum):
     )
     PROTECTION_GAP = (
         "orders.protection_gap",
-        "Since the time shown, no stop at the broker can trigger for these shares: an exit replaced it, the broker "
-        "refused it, or its state doesn't allow it. Or the broker's replies about a stop disagree, so that "
-        "stop may not work. The bot's own rules act. Not reported again until the gap ends.",
+        "Since the time shown, no stop at the broker protects these shares: an exit replaced it, the broker"
+        " refused it, or its state doesn't allow it to trigger. Or the broker's replies about a stop disagree,"
+        " so it may not work. Meanwhile, the bot's own exit rules apply. Not reported again until the gap ends.",
     )
     PROTECTION_GAP_ENDED = (
         "orders.protection_gap_ended",
-        "A gap in protection has ended after the time shown: the shares were closed, or a stop rests again. If "
-        "the stop had rested all along, the gap lasted no time.",
+        "A gap in protection has ended: the shares were closed, or a stop rests again. The gap lasted from the"
+        " time shown; it lasted no time if the stop turned out to have rested all along.",
     )
     OVERFILLED = (
         "orders.position_overfilled",
-        "A stop, a target or an exit filled after the shares it was to close were gone, so the position reversed. "
-        "The same exit pass closes it. Reported once.",
+        "A stop, a target or an exit filled although its shares were already gone, so the position reversed."
+        " The same exit pass closes the new position. Reported once.",
         Severity.ERROR,
     )
     STOP_MOVED = (
@@ -127,13 +127,14 @@ class EventKind(Enum):
     )
     INSTRUMENT_CHANGED = (
         "venue.instrument_changed",
-        "The broker changed its requirements for orders in a symbol, or the value of a unit. Shown are the old and "
-        "new terms, and our orders that no longer fit. The new terms apply.",
+        "The broker changed its requirements for orders in a symbol, or the value of a unit. The event shows"
+        " the old and new terms, and our orders that break the new ones. The new terms apply.",
     )
     INSTRUMENT_UNKNOWN = (
         "venue.instrument_unknown",
-        "The broker doesn't list a symbol that a strategy may trade, or that the bot has a position in and can't "
-        "close without knowing its tick and lot. Not reported again until a pass in which it is listed.",
+        "The broker doesn't list a symbol that a strategy may trade; or it doesn't list one that the bot has a"
+        " position in, which the bot can't close without the symbol's tick and lot. Not reported again until"
+        " the broker lists the symbol.",
         Severity.ERROR,
     )
     LEARNED = (
@@ -143,14 +144,14 @@ class EventKind(Enum):
     )
     TIER_CHANGED = (
         "registry.tier_changed",
-        "A coin's tier changed, or the coin has dropped below all tiers; or its volume, spread or price became "
-        "unknown or known again.",
+        "A coin's tier changed, or the coin fell below all tiers. Or its volume, spread or price became"
+        " unknown, or is known again.",
         Severity.INFO,
     )
     DATA_HEALTH_CHANGED = (
         "registry.data_health_changed",
-        "The data of a coin failed its checks several times in a row (DEGRADED) or for hours (SUSPENDED), or passes "
-        "them again (HEALTHY). Unless it is healthy, nothing is opened in the coin.",
+        "The data of a coin failed its checks several times in a row (DEGRADED) or for hours (SUSPENDED), or"
+        " passes them again (HEALTHY). While its data isn't healthy, nothing is opened in the coin.",
     )
     UNIVERSE_CHANGED = (
         "registry.universe_changed",
@@ -159,8 +160,8 @@ class EventKind(Enum):
     )
     CONTRACT_CHOSEN = (
         "contracts.chosen",
-        "From this session on, a root refers to a different contract, because of the date or volume. Or the volumes "
-        "of its contracts are unknown, so only the date counts.",
+        "From this session on, a root refers to a different contract, because of the date or the volume. Or"
+        " the volumes of its contracts are unknown, so the date alone decides.",
         Severity.INFO,
     )
     LIST_NOT_BELIEVED = (
@@ -187,8 +188,9 @@ class EventKind(Enum):
     )
     PRICE_JUMPED = (
         "prices.price_jumped",
-        "A quote was requested a second time, and the second reply, if any, didn't confirm it. Exits used the price "
-        "that was confirmed, at worst the last trade; without a confirmed price, nothing was opened.",
+        "The bot requested a doubtful quote a second time, and the second reply didn't confirm it, or never"
+        " came. Exits used a confirmed price, at worst the last trade. If no price was confirmed, nothing was"
+        " opened.",
     )
     FETCH_FAILED = (
         "flow.fetch_failed",
@@ -201,8 +203,8 @@ class EventKind(Enum):
     )
     STREAM_LOST = (
         "flow.stream_lost",
-        "The stream of flow alerts ended or couldn't be opened. It is reported once until the stream is connected "
-        "again. Alerts are fetched on schedule meanwhile.",
+        "The stream of flow alerts ended or couldn't be opened. Meanwhile, alerts are fetched on schedule. Not"
+        " reported again until the stream is connected.",
     )
     STREAM_FELL_BEHIND = (
         "flow.stream_fell_behind",
@@ -211,8 +213,8 @@ class EventKind(Enum):
     )
     STREAM_INCOMPLETE = (
         "flow.stream_incomplete",
-        "The stream is connected, but the alerts shown didn't arrive over it, so it is reconnected. Not reported "
-        "again until a check in which nothing is missing.",
+        "The stream is connected, but the alerts shown didn't arrive over it, so the bot reconnects it. Not"
+        " reported again until no alerts are missing.",
     )
     REPLIES_BEGUN_ANEW = (
         "flow.REPLIES_BEGUN_ANEW",
@@ -240,7 +242,7 @@ class EventKind(Enum):
     )
     OWN_SLOT_UNFINISHED = (
         "strategy.slot_unfinished",
-        "A strategy's own slot ended before everything that the strategy wanted was done.",
+        "A strategy's own slot ended before the bot had done everything that the strategy wanted.",
     )
     LINES_REFUSED = ("candidates.lines_refused", "Lines of submitted candidates couldn't be used.")
     GAVE_WAY = (
@@ -259,8 +261,9 @@ class EventKind(Enum):
     )
     CALENDAR_CHANGED = (
         "calendar.calendar_changed",
-        "The broker's calendar has different hours for a day than were stored, or than exchange_calendars has. Slots "
-        "and exits follow the broker's; entries are blocked on a day on which the two differ.",
+        "The broker's calendar now has different hours for a day than the stored calendar, or than"
+        " exchange_calendars. Slots and exits follow the broker's calendar. The message says whether entries"
+        " stay blocked that day.",
     )
     CALENDAR_ENDS = (
         "calendar.calendar_ends",
@@ -274,8 +277,8 @@ class EventKind(Enum):
     JOB_FAULT = ("serve.job_fault", "A job of `serve` hit a bug in the bot itself.", Severity.ERROR)
     EXCEPTION = (
         "serve.exception",
-        "A job of `serve` hit a bug in the bot itself: the same as `serve.job_fault`, under the name that earlier "
-        "versions used, with the exception's type, its message and where it was raised.",
+        "A job of `serve` hit a bug in the bot itself. This repeats `serve.job_fault` under the name that"
+        " earlier versions used, and adds the exception's type, its message and where it was raised.",
         Severity.ERROR,
     )
     CHORE_RAN = ("serve.chore_ran", "A chore of the timetable succeeded; its last output is shown.", Severity.INFO)
@@ -330,12 +333,12 @@ class EventKind(Enum):
     LIVE_ARMED = ("permission.live_armed", "A person armed live trading.")
     PROMOTED = (
         "permission.strategy_promoted",
-        "A person promoted a strategy, based on its evidence or, without it, on a sentence that the person typed.",
+        "A person promoted a strategy: based on its evidence, or, without enough evidence, by typing a sentence.",
     )
     DEMOTED = (
         "permission.strategy_demoted",
-        "A strategy's results since its promotion are below those it was based on, or a person demoted it. Its "
-        "entries are blocked; its positions keep their stops and exits.",
+        "A strategy's results since its promotion are below those on which it was promoted, or a person"
+        " demoted it. Its entries are blocked; its positions keep their stops and exits.",
         Severity.ERROR,
     )
     SWAPPED = (
@@ -390,7 +393,7 @@ class EventKind(Enum):
     )
     NOTICE_FAILED = (
         "notices.notice_failed",
-        "A notice couldn't be sent for a day, so no further attempt is made. `notify last` shows it.",
+        "The bot tried for a day to send a notice, and then gave up. `notify last` shows it.",
         Severity.ERROR,
     )
     CHAT_PAIRED = ("chat.paired", "A person paired the chat, or ended the pairing.")

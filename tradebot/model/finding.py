@@ -34,28 +34,29 @@ class FindingKind(StrEnum):
     )
     UNKNOWN_ORDER = (
         "unknown_order",
-        "an order that is open, or filled today, has one of our ids, but these books have no record of it",
+        "an order that is open, or was filled today, has one of our ids, but these books have no record of it",
         True,
     )
     EARLIER_ORDER = (
         "earlier_order",
-        "an open order that the bot sent earlier and these books don't have; the bot leaves it alone until it ends, "
-        "or until a person closes the bot's position with flatten SYMBOL, which cancels it first",
+        "the bot sent this open order earlier, but these books have no record of it; the bot leaves it alone"
+        " until it ends, or until a person runs flatten SYMBOL, which cancels it before closing the bot's"
+        " position",
         True,
     )
     UNKNOWN_PAIR = (
         "unknown_pair",
-        "a stop with one of our ids protects a position of ours, but these books have no record of it: an older copy "
-        "of the folder was restored, or another copy of the bot runs; it keeps protecting, and reserves the "
-        "shares it protects",
+        "a stop with one of our ids protects a position of ours, but these books have no record of it: an"
+        " older copy of the folder was restored, or another copy of the bot runs; the stop still protects the"
+        " position, and reserves its shares",
         True,
         "takes it over, so that exits go through it; accept only if no other copy of the bot runs on this account",
     )
     FOREIGN_ORDER = ("foreign_order", "an open order that is not ours; the bot leaves it alone")
     ORDER_TWICE = (
         "order_twice",
-        "the broker has a second open order with the id of one that the bot sent; the bot leaves it alone, and its "
-        "fills count as foreign; cancel it at the broker",
+        "the broker has a second open order with the id of one that the bot sent; cancel it at the broker;"
+        " until then, the bot leaves it alone and counts its fills as foreign",
         True,
     )
     ORDER_LEFT_OUT = (
@@ -83,8 +84,8 @@ class FindingKind(StrEnum):
     )
     CLOSED_UNSEEN = (
         "closed_unseen",
-        "a position of ours is gone, and so are the orders that rested to close it; the broker no longer reports "
-        "which of them filled, and at what price; a statement does (reconcile --statement)",
+        "a position of ours is gone, and so are the orders that rested to close it; the broker no longer"
+        " reports which of them filled and at what price, but a statement does (reconcile --statement)",
         True,
         "closes it at the price of the order shown, as an assumption until a statement proves a different price",
     )
@@ -114,51 +115,54 @@ class FindingKind(StrEnum):
     )
     FORGOTTEN = (
         "forgotten",
-        "orders with our ids that these books don't have created this position, even if it was acknowledged as "
-        "foreign: an older copy of the folder was restored, the books were rebuilt, or another copy of the bot "
-        "ran while these books were not in use",
+        "this position came from orders with our ids of which these books have no record (even if it was"
+        " acknowledged as foreign): an older copy of the folder was restored, the books were rebuilt, or"
+        " another copy of the bot ran while these books were not in use",
         True,
         "takes over those orders, and exits manage the rest; accept only if no other copy of the bot runs on this "
         "account",
     )
     ANOTHER_COPY = (
         "another_copy",
-        "orders with our ids that were sent while these books were in use created this position: another copy of "
-        "the bot is running, or an older copy of the folder was restored during the session; the bot leaves it "
-        "alone until it is adopted",
+        "this position came from orders with our ids that were sent while these books were in use: another"
+        " copy of the bot is running, or an older copy of the folder was restored during the session; the bot"
+        " leaves the position alone until it is adopted",
         True,
     )
     LIQUIDATION = (
         "liquidation",
-        "the broker closed this within the last four days because margin ran out; if nobody else holds"
-        " the symbol, it is booked as closing the bot's oldest lots",
+        "the broker closed this position within the last four days because margin ran out; if nobody else"
+        " holds the symbol, the books close the bot's oldest lots",
     )
     MISSING_STOP = (
         "missing_stop",
-        "a due exit of one of our positions has no working order, or neither a rule nor a stop of it can act",
+        (
+            "an exit of one of our positions is due but has no working order, or neither an exit rule nor a stop"
+            " can act for it"
+        ),
     )
     OVERFILLED = (
         "overfilled",
-        "a stop, a target or an exit of ours filled after the shares were gone, so the position reversed; the next "
-        "exit pass closes it",
+        "a stop, a target or an exit of ours filled although its shares were already gone, so the position"
+        " reversed; the next exit pass closes the new position",
     )
     NOTE_CLOSED = (
         "note_closed",
-        "shares that were acknowledged as foreign were closed by hand; cash changed by their gain, which the books "
-        "can't compute without their cost",
+        "shares that were acknowledged as foreign were closed by hand; this changed cash by their gain, which"
+        " the books can't compute, because they don't know what the shares cost",
         False,
         "removes the acknowledgment, and books the gain as a cash movement",
     )
     CASH = ("cash", "cash differs from the opening balance plus fills", True, "books the difference as a cash movement")
     SPLIT = (
         "split",
-        "the broker reports a split, but its position does not prove the ratio",
+        "the broker reports a split, but its position doesn't prove the ratio",
         True,
         "restates quantity, average and best price for the broker's quantity, at the same cost",
     )
     RENAME = (
         "rename",
-        "the broker reports a new symbol, but its positions do not prove which",
+        "the broker reports a new symbol, but its positions don't prove which one",
         True,
         "removes the old symbol at cost; the new one is noted as foreign until it is adopted",
     )
@@ -169,21 +173,21 @@ class FindingKind(StrEnum):
     )
     ACCOUNT_RESET = (
         "account_reset",
-        "the account was reset, or it is a different account, so these books don't belong to it; they stay as they are"
-        " and can still be read",
+        "the account was reset, or it is a different account; these books don't belong to it, but stay as they"
+        " are and can still be read",
         True,
     )
     UNRESOLVED = ("unresolved", "an order may have been sent, but its outcome is unknown; every pass looks it up")
     INSTRUMENT_CHANGED = (
         "instrument_changed",
-        "the broker changed an instrument's order rules or its contract multiplier, and the new terms apply; reported "
-        "on the day they are first read, and for as long as an order of ours breaks them or a position was opened at "
-        "another multiplier",
+        "the broker changed an instrument's order rules or its contract multiplier, and the new terms apply;"
+        " reported on the day they are first read, and for as long as one of our orders breaks them or a"
+        " position was opened at another multiplier",
     )
     INSTRUMENT_UNKNOWN = (
         "instrument_unknown",
-        "the broker doesn't list the instrument of one of our positions; the bot opens nothing in it, and closes it "
-        "by the terms of its own orders, or not at all if none of them opened it",
+        "the broker doesn't list the instrument of one of our positions; the bot opens nothing in it, and"
+        " closes the position by the terms of its own opening order; without one, it can't close it",
     )
 
 

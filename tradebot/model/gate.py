@@ -127,8 +127,8 @@ class DisplacementReasons:
         "Nothing to do: once that close has filled, a later pass evaluates the candidate like any other.",
     )
     DISPLACEMENT_PENDING = idle(
-        "The maximum number of positions is already being closed, or one is being closed for this candidate.",
-        "Wait until they are closed; displacement.max_per_pass sets how many may be replaced at a time.",
+        "The bot is already closing as many positions as it may, or is closing one for this candidate.",
+        "Wait until they are closed; displacement.max_per_pass limits how many are replaced at a time.",
         Unit.POSITIONS,
     )
     DISPLACEMENT_FAILED = blocked(
@@ -136,8 +136,8 @@ class DisplacementReasons:
         "tradebot orders --all shows what happened to the close. The next pass chooses again.",
     )
     DISPLACED_LATELY = idle(
-        "The symbol recently replaced another or was due to be replaced, so neither happens again for now.",
-        "Wait for displacement.cooldown_s to pass, or auction.cooldown_s.",
+        "The symbol recently replaced another one, or was about to be replaced, so it has to wait.",
+        "Wait; displacement.cooldown_s and auction.cooldown_s set for how long.",
         Unit.SECONDS,
     )
     NOTHING_TO_DISPLACE = idle(
@@ -154,12 +154,12 @@ class DisplacementReasons:
     )
     POSITION_TOO_YOUNG = idle(
         "The position is too young to be replaced.",
-        "Wait; displacement.min_age_s sets the age, or auction.min_age_s.",
+        "Wait; displacement.min_age_s and auction.min_age_s set the minimum age.",
         Unit.SECONDS,
     )
     GAIN_OUTSIDE_BAND = idle(
         "The position has gained or lost too much to be replaced; its exits manage it.",
-        "Nothing to do; displacement.gain_band_fraction sets how much is too much.",
+        "Nothing to do; displacement.gain_band_fraction sets the largest gain or loss.",
         Unit.SHARE_OF_WHOLE,
     )
     SCORE_ADVANTAGE_TOO_SMALL = idle(
@@ -173,30 +173,30 @@ class DisplacementReasons:
     )
     AUCTION_FULL = idle(
         "The auction already has the maximum number of positions.",
-        "Wait for positions to close; auction.max_positions sets how many.",
+        "Wait for a position to close; auction.max_positions sets the maximum.",
         Unit.POSITIONS,
     )
     AUCTION_MARGIN_ABOVE_MAX = idle(
         "The positions of the auction would use too much of the equity as margin.",
-        "Wait for positions to close; auction.margin_fraction sets how much.",
+        "Wait for a position to close; auction.margin_fraction sets the maximum.",
         Unit.USD,
     )
     AUCTION_SYMBOL_TAKEN = idle(
-        "Another position or a better candidate has the same symbol.", "Wait for it to close.", Unit.POSITIONS
+        "A position or a better candidate already has this symbol.", "Wait for that position to close.", Unit.POSITIONS
     )
     AUCTION_CLUSTER_FULL = idle(
         "The auction already has the maximum number of positions in the same kind of setup (cluster).",
-        "Wait for one of them to close; auction.max_per_cluster sets how many.",
+        "Wait for one of them to close; auction.max_per_cluster sets the maximum.",
         Unit.POSITIONS,
     )
     AUCTION_NET_ABOVE_MAX = idle(
         "The auction's longs would exceed its shorts by too much, or the other way around.",
-        "Wait for positions to close; auction.max_net_fraction sets by how much.",
+        "Wait for a position to close; auction.max_net_fraction sets the maximum.",
         Unit.USD,
     )
     AUCTION_PASS_FULL = idle(
         "The auction has made the maximum number of changes in this pass.",
-        "Wait for the next pass; auction.max_opens, max_closes and max_trades set how many.",
+        "Wait for the next pass; auction.max_opens, max_closes and max_trades set the maximum.",
         Unit.CANDIDATES,
     )
     STOP_NOT_LIVE = blocked(
@@ -229,11 +229,11 @@ class LimitReasons:
     SPREAD_TOO_WIDE = idle("The spread would cost too much.", "Wait until it is narrower.")
     BASIS_TOO_WIDE = idle(
         "The contract's mark price is too far from the price of the coin itself.",
-        "Wait until they meet again.",
+        "Wait until the two prices are close again.",
     )
     BASIS_UNKNOWN = unknown(
         "max_basis_fraction is set, but the broker didn't report the contract's mark or the coin's price.",
-        "Wait for both. A market that has neither never gets an entry while that limit is set.",
+        "Wait for both prices. While that limit is set, a market without them gets no entries.",
     )
     BASIS_SHOCK = idle(
         "The contract's mark price is so far from the price of the coin itself that entries wait.",
@@ -254,7 +254,7 @@ class LimitReasons:
     )
     QUOTE_TOO_THIN = idle(
         "The quote shows too few shares on the other side for this entry, or the feed doesn't say how many.",
-        "Wait until more is shown.",
+        "Wait until the quote shows more shares.",
     )
     DEPTH_TOO_THIN = idle(
         "There is too little depth near the best price on the other side for an order of this size.",
@@ -280,13 +280,20 @@ class LimitReasons:
         "Too many entries were sent within a second or a minute.",
         "Nothing to do: the next slot tries the rest. tradebot orders --all shows which strategy sends most.",
     )
-    ORDER_NOTIONAL_ABOVE_MAX = blocked("The order is larger than a single order may be.", _SIZE_LIMIT)
+    ORDER_NOTIONAL_ABOVE_MAX = blocked(
+        "The order is larger than a single order may be.",
+        "Nothing to do: limits.max_order_fraction and max_order_notional_usd set how large an order may be.",
+    )
     ORDER_NOTIONAL_BELOW_MIN = idle(
         "The order is too small to be worth sending.",
         "Nothing to do: it isn't worth its cost.",
     )
-    SYMBOL_NOTIONAL_ABOVE_MAX = idle("The symbol would be too large a fraction of the equity.", _SIZE_LIMIT)
-    SECTOR_NOTIONAL_ABOVE_MAX = idle("The sector would be too large a fraction of the equity.", _SIZE_LIMIT)
+    SYMBOL_NOTIONAL_ABOVE_MAX = idle(
+        "The position in the symbol would be too large a fraction of the equity.", _SIZE_LIMIT
+    )
+    SECTOR_NOTIONAL_ABOVE_MAX = idle(
+        "The positions in the sector would be too large a fraction of the equity.", _SIZE_LIMIT
+    )
     SECTOR_UNKNOWN = blocked(
         "The symbol has no sector in the configuration.",
         "Give it one under sectors: in your configuration, then run tradebot config accept.",
@@ -297,9 +304,11 @@ class LimitReasons:
         "Wait for positions to close.",
         Unit.SHARES,
     )
-    THEME_NOTIONAL_ABOVE_MAX = idle("The theme would be too large a fraction of the equity.", _SIZE_LIMIT)
+    THEME_NOTIONAL_ABOVE_MAX = idle(
+        "The positions in the theme would be too large a fraction of the equity.", _SIZE_LIMIT
+    )
     THEME_UNKNOWN = blocked(
-        "The symbol's theme isn't in the configuration, and max_theme_fraction is set.",
+        "max_theme_fraction is set, but the symbol has no theme in the configuration.",
         "Give it one under themes: (null if it belongs to none), then run tradebot config accept.",
     )
     NET_NOTIONAL_ABOVE_MAX = idle(
@@ -309,7 +318,7 @@ class LimitReasons:
         "The account would follow the market too closely: its exposure times beta is too large.", _SIZE_LIMIT
     )
     BETA_UNKNOWN = blocked(
-        "A symbol with a position or this entry has no beta in the configuration; max_beta_fraction is set.",
+        "max_beta_fraction is set, but this symbol or one with a position has no beta in the configuration.",
         "Give it one under betas: in your configuration, then run tradebot config accept.",
     )
     CONCENTRATION_ABOVE_MAX = idle("Too much of the equity would be in too few symbols.", _SIZE_LIMIT)
@@ -329,16 +338,16 @@ class LimitReasons:
         "Nothing to do: the next slot tries the others. tradebot orders --all shows what it proposes.",
     )
     OWN_SYMBOL_NOTIONAL_ABOVE_MAX = idle(
-        "The symbol would be too large a fraction of the strategy's allotment.", _OWN_SIZE_LIMIT
+        "The position in the symbol would be too large a fraction of the strategy's allotment.", _OWN_SIZE_LIMIT
     )
     OWN_SECTOR_NOTIONAL_ABOVE_MAX = idle(
-        "The sector would be too large a fraction of the strategy's allotment.", _OWN_SIZE_LIMIT
+        "The positions in the sector would be too large a fraction of the strategy's allotment.", _OWN_SIZE_LIMIT
     )
     OWN_GROSS_NOTIONAL_ABOVE_MAX = idle(
         "The strategy's positions would be too large for its allotment.", _OWN_SIZE_LIMIT
     )
     OWN_THEME_NOTIONAL_ABOVE_MAX = idle(
-        "The theme would be too large a fraction of the strategy's allotment.", _OWN_SIZE_LIMIT
+        "The positions in the theme would be too large a fraction of the strategy's allotment.", _OWN_SIZE_LIMIT
     )
     OWN_NET_NOTIONAL_ABOVE_MAX = idle(
         "The strategy's longs would exceed its shorts by too much, or the other way around.", _OWN_SIZE_LIMIT
@@ -356,7 +365,7 @@ class LimitReasons:
     )
     COST_ABOVE_SHARE_OF_STOP = idle(
         "The costs would be too large relative to the loss at the stop.",
-        "Nothing to do: it is evaluated again. Costs weigh less with a farther stop.",
+        "Nothing to do: it is evaluated again. A farther stop makes them weigh less.",
     )
     FUNDING_ABOVE_MAX = idle(
         "Holding the position for as long as expected would cost too much funding.",
@@ -369,7 +378,7 @@ class LimitReasons:
     EDGE_BELOW_MIN = idle("The gain at the nearest target is too small relative to the trade's costs.", _WAIT)
     COST_UNKNOWN = unknown(
         "A limit on costs is set, but a fee, the funding rate or the holding time is unknown.",
-        "Set costs, with hold_s for strategies that don't state it. Wait if the rate is missing.",
+        "Set costs, and costs.hold_s if a strategy gives no holding time. Wait for a missing rate.",
     )
     TARGET_UNKNOWN = blocked(
         "A limit on the trade's profit is set, and neither the exits nor the entry has a target.",
@@ -413,7 +422,7 @@ class LimitReasons:
         "Wait for positions to close, or add money.",
     )
     LIQUIDATION_TOO_NEAR = blocked(
-        "The price of a position would be too close to its liquidation price.",
+        "A position's price would be too close to the price at which the broker liquidates it.",
         "Wait for positions to close or to recover, or add money.",
     )
     MARGIN_HALT = blocked(

@@ -88,9 +88,9 @@ class OrderReasons:
     TICK_STOP = _closes("The loss reached the stop, set in ticks from the entry price.", Unit.TICKS)
     TICK_TARGET = _closes("The gain reached the target, set in ticks from the entry price.", Unit.TICKS)
     END_OF_DAY = _closes("The session is about to close, and the position isn't held overnight.", Unit.SECONDS)
-    STALE_POSITION = _closes("Days after the entry, the price is still close to it.")
+    STALE_POSITION = _closes("Days after the entry, the price is still close to the entry price.")
     SIGNAL_DECAY = _closes("The entry's score has dropped by more than its noise, without recovering.", Unit.NONE)
-    FLOW_REVERSAL = _closes("Options flow has reversed against the position.", Unit.NONE)
+    FLOW_REVERSAL = _closes("Options flow has turned against the position.", Unit.NONE)
     OPEN_INTEREST_GONE = _closes("Most contracts behind the entry were closed overnight.")
     REGIME = _closes("The market's regime is unfavorable for this side, and the position is losing.")
     POSITION_DRAWDOWN = _closes("The position gave back too much of its best gain.")
@@ -103,7 +103,7 @@ class OrderReasons:
         Unit.SHARE_OF_WHOLE,
     )
     URGENCY = idle(
-        "The evidence against the position adds up to the urgency at which it is closed.",
+        "Taken together, the evidence against the position is strong enough to close it or a part of it.",
         "Nothing to do; the position or a part of it is being closed.",
         Unit.NONE,
     )
@@ -149,7 +149,7 @@ class OrderReasons:
     )
     ENTRY_STEP = idle(
         "A passive entry has waited long enough and moves closer to the other side of the spread.",
-        "Nothing to do; patience_s and steps are under execution: in the configuration.",
+        "Nothing to do; execution.patience_s and execution.steps set how long it waits and how far it moves.",
     )
     STOP_MISSING = idle(
         "No order rests at the broker for these shares, so a stop is being placed.", _SHOWN, Unit.SHARES
@@ -165,7 +165,7 @@ class OrderReasons:
     )
     EXIT_NEEDS_SHARES = idle(
         "The stop at the broker reserves the shares that an exit needs, so it is being canceled.",
-        "Nothing to do: the exit follows at once. protection_gap_ended says how long no stop rested.",
+        "Nothing to do: the exit follows at once. tradebot events shows how long there was no stop.",
     )
     SHARES_HELD = blocked(
         "A stop reserves the shares and its cancel isn't confirmed, so no exit can be sent yet.",
@@ -206,18 +206,18 @@ class OrderReasons:
 class ContractReasons:
     CONTRACT_DIFFERS = broken(
         "The broker lists the contract, or another month of it, with terms that tradebot doesn't expect.",
-        "Compare it with the exchange's page. If the exchange has changed it, update tradebot.",
+        "Compare the terms with the exchange's page. If they have changed, update tradebot.",
     )
     HOURS_NOT_LIQUID = idle(
         "The contract can be traded now, but outside its liquid hours.",
-        "Wait for them. With limits.liquid_hours_only: false, entries are allowed whenever it trades.",
+        "Wait for those hours, or set limits.liquid_hours_only: false to enter whenever it trades.",
     )
     CONTRACT_ROLLS = idle(
         "The contract expires soon, so positions roll into the next one, and nothing is opened in it.",
         "Nothing to do: the next contract is traded.",
     )
     CONTRACT_OVERDUE = broken(
-        "A position is still open although the contract's notice period or last trading day comes next.",
+        "A position is still open right before the contract's notice period or last trading day.",
         "Close it: tradebot flatten SYMBOL. To see what blocked the exits: tradebot why-no-orders SYMBOL",
     )
     ROLLED = idle(

@@ -43,7 +43,7 @@ class PassReasons:
     )
     SLOT_UNFINISHED = blocked(
         "A strategy's own slot ended before everything it wanted was done. The rest isn't made up later.",
-        "tradebot why-no-orders --last 20 shows what delayed it. Let its times begin earlier.",
+        "tradebot why-no-orders --last 20 shows what delayed it. Start the strategy's slots earlier.",
         Unit.SECONDS,
     )
     SLOT_SUPERSEDED = broken(
@@ -151,7 +151,7 @@ class DeskReasons:
     )
     HALTED = blocked(
         "Trading is halted: only orders that reduce risk are sent, and no position makes room.",
-        "tradebot status names the cause. Run tradebot reconcile until books agree, then tradebot unhalt.",
+        "tradebot status names the cause. Run tradebot reconcile until the books agree, then unhalt.",
     )
     STATE_UNREADABLE = broken(
         "The trading state can't be read, so it counts as REDUCE_ONLY.",

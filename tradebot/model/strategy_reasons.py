@@ -15,7 +15,7 @@ class RegistryReasons:
         Unit.SYMBOLS,
     )
     TIER_UNKNOWN = unknown(
-        "The coin's tier isn't known: its volume, spread or price wasn't read, or not recently.",
+        "The coin's tier isn't known: its volume, spread or price was never read, or too long ago.",
         f"{_SEE}; tradebot registry --refresh reads them now.",
     )
     BELOW_TIERS = blocked(
@@ -100,7 +100,7 @@ class PolicyReasons:
     )
     MODEL_GRAPH_REFUSED = blocked(
         "The network refers to data in other files, or uses operators that only some programs support.",
-        f"{CHECK}Export it as one file, with ONNX's own operators alone.",
+        f"{CHECK}Export it as one file that uses only ONNX's own operators.",
     )
     MODEL_FEATURES_DIFFER = broken(
         "The model was trained on features that this version of tradebot lacks, or computes differently.",
@@ -136,7 +136,7 @@ class PolicyReasons:
         "Nothing to do: it starts over with the next session. Keep tradebot serve running.",
     )
     MODEL_UNRANKED = unknown(
-        "There are no results from before this session with which to weigh or choose the models.",
+        "The models can't be weighted or chosen, because they have no results from before this session.",
         "Use models whose cards have results, or name a file of results in strategies.NAME.results.",
         Unit.DAYS,
     )
@@ -152,7 +152,7 @@ _OR = "then run tradebot config accept."
 class SetupReasons:
     BARS_HAVE_HOLES = unknown(
         "Some of the latest bars that the strategy reads are missing, so it can't evaluate the symbol.",
-        "tradebot bars check shows them, tradebot bars fetch tries again. Old gaps soon stop mattering.",
+        "tradebot bars check shows them, tradebot bars fetch tries again. Older gaps soon no longer matter.",
         Unit.BARS,
     )
     BARS_OUT_OF_ORDER = unknown(
@@ -192,7 +192,7 @@ class SetupReasons:
     )
     ENTRY_OUT_OF_PLACE = idle(
         "The entry is neither in the required zone of the range nor near one of its levels.",
-        "Nothing to do; strategies.NAME.fib.near_fraction and fib.zone set how near it must be.",
+        "Nothing to do; strategies.NAME.fib.near_fraction and fib.zone set where it must be.",
         Unit.SHARE_OF_WHOLE,
     )
     POINTS_TOO_FEW = idle(
@@ -243,5 +243,5 @@ class BarReasons:
     )
     FEATURE_ABSENT = unknown(
         "A feature that the strategy needs has no value for the last bar, so the symbol was skipped.",
-        "Wait if it is warming up. For news, run tradebot doctor. The features page (make docs) has the rest.",
+        "Wait if it is warming up. For news, run tradebot doctor. See also the features page (make docs).",
     )

@@ -198,8 +198,8 @@ def _job(job: Job, value: object, venue: VenueDay) -> TimetableEntry:
     allowed = {Job.SCORE: {EntryNeed.FLOW}, Job.TRADE_ONCE: {EntryNeed.FLOW, EntryNeed.RECONCILED}}.get(job, set())
     if needs - allowed:
         raise ValueError(
-            f"{job} takes no condition {', '.join(sorted(needs - allowed))}: fetching, exits and reconciling always "
-            "run, and a score can only need flow"
+            f"{job} can't have the condition {', '.join(sorted(needs - allowed))}: fetching, exits and"
+            " reconciling always run, and score can only have the condition flow"
         )
     late, lane = (SKIP, Lane.ENTRIES) if job is Job.TRADE_ONCE else (UNTIL_NEXT, Lane.EXITS)
     lane = Lane.FETCHING if job in FETCHING else lane
@@ -214,7 +214,8 @@ def _parts(job: str, value: object, parts: set[str]) -> dict[str, object]:
     if unknown:
         times = job_times.EXPECTED if job in set(Job) else chore_times.EXPECTED
         raise ValueError(
-            f"it takes {', '.join(sorted(parts))}, but not {', '.join(unknown)}; or write just its times: {times}"
+            f"there is no setting {', '.join(unknown)} here; use {', '.join(sorted(parts))}, or write just the"
+            f" times: {times}"
         )
     return {**_DEFAULTS, **fields}
 
@@ -291,13 +292,13 @@ def _fits(line: TimetableEntry) -> None:
         return
     if line.limit_s is not None and line.limit_s >= gap_s:
         raise ValueError(
-            f"limit {line.limit_s} s is not below the {gap_s} s between two of its slots ({line.times}): one run "
-            "could last until the next is due"
+            f"limit {line.limit_s} s is not below the {gap_s} s between two of its slots ({line.times}): a run"
+            " could still be going when the next one is due"
         )
     if line.late.until is not None and line.late is not UNTIL_NEXT and line.late.until.total_seconds() > gap_s:
         raise ValueError(
-            f"late {line.late.text!r} reaches beyond the {gap_s} s between two of its slots ({line.times}): write "
-            "'always' to run it until the next one begins"
+            f"late {line.late.text!r} lasts longer than the {gap_s} s between two of its slots ({line.times}):"
+            " to run it until the next one begins, write 'always'"
         )
     if SESSION in " ".join(line.options) and not line.times.needs_sessions:
         raise ValueError(f"{SESSION} stands for the slot's session, but {line.times} names days without one")

@@ -435,16 +435,16 @@ def fetching_problems(
         if not by_itself.fits:
             assert by_itself.lines[0].oldest_s is not None
             yield (
-                f"flow gets {by_itself.lines[0].oldest_s:,.0f} s old, not less than limits.max_flow_age_s {limit_s}: "
-                f"it would count as stale before it is fetched again. unusual_whales.poll_s.flow_alerts is "
-                f"{need.interval_s}, timetable.fetch-flow {times}; change one of them"
+                f"flow gets {by_itself.lines[0].oldest_s:,.0f} s old, not less than limits.max_flow_age_s"
+                f" {limit_s}: it would be stale before it is fetched again. Change"
+                f" unusual_whales.poll_s.flow_alerts ({need.interval_s}) or timetable.fetch-flow ({times})"
             )
         elif allowance and not FetchPlan.of(alerts, times, session, allowance).fits:
             yield (
-                f"the {need.calls:,} symbols of universe are too many for a flow source that allows "
-                f"{allowance.per_minute:,} calls a minute and {allowance.per_day:,} a day (unusual_whales): even if "
-                f"nothing but alerts were fetched, they would get older than limits.max_flow_age_s {limit_s}; "
-                f"{_most(need, times, session, allowance):,} symbols would fit"
+                f"universe has {need.calls:,} symbols, too many for a flow source that allows"
+                f" {allowance.per_minute:,} calls a minute and {allowance.per_day:,} a day (unusual_whales)."
+                " Even if the bot fetched nothing but alerts, they would get older than limits.max_flow_age_s"
+                f" {limit_s}; {_most(need, times, session, allowance):,} symbols would fit"
             )
 
 

@@ -168,7 +168,7 @@ def _problems(times: OwnTimes, entries: JobTimes, usual: Session) -> Iterator[st
         between = [name for name in unused if passes and passes[0] <= within[name].start <= passes[-1]]
         if part.sessions is None and (between or len(unused) == len(slots)):
             name = (between or unused)[0]
-            yield f"{times}: the slot {name} would be over before a pass of entries starts (trade-once: {entries})"
+            yield f"{times}: the slot {name} would end before any pass of entries begins (trade-once: {entries})"
 
 
 @lru_cache(maxsize=64)

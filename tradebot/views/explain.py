@@ -288,7 +288,11 @@ def _explain_traded(funnel: Funnel, failed: StrategyRefusal | None, stale: str) 
 def _most(funnel: Funnel, deciding: ReasonCount) -> str:
     """Describe the most frequent reason, if it isn't the deciding one."""
     most = funnel.reasons[0]
-    return "" if most.count <= deciding.count else f"Most ended elsewhere: {most.count} at {most.reason}."
+    return (
+        ""
+        if most.count <= deciding.count
+        else f"Most of the candidates ended for another reason: {most.count} at {most.reason}."
+    )
 
 
 STALE = frozenset(

@@ -85,7 +85,7 @@ def _without_codes_in_details(event: SystemEvent) -> Mapping[str, str]:
 def _gap(event: SystemEvent, venue: Capabilities) -> str:
     why, count = event.details.get("why", ""), _units(event.details["shares"], venue)
     if why == DOUBTED:
-        return f"{event.symbol}: perhaps no stop protects {count}, because the broker's answers about it disagree"
+        return f"{event.symbol}: perhaps no stop protects {count}, because the broker's answers about the stop disagree"
     return f"{event.symbol}: no stop protects {count}, because {GAPS.get(why, f'it is {why}')}"
 
 
@@ -109,7 +109,7 @@ def _gap_ended(event: SystemEvent, venue: Capabilities) -> str:
         return f"{event.symbol}: after {lasted} without a stop, {end}"
     if closed or lasted_s:
         return f"{event.symbol}: after at most {lasted} without a stop, {end if closed else 'a stop rests'}"
-    return f"{event.symbol}: the broker's answers agree again, and a stop has rested all along"
+    return f"{event.symbol}: the broker's answers agree again: a stop was there all along"
 
 
 def _refusal_text(event: SystemEvent, _: Capabilities) -> str:

@@ -172,7 +172,7 @@ def _headline(
     if not ways and elsewhere:
         reason = broken or next(iter(elsewhere))
         meaning, times = REASONS[reason].meaning, pluralize(elsewhere[reason], "time")
-        return f"It wasn't evaluated in {looked}; {times} because of {reason}: {meaning}", REASONS[reason].remedy
+        return f"It wasn't evaluated in {looked}, {times} because of {reason}: {meaning}", REASONS[reason].remedy
     if not ways:
         return f"No strategy proposed anything for it in {looked}.", "tradebot score"
     many = pluralize(len(ways), "candidate")

@@ -121,7 +121,7 @@ def test_bad_row_is_skipped_and_reported_with_its_line(make: Make, row: str, rea
 
 def test_a_day_that_is_not_over_is_not_read(make: Make) -> None:
     found = read(make(f"{HEADER}\n2026-11-19,{REST}\n2026-11-20,{REST}\n2026-11-18 16:00,{REST}\n"), DAYS)
-    assert found.reasons == {"not complete yet": 1, "not a date: its time isn't midnight": 1}
+    assert found.reasons == {"not complete yet": 1, "expected a date, but its time isn't midnight": 1}
 
 
 def test_minutes_are_never_read_as_days(make: Make) -> None:
@@ -139,7 +139,7 @@ def test_first_of_two_rows_for_one_bar_counts_across_files(make: Make, tmp_path:
     assert [bar.close for bar in found.of("AAPL")] == [100.5]
     assert [(Path(bad.file).name, bad.row, bad.reason) for bad in found.bad] == [
         ("bars.csv", 3, "duplicate"),
-        ("second.csv", 2, "duplicate with different numbers"),
+        ("second.csv", 2, "same time as an earlier row, with different numbers"),
     ]
 
 
@@ -359,11 +359,11 @@ def test_bars_of_another_length_are_never_taken_for_minutes(
 def test_what_a_minute_file_leaves_open_is_asked_with_both_readings(tmp_path: Path) -> None:
     rows = [f"2026-11-13 14:3{i},AAPL,1,1,1,1,1" for i in range(3)]
     (path := tmp_path / "bars.csv").write_text("\n".join(["ts,symbol,open,high,low,close,volume", *rows, ""]))
-    both = r"line 2: .*14:30 begins its bar \(--stamp start\) or ends it \(--stamp end"
+    both = r"line 2: .*14:30, add --stamp start; if it ends then, add --stamp end"
     with pytest.raises(OperatorError, match=both) as asked:
         import_file(path, {})
     assert asked.value.hint == "tradebot bars import FILE --stamp start, or with --stamp end"
-    both = "has no time zone; if it is in UTC, it is 2026-11-13 09:30 in New York"
+    both = "has no time zone. If that is UTC, it is 2026-11-13 09:30 in New York"
     with pytest.raises(OperatorError, match=both) as asked:
         import_file(path, {"stamp": "start"})
     assert asked.value.hint == "tradebot bars import FILE --zone America/New_York, or with --zone UTC"

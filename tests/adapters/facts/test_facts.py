@@ -223,7 +223,7 @@ def test_check_leaves_a_damaged_file_as_it_is(facts: SqliteFacts, tmp_path: Path
     facts_schema.check(tmp_path / "facts.db", pages=True)
     facts.close()
     (tmp_path / "facts.db").write_text("no database" * 99)
-    with pytest.raises(OperatorError, match="are damaged"):
+    with pytest.raises(OperatorError, match="is damaged"):
         facts_schema.check(tmp_path / "facts.db", pages=False)
     assert [path.name for path in tmp_path.iterdir()] == ["facts.db"]
 
@@ -238,7 +238,7 @@ def test_check_of_pages_finds_damage_that_no_query_reads(facts: SqliteFacts, tmp
     with path.open("r+b") as file:
         file.seek((root - 1) * size)
         file.write(b"\xff" * size)
-    with pytest.raises(OperatorError, match="are damaged") as found:
+    with pytest.raises(OperatorError, match="is damaged") as found:
         facts_schema.check(path, pages=True)
     assert "tradebot fetch-flow --force-slot" in found.value.hint
 

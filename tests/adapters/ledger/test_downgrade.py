@@ -67,7 +67,7 @@ WRITTEN = [
 def test_books_that_were_written_since_are_not_given_up(folder: Path, change: str) -> None:
     with closing(open_database(folder / "ledger.db", read_only=False, form=LATER)) as books:
         assert books.execute(change).rowcount == 1
-    with pytest.raises(OperatorError, match="the bot has written since") as refused:
+    with pytest.raises(OperatorError, match="The bot has written since") as refused:
         restore_previous_version(folder)
     assert "tradebot recover" in refused.value.hint
     assert versions(folder) == {"ledger.db": LATER.version, KEPT: FORM.version}

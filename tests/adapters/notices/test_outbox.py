@@ -105,7 +105,7 @@ def test_damaged_file_starts_over_with_an_event_and_the_next_look_is_the_first(t
 
 def test_file_that_is_no_outbox_is_an_error_for_whoever_only_looks(tmp_path: Path) -> None:
     (tmp_path / NOTICES).write_bytes(b"nonsense" * 1000)
-    with pytest.raises(OperatorError, match="are damaged"):
+    with pytest.raises(OperatorError, match="is damaged"):
         unsent_notices(tmp_path)
 
 

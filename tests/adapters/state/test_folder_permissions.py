@@ -64,7 +64,7 @@ def test_parent_folder_writable_by_others_is_refused(
 ) -> None:
     group_of(members, monkeypatch)
     parent.chmod(mode)
-    said = f"{parent} is above the state folder and is writable by other users."
+    said = f"{parent} contains the state folder and is writable by other users."
     assert refusal(folder) == (said, f"chmod go-w {parent}")
 
 
@@ -118,10 +118,10 @@ def test_parents_of_a_link_and_of_its_target_are_checked(folder: Path, parent: P
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     (tmp_path / "open" / "link").symlink_to(folder)
-    assert f"{tmp_path / 'open'} is above" in refusal(tmp_path / "open" / "link")[0]
+    assert f"{tmp_path / 'open'} contains" in refusal(tmp_path / "open" / "link")[0]
     (tmp_path / "open").chmod(0o755)
     parent.chmod(0o777)
-    assert f"{parent} is above" in refusal(tmp_path / "open" / "link")[0]
+    assert f"{parent} contains" in refusal(tmp_path / "open" / "link")[0]
 
 
 def test_permission_bits_are_ignored_on_network_disks(folder: Path) -> None:
@@ -224,7 +224,7 @@ def test_target_of_a_link_and_its_parents_are_checked(folder: Path, tmp_path: Pa
     assert refusal(folder) == (f"{link} is writable by other users.", f"chmod go-w {link}")
     elsewhere.chmod(0o600)
     elsewhere.parent.chmod(0o777)
-    said = f"{elsewhere.parent} is above the target of the link {link} and is writable by other users."
+    said = f"{elsewhere.parent} contains the target of the link {link} and is writable by other users."
     assert refusal(folder) == (said, f"chmod go-w {elsewhere.parent}")
 
 

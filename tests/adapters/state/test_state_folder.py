@@ -72,11 +72,11 @@ def test_open_state_names_the_missing_folder_known_states_and_the_next_command(h
 
 def test_open_state_suggests_the_option_for_a_known_state(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state_folder.create(here / "sb", "sandbox", ACCOUNT, "user", NOW)
-    with pytest.raises(OperatorError, match="States known here: sb") as caught:
+    with pytest.raises(OperatorError, match="State folders known here: sb") as caught:
         state_folder.open_state(Path("state"), {})
     assert caught.value.hint.startswith("add --state-dir sb to use that one")
     monkeypatch.chdir(here / "sb")
-    with pytest.raises(OperatorError, match=r"States known here: \.\.$"):
+    with pytest.raises(OperatorError, match=r"State folders known here: \.\.$"):
         state_folder.open_state(Path("state"), {})
 
 

@@ -165,7 +165,7 @@ def test_backtest_reports_what_was_played_assumed_and_unknowable(player: Player)
         "fill next-bar optimistic:",
         "slippage 5 bps for orders that don't rest at their limit",
         "commission 10 bps",
-        "they are made up: nothing follows about real markets",
+        "they are made up, so the result says nothing about real markets",
         "margin interest 7% a year",
         "borrow fee 0.3% a year",
         "cash interest none pessimistic: cash earns nothing",
@@ -189,7 +189,7 @@ def test_picture_and_page_of_a_backtest_name_it(player: Player, tmp_path: Path) 
     text = page.read_text()
     assert '<p class="eyebrow">What a backtest earned</p>' in text
     assert '<th scope="row">commission</th><td class="words" data-label="value">10 bps</td>' in text
-    assert '<strong class="down">they are made up: nothing follows about real markets</strong>' in text
+    assert '<strong class="down">they are made up, so the result says nothing about real markets</strong>' in text
     assert "It was halted" not in text
     assert "<h2>What the refusals were worth" not in text
     assert str(tmp_path) not in text
@@ -262,7 +262,7 @@ def test_flow_of_the_past_is_what_a_bot_fetched(player: Player, tmp_path: Path) 
     said = player.plays("--flow", str(tmp_path), "--symbols", "AAPL", "--json")
     assert said.code == 0, said.err + said.out
     told = {one["name"]: one for one in said.data["assumptions"]}
-    expected = "as a bot fetched it from 2025-03-03 to 2025-03-03, each reply known from when it arrived"
+    expected = "as a bot fetched it from 2025-03-03 to 2025-03-03; each reply is known from its arrival on"
     assert told["flow"]["value"] == expected
     cut = player.plays(
         "--flow", str(tmp_path), "--symbols", "AAPL", "--check-lookahead", "--cuts", "2", "--force", "--every-pass"

@@ -52,9 +52,9 @@ def test_dry_run_reports_the_same_and_stores_nothing(copy: Bot, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("moved", "options", "why"),
     [
-        (timedelta(hours=5), ("--stamp", "start", "--zone", "America/New_York"), "if they are 5 hours earlier"),
+        (timedelta(hours=5), ("--stamp", "start", "--zone", "America/New_York"), "if they were 5 hours earlier"),
         (timedelta(0), ("--stamp", "start", "--zone", "UTC"), "hours later"),
-        (timedelta(minutes=1), ("--stamp", "start", "--zone", "America/New_York"), "stamped at the end?"),
+        (timedelta(minutes=1), ("--stamp", "start", "--zone", "America/New_York"), "stamped at their end?"),
     ],
 )
 def test_import_with_impossible_times_stores_nothing(
@@ -71,11 +71,11 @@ def test_import_with_impossible_times_stores_nothing(
     ("options", "why"),
     [
         (("--timeframe", "5Min"), "5Min is not a timeframe in which bars are stored"),
-        (("--timeframe", "1Min"), "say whether minute bars are stamped at their start or at their end"),
+        (("--timeframe", "1Min"), "say which end of a minute bar its time is"),
         (("--timeframe", "1Min", "--stamp", "middle"), "say whether minute bars are stamped"),
         (("--timeframe", "1Day", "--zone", "UTC"), "daily bars are stamped with a date alone,"),
         (("--timeframe", "1Min", "--stamp", "end", "--zone", "Mars/Base"), "there is no time zone 'Mars/Base'"),
-        (("--timeframe", "1Min", "--stamp", "end"), "has no time zone;"),
+        (("--timeframe", "1Min", "--stamp", "end"), "has no time zone."),
     ],
 )
 def test_import_asks_for_undeclared_stamp_or_zone(bot: Bot, tmp_path: Path, options: tuple[str, ...], why: str) -> None:

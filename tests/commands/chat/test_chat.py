@@ -468,7 +468,7 @@ def test_health_says_that_nobody_listens_to_the_person_who_is_paired(copy: Bot, 
         (part,) = [part for part in copy.json("health")["judgments"] if part["subject"] == "chat"]
         return part["state"], part["found"], part["next"]
 
-    assert health() == ("OK", "on, and nobody is paired: tradebot chat pair", "")
+    assert health() == ("OK", "on, but nobody is paired: tradebot chat pair", "")
     phone.updates = [phone.typed(copy.json("chat", "pair")["code"])]
     assert copy.says("chat", "listen", "--once").code == 0
     state, found, following = health()

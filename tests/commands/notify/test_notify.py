@@ -145,7 +145,7 @@ def test_failing_receiver_is_tried_again_later_and_health_says_so(told: Bot, mon
     assert "attempt 1: the receiver answered 500" in told.shown("notify", "last")
     (part,) = [each for each in told.json("health")["judgments"] if each["subject"] == "notices"]
     assert part["state"] == "DEGRADED"
-    assert part["found"] == "1 notice still to be sent, 0 notices given up: the receiver answered 500"
+    assert part["found"] == "1 notice not sent yet, 0 notices given up: the receiver answered 500"
     assert part["next"] == "tradebot notify last"
 
 

@@ -64,7 +64,7 @@ def test_pnl_shows_each_day_its_parts_and_the_change_of_the_account(reader: Bot)
     ]
     said = " ".join(lines[7:])
     assert "Realized profit is before fees, first in, first out within each strategy" in said
-    assert "The broker charges the others to the account for a whole day." in said
+    assert "The broker charges all other fees to the account for a whole day." in said
     assert "Deposits and withdrawals are no profit." in said
 
 

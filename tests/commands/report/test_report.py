@@ -178,7 +178,7 @@ def test_report_reads_the_evidence_of_a_backtest(traded: Bot) -> None:
     assert "Deflated Sharpe ratio · 3 of 63 session returns" in said
     assert "No other setting was counted as tried" in said
     assert "costs x2 · · +0.01% -1.00% · 3" in said
-    assert "Cash earns the rate of each day, from 5.00% to 5.00%" in said
+    assert "Cash earns each day's rate, as given to the backtest: from 5.00% to 5.00%" in said
     assert "Return +0.09% +18.00%" in said
     (traded.folder / state_folder.EVIDENCE).write_text("{")
     damaged = " ".join(traded.says("report", "--explain").out.split())

@@ -112,7 +112,10 @@ def test_screen_shows_candidates_without_control_characters(bot: Bot, tmp_path: 
     [
         (("nonsense",), "none of the 1 lines"),
         (("{}",) * 1001, "more than 1,000 lines"),
-        ((LINES[0] | {"strategy": "flow"},), "reserved_strategy (strategy flow already trades here on its own)"),
+        (
+            (LINES[0] | {"strategy": "flow"},),
+            "reserved_strategy (strategy flow already trades in this bot, so nobody else may submit candidates for it)",
+        ),
     ],
 )
 def test_unreadable_candidates_trade_nothing(bot: Bot, tmp_path: Path, lines: Any, words: str) -> None:
@@ -260,7 +263,7 @@ def test_schedule_shows_when_each_strategy_is_due(trader: Bot) -> None:
         assert (own.due, own.next.name) == (None, "open+45m")
         strategy.times = "every 1m"
         (own,) = schedule.run(app, 1, schedule.trading_time_offline(app)).data.strategies
-        assert own.unusable.startswith("every 1m: the slot open+3m would be over before a pass of entries starts")
+        assert own.unusable.startswith("every 1m: the slot open+3m would end before any pass of entries begins")
         assert schedule.run(app, 1, datetime(2026, 11, 30, tzinfo=UTC)).data.strategies
     assert trader.json("schedule")["strategies"] == []
 

@@ -285,7 +285,11 @@ def test_wrong_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_serve_that_was_stopped_is_a_cause_where_no_slot_is_ever_late(
     state: str, runs: bool, causes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged = {"subject": "serve", "state": state, "found": "it was stopped, and nothing else runs what is due"}
+    judged = {
+        "subject": "serve",
+        "state": state,
+        "found": "it was stopped, and nothing else runs the slots that are due",
+    }
     said = json.dumps({"data": {"judgments": [judged]}}).encode()
     ended = subprocess.CompletedProcess([], 0, said, b"")
     monkeypatch.setattr(Copies, "run", staticmethod(lambda command, **_: ended))

@@ -174,7 +174,7 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(refusin
         ),
         (
             ["--what-if", "mode=live"],
-            "a what-if can't change mode, because that would be a different bot",
+            "a what-if can't change mode: with another mode, it would be a different bot",
             "why-no-orders --help",
         ),
         (["--what-if", "price:AAPL"], "'price:AAPL' has no price in USD", "--what-if price:AAPL=230"),

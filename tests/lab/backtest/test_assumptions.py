@@ -44,7 +44,7 @@ def test_kraken_market_of_edge_zero_is_named_as_one_without_trends_and_shocks() 
         return said(replace(PLAN, spec=spec))["prices"].value
 
     assert prices("kraken_futures", 0.1) == prices("alpaca", 0) == "generated"
-    assert "without trends and shocks" in prices("kraken_futures", 0)
+    assert "without trends or shocks" in prices("kraken_futures", 0)
 
 
 def test_fees_of_futures_are_listed_by_root_and_they_have_no_funding() -> None:
@@ -60,7 +60,7 @@ def test_person_who_ends_halts_is_an_assumption() -> None:
     assert said(PLAN)["halts"].remark == "no entries after a halt, because no person ends it"
     settings = load(None, {}, {"backtest": {"unhalt_after_sessions": 5}}).settings
     ended = said(replace(PLAN, settings=settings))["halts"].remark
-    assert ended == "optimistic: a person accepts each, and ends it 5 sessions later"
+    assert ended == "optimistic: a person accepts each halt, and ends it 5 sessions later"
 
 
 def test_halts_by_margin_are_named_if_they_are_on() -> None:

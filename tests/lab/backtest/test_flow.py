@@ -109,7 +109,7 @@ def test_folder_without_flow_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="has no fetched flow"):
         PastFlow(tmp_path)
     (tmp_path / "facts.db").write_text("no database")
-    with pytest.raises(OperatorError, match="are damaged"):
+    with pytest.raises(OperatorError, match="is damaged"):
         PastFlow(tmp_path)
 
 

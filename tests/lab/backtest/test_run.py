@@ -291,5 +291,5 @@ def test_checkpoint_of_another_run_is_refused() -> None:
 
 
 def test_checkpoint_cannot_run_code() -> None:
-    with pytest.raises(OperatorError, match="which no checkpoint does"):
+    with pytest.raises(OperatorError, match="which doesn't belong in a checkpoint"):
         unpack(HEADER + pickle.dumps((os.getpid, "", [], [], [])), *new(), "")

@@ -146,7 +146,9 @@ def test_value_that_earns_less_beyond_chance_or_no_more_than_chance_is_not_propo
         [knob(AlternativeValue("0.01", better(chance, -1)), AlternativeValue("0.015", better(chance, 0)))]
     )
     assert (found.proposed, found.missing, found.missing_sessions) == (None, 0, 0)
-    assert found.evidence.startswith("Nothing beyond chance, with 2 values tried in all. With 0.015, 80 trades")
+    assert found.evidence.startswith(
+        "Chance alone may explain the best of the 2 values tried in all. With 0.015, 80 trades"
+    )
     (worse,) = proposals([knob(AlternativeValue("0.01", better(chance, -1)))])
     assert worse.evidence.startswith("No other value that was tried would have earned more. With 0.01, 80 trades")
 

@@ -142,7 +142,7 @@ def test_stronger_scores_that_earn_more_are_evidence_without_a_setting() -> None
     ]
     found = conviction("flow", outcomes(*made))
     assert (found.setting, found.proposed, found.missing, found.n) == (None, None, 0, 48)
-    assert "more than chance. No setting follows" in found.evidence
+    assert "more than chance. This changes no setting" in found.evidence
 
 
 def test_scores_that_say_nothing_about_returns_are_no_more_than_chance() -> None:

@@ -173,7 +173,7 @@ def test_a_strategys_own_limit_is_named_with_a_value_of_its_allotment() -> None:
 def test_symbols_without_a_sector_are_named_and_passes_without_targets_tell_nothing() -> None:
     told = found(cycle(record("ZZZZ", NO_SECTOR, "0.1"), record("AAPL", HELD, "0.1")))
     assert (told.without_sector, told.fitting) == (("ZZZZ",), {})
-    assert told.said[-1] == "without a sector, so never bought: ZZZZ; give each one under sectors"
+    assert told.said[-1] == "never bought, because they have no sector: ZZZZ; add each one under sectors"
     entry = record("AAPL", CAPPED)
     entry = replace(entry, candidate=replace(entry.candidate, want=WantKind.OPEN))
     assert targets([cycle(entry)], {}, rules()) is None

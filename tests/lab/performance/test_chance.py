@@ -428,7 +428,10 @@ def test_caution_counts_few_trades() -> None:
 
 def test_caution_counts_benchmark_falls_from_their_peaks() -> None:
     for index, words in (
-        ([1.0, 0.81, 1.0], "SPY never fell by 20% in these years, so nothing here shows what happens if it does."),
+        (
+            [1.0, 0.81, 1.0],
+            ("SPY never fell by 20% in these years, so nothing here shows how the strategy does in such a fall."),
+        ),
         ([1.0, 0.75, 0.9, 0.7], "SPY fell by 20% or more once in these years."),
         ([1.0, 0.75, 1.0, 0.7, 1.1, 0.9], "SPY fell by 20% or more twice in these years."),
         ([1.0, 0.75, 1.0, 0.7, 1.1, 0.8, 1.1, 0.2], "SPY fell by 20% or more 4 times in these years."),
@@ -436,8 +439,8 @@ def test_caution_counts_benchmark_falls_from_their_peaks() -> None:
         assert words in said([0.0] * A_YEAR, index)[1]
     for unknown in (said([0.0] * A_YEAR, [1.0]), said([0.0] * A_YEAR, [1.0, 0.5], None)):
         assert unknown[1] == (
-            "These 1.0 years are one stretch of history. Rates, volatility and trends of other times may suit the "
-            "strategy less."
+            "These 1.0 years are one stretch of history. The strategy may do worse at other "
+            "interest rates, volatilities and trends."
         )
 
 
@@ -445,8 +448,8 @@ def test_caution_shows_the_result_without_its_best_sessions() -> None:
     returns = [0.05] * BEST + [-0.001] * (A_YEAR - BEST)
     rest = total_return([-0.001] * (A_YEAR - BEST))
     assert said(returns, [])[-1] == (
-        f"Without its 10 best of 252 sessions, the return would have been {rest:+.1%} instead of "
-        f"{total_return(returns):+.1%}."
+        f"Without the 10 best of its 252 sessions, the return would have been {rest:+.1%} instead of"
+        f" {total_return(returns):+.1%}."
     )
 
 

@@ -169,7 +169,7 @@ def test_missing_sessions_are_named_and_lower_the_returns_per_year() -> None:
     found = reported(replace(whole, ends=(*whole.ends[:20], *whole.ends[22:])))
     assert found.missing == (whole.ends[20].session, whole.ends[21].session)
     said = " ".join(found.assumptions[Block.RETURNS])
-    assert "68 returns in 70 sessions make 245 in a year of 252 sessions." in said
+    assert "68 returns in 70 sessions, which makes 245 returns in a year of 252 sessions." in said
     assert f"2 sessions ({found.missing[0]} and {found.missing[1]}); the next return covers them too." in said
 
 
@@ -184,7 +184,11 @@ def test_venue_that_never_closes_has_365_sessions_in_a_year() -> None:
     assert (values["cagr"].needed, found.further.rolling[0].needed) == (365, 730)
     assert found.curve[-1].cash == pytest.approx(1.05 ** (370 / 365))
     said = " ".join(text for texts in found.assumptions.values() for text in texts)
-    for words in ("make 365 in a year of 365 sessions.", "Spans are of 365 sessions", "Each half year has 182 returns"):
+    for words in (
+        "which makes 365 returns in a year of 365 sessions.",
+        "A span of 365 sessions",
+        "Each half year has 182 returns",
+    ):
         assert words in said
     assert "These 1.0 years are one stretch of history." in " ".join(found.further.cautions)
     assert there(found.further.costs).after.value == values["cagr"].value
@@ -221,5 +225,5 @@ def test_difference_from_each_benchmark_is_told_apart_by_name() -> None:
 def test_selected_ratio_is_enough_from_the_usual_confidence_on(gain: float, words: str) -> None:
     returns = Returns([0.01 + gain, -0.01 + gain] * 50, 365, 0.0)
     (only,) = luck((), deflate_sharpe(returns, Trials(3)), NAMES)
-    assert "the best of 3 trials has by luck" in only
+    assert "what luck alone gives the best of 3 trials" in only
     assert words in only

@@ -169,7 +169,7 @@ def test_generated_market_is_generated_again_elsewhere() -> None:
 def test_only_the_address_of_a_running_cluster_is_taken(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace())
-    with pytest.raises(OperatorError, match="the address of a cluster that runs"):
+    with pytest.raises(OperatorError, match="the address of a running cluster"):
         cluster.connect_ray()
 
 

@@ -80,7 +80,7 @@ def test_choice_that_loses_outside_is_nothing_whatever_its_p() -> None:
     found = there(judge_search(tried(returns), ASKED))
     assert found.p < 0.02
     assert found.found is SearchConclusion.NOTHING
-    assert "whatever the best trial earned in hindsight" in found.sentence
+    assert "so what the best trial earned in hindsight doesn't count" in found.sentence
 
 
 @pytest.mark.parametrize(

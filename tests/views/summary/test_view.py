@@ -117,8 +117,8 @@ def test_a_close_that_made_room_names_what_for(why: str, words: str) -> None:
 def test_profit_stands_beside_spy_and_transfers_are_none() -> None:
     data = summary(replace(SEEN, money=replace(MONEY, transfers_usd=Decimal(200))))
     assert told(data, "Profit") == (
-        "The account made +300.00 USD (+0.30%), besides +200.00 USD that was moved in or out, and is worth "
-        "100,500.00 USD. SPY made +1.25%: the account is 0.95 percentage points behind."
+        "The account made +300.00 USD (+0.30%), besides +200.00 USD moved in or out, and is worth 100,500.00"
+        " USD. SPY made +1.25%: the account is 0.95 percentage points behind."
     )
     assert "+300.00 USD (+0.30%) against SPY's +1.25%" in data.headline
     assert told(summary(SEEN), "Profit") == "No pass read the account's equity, so its profit isn't known."

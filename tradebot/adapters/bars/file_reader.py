@@ -41,7 +41,7 @@ _SYMBOL = re.compile(SYMBOL_PATTERN)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
 
 
-NOT_MIDNIGHT = "not a date: its time isn't midnight"
+NOT_MIDNIGHT = "expected a date, but its time isn't midnight"
 
 
 class ImportOptions(Struct, frozen=True):
@@ -154,7 +154,7 @@ class FilesRead(Struct):
         bars = self.bars.setdefault(symbol, {})
         first = bars.get(bar.start_s)
         if first is not None:
-            reason = "duplicate" if first == bar else "duplicate with different numbers"
+            reason = "duplicate" if first == bar else "same time as an earlier row, with different numbers"
             raise _BadRowError(reason, symbol, bar.start_s)
         bars[bar.start_s] = bar
         self.places.setdefault(symbol, {})[bar.start_s] = (len(self.files) - 1) * _FILE + row
@@ -244,16 +244,16 @@ def _timeframe(file: BarFile, how: ImportOptions) -> str:
     apart = f"{file.step_s} seconds" if file.step_s < MINUTE_S else pluralize(file.step_s // MINUTE_S, "minute")
     raise OperatorError(
         f"{file.path}: its closest bars are {apart} apart, but only {MINUTES} and {DAYS} bars are stored",
-        "import minute bars, from which longer bars are computed; if these are minute bars with gaps: tradebot "
-        f"bars import {how.files}{how.options} --timeframe {MINUTES}",
+        "import minute bars: tradebot computes longer bars from them. If these are minute bars with gaps, run"
+        f" tradebot bars import {how.files}{how.options} --timeframe {MINUTES}",
     )
 
 
 def _refuse_stamp(file: BarFile) -> str:
     time = next((fields[0] for _, fields in file.rows() if fields), "")
     why = (
-        "say whether minute bars are stamped at their start or at their end: "
-        f"{_clock(time)} begins its bar (--stamp start) or ends it (--stamp end)"
+        f"say which end of a minute bar its time is: if a bar begins at {_clock(time)}, add --stamp start; if"
+        " it ends then, add --stamp end"
     )
     raise UnclearFileError(file.path, file.first_row, why, "stamp", ("start", "end"))
 
@@ -395,7 +395,7 @@ def _instant(at: object, file: BarFile | None = None) -> float:
     moment = _parse_time_text(at)
     if moment.tzinfo is None and file is not None:
         in_utc = f"{moment.replace(tzinfo=UTC).astimezone(NEW_YORK):%Y-%m-%d %H:%M}"
-        why = f"the time {word(str(at))} has no time zone; if it is in UTC, it is {in_utc} in New York"
+        why = f"the time {word(str(at))} has no time zone. If that is UTC, it is {in_utc} in New York"
         raise UnclearFileError(file.path, file.first_row, why, "zone", ("America/New_York", "UTC"))
     return moment.timestamp()
 

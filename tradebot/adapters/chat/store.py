@@ -280,7 +280,7 @@ class ChatStore(CacheStore):
         self._database.execute("INSERT OR REPLACE INTO remembered (name, text) VALUES (?, ?)", (name, text))
 
     def _damage_error(self) -> TemporaryError:
-        return TemporaryError("The records of the chat were damaged, and new ones were started.", "Pair again.")
+        return TemporaryError("The chat's records were damaged, so new ones were started.", "Pair again.")
 
 
 @contextmanager

@@ -440,7 +440,9 @@ def load_replies(folder: Path) -> Sequence[Intake]:
             names = frozenset(kind_names())
             return [_intake(row, facts[row[0], row[1], row[2]]) for row in replies if row[0] in names]
     except (DamagedError, ValueError) as error:
-        raise OperatorError(f"The facts {path} are damaged: {error}.", "give the folder of another bot") from error
+        raise OperatorError(
+            f"The store of facts {path} is damaged: {error}.", "name the folder of another bot"
+        ) from error
 
 
 def _intake(row: Sequence[Any], facts: list[Fact]) -> Intake:

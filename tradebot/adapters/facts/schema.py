@@ -194,6 +194,7 @@ def check(path: Path, *, pages: bool) -> None:
                     )
     except DamagedError as error:
         raise OperatorError(
-            f"The facts {path} are damaged: {error}.",
-            "tradebot fetch-flow --force-slot   (starts a new file and keeps the old one; only explanations are lost)",
+            f"The store of facts {path} is damaged: {error}.",
+            "tradebot fetch-flow --force-slot   (starts a new file and keeps the old one; only explanations of"
+            " earlier decisions are lost)",
         ) from error

@@ -62,7 +62,8 @@ def read(stream: IO[bytes], name: str, strategies_in_use: Collection[str]) -> Su
     if len(data) > MAX_BYTES or len(lines) > MAX_LINES:
         raise OperatorError(
             f"{name} holds more than {MAX_LINES:,} lines or {MAX_BYTES:,} bytes; nothing was traded",
-            "split it, strongest candidates first, because a pass opens only a few positions",
+            "split it into several files, with the strongest candidates in the first, because a pass opens"
+            " only a few positions",
         )
     candidates: dict[tuple[str, str], Submitted] = {}
     bad: list[BadLine] = []
@@ -89,13 +90,16 @@ def _candidate(line: bytes, strategies_in_use: Collection[str]) -> Submitted:
     checked = _check_fields(fields)
     side = Side(checked.side)
     if side is Side.BUY and checked.score < 0:
-        raise _BadLineError("side_against_score", f"buy with a score of {checked.score}, which is bearish")
+        raise _BadLineError("side_against_score", f"side is buy, but the score {checked.score} is bearish")
     if checked.source in OUR_SOURCES:
         raise _BadLineError("reserved_source", f"source {checked.source} is reserved for the bot")
     if checked.strategy in OUR_STRATEGIES:
         raise _BadLineError("reserved_strategy", f"strategy {checked.strategy} is reserved for the bot")
     if checked.strategy in strategies_in_use:
-        raise _BadLineError("reserved_strategy", f"strategy {checked.strategy} already trades here on its own")
+        raise _BadLineError(
+            "reserved_strategy",
+            f"strategy {checked.strategy} already trades in this bot, so nobody else may submit candidates for it",
+        )
     score = side.sign * abs(checked.score)
     return Submitted(checked.symbol, side, score, checked.source, checked.strategy, checked.coverage, checked.at)
 

@@ -36,8 +36,8 @@ def restore_previous_version(folder: Path, form: LedgerVersion = FORM) -> Path |
     copy = next((each for each in _copies(path, form) if _has_all(each, path, form)), None)
     if copy is None:
         raise OperatorError(
-            f"The ledger {path} is of version {later}, this tradebot reads {form.version}, and there is no copy from"
-            " before the upgrade that has everything: the bot has written since.",
+            f"The ledger {path} has version {later}, but this tradebot reads version {form.version}. The bot"
+            " has written since the upgrade, so no earlier copy has everything.",
             "Use the version that wrote it, or rebuild the books for this one: tradebot recover",
         )
     with translate_errors(path):

@@ -373,8 +373,8 @@ def _check(database: sqlite3.Connection, path: Path, form: LedgerVersion = FORM)
     if version not in (*form.steps, form.version):
         raise OperatorError(
             f"{path} was written by another version (its ledger is {version}, this one reads {form.version}).",
-            "Use the version that wrote it; tradebot upgrade restores the ledger from before the upgrade, if "
-            "nothing has been written since, and tradebot recover rebuilds the books for this version",
+            "Use the version that wrote it. Or go back: tradebot upgrade restores the ledger from before the"
+            " upgrade, if nothing was written since. Or rebuild the books for this version: tradebot recover",
         )
     tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
     if tables != _statements(form.tables_of(version)):

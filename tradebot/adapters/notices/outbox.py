@@ -171,7 +171,7 @@ class Outbox(CacheStore):
             return _query_notices(self._database, where, *values)
 
     def _damage_error(self) -> TemporaryError:
-        return TemporaryError("The store of notices was damaged, and a new one was started.", "Try again soon.")
+        return TemporaryError("The store of notices was damaged, so a new one was started.", "Try again soon.")
 
 
 def unsent_notices(folder: Path) -> Sequence[StoredNotice]:
@@ -184,7 +184,9 @@ def unsent_notices(folder: Path) -> Sequence[StoredNotice]:
         with closing(Outbox.FILE.open(path)) as database, Outbox.FILE.translate_errors(path):
             return _query_notices(database, "WHERE sending != ? ORDER BY id", Sending.SENT)
     except (DamagedError, ValueError) as error:
-        raise OperatorError(f"The notices {path} are damaged: {error}.", "tradebot notify send starts over") from error
+        raise OperatorError(
+            f"The store of notices {path} is damaged: {error}.", "tradebot notify send   (starts a new store)"
+        ) from error
 
 
 def _query_notices(database: sqlite3.Connection, where: str, *values: object) -> Sequence[StoredNotice]:

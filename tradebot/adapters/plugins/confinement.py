@@ -274,7 +274,7 @@ def _try_as_nobody(own: Path, private: Sequence[Path]) -> None:
     _become_nobody(own)
     is_open = any(os.access(path, mode) for path in private for mode in (os.R_OK, os.X_OK))
     if is_open or not all(os.access(name, os.R_OK) for name in needed):
-        raise PermissionError("the user nobody could read this user's private files, or can't read Python's")
+        raise PermissionError("the user nobody can read this user's private files, or can't read Python's files")
 
 
 def _end_children() -> None:

@@ -223,7 +223,7 @@ def restrict(*, files: bool, processes: bool, signals: bool) -> None:
 def _table() -> tuple[int, Calls]:
     table = TABLES.get(os.uname().machine)
     if table is None or ctypes.sizeof(ctypes.c_void_p) != 8:
-        raise OSError(errno.ENOSYS, "no table of system calls for this machine")
+        raise OSError(errno.ENOSYS, "tradebot doesn't know the system calls of this type of machine")
     return table
 
 

@@ -32,7 +32,7 @@ KINDS: Mapping[str, int] = {"market_data": 2, "models": 3, "features": 2, "backu
 MOST_FILES, MOST_BYTES = 10_000, 1 << 22
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=-]{0,99}")
 _HASH = re.compile(r"[0-9a-f]{64}")
-ANOTHER = "fetch another version, which tradebot archive list shows, or push it again from the original files"
+ANOTHER = "fetch another version (tradebot archive list shows them), or push it again from the original files"
 
 
 class ArchivedFile(Struct, frozen=True):
@@ -167,7 +167,7 @@ def _files(source: Path) -> dict[str, Path]:
     else:
         files = {source.name: source}
     if not files:
-        raise OperatorError(f"{source} has no files", "name a file, or a folder that has some")
+        raise OperatorError(f"{source} has no files", "name a file, or a folder that contains files")
     if len(files) > MOST_FILES:
         raise OperatorError(f"{source} has over {MOST_FILES:,} files", "archive its folders one by one")
     for file in files.values():
@@ -233,7 +233,7 @@ def _choose_version(offsite: OffsiteStore, name: str, version: str | None) -> st
         raise OperatorError(f"{offsite.where} has no {meant}", "see its versions: tradebot archive list --from PLACE")
     if version and len(versions) > 1:
         raise OperatorError(
-            (f"more than one version of {name} starts with {version}: {len(versions)} of them"),
+            (f"{len(versions)} versions of {name} start with {version}"),
             "give more characters of the version",
         )
     return versions[-1][1]

@@ -27,8 +27,8 @@ def has_unused_books(folder: Path) -> bool:
     if _is_unused(folder):
         return True
     raise OperatorError(
-        f"{folder} has books, but their marker {MARKER} is lost, and the books were used or can't be read. They are "
-        "not overwritten.",
+        f"{folder} has books, but their marker {MARKER} is lost, and the books were used or can't be read. So"
+        " init doesn't overwrite them.",
         f"restore {MARKER} from a copy, or keep the books elsewhere and start over: mv {folder} {folder}.lost",
     )
 

@@ -102,7 +102,7 @@ def select_backup(offsite_store: OffsiteStore, name: str | None) -> str:
     names = offsite_store.backups()
     if not names or (name is not None and name not in names):
         problem = f"{offsite_store.where} has no backup" + (f" {name}" if name else "")
-        hint = f"it has {', '.join(names[:3])}" if names else "name the folder or the prefix that backup --to was given"
+        hint = f"it has {', '.join(names[:3])}" if names else "name the folder or prefix that you gave to backup --to"
         raise OperatorError(problem, hint)
     return name or names[0]
 
@@ -154,7 +154,7 @@ def _fetch(root: Path, offsite_store: OffsiteStore, name: str, owner: StateFolde
 
 def _content(draft: Path, offsite: OffsiteStore, owner: StateFolder | None) -> Mapping[str, Any]:
     """Parse a downloaded manifest; raise OperatorError if it is damaged, or another bot's."""
-    another = "name another of its backups, or another copy"
+    another = "name another backup, or another copy"
     try:
         content = backups.read_manifest(draft)
     except OperatorError as error:
@@ -312,8 +312,8 @@ def require_whole(stored: FileDigest | None, content: FileDigest, where: str, na
     stored = stored or FileDigest(0, "")
     if stored != content:
         raise TradebotError(
-            f"{name} in {where} differs from what was sent: {stored.bytes:,} of {content.bytes:,} bytes, or "
-            "different content",
+            f"{name} arrived damaged in {where}: it has {stored.bytes:,} of {content.bytes:,} bytes, or"
+            " different content",
             "run it again; if it happens again, check that disk",
             code=ExitCode.UNAVAILABLE,
         )

@@ -308,7 +308,7 @@ def _find_ledger(
         if related:
             sources.ledger = path
             return
-        sources.doubts.append(Doubt("ledger", str(path / LEDGER), "it belongs to none of the journals"))
+        sources.doubts.append(Doubt("ledger", str(path / LEDGER), "it doesn't belong to any of the journals"))
     lost = (
         "no intact ledger was found, so claimed slots, the best prices of trailing stops and the highest equity "
         "start over"

@@ -93,7 +93,7 @@ class SqliteApprovals(CacheStore):
             return _rows(self._database, where, *values)
 
     def _damage_error(self) -> TemporaryError:
-        return TemporaryError("The store of approvals was damaged, and a new one was started.", "Try again soon.")
+        return TemporaryError("The store of approvals was damaged, so a new one was started.", "Try again soon.")
 
 
 def _rows(database: sqlite3.Connection, where: str, *values: object) -> Sequence[Request]:

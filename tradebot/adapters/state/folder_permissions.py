@@ -92,7 +92,7 @@ def _unsafe_within(folder: Path, entered: bool, inner: Collection[str] | None) -
             continue
         if linked:
             for parent in path.resolve().parents:
-                yield from _unsafe_above(parent, f"is above the target of the link {path}")
+                yield from _unsafe_above(parent, f"contains the target of the link {path}")
         # A file with two names may be reached through the other name, wherever that is.
         reached = entered or linked or (target.st_nlink > 1 and not is_folder)
         if reached and _others_write(target):
@@ -125,7 +125,7 @@ def _foreign_owner(path: Path, status: Iterable[os.stat_result]) -> Iterator[Uns
         yield UnsafePermission(problem, f"take ownership: sudo chown -h {os.geteuid()} {path}, or move it away")
 
 
-def _unsafe_above(parent: Path, where: str = "is above the state folder") -> Iterator[UnsafePermission]:
+def _unsafe_above(parent: Path, where: str = "contains the state folder") -> Iterator[UnsafePermission]:
     """Check a folder above ours; a sticky bit, as on /tmp, keeps others from renaming our folders in it."""
     status = _stat_if_exists(parent)
     if status is None:

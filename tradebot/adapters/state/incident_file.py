@@ -67,7 +67,7 @@ def _parts(path: Path, head: Any, rest: bytes) -> Mapping[str, Any]:
             raise _damage_error(path, f"its part {name!r:.40}")
         parts[name] = _json(path, line, f"its part {name!r:.40}")
     if rest[index:]:
-        raise _damage_error(path, "what follows its last part")
+        raise _damage_error(path, "the end after its last part")
     return parts
 
 

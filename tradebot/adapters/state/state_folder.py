@@ -413,7 +413,8 @@ def parsed_marker(path: Path, text: str) -> StateFolder:
         created_at = datetime.fromisoformat(content["created_at"])
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedMarkerError(
-            f"The marker {path / MARKER} is damaged: tradebot did not write it like this.", _put_back(path)
+            f"The marker {path / MARKER} is damaged: it doesn't have the form that tradebot writes.",
+            _put_back(path),
         ) from error
     if schema != SCHEMA:
         raise OperatorError(
@@ -435,7 +436,11 @@ def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
             f"{_init(path, environ)}   (moves unused books aside, and leaves used books alone)",
         )
     states, init = known_states(environ), _init(path, environ)
-    reason = f"States known here: {', '.join(map(str, states[:MOST_NAMED]))}." if states else "No state is known here."
+    reason = (
+        f"State folders known here: {', '.join(map(str, states[:MOST_NAMED]))}."
+        if states
+        else "No other state folder is known here."
+    )
     hint = f"add {option(states[0])} to use that one, or create another: {init}" if states else init
     return OperatorError(f"There is no state at {path.absolute()}. {reason}", hint)
 

@@ -86,7 +86,7 @@ def with_value(text: str, path: Sequence[str], value: object, typed: str = "") -
         edited = _edit_text(text, path, written)
         if _meaning(edited) == wanted:
             return edited
-    raise CannotEditError(f"{'.'.join(path)} is written in a form that can't be changed safely", _line(text, path))
+    raise CannotEditError(f"{'.'.join(path)} is written in a form that tradebot can't change safely", _line(text, path))
 
 
 def with_changed_value(values: object, path: Sequence[str], value: object) -> dict[str, object]:

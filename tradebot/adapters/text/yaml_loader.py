@@ -161,7 +161,11 @@ TYPED: tuple[tuple[str, str, str], ...] = (
     ("expected ',' or '}'", "a mapping isn't closed: expected ',' or '}'", "close the mapping with }"),
     ("expected the node content", "a value or a closing bracket is missing here", "write the value, or close the ["),
     ("could not find expected ':'", "this line has no ':' after its name", "write it as NAME: VALUE"),
-    ("found unknown escape character", "a backslash that means nothing", "use single quotes instead of double quotes"),
+    (
+        "found unknown escape character",
+        ("a backslash is followed by a character that YAML doesn't know there"),
+        "use single quotes instead of double quotes",
+    ),
     ("but found another document", "a second document begins here", "remove the line ---"),
     ("expected '<document start>'", "text follows the end of the document", "remove it, or indent it"),
 )

@@ -63,7 +63,7 @@ def _fills(spec: MarketSpec) -> Iterator[Assumption]:
     fill = spec.fill
     yield Assumption("fill", fill.model, f"optimistic: {OPTIMISM[fill.model]}")
     if spec.source == "daily" and fill.model in ("next-bar", "next-open"):
-        remark = "a session of daily bars has two minutes, so an order waits until the last one, and may expire"
+        remark = "with daily bars, a session has only two minutes, so an order waits until the last one and may expire"
         yield Assumption("waiting", "until the next bar", remark, is_loud=True)
     if fill.quotes == "last":
         yield Assumption("spread", FREE, "optimistic: bid and ask are both the last price")
@@ -80,20 +80,22 @@ def _fills(spec: MarketSpec) -> Iterator[Assumption]:
 
 def _prices(spec: MarketSpec) -> Iterator[Assumption]:
     if spec.source == "generated":
-        value = "generated" if spec.trends else "generated, without trends and shocks: nothing predicts them"
-        yield Assumption("prices", value, "they are made up: nothing follows about real markets", is_loud=True)
+        value = "generated" if spec.trends else "generated without trends or shocks, so nothing can predict them"
+        yield Assumption(
+            "prices", value, "they are made up, so the result says nothing about real markets", is_loud=True
+        )
     elif spec.source == "daily":
         words = {
             "raw": "raw, rebuilt from dividends and splits, which are paid and applied on their ex-dates",
             "adjusted": "adjusted as in the file, and no dividends paid",
         }
-        remark = "a later dividend changes earlier prices, and so the size of earlier orders: look-ahead"
+        remark = "look-ahead: a later dividend changes earlier prices, and so the size of earlier orders"
         adjusted = spec.prices == "adjusted"
         yield Assumption("prices", words[spec.prices], remark if adjusted else "", is_loud=adjusted)
     else:
         yield Assumption("prices", "as in the file of minute bars")
     if spec.source == "daily" and spec.day_prices == "close":
-        remark = "a day of look-ahead: a decision after the open knows the close, and fills at it"
+        remark = "look-ahead of a day: a decision after the open already knows the close, and its order fills there"
         yield Assumption("day_prices", "close", remark, is_loud=True)
 
 
@@ -101,7 +103,7 @@ def _flow(plan: BacktestPlan) -> Iterator[Assumption]:
     spec = plan.spec
     if plan.past_flow is not None:
         first, last = plan.past_flow.days
-        value = f"as a bot fetched it from {first} to {last}, each reply known from when it arrived"
+        value = f"as a bot fetched it from {first} to {last}; each reply is known from its arrival on"
         yield Assumption("flow", value, "a session that wasn't fetched has no flow, and no entries")
     elif spec.uw_folder is None and spec.edge:
         remark = "it is generated from later prices, so any profit from it is artificial"
@@ -139,7 +141,7 @@ def _rules(venue: Venue) -> Iterator[Assumption]:
         maker, taker = (_plain(fee * 10_000) for fee in (rules.maker_fee, rules.taker_fee))
         yield Assumption("fees", f"{maker} bps for orders that rest (maker), {taker} bps for others (taker)")
     if not all(instrument.root for instrument in venue.instruments):
-        yield Assumption("funding", "at each contract's funding rate, booked each hour and with each fill")
+        yield Assumption("funding", "each contract's funding rate, booked every hour and with every fill")
     part = f"{_percent(rules.liquidation_part)} of a position at a time, for a fee of {_percent(rules.liquidation_fee)}"
     yield Assumption("liquidation", part)
 
@@ -166,14 +168,14 @@ def _account(plan: BacktestPlan) -> Iterator[Assumption]:
     yield Assumption("cash", f"{plan.spec.cash:,.2f} USD")
     if plan.margin == "free":
         yield Assumption(
-            "leverage", "without a limit", "no broker lends like this: for reproducing a study", is_loud=True
+            "leverage", "without a limit", "no broker lends like this; use it only to reproduce a study", is_loud=True
         )
     elif plan.spec.venue != Venue():
-        yield Assumption("leverage", "as each contract's margin levels say")
+        yield Assumption("leverage", "by each contract's margin levels")
     else:
         yield Assumption("leverage", "as a broker lends: twice the equity, with maintenance margin")
     if plan.equity_at == "last_fill":
-        remark = "positions are sized at the prices of their last fills: for reproducing a study"
+        remark = "positions are sized at the prices of their last fills; use it only to reproduce a study"
         yield Assumption("equity", "stale", remark, is_loud=True)
 
 
@@ -188,7 +190,7 @@ def _halts(settings: Settings) -> Assumption:
     ]
     if (lasting := settings.backtest.unhalt_after_sessions) is None:
         return Assumption("halts", ", ".join(filter(None, parts)), "no entries after a halt, because no person ends it")
-    ended = f"optimistic: a person accepts each, and ends it {pluralize(lasting, 'session')} later"
+    ended = f"optimistic: a person accepts each halt, and ends it {pluralize(lasting, 'session')} later"
     return Assumption("halts", ", ".join(filter(None, parts)), ended)
 
 

@@ -70,8 +70,8 @@ def describe_missing_contracts(settings: Settings, market: OpenedMarket) -> str:
         if gone:
             days = [sessions[index].date for index in sorted(gone)]
             raise OperatorError(
-                f"{market.spec.path} has no bar of {due.symbol} in {pluralize(len(days), 'session')} in which the bot "
-                f"needs it because of rolls: {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else ""),
+                f"{market.spec.path} has no bar of {due.symbol} in {pluralize(len(days), 'session')} in which"
+                f" the bot trades that contract: {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else ""),
                 "add its bars, or play other sessions: --from and --to",
             )
         if without:

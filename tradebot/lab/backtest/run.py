@@ -144,7 +144,7 @@ class _Reader(pickle.Unpickler):
         is_known = name in _PLAIN.get(module, ()) or name in _MAKERS.get(module, ())
         loaded = super().find_class(module, name) if is_known or module.startswith(_OURS) else None
         if not (is_known or isinstance(loaded, type)):
-            raise pickle.UnpicklingError(f"it holds {module}.{name}, which no checkpoint does")
+            raise pickle.UnpicklingError(f"it contains {module}.{name}, which doesn't belong in a checkpoint")
         return loaded
 
 

@@ -144,7 +144,10 @@ def _evidence(best: _Tried, tests: int, *, proven: bool) -> str:
         return f"With {best.other.value}, {what}"
     if estimate.mean <= 0:
         return f"No other value that was tried would have earned more. With {best.other.value}, {what}"
-    return f"Nothing beyond chance, with {pluralize(tests, 'value')} tried in all. With {best.other.value}, {what}"
+    return (
+        f"Chance alone may explain the best of the {pluralize(tests, 'value')} tried in all. With"
+        f" {best.other.value}, {what}"
+    )
 
 
 HELD_S = 4 * HOUR_S
@@ -338,7 +341,7 @@ LeftAfter = Callable[[TradeOutcome, int], float | None]
 
 """The improvement of a trade's result if it had been closed this many seconds after its entry; None if unknown."""
 
-NO_PRICES = "Another time can't be tried: no prices of that time are known."
+NO_PRICES = "No other time could be tried, because no prices of those times are known."
 
 
 def shorter_holding_times(after_s: int) -> Sequence[int]:

@@ -190,7 +190,7 @@ def _evidence(of: ComponentRecord, before: float, after: float) -> str:
     way = (
         "back toward neutral" if abs(after - NEUTRAL) < abs(before - NEUTRAL) and not _pushes(of) else f"one step {way}"
     )
-    return f"{share}: {way}, from {before:.3g} to {after:.3g} times the weight that the books began with."
+    return f"{share}: {way}, from {before:.3g} to {after:.3g} times the weight that the books started with."
 
 
 def _pushes(of: ComponentRecord) -> bool:
@@ -496,9 +496,10 @@ def conviction(strategy: str, outcomes: Sequence[TradeOutcome]) -> Proposal:
     else:
         proven = gain.p <= LEVEL
         evidence = (
-            f"The half with the stronger scores returned {gain.mean:+.2%} more than the weaker half (95% interval "
-            f"{gain.low:+.2%} to {gain.high:+.2%}): {'more than chance' if proven else 'no more than chance'}. No "
-            "setting follows: the score decides what is bought, and limits how much of it."
+            f"The half with the stronger scores returned {gain.mean:+.2%} more than the weaker half (95%"
+            f" interval {gain.low:+.2%} to {gain.high:+.2%}):"
+            f" {'more than chance' if proven else 'no more than chance'}. This changes no setting: the score"
+            " decides what is bought, and the limits decide how much."
         )
     return Proposal(
         item=Item.SIZING,

@@ -18,8 +18,8 @@ SHORT = {"psr": "PSR", "min_track_record": "MinTRL"}
 NAMED = 5
 """How many missing sessions are named; of more, only the number and the first ones are shown."""
 PROFIT = (
-    "Profit is computed from the broker's equity at the close, or the last equity that a pass read. Its parts "
-    "are from the books: cash, and positions at the last recorded prices of their sessions."
+    "Profit is computed from the broker's equity at the close, or from the last equity that a pass read. Its"
+    " parts come from the books: cash, and positions at the last recorded prices of their sessions."
 )
 
 
@@ -30,15 +30,18 @@ def assumptions(
         Block.CURVE: tuple(_of_curve(path, benchmark, rates, exposed)),
         Block.RETURNS: tuple(_of_returns(path, rates)),
         Block.MONTHS: ("A return counts in the month in which it ended.",),
-        Block.DRAWDOWNS: ("Drawdowns are between ends of sessions; within a session the account may have been lower.",),
+        Block.DRAWDOWNS: (
+            "Drawdowns are measured between the ends of sessions; within a session, the account may have been lower.",
+        ),
         Block.ACTIVITY: (
-            "Exposure is the market value of long and short positions over the equity, session by session. Turnover is "
-            "half of what was bought and sold, over the average equity. Slippage is against the midpoint of bid and "
-            "ask at decision; a cost is positive.",
+            "Exposure is the market value of long and short positions divided by equity, session by session."
+            " Turnover is half of what was bought and sold, divided by the average equity. Slippage is measured"
+            " against the midpoint of bid and ask at the time of the decision; a positive slippage is a cost.",
         ),
         Block.TRADES: (
-            "A trade counts once, when it is closed, with its profit after fees. Payoff is the average win over "
-            "the average loss, and the profit factor all wins over all losses.",
+            "A trade counts once, when it is closed, with its profit after fees. Payoff is the average win"
+            " divided by the average loss. The profit factor is the sum of all wins divided by the sum of all"
+            " losses.",
             fees_assumption(settlement),
         ),
         Block.ATTRIBUTION: ("Each of these tables adds up to the same profit.",),
@@ -50,8 +53,8 @@ def assumptions(
 
 def _of_curve(path: Path, benchmark: BenchmarkPrices, rates: Rates, exposed: Exposure | None) -> Iterator[str]:
     yield (
-        "The curve is of the broker's equity at the close of each session, or, where the broker didn't report "
-        "that, of the last equity that a pass read."
+        "The curve shows the broker's equity at the close of each session. Where the broker didn't report"
+        " that, it shows the last equity that a pass read."
     )
     if any(step.transfers_usd for step in path.steps):
         yield (
@@ -75,11 +78,11 @@ def _of_benchmark(of: BenchmarkPrices, exposed: Exposure | None) -> str:
     how = of.how or f"{of.symbol} is held from the first session on, with dividends, without costs or taxes."
     they, have, are = ("they", "have", "are") if of.how else ("it", "has", "is")
     if exposed is None:
-        return f"{how} At equal leverage {they} {are}n't shown, because the account's exposure isn't known."
+        return f"{how} At equal leverage, {they} {are}n't shown, because the account's exposure isn't known."
     rest = "borrowed" if exposed.gross > 1 else "cash"
     return (
-        f"{how} At equal leverage {they} {have} the account's exposure in each session, {exposed.gross:.0%} on "
-        f"average, and the rest is {rest}."
+        f"{how} At equal leverage, {they} {have} the same exposure as the account in each session"
+        f" ({exposed.gross:.0%} on average), and the rest is {rest}."
     )
 
 
@@ -87,30 +90,32 @@ def _of_cash(path: Path, rates: Rates) -> str:
     if rates.dated and path.sessions:
         yearly = [rates.on(day) for day in path.sessions]
         return (
-            f"Cash earns the rate of each day, from {min(yearly):.2%} to {max(yearly):.2%} per year in this span, as "
-            "the backtest was given it."
+            f"Cash earns each day's rate, as given to the backtest: from {min(yearly):.2%} to {max(yearly):.2%}"
+            " per year in this span."
         )
     if rates.cash_yearly:
-        return f"Cash earns {rates.cash_yearly:.2%} per year, as report.cash_rate says."
+        return f"Cash earns {rates.cash_yearly:.2%} per year, the rate set by report.cash_rate."
     return "Cash earns nothing, because report.cash_rate isn't set."
 
 
 def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
     if path.steps:
         yield (
-            f"Figures per year are scaled from the returns available: {pluralize(len(path.steps), 'return')} in "
-            f"{pluralize(len(path.sessions), 'session')} make {path.per_year:.0f} in a year of {path.year} "
-            "sessions."
+            f"Figures per year are scaled from the available returns: {pluralize(len(path.steps), 'return')} in"
+            f" {pluralize(len(path.sessions), 'session')}, which makes {path.per_year:.0f} returns in a year of"
+            f" {path.year} sessions."
         )
     constant = f"{rates.cash_yearly:.2%} a year, what cash earns" if rates.cash_yearly else "zero"
     above = "what cash earned meanwhile" if rates.dated else constant
     yield (
-        f"Sharpe and Sortino ratios use returns in excess of {above}. PSR is the chance that the true Sharpe ratio is "
-        "above 0, and MinTRL how many sessions like these it takes to show that (Bailey and López de Prado, 2012)."
+        f"Sharpe and Sortino ratios use returns in excess of {above}. PSR is the chance that the true Sharpe"
+        " ratio is above 0. MinTRL is how many sessions like these it takes to show that (Bailey and López de"
+        " Prado, 2012)."
     )
     yield (
-        "Intervals are 95%. They assume that sessions are independent of each other and that the future resembles "
-        "the past. The interval of the Sharpe ratio allows for skewness and fat tails (Mertens, 2002)."
+        "Intervals have 95% confidence. They assume that sessions are independent and that the future"
+        " resembles the past. The interval of the Sharpe ratio allows for skewness and fat tails (Mertens,"
+        " 2002)."
     )
     if path.missing:
         yield _missing(path.missing)

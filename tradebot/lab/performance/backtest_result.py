@@ -130,7 +130,7 @@ def _reach_notes(
     if fitting:
         yield f"to fit them, set {', '.join(f'{name}: {value}' for name, value in fitting.items())}"
     if names := ", ".join(without):
-        yield f"without a sector, so never bought: {names}; give each one under sectors"
+        yield f"never bought, because they have no sector: {names}; add each one under sectors"
 
 
 FEW_TRADES = 30

@@ -231,6 +231,6 @@ def _how(count: int, others: int, first: date, cost: float) -> str:
     are, costs = noun_for(count, "is", "are"), f"for {cost:.2%} of fees and slippage" if cost else "without costs"
     unpriced = f" {pluralize(others, 'other')} had no price that day." if others else ""
     return (
-        f"{pluralize(count, COINS[:-1])} {are} bought in equal parts at the open of {first}, {costs}, and held without "
-        f"funding, and never sold.{unpriced}"
+        f"{pluralize(count, COINS[:-1])} {are} bought in equal parts at the open of {first}, {costs}, and held"
+        f" without funding until the end.{unpriced}"
     )

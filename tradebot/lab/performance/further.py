@@ -113,42 +113,44 @@ def benchmark_names(benchmark: str | None, measured: MeasuredPath) -> tuple[str,
 
 _ASSUMED: Mapping[Block, tuple[str, ...]] = {
     Block.YEARS: (
-        "A year's drawdown is measured from peaks within that year. Exposure and turnover are defined as under "
-        "Trading; costs are those paid, plus what fills cost against the midpoint.",
+        "A year's drawdown is measured from peaks within that year. Exposure and turnover are defined as under"
+        " Trading. Costs are what was paid, plus what fills cost compared with the midpoint.",
     ),
     Block.ROLLING: (
-        "Spans are of {year} sessions and begin at each session, so they overlap: together they contain little "
-        "more information than the years do.",
+        "A span of {year} sessions begins at each session, so spans overlap: together they contain little more"
+        " information than the years do.",
     ),
     Block.WINDOWS: ("Each half year has {half} returns and ends at a different session, so they overlap.",),
     Block.TAILS: (
-        "These figures are of single sessions, as they occurred: one in twenty was at the value at risk or below, "
-        "and the expected shortfall is the mean of these. The tail ratio is the gain that one session in twenty "
-        "exceeded, over the loss at the value at risk. A normal distribution has no skewness and no excess "
-        "kurtosis.",
+        "These figures describe single sessions, as they occurred. One session in twenty returned the value at"
+        " risk or less, and the expected shortfall is the mean of those sessions. The tail ratio is the gain"
+        " that one session in twenty exceeded, divided by the loss at the value at risk. A normal distribution"
+        " has no skewness and no excess kurtosis.",
     ),
     Block.AGAINST: (
-        "The mean difference is between session returns, with a Student's t interval: zero within it means "
-        "that chance alone may explain it.",
-        "Beta and alpha are the slope and the height of the least-squares line of the account's returns above "
-        "cash over the benchmark's (Jensen, 1968), with Student's t intervals; alpha is multiplied by the number "
-        "of returns per year. The interval of the correlation is by Fisher's z. Capture is the account's mean "
-        "return in sessions in which the benchmark rose, or fell, over the benchmark's own. The beta of half "
-        "years is against the benchmark too.",
+        "The mean difference is that of session returns, with a Student's t interval: if the interval contains"
+        " zero, chance alone may explain the difference.",
+        "Beta and alpha are the slope and the intercept of the least-squares line of the account's returns"
+        " above cash against the benchmark's (Jensen, 1968), with Student's t intervals; alpha is multiplied by"
+        " the number of returns per year. The interval of the correlation uses Fisher's z. Capture is the"
+        " account's mean return in sessions in which the benchmark rose (or fell), divided by the benchmark's"
+        " own. The beta of half years is against the benchmark too.",
     ),
     Block.HOLDINGS: (
-        "Shares are of the equity, averaged over the time in which the exchange was open, in sessions in which the "
-        "symbol was held.",
+        "Shares are fractions of the equity, averaged over the hours in which the exchange was open, in"
+        " sessions in which the symbol was held.",
     ),
     Block.COSTS: (
-        "Drag is how much faster the account would have grown per year if this cost alone hadn't been paid, with "
-        "the same trades. Interest that was earned is no cost, and funding is what was paid less what was "
-        "received. Slippage is against the midpoint of bid and ask at decision; a gain is negative.",
+        "Drag is how much faster the account would have grown per year if this cost alone hadn't been paid,"
+        " with the same trades. Earned interest isn't a cost. Funding is what was paid minus what was received."
+        " Slippage is measured against the midpoint of bid and ask at the time of the decision; a gain is"
+        " negative.",
     ),
     Block.CHANCE: (),
     Block.SENSITIVITY: (
-        "Each row is the same backtest with one thing changed. The band shows what the choice of the day alone "
-        "does: nobody knows the best day in advance. Sharpe ratios here are over cash that earns nothing.",
+        "Each row is the same backtest with one thing changed. The band shows how much depends on the choice"
+        " of the day alone; nobody knows the best day in advance. Sharpe ratios here assume that cash earns"
+        " nothing.",
     ),
 }
 
@@ -164,9 +166,9 @@ def further_assumptions(of: ExtendedReport, year: int = A_YEAR) -> Mapping[Block
 def _of_chance(of: ExtendedReport) -> Iterator[str]:
     if of.chance:
         yield (
-            "Intervals are from resampled session returns, in blocks that begin anywhere and have random lengths "
-            "(stationary bootstrap; Politis and Romano, 1994). They hold if the future is drawn from the same "
-            "sessions; what never happened in them is in no interval."
+            "Intervals come from resampled session returns, in blocks that begin anywhere and have random"
+            " lengths (stationary bootstrap; Politis and Romano, 1994). They hold only if the future resembles"
+            " these sessions: no interval covers what never happened in them."
         )
         yield from _of_halts({figure.name: figure.value for figure in of.chance.figures})
     if of.selected:
@@ -177,16 +179,17 @@ def _of_halts(values: Mapping[str, float | None]) -> Iterator[str]:
     fitting = [ceil(-100 * (values.get(name) or 0.0)) / 100 for name in OF_A_YEAR]
     if all(fitting):
         yield (
-            f"Halts that fit this history are halts.drawdown_fraction: {fitting[0]:g} and halts.daily_loss_fraction: "
-            f"{fitting[1]:g}, or more. In one such year of twenty, the strategy itself reaches each of them."
+            f"Halts that fit this history are halts.drawdown_fraction: {fitting[0]:g} and"
+            f" halts.daily_loss_fraction: {fitting[1]:g}, or more. In one year of twenty like these, the"
+            " strategy's normal losses alone would reach each of them."
         )
 
 
 def _of_selection(of: Selected) -> str:
     if of.trials == 1:
         return (
-            "No other setting was counted as tried, so the deflated ratio is the PSR. Trials that nobody counted make "
-            "it too high."
+            "No other setting was counted as tried, so the deflated ratio is the same as the PSR. If some"
+            " trials weren't counted, it is too high."
         )
     few = (
         noun_for(of.known, f"only {of.known} of them is", f"only {of.known} of them are")
@@ -195,8 +198,9 @@ def _of_selection(of: Selected) -> str:
     )
     spread = "as they did" if of.known >= KNOWN else f"as much as by chance, because {few} known"
     return (
-        f"The deflated ratio takes this as the best of {of.trials:,} independent trials, and assumes that their Sharpe "
-        f"ratios vary {spread} (Bailey and López de Prado, 2014). Trials that nobody counted make it too high."
+        f"The deflated ratio treats this result as the best of {of.trials:,} independent trials, and assumes"
+        f" that the trials' Sharpe ratios vary {spread} (Bailey and López de Prado, 2014). If some trials"
+        " weren't counted, it is too high."
     )
 
 
@@ -229,8 +233,8 @@ def cautions(
     years = len(returns) / year
     if years < YEARS_OF_REGIMES:
         yield (
-            f"These {years:.1f} years are one stretch of history. {_falls(curve, benchmark)}Rates, volatility and "
-            "trends of other times may suit the strategy less."
+            f"These {years:.1f} years are one stretch of history. {_falls(curve, benchmark)}The strategy may do"
+            " worse at other interest rates, volatilities and trends."
         )
     if any(returns):
         yield _without_best(returns)
@@ -242,7 +246,10 @@ def _falls(curve: Sequence[CurvePoint], benchmark: str | None) -> str:
         return ""
     count = sum(fall.depth <= -A_FALL for fall in statistics.drawdowns_deepest_first(index))
     if not count:
-        return f"{benchmark} never fell by {A_FALL:.0%} in these years, so nothing here shows what happens if it does. "
+        return (
+            f"{benchmark} never fell by {A_FALL:.0%} in these years, so nothing here shows how the strategy"
+            " does in such a fall. "
+        )
     often = {1: "once", 2: "twice"}.get(count, f"{count} times")
     return f"{benchmark} fell by {A_FALL:.0%} or more {often} in these years. "
 
@@ -250,8 +257,8 @@ def _falls(curve: Sequence[CurvePoint], benchmark: str | None) -> str:
 def _without_best(returns: Sequence[float]) -> str:
     remaining = statistics.total_return(sorted(returns)[:-BEST])
     return (
-        f"Without its {BEST} best of {pluralize(len(returns), 'session')}, the return would have been {remaining:+.1%} "
-        f"instead of {statistics.total_return(returns):+.1%}."
+        f"Without the {BEST} best of its {pluralize(len(returns), 'session')}, the return would have been"
+        f" {remaining:+.1%} instead of {statistics.total_return(returns):+.1%}."
     )
 
 

@@ -300,7 +300,6 @@ def _interval(of: Figure) -> str:
 def _deflated_text(of: Selected, value: float) -> str:
     enough = "enough" if value >= CONFIDENCE else "not enough"
     return (
-        f"The chance that the true Sharpe ratio is above what the best of {pluralize(of.trials, 'trial')} has "
-        f"by luck is "
-        f"{value:.1%}: {enough}, by the usual {CONFIDENCE:.0%}."
+        "The chance that the true Sharpe ratio exceeds what luck alone gives the best of"
+        f" {pluralize(of.trials, 'trial')} is {value:.1%}: {enough}, by the usual {CONFIDENCE:.0%}."
     )

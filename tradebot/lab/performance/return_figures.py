@@ -186,7 +186,7 @@ def tail_figures(values: Sequence[float]) -> tuple[Figure, ...]:
     rows: tuple[tuple[str, str, FigureUnit, int, Value, str], ...] = (
         ("skewness", "Skewness", FigureUnit.RATIO, A_QUARTER, shape.skewness if shape else None, NO_SPREAD),
         ("kurtosis", "Excess kurtosis", FigureUnit.RATIO, A_YEAR, shape.kurtosis - 3 if shape else None, NO_SPREAD),
-        ("tail_ratio", "Tail ratio", FigureUnit.RATIO, A_YEAR, ratio, "one session in twenty lost nothing"),
+        ("tail_ratio", "Tail ratio", FigureUnit.RATIO, A_YEAR, ratio, "even the worst session in twenty lost nothing"),
         ("value_at_risk", "Value at risk, 95%", FigureUnit.FRACTION, A_YEAR, lowest, ""),
     )
     return (

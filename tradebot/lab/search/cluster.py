@@ -50,7 +50,7 @@ LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0"
 """The environment variable that keeps Ray on this machine's own addresses, on Linux too. Otherwise it listens on all of
 them.
 """
-ON = "the same command continues (search: add --resume)"
+ON = "run the same command again to continue (for a search, add --resume)"
 START = f"export {LOOPBACK}; ray start --head --include-dashboard false --disable-usage-stats"
 
 
@@ -197,7 +197,7 @@ def connect_ray() -> Any:
     address = os.environ.get("RAY_ADDRESS") or "auto"
     if address == "local" or "://" in address:
         raise OperatorError(
-            f"RAY_ADDRESS is {word(address)}, and a search needs the address of a cluster that runs",
+            f"RAY_ADDRESS is {word(address)}, but a search needs the address of a running cluster",
             "set it to HOST:PORT, or unset it to use the cluster of this machine",
         )
     # Ray's waits can't be interrupted, so the parent decides what the end of this process means.
@@ -283,7 +283,7 @@ class WorkerTable(Struct):
             elif time.monotonic() - heard > WAIT_S:
                 raise OperatorError(
                     f"no node of the Ray cluster has had a free processor for {WAIT_S:.0f} s",
-                    f"see ray status; once there is one, {ON}",
+                    f"see ray status; when a processor is free, {ON}",
                 )
         for seated in self.awaited.values():
             self.ray.kill(seated.actor)
@@ -332,7 +332,7 @@ class WorkerTable(Struct):
             raise OperatorError(
                 f"{pluralize(self.deaths, 'worker')} of the cluster died one after another, and nothing was finished: "
                 f"{first}",
-                "see ray status; search without --on ray to see what a worker prints",
+                "see ray status; to see what a worker prints, search without --on ray",
             )
         if self.tasks.n_waiting():
             self._seat()

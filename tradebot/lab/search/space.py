@@ -112,7 +112,7 @@ class JudgedParts(Frozen):
     @model_validator(mode="after")
     def _leaves_some(self) -> JudgedParts:
         if self.by is SplitMethod.CROSS_VALIDATION and self.judged * 2 > self.parts:
-            raise ValueError("at most half of the parts can be judged at a time")
+            raise ValueError("at most half of the parts can be judged at once")
         return self
 
 

@@ -104,7 +104,10 @@ def _whole(descriptor: int, size: int) -> int:
 def translate_storage_errors(location: str) -> Iterator[None]:
     """Turn a storage's errors into messages for people, without the storage's address, which may contain a password."""
     shown = f"the storage {location}" if "://" not in location else f"the storage ({location.partition('://')[0]})"
-    again = "make it reachable again and continue the study (search: add --resume), or begin a new one if it is lost"
+    again = (
+        "make the storage reachable again, then continue the study (for a search, add --resume); if the"
+        " storage is lost, start a new study"
+    )
     try:
         yield
     except (OSError, SQLAlchemyError, StorageInternalError) as error:

@@ -33,7 +33,9 @@ MOST_DEATHS = 10
 """After this many consecutive deaths without a finished trial, the cause isn't a single trial."""
 LOOK_S = 60.0
 """How often trials are checked for workers that died on other machines."""
-CLUSTER_GONE = "see ray status; once the cluster is there again, the same command continues (search: add --resume)"
+CLUSTER_GONE = (
+    "see ray status; when the cluster runs again, run the same command again to continue (for a search, add --resume)"
+)
 Tell = Callable[[Mapping[str, object]], None]
 """Receives a child's messages to its parent: a finished trial, a worker elsewhere, or an error."""
 

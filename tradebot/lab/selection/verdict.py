@@ -318,7 +318,7 @@ def conclude_search(of: SearchVerdict, objective: str) -> tuple[SearchConclusion
     if of.outside_return <= 0:
         return (
             SearchConclusion.NOTHING,
-            f"Nothing found: {earned}, whatever the best trial earned in hindsight ({luck}).",
+            f"Nothing found: {earned}, so what the best trial earned in hindsight doesn't count ({luck}).",
         )
     if of.p_parts > BY_PARTS:
         warning = f"the best trial's profit is concentrated in too few parts of the period (p {of.p_parts:.3f})"
@@ -359,8 +359,8 @@ def _weak(of: SearchVerdict) -> Iterator[str]:
 def _choice(of: SearchVerdict) -> Iterator[str]:
     """Yield a phrase for each sign that the best trial's values may be no better than others."""
     if of.overfitting and of.overfitting.probability > LIKELY_OVERFITTED:
-        often = f"in {of.overfitting.probability:.0%} of all halves of the sessions"
-        yield f"{often}, the best trial is below the median in the other half"
+        often = f"in {of.overfitting.probability:.0%} of the splits of the sessions into halves"
+        yield f"{often}, the best trial of one half is below the median in the other half"
     if of.plateau is None:
         yield "too few trials to know its neighbors"
     elif not of.plateau.holds:

@@ -190,8 +190,8 @@ def _nonce(venue: KrakenVenue, tally: DriftTally) -> VenueCheck:
     if ahead_s > FAR_AHEAD_S:
         finding = f"the last nonce is dated {taken}, {ahead_s:,.0f} s ahead of this machine's clock; the next is higher"
         fix = (
-            "Check this machine's clock. Until it has caught up, a bot in a new folder can't use this key: make "
-            "another key for it"
+            "Check this machine's clock. Until the clock has caught up, a bot in a new folder can't use this"
+            " key, so make another key for that bot"
         )
         return VenueCheck(HealthState.DEGRADED, finding, "nonce", fix=fix)
     return VenueCheck(HealthState.OK, f"the last nonce is dated {taken}; each is higher than the one before", "nonce")
@@ -218,6 +218,9 @@ def _is_shared(venue: KrakenVenue, tally: DriftTally) -> VenueCheck:
     if not isolated:
         return VenueCheck(HealthState.OK, "all positions share the account's collateral", "answer")
     names = ", ".join(sorted(isolated))
-    finding = f"isolated margin is on for {names}: a position would be liquidated long before the price that is shown"
+    finding = (
+        f"isolated margin is on for {names}, so the broker would liquidate a position long before the price"
+        " that is shown"
+    )
     fix = "Set them to cross margin on Kraken Futures' website; until then, nothing is opened in them"
     return VenueCheck(HealthState.DEGRADED, finding, "answer", fix=fix)

@@ -238,7 +238,7 @@ class KrakenReader:
             return Proof(End.UNKNOWN, "rows of the open orders or of the history can't be read and might be about it")
         until = intent.at + ARRIVES_WITHIN
         if min(history.complete_until, now - SETTLED_AFTER) <= until:
-            text = f"it may arrive until {until:%H:%M:%S}, and the history is complete until"
+            text = f"the order may still arrive until {until:%H:%M:%S}, but the history is complete only until"
             return Proof(End.UNKNOWN, f"{text} {history.complete_until:%H:%M:%S}")
         text = f"it could arrive until {until:%H:%M:%S}, but the histories of orders and executions don't contain it"
         return Proof(End.OVER, text)

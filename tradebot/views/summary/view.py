@@ -324,9 +324,7 @@ def _profit(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
         return
     profit_usd = money.profit_usd
     share = f" ({percent(profit_usd / money.before_usd)})" if money.before_usd else ""
-    moved = (
-        f", besides {format_signed_usd(money.transfers_usd)} that was moved in or out" if money.transfers_usd else ""
-    )
+    moved = f", besides {format_signed_usd(money.transfers_usd)} moved in or out" if money.transfers_usd else ""
     yield f"The account made {format_signed_usd(profit_usd)}{share}{moved}, and is worth {money.after_usd:,.2f} USD."
     if money.benchmark is None or not money.before_usd:
         yield money.without

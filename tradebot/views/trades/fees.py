@@ -27,9 +27,10 @@ def fees_assumption(settlement: Settlement) -> str:
     """Return the assumption behind a trade's fees, which is shown wherever fees are shown."""
     charged = ": the SEC and FINRA charge sales" if settlement is Settlement.PAID else ""
     return (
-        "A fee with the symbol and the time of a fill, such as a commission, belongs to that fill. The broker charges "
-        "the others to the account for a whole day. They are shared among the lots that were sold on that day, or else "
-        f"on the last day of sales up to 4 days before, in proportion to the value they were sold for{charged}."
+        "A fee with the symbol and the time of a fill, such as a commission, belongs to that fill. The broker"
+        " charges all other fees to the account for a whole day. These are shared among the lots that were sold"
+        " on that day, or else on the last day with sales up to 4 days before. Each lot's share depends on the"
+        f" value it was sold for{charged}."
     )
 
 

@@ -204,12 +204,12 @@ def test_senseless_space_is_refused_before_a_market_is_opened(tmp_path: Path, sp
 
 
 def test_setting_that_is_searched_and_set_is_refused(tmp_path: Path) -> None:
-    refuses(study(*place_in(tmp_path), "--set", "c=1"), 2, "c is varied by", "leave out --set c")
+    refuses(study(*place_in(tmp_path), "--set", "c=1"), 2, "c is both varied by", "leave out --set c")
 
 
 def test_too_few_sessions_to_choose_in_are_named(tmp_path: Path) -> None:
     said = study(*place_in(tmp_path), "--to", "2026-12-07")
-    assert (said.code, "judged sessions: too few" in said.err) == (2, True)
+    assert (said.code, "judged sessions, which is too few" in said.err) == (2, True)
     assert "a study needs 6 judged sessions" in said.err
 
 

@@ -77,7 +77,7 @@ def told(of: BacktestPlan) -> str | None:
         ({}, None),
         (policy(exits=[{"stop_ticks": {"ticks": 8}}]), "strategies.policy has exits of its own"),
         (policy(allotment_fraction=0.5), "strategies.policy has limits or an allotment of its own"),
-        (policy(execution={"style": "market"}), "strategies.policy enters other than"),
+        (policy(execution={"style": "market"}), "strategies.policy needs approval, or doesn't enter"),
         ({"limits": {"max_loss_streak": 3, "loss_streak_wait_s": 60}}, "limits.max_loss_streak is set"),
         ({"limits": {"liquid_hours_only": True}}, "limits.liquid_hours_only is true"),
         ({"halts": {"min_equity_usd": 1000}}, "halts.min_equity_usd is set"),

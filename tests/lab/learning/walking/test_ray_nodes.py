@@ -99,8 +99,8 @@ def test_node_without_the_folder_of_the_walk_plays_nothing(tmp_path: Path) -> No
     of = walk_in(tmp_path)
     work = WalkWork(pickle_for_node(of), 1, code_of(of.plan.settings), "elsewhere", str(tmp_path))
     answer = UnitSeat().open(program_here(), pickle_for_node(work))
-    assert f"doesn't have the folder {of.folder} of the walk" in answer["error"]
-    assert "a drive that each node has at the same place" in answer["hint"]
+    assert f"doesn't have the walk's folder {of.folder}" in answer["error"]
+    assert "a drive that every node mounts at the same path" in answer["hint"]
 
 
 def kill_while_it_plays(raylet: int, units: Path) -> None:

@@ -57,7 +57,7 @@ def test_what_was_held_out_chooses_nothing(returns: list[float], instead: float)
 
 @pytest.mark.parametrize(("sessions", "embargo", "fewest"), [(5, 1, 6), (7, 2, 8)])
 def test_too_few_sessions_are_refused_with_how_many_it_takes(sessions: int, embargo: int, fewest: int) -> None:
-    with pytest.raises(OperatorError, match=f"only {sessions} judged sessions: too few") as told:
+    with pytest.raises(OperatorError, match=f"only {sessions} judged sessions, which is too few") as told:
         choosing(sessions, embargo)
     assert f"{fewest} judged sessions" in told.value.hint
     assert choosing(fewest, embargo) == 2
@@ -88,7 +88,7 @@ def test_setting_that_is_set_too_is_refused_by_name() -> None:
     of = VariedSettings(
         TrainingJob("ppo", 1, 20_480, {"gamma": 0.9}), 20_000, Space.model_validate(SETTINGS), "space.yaml"
     )
-    with pytest.raises(ConfigurationError, match=r"gamma is varied by space.yaml, and set too"):
+    with pytest.raises(ConfigurationError, match=r"gamma is both varied by space.yaml and set by an option"):
         of.require_settings()
     with pytest.raises(ConfigurationError, match="sac has no setting n_steps"):
         replace(of, job=TrainingJob("sac", 1, 20_000)).require_settings()

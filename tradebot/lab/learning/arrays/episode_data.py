@@ -136,7 +136,7 @@ def _unknown(run: BacktestRun, name: str) -> Iterator[str]:
     if own.limits != limits or own.allotment_fraction != 1:
         yield f"strategies.{name} has limits or an allotment of its own"
     if any((own.displacement, own.wants, own.approval, own.auction)) or own.execution.style is not Style.MARKETABLE:
-        yield f"strategies.{name} enters other than by marketable limit orders without approval"
+        yield f"strategies.{name} needs approval, or doesn't enter by plain marketable limit orders"
     if own.execution.max_quote_share is not None or own.execution.fit_to_room:
         yield "execution.max_quote_share or execution.fit_to_room is set"
     if settings.backtest.unhalt_after_sessions is not None:

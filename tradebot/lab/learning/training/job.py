@@ -135,7 +135,8 @@ def validate_job(job: TrainingJob) -> TrainingJob:
             raise OperatorError(f"{job.agent} has no setting {word(name)}", f"name one of these: {settings}")
         if not _fits(name, value, job.of.settings[name]):
             raise OperatorError(
-                f"{name} of {job.agent} can't be {value!r}", f"its shipped value is {job.of.settings[name]}"
+                f"{name} of {job.agent} can't be {value!r}",
+                f"use a number like its default, {job.of.settings[name]}",
             )
     if not 0 <= job.seed <= MOST_SEED:
         raise OperatorError(f"{job.seed} is not a seed", f"use whole numbers from 0 to {MOST_SEED}")

@@ -158,7 +158,7 @@ def _require_answers(run: BacktestRun) -> None:
             if reason in POLICY_REASONS:
                 raise OperatorError(
                     f"the model didn't answer at {cycle.at:%Y-%m-%d %H:%M}: {reason} {strategy.decision.observed}",
-                    "without that answer there is no result: see docs/POLICIES.md for the reason, and run it again",
+                    "the result needs that answer: look up the reason in docs/POLICIES.md, then run it again",
                 )
 
 

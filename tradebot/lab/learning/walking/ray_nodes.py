@@ -63,8 +63,8 @@ class UnitSeat(ClusterWorker):
         require_here(work.code, code_of(walk.plan.settings), "different strategy code")
         if _identity_in(walk) != work.identity:
             raise OperatorError(
-                f"the node {node()} of the cluster doesn't have the folder {walk.folder} of the walk",
-                "keep --results on a drive that each node has at the same place, or leave out --on ray",
+                f"the node {node()} of the cluster doesn't have the walk's folder {walk.folder}",
+                "keep --results on a drive that every node mounts at the same path, or leave out --on ray",
             )
         self._of = walk, work.trials
 

@@ -73,7 +73,9 @@ class VariedSettings(Struct, frozen=True):
                     f"name some of these: {', '.join(self.job.of.settings)}",
                 )
             if name in self.job.settings:
-                raise ConfigurationError(f"{name} is varied by {self.source}, and set too", f"leave out --set {name}")
+                raise ConfigurationError(
+                    f"{name} is both varied by {self.source} and set by an option", f"leave out --set {name}"
+                )
 
 
 class WalkSearch(Struct, frozen=True):
@@ -116,8 +118,8 @@ def choosing(sessions: int, embargo: int) -> int:
     count = training_sessions(sessions) - embargo
     if count < FEWEST:
         raise OperatorError(
-            f"only {pluralize(sessions, 'judged session')}: too few, because the settings are chosen by the "
-            f"first half, without its last {pluralize(embargo, 'session')}",
+            f"only {pluralize(sessions, 'judged session')}, which is too few: the settings are chosen by the"
+            f" first half of them, except for {pluralize(embargo, 'session')} at its end",
             f"give a longer market: a study needs {2 * (FEWEST + embargo)} judged sessions",
         )
     return count
