@@ -56,5 +56,5 @@ def test_a_universe_that_does_not_fit_is_shown_although_no_other_verb_starts_wit
     assert "207 symbols would fit" in told["problems"][0]
     assert told["calls"] <= told["planned_per_day"] == 8100 < told["wanted_calls"]
     shows(
-        bot.says("fetch-flow", "--plan", "--config", str(mine)), 10, "gets too old", "It doesn't fit: the 500 symbols"
+        bot.says("fetch-flow", "--plan", "--config", str(mine)), 10, "gets too old", "It doesn't fit: universe has 500"
     )

@@ -93,10 +93,10 @@ A short sale counts on the trade date of the purchase that closed it, and is sho
   may be in the next year; these rows don't consider that.
 The fees of a sale are taken off its proceeds, and those of a purchase are part of its basis (IRS
   Publication 550 (2024)). A fee with the symbol and the time of a fill, such as a commission,
-  belongs to that fill. The broker charges the others to the account for a whole day. They are
-  shared among the lots that were sold on that day, or else on the last day of sales up to 4 days
-  before, in proportion to the value they were sold for: the SEC and FINRA charge sales. Other fees
-  are in no row.
+  belongs to that fill. The broker charges all other fees to the account for a whole day. These are
+  shared among the lots that were sold on that day, or else on the last day with sales up to 4 days
+  before. Each lot's share depends on the value it was sold for: the SEC and FINRA charge sales.
+  Other fees are in no row.
 Each row is rounded to the cent, and totals add the rows.
 Not covered: options and other securities that are substantially identical, and other accounts of
   yours or your spouse's, such as an IRA. Compare with your broker's Form 1099-B, and see whether
