@@ -39,7 +39,7 @@ def message(lines: Sequence[str], folder: str) -> str:
 
 
 def of_error(document: Data) -> Iterator[str]:
-    """Yield the error of a verb."""
+    """Yield the lines of the answer if a verb failed: its error, and the next step."""
     yield f"{document['error']['message']}"
     if document["error"]["hint"]:
         yield f"Next: {document['error']['hint']}"

@@ -302,7 +302,7 @@ def _report(data: ClockAdvanced, bot_identity: Identity, another: str) -> Report
 
 
 def seconds_of(text: str) -> int | None:
-    """Return the seconds in a duration such as 5m, or None for a moment; raise OperatorError for other text."""
+    """Return the seconds in a duration such as 5m; None if the text is a time. Raise OperatorError for other text."""
     if text in MOMENTS or ISO_TIME.fullmatch(text):
         return None
     amount = seconds_in(text)

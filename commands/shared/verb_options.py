@@ -316,9 +316,9 @@ def on_bot(
 
 
 def with_options(**bundles: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Replace each of these parameters of a verb with the options that a function declares.
+    """Replace parameters of a verb with bundles of options: each bundle is a function that declares options.
 
-    The verb gets the function's result as that parameter.
+    The verb receives the function's result as the parameter with the bundle's name.
     """
 
     def declare(act: Callable[..., None]) -> Callable[..., None]:

@@ -226,7 +226,7 @@ def listing(
     """List the strategies; run each one in use once, on a desk without facts.
 
     Exit 10 if one is missing, if its result is invalid, or if its result was refused in the last pass. `refused` has
-    those refusals, because a strategy that fails on real facts may work without any.
+    the refusals of that pass: a strategy that fails on real facts may still give a valid result here, without facts.
     """
     rows = look(settings, folder, ask=True)
     data = Strategies(tuple(_as_in_the_last_pass(row, refused.get(row.name)) for row in rows))

@@ -118,7 +118,7 @@ def was_found(app: App, client_order_id: str) -> bool:
 
 
 def load_refusal_counts(app: App, span: PassSpan, strategy: str | None, session: date | None) -> EndedPasses:
-    """Return where the candidates of a period or a session ended; raise OperatorError for an unknown strategy."""
+    """Count, by gate and reason, the candidates of a period or session; raise OperatorError for an unknown strategy."""
     facts = app.existing_facts
     if facts is None:
         return EndedPasses(0, None, None, ())

@@ -232,7 +232,7 @@ def strategies(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict
 
 
 def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None) -> str:
-    """Return a sentence if a strategy's present code wasn't backtested but other code of it was; empty otherwise."""
+    """Return a sentence if only another version of a strategy's code was backtested; empty otherwise."""
     if not code or not tested or code in tested:
         return ""
     last = [*tested][-1]

@@ -166,7 +166,7 @@ class Figures(Struct, frozen=True):
 
 
 class Rank(Struct, frozen=True):
-    """A coin's tier (None if it is below all tiers), since when the coin has been in it, and its latest figures.
+    """A coin's tier (None if it is below all tiers), the time when it entered that tier, and its latest figures.
 
     `measured_at` is the last time at which all figures were known, or None. The coin is eligible only if they are
     `known` now. `rising_to` is a higher tier that it has qualified for since `rising_since` but not yet reached.

@@ -47,7 +47,7 @@ class BarNeed(Struct, frozen=True):
 
     @property
     def enough(self) -> int:
-        """Return the fewest bars with which a symbol can be used."""
+        """Return how many bars a symbol needs at least."""
         return self.depth if self.least is None else self.least
 
 

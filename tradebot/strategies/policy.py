@@ -67,9 +67,7 @@ USUAL = timedelta(minutes=5)
 
 
 def needs_of(settings: PolicySettings, cards: Sequence[Card], rule: FuturesStrategy | None) -> Needs:
-    """Return what the strategy reads: the features on the models' cards, and the bars of the rule that may act
-    instead.
-    """
+    """Return what the strategy reads: the features on the models' cards, and the bars of the fallback rule."""
     names = dict[str, dict[str, None]]()
     for card in cards:
         names.setdefault(card.timeframe, {}).update(dict.fromkeys(card.names))

@@ -79,7 +79,7 @@ class ServedStrategy:
         self._start = start
 
     def reply(self, request: bytes) -> bytes:
-        """Return the plug-in's declaration or its checked wants, or the decision that refuses the request."""
+        """Return the encoded reply: the plug-in's declaration, its validated wants, or why they are refused."""
         try:
             if request == DECLARATION:
                 return text_of(PluginReply(declared=_declare_needs(self._strategy)))

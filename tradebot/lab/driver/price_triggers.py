@@ -41,7 +41,7 @@ class MarketAhead(Protocol):
         """
 
     def next_price(self, after: datetime) -> datetime:
-        """Return a time in the same session before which no symbol's price changes."""
+        """Return a time in the same session up to which all prices stay as they are."""
 
     def shows(self, symbol: str) -> VisiblePrices | None:
         """Return a symbol's present quote; None if it has no price."""

@@ -207,7 +207,7 @@ def send_to_market(floor: EngineState, order: Order) -> None:
 
 
 def at_the_market(order: Order) -> str:
-    """Return the status of an order that is at the market and isn't being canceled.
+    """Return the status of an order that rests at the venue and isn't being canceled.
 
     The status is new, partially_filled, or pending_replace.
     """

@@ -215,7 +215,7 @@ class Day:
         return [*accumulate(highs, max)][::-1], [*accumulate(lows, min)][::-1]
 
     def extremes_from(self, number: int) -> tuple[int, int] | None:
-        """Return the highest and lowest price from a minute on to the session's end; None if no minute is left."""
+        """Return the highest and lowest price of the session from this minute on; None if no minute is left."""
         highs, lows = self._tails
         return (highs[number], lows[number]) if number < len(highs) else None
 

@@ -61,7 +61,7 @@ class Contracts:
         return ROOTS[self.instrument(symbol).root]
 
     def by_id(self, number: str) -> str | None:
-        """Return the symbol of the contract with a number, or None."""
+        """Return the symbol of the contract with this number; None if there is none."""
         return self._by_id.get(number)
 
     def samples(self, request: str, text: str, *, described: bool) -> TwsMessage:
