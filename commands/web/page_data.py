@@ -212,7 +212,7 @@ class PageData(NamedTuple):
 
     @property
     def documents(self) -> tuple[Mapping[str, Any], ...]:
-        """Return the --json document of each part that shows a verb's report, or of the error in its place."""
+        """Return the --json document of each report that the page shows, or of the error in its place."""
         sources = self.made
         return tuple(each.document() if isinstance(each, Report) else error_answer(each) for each in sources)
 

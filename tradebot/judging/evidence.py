@@ -196,7 +196,7 @@ class Disk(Struct, frozen=True):
 
 
 class StoreEvidence(Struct, frozen=True):
-    """One type of file that only a person deletes: its size, and how to reduce it."""
+    """The size of one type of file that tradebot never deletes, and what a person can do to make it smaller."""
 
     name: str
     bytes: int

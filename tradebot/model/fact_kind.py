@@ -221,7 +221,7 @@ class NullCounts(Struct, frozen=True):
 
 
 class Drift(Struct, frozen=True):
-    """One way in which current replies differ from what is documented; `rows` of the `of` rows show it."""
+    """One way in which current replies differ from their documentation: `rows` out of `of` checked rows differ so."""
 
     kind: str
     breach: Breach

@@ -286,7 +286,7 @@ def _halves(pair: Resting) -> tuple[Order, ...]:
 def joinable_stop_id(world: World, resting: Resting) -> str:
     """Return the venue's id of a single stop that can trigger, if an exit for the same shares can join its group.
 
-    Otherwise, and for a pair of stop and limit, return an empty text.
+    Otherwise, and for a stop that is paired with a limit order, return an empty string.
     """
     is_single = resting.stop is not None and resting.limit is None and resting.can_trigger
     return resting.stop.venue_id if world.venue.exits_join and is_single and not resting.ending and resting.stop else ""

@@ -104,7 +104,7 @@ class Money(Protocol):
         """Return the account's cash in USD when the books were opened."""
 
     def open_books(self, opening_cash: Decimal, at: datetime, settlement: Settlement = Settlement.PAID) -> None:
-        """Write the opening balance and how trading changes the account's cash, once."""
+        """Begin the books, once: write the opening balance, and whether trades are paid from cash (`settlement`)."""
 
     def books_opened_at(self) -> datetime | None:
         """Return when the opening balance was written, or None before the first reconcile."""

@@ -156,7 +156,7 @@ class Hashed(Generic[Row]):
             self.add(number, row)
 
     def numbers(self, value: Any) -> Collection[int]:
-        """Return the numbers of the rows with a value."""
+        """Return the numbers of the rows that contain this value."""
         return self._numbers.get(value, ())
 
 
@@ -187,7 +187,7 @@ class Sorted(Generic[Row]):
             self.add(number, row)
 
     def numbers(self, value: Any) -> Collection[int]:
-        """Return the numbers of the rows with a value."""
+        """Return the numbers of the rows that contain this value."""
         return self.span(value, value)
 
     def span(self, first: Any, last: Any) -> Collection[int]:

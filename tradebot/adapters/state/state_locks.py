@@ -363,8 +363,9 @@ class ExitPriority:
 
     @contextmanager
     def attempt(self, call: Call | None) -> Iterator[None]:
-        """Allow yielding to exits inside the block; `call` resumes the pass afterward, and is None if the pass has no
-        slot yet.
+        """Let an exit pass interrupt this pass inside the block.
+
+        `call` is the pass's call, with which it resumes afterward; None if the pass has no slot yet.
         """
         self._gives_way, self.call = True, call
         try:

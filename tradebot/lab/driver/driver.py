@@ -531,8 +531,8 @@ class DriverPasses:
         )
 
     def is_declined(self, proposed: Proposals) -> bool:
-        """Return True if strategies decline all their wants themselves, and the universe has no contracts that might
-        have to roll.
+        """Return True if the pass would only record that strategies decline: no entry is wanted, and no contract in the
+        universe might have to roll.
         """
         world, candidates = self._world, proposed.candidates
         return (

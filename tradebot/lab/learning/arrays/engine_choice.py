@@ -117,7 +117,7 @@ class EpisodeAccount:
             contracts += quantity
 
     def see(self, index: int) -> None:
-        """Record the equity as a pass does: its maximum, and whether a loss halts the bot until the episode ends."""
+        """Update the highest equity, and halt the bot until the episode ends if it has lost too much."""
         equity, rules = self.equity(index), self._rules
         self._peak = max(self._peak, equity)
         lost = Decimal(max(self._began - equity, 0)) / max(self._began, equity)
