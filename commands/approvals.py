@@ -235,5 +235,5 @@ def _why_not(console: "Console", row: ApprovalRow, trading: "EntriesData") -> No
         return
     console.print(f"Not sent. {why}: {REASONS[why].meaning}", markup=False)
     console.print(
-        f"The approval stays valid for a while. Next: tradebot why-no-orders {clean(row.symbol)}", markup=False
+        f"The approval stays valid until it expires. Next: tradebot why-no-orders {clean(row.symbol)}", markup=False
     )

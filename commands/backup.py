@@ -220,7 +220,7 @@ def _render(console: "Console", data: Backups) -> None:
         )
     if data.copied_to:
         console.print(f"Copied off this machine and verified there: {data.copied_to}", markup=False)
-    named = ", newest first, named by this machine's clock in UTC:" if data.kept else ""
+    named = ", newest first; their names are times in UTC by this machine's clock:" if data.kept else ""
     console.print(f"Backups kept: {len(data.kept)}{named}")
     for name in data.kept:
         console.print(f"  {name}", markup=False)
@@ -243,7 +243,8 @@ def backup(
     bot: "App",
     only_list: Annotated[bool, typer.Option("--list", help="List backups without making one.")] = False,
     session: Annotated[
-        bool, typer.Option("--session", help="For a chore: back up after a session, once, and delete old facts.")
+        bool,
+        typer.Option("--session", help="For the backup chore: back up once after each session, and delete old facts."),
     ] = False,
     to: Annotated[
         str | None, typer.Option("--to", metavar="PLACE", help="Also copy it off this machine [storage.backup_to].")

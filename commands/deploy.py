@@ -102,7 +102,7 @@ def _units() -> "CheckResult":
     rows = [line.split() for line in process.stdout.splitlines()]
     units = {row[0]: row[2] for row in rows if len(row) > 2}
     if not units:
-        return skip("systemd has no unit of tradebot here")
+        return skip("systemd has no tradebot units here")
     failed = [name for name, active in units.items() if active == "failed"]
     if failed:
         return bad(f"{', '.join(failed)} failed", f"journalctl -u {failed[0]} -o cat -n 50", "units", len(units))
@@ -137,14 +137,16 @@ def _first_pass(note: "ServeNote | None", evidence: "HealthEvidence") -> "CheckR
         return skip("serve isn't running; tradebot health judges the passes of cron and timers")
     if note.ready_at is None:
         return warn(
-            f"books and broker not yet compared since the start at {note.since:%Y-%m-%d %H:%M:%S} UTC", AGAIN, "notes"
+            f"books and broker haven't been compared since the start at {note.since:%Y-%m-%d %H:%M:%S} UTC",
+            AGAIN,
+            "notes",
         )
     claims = evidence.past.claims if isinstance(evidence.past, SessionEvidence) else ()
     own = [claim for claim in claims if claim.missed_reason is None and claim.by.endswith(f"/{note.pid}")]
     if own:
         last = max(own, key=lambda claim: claim.at)
         return ok(
-            f"{pluralize(len(own), 'slot')} since the start, the last one {last.job} {last.slot}",
+            f"{pluralize(len(own), 'slot')} ran since the start; the last one was {last.job} {last.slot}",
             "claimed slots",
             len(own),
         )

@@ -145,7 +145,7 @@ def take_over(app: "App", confirmed: str | None) -> Report:
     """
     other = folder_identity.original(app.folder)
     if other is None:
-        raise OperatorError("this state folder isn't a copy of another one that is still there", "tradebot live status")
+        raise OperatorError("this state folder isn't a copy, or its original no longer exists", "tradebot live status")
     what = f"Trading this account from here instead of {other}"
     confirm_for(app, confirmed, what=what, command="tradebot live take-over")
     with (
@@ -305,7 +305,7 @@ def _render(console: "Console", data: LiveStatus) -> None:
     for row in data.conditions:
         if row.state != OPEN:
             console.print(f"  {row.name}: {row.fix}", markup=False)
-    console.print(f"The trading state is separate: {data.trading_state}. Next: tradebot status")
+    console.print(f"Apart from these conditions, the trading state is {data.trading_state}. Next: tradebot status")
     _render_checklist(console, data.checklist)
 
 
@@ -315,7 +315,9 @@ def _render_checklist(console: "Console", steps: "tuple[Step, ...]") -> None:
     from commands.shared.tables import Table, sentence
 
     done = sum(step.done for step in steps)
-    console.print(f"From paper to real money: {done} of {len(steps)} steps are done. Orders don't depend on them.")
+    console.print(
+        f"From paper to real money: {done} of {len(steps)} steps are done. This checklist doesn't block orders."
+    )
     table = Table("step", sentence("found"), sentence("needed"), header=False)
     for step in steps:
         mark = "[green]done[/]" if step.done else "[yellow]missing[/]"
@@ -330,7 +332,10 @@ def _render_armed(console: "Console", data: ArmedSessions) -> None:
     is_single = data.first == data.last
     days = f"the session of {data.first}" if is_single else f"the sessions from {data.first} to {data.last}"
     console.print(f"[yellow]Armed[/yellow]: the bot may trade real money in {days}.")
-    console.print(f"Entries end {when(data.until, MINUTE)}; exits continue. tradebot halt stops entries at once.")
+    console.print(
+        f"Entries are allowed until {when(data.until, MINUTE)}; exits continue after that. tradebot halt stops "
+        "entries at once."
+    )
     if data.trading_state == "ACTIVE":
         console.print("Next: tradebot status")
     else:

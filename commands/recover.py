@@ -135,7 +135,7 @@ def rebuild_and_compare(app: "App", why: str, by: str, only: Path | None = None)
     old = [doubt.where for doubt in doubts if doubt.what == FindingKind.FORGOTTEN]
     if old:
         # The next pass would halt the bot for this reason anyway, so this halt ends in the same way.
-        halted += f"; {Reason.BOOKS_OLD}: they don't have our orders in {', '.join(old)}"
+        halted += f"; {Reason.BOOKS_OLD}: the books lack our orders in {', '.join(old)}"
         halt_switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
     data = _data(why, rebuilt, compared, tuple(doubts))
     _keep(app, data)

@@ -269,7 +269,7 @@ def _render_one(console: "Console", data: RegistryData) -> None:
 def _lines(row: CoinRow) -> "Sequence[tuple[str, str]]":
     since = f", since {when(row.since)}" if row.since else ""
     pinned = ", pinned" if row.pinned else ""
-    rising = f"{row.rising_to} from {when(row.rises_at)} on, if its figures hold" if row.rises_at else ""
+    rising = f"{row.rising_to} from {when(row.rises_at)} on, if its figures stay good enough" if row.rises_at else ""
     allows = (
         f"{row.max_leverage:f} times leverage, {usd(row.max_notional_usd)} USD, {row.slippage_fraction:.2%} slippage"
         if row.max_leverage and row.max_notional_usd and row.slippage_fraction

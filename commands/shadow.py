@@ -118,7 +118,7 @@ def _render(out: "Console", data: ShadowStrategies) -> None:
     from commands.shared.tables import Table, number, sentence
 
     if not data.strategies:
-        out.print("No strategy is in shadow. strategies.NAME.shadow: true runs one in shadow.")
+        out.print("No strategy is in shadow. To put one in shadow, set strategies.NAME.shadow: true.")
         return
     table = Table(
         "strategy",

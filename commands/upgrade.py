@@ -30,6 +30,7 @@ from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, STORES, StateF
 from tradebot.app.loading import Options, load_for
 from tradebot.errors import ExitCode
 from tradebot.judging.judgment import HealthState, Judgment, worst_state
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,12 +108,9 @@ def _ledger(path: "Path", form: "LedgerVersion") -> "CheckResult":
         old = _version(path)
     if old == form.version:
         return ok(f"version {old}, as this tradebot writes it", "file")
-    change = (
-        f"version {old}; this tradebot upgrades it to {form.version} (new: "
-        f"{form.says_from(old)}), which worked on a copy"
-    )
-    copy_text = f"and stores {path.name}-version-{old} next to it"
-    return warn(f"{change}, {copy_text}", "Stop the bot, then: tradebot upgrade", "file")
+    change = f"version {old}; this tradebot upgrades it to {form.version} (new: {form.says_from(old)})"
+    copy_text = f"and stores {path.name}-version-{old} next to it; the upgrade of a copy worked"
+    return warn(f"{change} {copy_text}", "Stop the bot, then: tradebot upgrade", "file")
 
 
 def _journal(path: "Path") -> "CheckResult":
@@ -144,7 +142,7 @@ def _store(path: "Path", kind: "CacheDatabase") -> "CheckResult":
     if old == kind.version:
         return ok(f"version {old}, as this tradebot writes it", "file")
     what = "no file of this kind" if old is None else f"version {old}"
-    aside = f"{what}; this tradebot reads {kind.version}, so it moves the file aside and starts without"
+    aside = f"{what}; this tradebot reads {kind.version}, so it moves the file aside and starts without it"
     return warn(
         f"{aside} {kind.holds}", f"cp -a {path}* ELSEWHERE first, if you may go back to the earlier version", "file"
     )
@@ -160,7 +158,10 @@ def _settings(folder: "StateFolder", loaded: "Loaded") -> "CheckResult":
     looser = [row.name for row in differ if row.looser]
     if not looser:
         return ok("readable, and none is looser than accepted", "file")
-    finding = f"{len(looser)} looser than accepted or new, so entries wait: {', '.join(looser[:SHOWN])}"
+    finding = (
+        f"{pluralize(len(looser), 'setting is', 'settings are')} new or looser than accepted, so entries wait: "
+        f"{', '.join(looser[:SHOWN])}"
+    )
     return warn(finding, "tradebot config check, then tradebot config accept", "file")
 
 

@@ -52,7 +52,7 @@ class Chores(Struct, frozen=True):
         restarting gets past it.
         """
         if now < slot.start:
-            raise TemporaryError(f"{slot.name} is due at {slot.start:%Y-%m-%d %H:%M} UTC, not yet", "tradebot schedule")
+            raise TemporaryError(f"{slot.name} isn't due until {slot.start:%Y-%m-%d %H:%M} UTC", "tradebot schedule")
         claim = self.ledger.claim_slot(slot.job, slot.session, slot.name, self.by, now)
         was_cut_short = not claim.won and is_unfinished(self.ledger, slot)
         if not claim.won and not was_cut_short:

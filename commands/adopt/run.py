@@ -105,7 +105,7 @@ def _confirm(app: "App", position: "BrokerPosition", closes: str | None, confirm
         markup=False,
     )
     if closes:
-        screen.print(f"Its price already meets {closes}, so the next evaluate-exits would close it", markup=False)
+        screen.print(f"Its price already triggers {closes}, so the next evaluate-exits would close it", markup=False)
     what, command = (
         f"Letting the bot's exit rules close {position.symbol}",
         f"tradebot adopt {position.symbol} --manage",
@@ -119,7 +119,7 @@ def _render(console: "Console", data: Adopted) -> None:
         console.print(f"{what}: now managed by the bot, as strategy {data.strategy}", markup=False)
         console.print("  the exit rules apply from now on; tradebot positions shows how near each one is")
         if data.closes:
-            console.print(f"  [yellow]{data.closes} is already met[/yellow]: the next evaluate-exits closes it")
+            console.print(f"  [yellow]{data.closes} is already triggered[/yellow]: the next evaluate-exits closes it")
     else:
         console.print(
             f"{what}: marked as known; it counts against the limits, and the bot leaves it alone", markup=False

@@ -101,7 +101,7 @@ def _of_perpetuals(wish: BacktestOptions, settings: "Settings", market: OpenedMa
     if without and wish.symbols and not wish.symbols.isdigit():
         there = ", ".join(market.symbols)
         raise OperatorError(
-            f"{clean(wish.bars or '')} has no prices of {without[0]} on these days", f"write --symbols {there}"
+            f"{clean(wish.bars or '')} has no prices for {without[0]} on these days", f"write --symbols {there}"
         )
     return settings.model_copy(update={"universe": [symbol for symbol in settings.universe if symbol not in without]})
 
@@ -208,9 +208,9 @@ def _measured_slippage(wish: BacktestOptions) -> tuple[str, str, object]:
     with open_app(Options(wish.state_dir, wish.config), os.environ) as bot:
         parity_totals = over_time(bot.existing_facts.parities(LATELY)) if bot.existing_facts else None
     if parity_totals is None or parity_totals.slippage_bps is None:
-        why = "no session was compared with its backtest" if parity_totals is None else "no order filled in both"
+        why = "no session has been compared with its backtest" if parity_totals is None else "no order filled in both"
         raise OperatorError(
-            f"--cost {MEASURED} needs fills in a session and in its backtest, and {why}", "tradebot parity SESSION"
+            f"--cost {MEASURED} needs fills from a session and from its backtest, but {why}", "tradebot parity SESSION"
         )
     return "fill", SLIPPAGE, parity_totals.slippage_bps
 

@@ -262,7 +262,7 @@ def render(out: "Console", data: "BacktestData") -> None:
     if explains(out):
         _assumptions(out, data.assumptions)
     _sensitivity(out, data)
-    out.print("\n[bold]What it cannot know[/]")
+    out.print("\n[bold]What this backtest can't know[/]")
     for line in (*data.cannot_know, *_trials(data.trials)):
         out.print(f"  {line}", markup=False)
     if data.lookahead:
@@ -287,7 +287,7 @@ def _assumptions_in_short(out: "Console", assumptions: "Sequence[Assumption]") -
         if assumption.is_loud:
             out.print(f"  [bold red]{assumption.name.replace('_', ' ').capitalize()}[/]: {assumption.remark}")
     others = [each.name.replace("_", " ") for each in assumptions if each.remark and not each.is_loud]
-    out.print(f"  Assumed   {', '.join(others)}; --explain says what", markup=False)
+    out.print(f"  Assumed   {', '.join(others)}; --explain shows each assumption", markup=False)
 
 
 def _sensitivity(out: "Console", data: "BacktestData") -> None:
@@ -332,7 +332,7 @@ def _waits(waits: "Sequence[MissingBars]") -> "Iterator[str]":
         ]
         more = f" and {len(named) - SHOWN_WAITS} more" if len(named) > SHOWN_WAITS else ""
         verb = "looks back over" if can_decide else "needs"
-        yield f"{strategy} {verb} {depth:,} bars of {timeframe}; has enough for {', '.join(named[:SHOWN_WAITS])}{more}"
+        yield f"{strategy} {verb} {depth:,} bars of {timeframe}; available: {', '.join(named[:SHOWN_WAITS])}{more}"
 
 
 def reasons_without_trades(data: "BacktestData") -> "Iterator[str]":
@@ -350,9 +350,9 @@ def reasons_without_trades(data: "BacktestData") -> "Iterator[str]":
     for reason, what in reasons[:SHOWN_REASONS]:
         yield f"  {reason} ({what}): {REASONS[Reason(reason)].meaning if reason != SENT else 'no order was filled.'}"
     for late in [wait for wait in data.waits if not wait.can_decide][:SHOWN_WAITS]:
-        who = late.symbol or f"The first symbol of {late.strategy}"
+        who = late.symbol or "its first symbol"
         since = f"from {late.since} on" if late.since else "in none of these sessions"
-        yield f"  {who} has the {late.depth:,} bars of {late.timeframe} that {late.strategy} needs {since}."
+        yield f"  {late.strategy} needs {late.depth:,} bars of {late.timeframe}; {who} has that many {since}."
 
 
 def _result(data: "BacktestData") -> "Iterator[str]":
@@ -361,7 +361,7 @@ def _result(data: "BacktestData") -> "Iterator[str]":
         yield from map(" ".join, zip(chain(["Targets  "], repeat(9 * " ")), result.targets.said, strict=False))
     for reason in result.refused[:SHOWN_REASONS]:
         why = clean(reason.why)[:LONGEST]
-        yield f"Refused   answers of {reason.strategy}, the first on {when(reason.at)}: {reason.reason}: {why}"
+        yield f"Refused   answers of {reason.strategy}; the first, on {when(reason.at)}, for {reason.reason}: {why}"
     yield from _halt_lines(result.halts)
     yield from reasons_without_trades(data)
     yearly = f" ({format_signed(100 * result.yearly_return, 2)}% a year)" if result.yearly_return is not None else ""
@@ -416,8 +416,8 @@ def _trials(trials: "dict[str, int]") -> "Iterator[str]":
     for strategy, count in counts.items():
         if count > 1:
             yield (
-                f"{strategy} has been tried with {count:,} different settings or versions of its code here: the "
-                "best of many looks good by chance alone."
+                f"{strategy} has been tried with {count:,} different settings or versions of its code here. The best "
+                "of them may look good by luck alone."
             )
 
 
@@ -438,8 +438,8 @@ def _peek(out: "Console", peek: "LookaheadDifference") -> None:
     shown_known, unknown = first_difference(clean(peek.known), clean(peek.unknown))
     out.print(f"  [bold red]{peek.strategy} used future data[/]: {when(peek.at)}, {clean(peek.what)}")
     cut = f", cut off at {when(peek.cut_at)}" if peek.cut_at else ""
-    out.print(f"    with the whole market: {shown_known}", markup=False)
-    out.print(f"    without the future{cut}: {unknown}", markup=False)
+    out.print(f"    with all data: {shown_known}", markup=False)
+    out.print(f"    without later data{cut}: {unknown}", markup=False)
 
 
 FIELD = re.compile(r"\w+=(?=[^=]*$)")

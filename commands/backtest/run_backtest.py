@@ -204,7 +204,7 @@ def _require_served(wish: BacktestOptions) -> None:
     wanted = next((option for option, is_set in options.items() if is_set), None)
     if wanted is not None:
         raise OperatorError(
-            f"{wanted} works only with the default venue's engine, and this bot's venue has its own exchange",
+            f"{wanted} works only with the default venue's engine, but this bot's venue has its own exchange",
             f"leave out {wanted}",
         )
 
@@ -269,7 +269,9 @@ def _too_short(waits: "MissingBars", since: date | None) -> OperatorError:
         return OperatorError(
             f"{needs}, but the data never has that many", "give a file that begins earlier or ends later"
         )
-    return OperatorError(f"{needs}, which exist from {since} on", f"--from {since}, or leave out --from")
+    return OperatorError(
+        f"{needs}, but the data has that many only from {since} on", f"--from {since}, or leave out --from"
+    )
 
 
 def _taken_up(run: "BacktestRun", checkpoint: "Path", identity: "RunIdentity", how: RunOptions) -> int:

@@ -67,7 +67,11 @@ Bars = Annotated[
 Cash = Annotated[float | None, typer.Option("--cash", min=1, help="USD to begin with [sandbox.cash_usd].")]
 Cost = Annotated[
     list[str] | None,
-    typer.Option("--cost", metavar="NAME=VALUE", help="A cost, such as slippage_bps=5; or measured (by parity)."),
+    typer.Option(
+        "--cost",
+        metavar="NAME=VALUE",
+        help="A cost, such as slippage_bps=5; or measured: the slippage that parity found.",
+    ),
 ]
 Prices = Annotated[
     str | None, typer.Option("--prices", help="Daily bars: raw (dividends paid in cash) or adjusted (looks ahead).")
@@ -76,7 +80,9 @@ DayPrices = Annotated[
     str | None,
     typer.Option(
         "--day-prices",
-        help="Daily bars: show the close at the close (open-and-close), or near the open (close; looks ahead).",
+        help=(
+            "Daily bars: reveal the close at the close (open-and-close), or already near the open (close; looks ahead)."
+        ),
     ),
 ]
 Flow = Annotated[

@@ -37,12 +37,12 @@ SHOWN = 50
 
 REMEDIES: "Mapping[str, str]" = {
     "nothing_stored": "tradebot bars fetch",
-    "wrong_zone": "import the files again with the --zone that their maker used",
+    "wrong_zone": "import the files again with the --zone that their times are in",
     "end_stamp": "import the files again with --stamp end",
-    "unadjusted_split": "check if there was a split: unless it's on record, signals see a jump in unadjusted prices",
+    "unadjusted_split": "check for a split; if there was one and it isn't recorded, signals see a jump in prices",
     "already_adjusted": "import raw prices; adjusted ones would be adjusted twice",
     "scale": "compare with another source; import all bars in one unit, or leave out those before the change",
-    "not_its_contract": "import only this contract's raw bars; the same code is used again ten years later",
+    "not_its_contract": "import only this contract's raw bars; ten years later, another contract has the same code",
     "not_closed": "fetch or import these bars again once they are complete",
     "bad_price": "tradebot bars fetch, or import corrected files",
     "spike": "compare with another source; tradebot bars fetch, or import corrected files",

@@ -112,8 +112,8 @@ def _require_offered(app: "App", strategy: str, price: "PriceKind") -> None:
     if price not in venue.bar_prices:
         has = ", ".join(sorted(venue.bar_prices))
         raise OperatorError(
-            f"strategies.{strategy} needs bars of the {price} price, which {venue.title} doesn't have",
-            f"run it at a venue that has such bars, or let the strategy read another price ({has})",
+            f"strategies.{strategy} needs bars of the {price} price, but {venue.title} has none",
+            f"run it at a venue that has such bars, or let the strategy read another price: {has}",
         )
 
 
@@ -148,7 +148,7 @@ def wanted_of(
         timeframe_of(timeframe),
     )
     if last and last < first:
-        raise OperatorError(f"--from {first} is after --to {last}", "exchange the two dates")
+        raise OperatorError(f"--from {first} is after --to {last}", "swap the two dates")
 
     def at(now: datetime) -> WantedBars:
         return WantedBars(names, stored, first, min(now, app.day.begins(last + timedelta(days=1))) if last else now)

@@ -246,7 +246,7 @@ def _render(console: "Console", data: BarsImported) -> None:
     for finding in data.refused[:SHOWN] or data.findings[:SHOWN]:
         console.print(f"  {finding.symbol}: {finding.found}", markup=False)
     if data.refused:
-        console.print("Next: import again with the --stamp and --zone that the files' maker used")
+        console.print("Next: import again with the --stamp and --zone that match the files' times")
     elif data.new:
         console.print("Next: tradebot bars check")
 

@@ -87,7 +87,7 @@ def telegram_of(bot: "App") -> "Telegram":
 
     settings = bot.settings.chat.telegram
     if settings is None:
-        raise OperatorError("the chat is off", f"chat: {{telegram: {{}}}} turns it on; {GUIDE} says how")
+        raise OperatorError("the chat is off", f"to turn it on, set chat: {{telegram: {{}}}}; {GUIDE} explains it")
     accepted = bot.accepted_configuration
     # What may be closed from the chat is checked when that is asked for.
     in_force = effective(bot.settings)["chat"]["telegram"]
@@ -111,14 +111,14 @@ def render_code(console: "Console", data: PairingCode) -> None:
     if not data.listening:
         console.print("Nothing is listening yet. Next: tradebot serve, or tradebot chat listen")
     else:
-        console.print("It answers once you are paired. Next: tradebot chat status")
+        console.print("Your Telegram bot answers once you are paired. Next: tradebot chat status")
 
 
 def render_status(console: "Console", data: ChatStatus) -> None:
     listening = (
         "a process listens" if data.listening else ("NO process listens: start tradebot serve, or tradebot chat listen")
     )
-    console.print(f"The chat is {f'on, and {listening}' if data.on else f'off; {GUIDE} says how to turn it on'}")
+    console.print(f"The chat is {f'on, and {listening}' if data.on else f'off; {GUIDE} explains how to turn it on'}")
     if data.person is not None and data.paired_at is not None:
         console.print(f"Paired with person {data.person} since {when(data.paired_at)}")
     else:
@@ -139,7 +139,7 @@ def render_revoked(console: "Console", data: Revoked) -> None:
 
 
 def render_listened(console: "Console", data: ChatListening) -> None:
-    console.print(clean(data.trouble) if data.trouble else "Every message is answered.", markup=False)
+    console.print(clean(data.trouble) if data.trouble else "All messages have been answered.", markup=False)
 
 
 group("chat", "Let one person query the bot from a chat, halt it, and approve entries.")

@@ -16,7 +16,7 @@ from tradebot.views.holdings import FOREIGN_OWNER
 
 WITH_BUTTONS = 3
 """How many waiting entries are shown with buttons in a reply that lists all of them."""
-CUT = "… (the rest doesn't fit into a message)"
+CUT = "… (the rest doesn't fit in one message)"
 _LEADS = re.compile(r"(?<=[A-Za-z0-9])\.(?=[A-Za-z]{2})|[@/](?=[A-Za-z])|://")
 """Text that an app would turn into a link, which is broken up in everything the bot quotes."""
 
@@ -56,7 +56,7 @@ def of_status(data: Data) -> Iterator[str]:
         f"{state['state']} {state['subject']}: {state['found']}" for state in (data["permission"],) if _unwell(state)
     )
     unwell = [row for row in data["health"] if _unwell(row) and (active or row["subject"] != "halts")]
-    yield from _parts(unwell, "Health OK" if active else "Everything else is well")
+    yield from _parts(unwell, "Health OK" if active else "Everything else is OK")
     if data["equity"]:
         yield f"Equity {_usd(data['equity']['last_usd'])} USD"
     if data["today"]:
@@ -172,7 +172,7 @@ def of_halt(data: Data) -> Iterator[str]:
     """Yield what a halt did, and where it can be ended."""
     yield f"Halted: {data['state']}. The bot opens no positions; exits continue."
     if data.get("unrecorded") or data.get("unwritten"):
-        yield "The halt applies, but it couldn't be written everywhere: check the machine where the bot runs."
+        yield "The halt is in force, but it couldn't be saved everywhere: check the machine where the bot runs."
     yield "It can only be ended on the machine where the bot runs: tradebot unhalt"
 
 

@@ -98,7 +98,7 @@ def read(update: object, now: float) -> ChatMessage:
         return _read_typed(_mapping(whole["message"], "the message"), now)
     if kinds == {"callback_query"}:
         return _read_button(_mapping(whole["callback_query"], "the button"))
-    raise RefusedMessageError("not a kind of message that is answered", _names(kinds))
+    raise RefusedMessageError("not a kind of message that the bot answers", _names(kinds))
 
 
 def _read_typed(message: dict[str, Any], now: float) -> ChatMessage:
@@ -157,7 +157,7 @@ def _plain(amount: Decimal) -> str:
 
 def _mapping(value: object, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise RefusedMessageError("not in Telegram's form", what)
+        raise RefusedMessageError("not in Telegram's format", what)
     return value
 
 
@@ -173,7 +173,7 @@ def _names(names: Iterable[str]) -> str:
 def _whole(value: dict[str, Any], name: str) -> int:
     number = value.get(name)
     if type(number) is not int or not 0 < number < LARGEST:
-        raise RefusedMessageError("not in Telegram's form", name)
+        raise RefusedMessageError("not in Telegram's format", name)
     return number
 
 
@@ -284,7 +284,7 @@ class Listener:
             if (chat_message.user, chat_message.chat) != (paired.user, paired.chat):
                 raise RefusedMessageError("from somebody else")
             if number is None:
-                raise RefusedMessageError("not in Telegram's form", "update_id")
+                raise RefusedMessageError("not in Telegram's format", "update_id")
             words = words_of(chat_message.text) if chat_message.button is None else ("a button", "", "")
         except RefusedMessageError as unfit:
             own = paired is not None and who == str(paired.user)
@@ -343,7 +343,7 @@ class Listener:
         if verb in ("yes", "no"):
             question = self._store.open_question(HALT, now)
             if question is None:
-                raise RefusedMessageError("there was no question within the last two minutes")
+                raise RefusedMessageError("no question was asked in the last two minutes")
             (nonce, message), index = question, int(verb == "no")
             pressed = (nonce, index)
         if pressed is None:
@@ -361,14 +361,14 @@ class Listener:
         if not self._app.settings.chat.may_close:
             raise RefusedMessageError("possible only on the machine where the bot runs", "close")
         if self._app.mode is Mode.LIVE:
-            raise RefusedMessageError("with real money, possible only on the pages or where the bot runs", "close")
+            raise RefusedMessageError("with real money, possible only on the web pages or the bot's machine", "close")
         if not amount:
             return
         question = self._store.open_question(f"{KEEP_POSITION} {symbol} {amount}", now)
         # It is used up here, before anything is sent, so that the same message can't close twice.
         if question is None or self._store.press(question[0], 0, question[1], now) is None:
             raise RefusedMessageError(
-                f"there was no question about that amount within the last minute: send close {symbol}"
+                f"no question about that amount was asked in the last minute; to ask again, send close {symbol}"
             )
 
     def _do(self, chat_message: ChatMessage, verb: str, about: str, now: datetime) -> tuple[MessageOutcome, str]:
@@ -404,7 +404,7 @@ class Listener:
             return MessageOutcome.FAILED, lines[0] if lines else ""
         shares = _plain(answers.shares_held(document, symbol))
         if shares == "0" or (amount and amount != shares):
-            why = f"The bot holds {shares} {symbol} of its own now."
+            why = f"The bot's own position is now {shares} {symbol}."
             self._say(chat_message.chat, [f"Nothing closed. {why}"])
             return MessageOutcome.FAILED, why
         if not amount:

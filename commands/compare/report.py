@@ -155,7 +155,7 @@ def _cautions(runs: "Sequence[ComparedRun]") -> "Iterator[str]":
     if fewest < 30:
         yield f"One of them closed only {pluralize(fewest, 'trade')}, so a difference may well be chance."
     if len({run.kind for run in runs}) > 1:
-        yield "A backtest and a bot differ in more than the market: a backtest's fills are assumed."
+        yield "One is a backtest and one a bot, so their fills differ too: those of a backtest are assumed."
 
 
 def render(out: "Console", data: "RunComparison") -> None:
@@ -216,7 +216,7 @@ MOST_NAMED = 5
 
 def run(named: list[str], home: Path, files: Files) -> Report:
     if files and len(named) > MOST_CURVES:
-        raise OperatorError(f"a picture has at most {MOST_CURVES} curves, not {len(named)}", "name fewer runs")
+        raise OperatorError(f"a chart can show at most {MOST_CURVES} curves, not {len(named)}", "name fewer runs")
     read = read_all([_folder(home, folder) for folder in named])
     data, accounts = compare_reports(read), [run.account for run in read]
     report = Report("compare", data, render)

@@ -120,7 +120,7 @@ def store_accepted(
     with app.pass_lock("config accept"):
         if app.ledger.baselines.last() != before:
             raise OperatorError(
-                "another configuration was accepted meanwhile, so nothing was accepted",
+                "another configuration was accepted meanwhile, so this one wasn't accepted",
                 "tradebot config diff",
                 code=ExitCode.REFUSED,
             )
@@ -175,7 +175,7 @@ def _render(screen: "Console", data: Accepted) -> None:
     tighter = len(data.differences) - looser
     changes = f": {looser} looser, {tighter} tighter" if data.before else ""
     screen.print(f"[green]Accepted[/green]: this configuration is in force from now on{changes}")
-    screen.print("  a running serve keeps the configuration that it read last: reload it", style="dim")
+    screen.print("  a running serve keeps its old configuration until you reload it", style="dim")
 
 
 def changes_of(loaded: "Loaded") -> tuple[ChangedDefault, ...]:

@@ -99,8 +99,8 @@ def _folder_and_file(state_dir: str | None, config: str | None) -> "tuple[StateF
     file = user_file(Options(state_dir, config), path, os.environ)
     if file is None and folder is None:
         raise OperatorError(
-            "there is no bot here whose settings could be changed",
-            "tradebot init, or name a file of yours: tradebot config set KEY VALUE --config mine.yaml",
+            "there is no bot here, so there are no settings to change",
+            "tradebot init, or name your own file: tradebot config set KEY VALUE --config mine.yaml",
         )
     return folder, file or path / USER_FILE
 
@@ -129,7 +129,7 @@ def _after(folder: "StateFolder | None", file: Path, text: str, wanted: Values) 
     """Return the settings as they would be; raise OperatorError if they aren't valid."""
     tried = parse_yaml(text)
     if not isinstance(tried, dict):
-        raise OperatorError(f"{file} isn't NAME: VALUE lines, so {UNWRITTEN}", "tradebot config check")
+        raise OperatorError(f"{file} doesn't consist of NAME: VALUE lines, so {UNWRITTEN}", "tradebot config check")
     if folder:
         _refuse_another(folder, tried)
     try:
@@ -207,7 +207,7 @@ def _render(console: "Console", data: SettingChanged) -> None:
         color = {"+": "green", "-": "red"}.get(line[:1], "dim")
         console.print(line, style=color, markup=False)
     if not data.lines:
-        console.print(f"{data.file} has these values already: nothing to write", markup=False)
+        console.print(f"{data.file} already has these values, so there is nothing to write", markup=False)
     else:
         done = "Nothing was written (--dry-run); this would be written to" if data.dry_run else "Written to"
         console.print(f"{done} {data.file}", markup=False)
@@ -218,15 +218,17 @@ def _render(console: "Console", data: SettingChanged) -> None:
         )
     for row in data.outranked:
         console.print(
-            f"  {row.key} stays {format_yaml_scalar(row.value)}: {row.origin} sets it, and overrides the file",
+            f"  {row.key} stays {format_yaml_scalar(row.value)}, because {row.origin} overrides the file",
             markup=False,
         )
     if data.only_new_bots and data.changes:
         console.print(
-            "  The change applies when a market is created: the next demo has it; this bot's market stays as it is."
+            "  The change applies only to new markets: the next demo uses it, but this bot's market stays as it is."
         )
     if data.looser:
-        console.print(f"{pluralize(len(data.looser), 'setting')} looser than accepted, so entries are blocked:")
+        console.print(
+            f"{pluralize(len(data.looser), 'setting is', 'settings are')} looser than accepted, so entries are blocked:"
+        )
         for difference in data.looser:
             console.print(f"  {describe_difference(difference)}", markup=False)
         console.print("Next: tradebot config accept, or set it back", markup=False)
@@ -237,8 +239,8 @@ def _render(console: "Console", data: SettingChanged) -> None:
 def _when_used(data: SettingChanged) -> str:
     """Describe when a running `serve` uses the changes."""
     late = [change.key for change in data.changes if counts_at_start(Settings, change.key)]
-    restarted = f"A running serve takes over {', '.join(late)} when it is restarted"
+    restarted = f"A running serve uses the new {', '.join(late)} only after a restart"
     if len(late) == len(data.changes):
         return f"{restarted}; a reload isn't enough."
-    reloaded = "when it is reloaded (kill -HUP)."
-    return f"{restarted}, and the others {reloaded}" if late else f"A running serve takes it over {reloaded}"
+    reloaded = "after a reload (kill -HUP)."
+    return f"{restarted}, and the others {reloaded}" if late else f"A running serve uses the change {reloaded}"

@@ -167,8 +167,8 @@ def _render_never_bought(console: "Console", data: ConfigurationChecked) -> None
     console.print(f"[red]{names}[/red] of the universe {have} no sector and can never be bought: {escape(listed)}")
     example = f"sectors: {{{data.never_bought[0]}: technology}}"
     console.print(
-        "Next: correct what is misspelled or what the broker doesn't list; give each of the others a sector, such as "
-        f"{example}",
+        "Next: correct symbols that are misspelled or that the broker doesn't list; give each of the others a "
+        f"sector, such as {example}",
         markup=False,
     )
 

@@ -206,7 +206,7 @@ def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ..
     view = app.reader.view()
     books = read_books(app.ledger, app.now(), app.day, view.orders)
     held_symbols = set(books.quantities())
-    missing = tuple(f"{symbol}: no price to value it" for symbol in sorted(held_symbols - set(marks)))
+    missing = tuple(f"{symbol}: there is no price to value it at" for symbol in sorted(held_symbols - set(marks)))
     worth, opening = {**dict.fromkeys(held_symbols, Decimal(0)), **marks}, app.ledger.opening_cash()
     computed = profit(opening, books.totals, worth, books.standing.cash_adjustments, books.standing.settlement)
     differing = compare(books, booked_behind(app.ledger, books), view)
@@ -324,7 +324,7 @@ def render(console: "Console", data: "DemoData") -> None:
 
 def _edge_words(edge: float) -> str:
     if not edge:
-        return "The generated flow is noise, so a strategy can earn only by luck, and pays costs."
+        return "The generated flow is noise, so a strategy can earn only by luck, and it pays costs."
     return (
         f"The generated flow predicts prices with an artificial edge of {edge:g}, so the profit says nothing about "
         "real markets."

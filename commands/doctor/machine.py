@@ -121,7 +121,7 @@ def news_key(app: "App", environ: Mapping[str, str]) -> CheckResult:
     """Check that the key of the service with headlines is set and can be sent."""
     name = NEWS_KEYS[app.settings.news.source]
     if app.settings.news.source not in app.secrets.news:
-        fix = f"Set {name} in the environment or in .env; without it, features that count news are absent"
+        fix = f"Set {name} in the environment or in .env; without it, features that count news are missing"
         return warn(f"news is NOT CONFIGURED: {name} is not set", fix, "places: the environment and .env", 2)
     check_secret(name, app.secrets.news[app.settings.news.source])
     return ok(_source([name], environ), "key")

@@ -44,7 +44,7 @@ PAUSES_S = (*[0.25] * 8, *[1.0] * 12)
 
 A venue's history may lag by ten seconds, and only the history proves that an order has ended.
 """
-NOT_WORKING = skip("no order is known to be working")
+NOT_WORKING = skip("no test order is known to be working")
 LOOK_IT_UP = "Run tradebot reconcile to look it up, and cancel it at the broker if it is still working"
 
 
@@ -74,7 +74,7 @@ def order_checks(app: "App", by: str) -> tuple[Judgment, ...]:
         fix = (
             "Try again while the market is open (sandbox: tradebot exchange tick open, then tradebot exchange tick 5m)"
         )
-        none = bad("no symbol is free for a test order: each has a position or an order, or no quote", fix, "quotes", 0)
+        none = bad("no symbol is free for a test order: each has a position, an order or no quote", fix, "quotes", 0)
         return none.about("order"), skip("no order was placed").about("cancel")
     return _check_placed(progress).about("order"), _check_canceled(progress).about("cancel")
 
@@ -254,7 +254,7 @@ def judge_decision_time(limit_ms: int, name: str, rehearsal: SessionRehearsal) -
         return bad(finding, f"tradebot strategy test {name}", "rehearsed slots", rehearsal.passes)
     usual_ms, late_ms = (ordered[ceil(len(ordered) * share) - 1] * 1000 for share in (0.5, PERCENTILE))
     finding = (
-        f"99% within {late_ms:.0f} ms from bar to order, half within {usual_ms:.0f} ms; at most {limit_ms} ms; "
+        f"from bar to order: 99% within {late_ms:.0f} ms (limit: {limit_ms} ms), half within {usual_ms:.0f} ms; "
         f"{pluralize(rehearsal.orders, 'order')} sent to the embedded exchange"
     )
     if late_ms > limit_ms:

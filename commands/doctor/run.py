@@ -199,7 +199,7 @@ def events(path: Path) -> CheckResult:
 def plans(path: Path) -> CheckResult:
     """Check that correction plans for the books can be written."""
     if not os.path.lexists(path):
-        return skip("the folder is created with the first plan")
+        return skip("there is no folder yet; the first plan creates it")
     if not path.is_dir():
         return bad(f"{path} is not a folder", f"mv {path} {path}.aside", "entry")
     return ok(f"{path} is a folder", "folder")

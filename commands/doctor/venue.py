@@ -26,7 +26,7 @@ from tradebot.signals.headlines import WINDOW
 from tradebot.timetable.sessions import last_session
 from tradebot.venues.door import Connection, VenueCheck
 
-NEW_NAMES = "Write the new names in universe:, and in sectors: too"
+NEW_NAMES = "Write the new names into universe: and sectors:"
 NOT_FOUND = 404
 LOW_QUOTA = 0.1
 """Warn if less than this share of the day's quota is left."""
@@ -94,7 +94,7 @@ def other_copies(app: "App") -> CheckResult:
         fix = "Stop the other copy, cancel its orders at the broker, then run tradebot reconcile"
         return bad(finding, fix, "open orders", len(orders))
     ours = sum(is_our_order_id(order.client_order_id) or order.venue_id in booked for order in orders)
-    finding = f"{ours} of {pluralize(len(orders), 'open order')} ours, all recorded in these books"
+    finding = f"{ours} of {pluralize(len(orders), 'open order')} from this bot, all recorded in these books"
     return ok(finding, "list of open orders")
 
 
@@ -178,7 +178,10 @@ def _engine_clock(app: "App") -> CheckResult:
     limit_s = app.settings.limits.max_clock_disagreement_s
     finding = f"the exchange's clock and its engine are {abs(ahead_s):,.1f} s apart; at most {limit_s} s is allowed"
     if abs(ahead_s) > limit_s:
-        fix = "tradebot exchange faults shows what shifts the clock; until both agree, no entries and no timed exits"
+        fix = (
+            "tradebot exchange faults shows what shifts the clock; until both clocks agree, no entries and no timed "
+            "exits run"
+        )
         return bad(finding, fix, "clocks", 2)
     return ok(finding, "clocks", 2)
 
@@ -261,11 +264,11 @@ def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -
     unknown = [page for page in pages if page.status == NOT_FOUND]
     count = len(pages) - len(unknown)
     plan = (
-        "its replies don't state the daily quota" if limit is None else (f"{used or 0:,} of {limit:,} calls a day used")
+        "its replies don't state the daily quota" if limit is None else (f"{used or 0:,} of {limit:,} daily calls used")
     )
-    evidence = f"{count} of {queried} endpoints answer; {plan}; a session needs at most {needed:,}"
+    evidence = f"{count} of {queried} endpoints answer; {plan}; a session needs at most {needed:,} calls"
     if not count:
-        fix = "This source has no options flow: use strategies that read none, or another source"
+        fix = "This source has no options flow: use another source, or strategies that don't read flow"
         return bad(f"{evidence}; every call was answered with {NOT_FOUND}, not found", fix, "endpoints", 0)
     if refused:
         fix = "Subscribe to a plan that includes it; without it the score's coverage is lower"

@@ -192,7 +192,7 @@ def _kill_passes(stage: Stage) -> None:
     stage.check("every earlier stop still rests, or its position is closed", _protects(stage, stops), stage.resting())
     if lost := _unsent_intents(stage):
         stage.steps.append(
-            f"a kill left only the record of {', '.join(lost)}: the order may still arrive, so the bot waits"
+            f"after a kill, only the record of {', '.join(lost)} exists: the order may still arrive, so the bot waits"
         )
         stage.must("exchange", "tick", CANNOT_ARRIVE)
     _recovers(stage)

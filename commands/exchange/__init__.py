@@ -40,19 +40,23 @@ Pace = Annotated[
 ]
 RateLimit = Annotated[
     int | None,
-    typer.Option("--rate-limit", min=1, max=1_000_000, help="Requests per minute and key (Alpaca allows 200)."),
+    typer.Option("--rate-limit", min=1, max=1_000_000, help="Requests per minute for each key (Alpaca allows 200)."),
 ]
 FlowRateLimit = Annotated[
     int | None,
-    typer.Option("--flow-rate-limit", min=1, max=1_000_000, help="Flow requests per minute and key (plans: 120)."),
+    typer.Option(
+        "--flow-rate-limit", min=1, max=1_000_000, help="Flow requests per minute for each key (plans allow 120)."
+    ),
 ]
 FlowDailyLimit = Annotated[
     int | None,
-    typer.Option("--flow-daily-limit", min=1, max=10_000_000, help="Flow requests per day and key (plans: 15000)."),
+    typer.Option(
+        "--flow-daily-limit", min=1, max=10_000_000, help="Flow requests per day for each key (plans allow 15000)."
+    ),
 ]
 Accounts = Annotated[
     list[str] | None,
-    typer.Option("--account", help="Add an account, NAME or NAME=CASH; key and secret are NAME."),
+    typer.Option("--account", help="Add an account: NAME or NAME=CASH. NAME is also its key and its secret."),
 ]
 FaultScripts = Annotated[
     list[str] | None,
@@ -214,8 +218,8 @@ def _faults(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="add: a file, a ready-made script, or - for stdin. show: a ready-made script or a fault. "
-            "clear: a rule, or all rules if left out.",
+            help="For add: a file, a ready-made script, or - for stdin. For show: a ready-made script or a fault. "
+            "For clear: a rule [all rules].",
             autocompletion=fault_names,
         ),
     ] = None,

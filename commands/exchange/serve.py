@@ -181,7 +181,7 @@ def _render(out: "Console", data: ExchangeAddress) -> None:
         f"  in a browser: {data.page}",
         f"  orders fill {FILLS[data.fill]}; {limit}",
         f"  optimistic: {data.optimistic}",
-        *([f"  cancels and replacements arrive later: latency {data.latency}"] if data.latency != "instant" else []),
+        *([f"  cancels and replacements are delayed: latency {data.latency}"] if data.latency != "instant" else []),
         *([f"  faults armed: {', '.join(data.faults)}; see: tradebot exchange faults"] if data.faults else []),
         *_time_lines(data),
     )
@@ -220,7 +220,7 @@ def _time_lines(data: ExchangeAddress) -> Sequence[str]:
     now = f"  exchange time is {when(data.now)}; the market is {state}"
     if data.pace == "step":
         return (now, f"  its clock stands still until you run: {data.tick}")
-    return (now, f"  its clock runs automatically:  {data.pace}")
+    return (now, f"  its clock runs automatically: {data.pace}")
 
 
 def account_flag(text: str) -> tuple[str, Decimal | None]:

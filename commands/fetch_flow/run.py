@@ -227,9 +227,9 @@ def _age(row: EndpointCount) -> str:
 
 def check_alone(stream: bool, lasting: str | None, plan: bool, *others: object) -> None:
     if lasting is not None and not stream:
-        raise typer.BadParameter("--for goes with --stream")
+        raise typer.BadParameter("--for needs --stream")
     if stream and (plan or any(others)):
-        raise typer.BadParameter("--stream takes no option but --for")
+        raise typer.BadParameter("--stream can be combined only with --for")
     if plan and any(others):
         raise typer.BadParameter("--plan is about a whole session, so it takes no other option")
 
@@ -387,20 +387,20 @@ def _outcome(row: PlannedKind) -> str:
     words = {
         "as configured": "as configured",
         "less often": f"[yellow]less often[/yellow] than every {usual}, to stay within the quota",
-        "left out": f"[red]left out[/red] instead of every {usual}, to stay within the quota",
+        "left out": f"[red]left out[/red], normally every {usual}, to stay within the quota",
         "gets too old": "[red]gets too old[/red]",
     }
     return words[row.outcome.value]
 
 
 def _totals(data: PlannedFetches) -> tuple[str, ...]:
-    per_day = f"{data.planned_per_day:,} of {data.daily_calls:,} a day"
+    per_day = f"{data.planned_per_day:,} of {data.daily_calls:,} calls a day"
     spared = data.wanted_calls - data.calls
-    less = f"; as configured they would be {data.wanted_calls:,}" if spared > 0 else ""
+    less = f" instead of the {data.wanted_calls:,} configured" if spared > 0 else ""
     used = "nothing counted yet" if data.used_today is None else pluralize(data.used_today, "call")
-    unlimited = ("This source has no limit, so everything is fetched as configured; the plan is for one with limits.",)
+    unlimited = ("This plan is for a source with limits. Yours has none, so everything is fetched as configured.",)
     return (
-        f"Calls a session: {data.calls:,}{less}. The timetable may make {per_day}.",
+        f"Calls a session: {data.calls:,}{less}. The timetable makes at most {per_day}.",
         f"First fetch: {pluralize(data.first_calls, 'call')} in {data.first_s:,.0f} s, "
         f"at {data.planned_per_minute:,.0f} of {data.calls_per_minute:,} calls a minute.",
         f"Used today: {used}. The day's count restarts at 20:00 New York time.",

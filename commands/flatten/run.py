@@ -187,13 +187,13 @@ def _require_permitted(app: "App", confirmation: Confirmation, what: str, comman
     is_page = confirmation.source is ConfirmedAt.PAGE
     setting, permitted = ("web", app.settings.web) if is_page else ("chat", app.settings.chat)
     if not permitted.may_close:
-        message = f"{setting}.may_close is false, so the {'pages' if is_page else 'chat'} can't close anything"
-        raise OperatorError(message, f"{command}, where the bot runs", code=ExitCode.REFUSED)
+        message = f"{setting}.may_close is false, so the {'web pages' if is_page else 'chat'} can't close anything"
+        raise OperatorError(message, f"on the bot's machine: {command}", code=ExitCode.REFUSED)
     if app.mode is not Mode.LIVE:
         return
     token = load_token(app.folder.path, WEB_TOKEN) if is_page else None
     if token is None or confirmation.token is None or not token.fits(confirmation.token):
-        needed = "the token of the pages, typed again" if is_page else "a person at a terminal or at the pages"
+        needed = "the token of the web pages, typed again" if is_page else "a person at a terminal or the web pages"
         raise OperatorError(f"{what} with real money needs {needed}", command, code=ExitCode.REFUSED)
 
 
@@ -243,7 +243,7 @@ def describe_closing(app: "App", symbol: str | None) -> list[str]:
     words += [fill.words for fill in lacking if symbol in (None, fill.order.symbol)]
     words += orders_named([(o, ours[o.client_order_id]) for o in orders if symbol in (None, o.symbol)])
     return words + [
-        f"whatever an order with an unknown outcome may have left in {name}"
+        f"anything that an order with an unknown outcome may have left in {name}"
         for name in sorted(unsure)
         if symbol in (None, name)
     ]

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from commands.shared.pass_reports import PassData
 
 COMMAND = "tradebot halt --flatten"
-NOT_REMEMBERED = "NOT REMEMBERED: this halt could not be written."
+NOT_REMEMBERED = "NOT REMEMBERED: this halt couldn't be written."
 FLAGS: Mapping[str, str] = {"--flatten": "flatten", "--json": "as_json", "--utc": "in_utc"}
 VALUES: Mapping[str, str] = {
     "--reason": "reason",
@@ -125,7 +125,7 @@ def _exit_code(request: HaltRequest, latch: HaltResult, orders: HaltOrders | Non
 def _report_ignored(request: HaltRequest) -> None:
     if request.not_understood:
         words = ", ".join(repr(clean(text)[:40]) for text in request.not_understood)
-        so = "; so nothing is closed" if request.flatten else ""
+        so = ", so nothing is closed" if request.flatten else ""
         print_error(OperatorError(f"halt ignored words that it doesn't know: {words}{so}", "tradebot halt --help"))
 
 
@@ -136,7 +136,7 @@ def _orders(path: Path, request: HaltRequest, latch: HaltResult) -> HaltOrders |
 
         return end_entries(request.state_dir, request.config)
     if latch.in_flight is not None:
-        return orders_left_alone("an order is in flight, and its pass still has the lock of this folder")
+        return orders_left_alone("an order is in flight, and its pass still holds this folder's lock")
     if latch.busy:
         return orders_left_alone("another process has locked the ledger, so no pass can run now")
     if latch.unrecorded is not None:

@@ -72,7 +72,7 @@ def _why_nothing_is_sent(app: "App") -> str | None:
     if app.settings.shadow:
         return "this bot is in shadow mode: it sends no orders, so it has no entry to cancel"
     closed = "; ".join(f"{reason} ({clean(detail)})" for reason, detail in app.permission.closed)
-    return f"permission is closed, so no order is sent and none is canceled: {closed}" if closed else None
+    return f"permission is closed, so the bot neither sends nor cancels orders: {closed}" if closed else None
 
 
 def _books_if_readable(app: "App") -> "SqliteLedger | None":

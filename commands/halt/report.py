@@ -109,7 +109,7 @@ def further_lines(path: Path, request: HaltRequest, latch: HaltResult, orders: H
         return with_bot_options("\n".join(lines_if_unwritten(path, request, latch, orders)))
     lines = []
     if latch.state != latch.announced:
-        lines.append(f"  {latch.state} is in force, because the ledger's history says so")
+        lines.append(f"  {latch.state} is in force, according to the ledger's history")
     if latch.requested == FLATTEN != latch.state:
         lines.append(f"  {latch.state} is in force; {FLATTEN} couldn't be written: run the command again")
     if latch.unrecorded:
@@ -136,9 +136,9 @@ def _next_step(latch: HaltResult, orders: HaltOrders | None) -> str:
 
 def lines_if_unwritten(path: Path, request: HaltRequest, latch: HaltResult, orders: HaltOrders | None) -> Iterator[str]:
     """Yield the lines after the first one, which says that the halt couldn't be saved."""
-    yield f"  in force: the bot sends no entry while it can't write {path}, because each one is recorded there first"
+    yield f"  in force for now: the bot can't send entries until it can write {path}, where it first records each one"
     if latch.state == "ACTIVE":
-        yield f"  not in force: as soon as {path} is writable again, entries resume"
+        yield f"  not in force after that: entries resume once {path} is writable"
     else:
         yield f"  also in force: {latch.state}, set by an earlier halt"
     if latch.in_flight:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 UNREAD = "the records of passes can't be read; tradebot health says what to do"
 OLD = "its record isn't stored; storage.replay_sessions sets how many sessions' records are kept"
-OF_BACKTEST = "a backtest stores no records: tradebot replay plays it again in its own folder"
+OF_BACKTEST = "a backtest stores no records; tradebot replay, in the backtest's folder, plays it again"
 
 
 HIDDEN = (
@@ -127,8 +127,8 @@ def _render(console: "Console", data: Incident) -> None:
     console.print(f"  {pluralize(data.bytes, 'byte')}: {parts}", markup=False)
     console.print(f"  SHA-256 {data.sha256}", markup=False)
     contents = {
-        "equal": "replayed here, every decision is equal; the file can be replayed anywhere",
-        "differs": f"replayed here, it differs: {data.why}",
+        "equal": "replayed here, every decision came out the same; the file can be replayed on any machine",
+        "differs": f"replayed here, decisions differ: {data.why}",
     }
     console.print(f"  {contents.get(data.replay, f'it cannot be replayed: {data.why}')}", markup=False)
     for lacking in data.lacking:

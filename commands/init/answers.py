@@ -95,8 +95,8 @@ def _symbols(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     yield from _wrap_list("universe: [", answers.symbols)
     unknown = [symbol for symbol in answers.symbols if symbol not in shipped.sectors]
     if unknown:
-        yield "# tradebot doesn't know the sectors of these, and buys nothing without one. Write their real sectors"
-        yield "# here; until then they count as one sector."
+        yield "# tradebot doesn't know the sectors of these symbols, and it buys no symbol without one. Write the"
+        yield "# real sectors here; until then, all of these count as one sector."
         yield "sectors:"
         yield from (f"  {symbol}: {UNSORTED}" for symbol in unknown)
     yield ""
@@ -146,7 +146,7 @@ def _risk(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
             "daily_loss_fraction": (HALTS_AT * day, "after losing this much in a day, it halts until tradebot unhalt"),
             "drawdown_fraction": (
                 max(halts.drawdown_fraction, DRAWDOWNS * day),
-                "it also halts if equity falls this far below its highest",
+                "it also halts if equity falls this far below its peak",
             ),
         },
     )
@@ -156,7 +156,7 @@ def _own_limits(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     sizes = sizes_of(answers, shipped)
     stop = shipped.exits.stop_loss_fraction
     at_stop = sizes.order * stop * HUNDRED
-    yield "    # The strategy's own limits, which follow from 3."
+    yield "    # The strategy's own limits, computed from answer 3."
     yield "    limits:"
     yield from _commented_rows(
         6,
@@ -166,7 +166,8 @@ def _own_limits(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
             "max_symbol_fraction": (sizes.symbol, ""),
             "max_order_fraction": (
                 sizes.order,
-                f"loses {plain_number(at_stop)}% of equity at its stop, {plain_number(stop * HUNDRED)}% from the entry",
+                f"loses {plain_number(at_stop)}% of equity at its stop, which is {plain_number(stop * HUNDRED)}% "
+                "from the entry",
             ),
         },
     )
@@ -178,7 +179,7 @@ def _night(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
         yield "    # 5. It may hold overnight: the account's exits (exits: in config/base.yaml) close its positions."
         yield "    # Stops can't act while the market is closed."
         return
-    yield "    # 5. It has no positions overnight: the shipped exits, and one before the close."
+    yield "    # 5. It holds no positions overnight: the shipped exits, and one more before the close."
     yield "    exits:"
     yield f"      - stop_loss: {{fraction: {plain_number(exits.stop_loss_fraction)}}}"
     fraction, arm_fraction = plain_number(exits.trailing_stop_fraction), plain_number(exits.trailing_arm_fraction)

@@ -227,7 +227,7 @@ def render(console: "Console", created: BotCreated) -> None:
     console.print(f"  {_permission_text(created)}")
     if created.copied_from:
         console.print(f"  its configuration: tradebot.yaml in that folder, a copy of {escape(created.copied_from)}")
-        console.print("  Later verbs read the copy, unless --config or TRADEBOT_CONFIG names another file.")
+        console.print("  Later commands read the copy, unless --config or TRADEBOT_CONFIG names another file.")
     for remark in created.notes:
         console.print(f"  {remark}", markup=False, highlight=False)
     console.print("Next: tradebot reconcile", markup=False)
@@ -267,8 +267,8 @@ def refuse_foreign_settings(path: Path, start: Path | None) -> None:
     own, what = path / USER_FILE, start or "the options"
     if own.exists() and not written_here(own):
         raise OperatorError(
-            f"{own} is your own file, and {what} would have to be written over it",
-            f"put the settings into that file and name no other, or move the file: mv {own} {own}.mine",
+            f"{own} is your own file, and init would have to overwrite it with {what}",
+            f"put the settings into that file and name no other file, or move it: mv {own} {own}.mine",
         )
 
 
@@ -315,4 +315,4 @@ def written_here(path: Path) -> bool:
 def _first_line(text: str) -> str:
     """Return the first line of a configuration written by `init`; its digest shows whether a person edited it."""
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return f"{WRITTEN}{digest}); goes over the shipped configuration, see config/base.yaml for every value.\n"
+    return f"{WRITTEN}{digest}); overrides the shipped configuration; config/base.yaml explains every value.\n"

@@ -88,13 +88,13 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
     if name == SHIPPED_PROFILE:
         return None
     if file is not None:
-        message = f"{file} is a configuration already, and a profile would start another one"
+        message = f"{file} is already a configuration, and --profile would start another one"
         raise OperatorError(message, "leave out --profile, or move the file away")
     content = profile_content(name)
     its, wanted = str(content.get("venue", EARLIER)), str(flags.get("venue", content.get("venue", EARLIER)))
     if wanted != its:
         raise OperatorError(
-            f"profile {name} is for {its}, and you asked for {clean(wanted)}",
+            f"profile {name} is for {its}, but you asked for {clean(wanted)}",
             f"leave out --profile or --venue; without a profile, a bot starts with the defaults of {clean(wanted)}",
         )
     if driver_for(its).months is not None:

@@ -72,14 +72,15 @@ def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
     """
     if not alone:
         raise OperatorError(
-            "the wizard asks for what the other options of init set", "tradebot init --wizard, without them"
+            "--wizard asks for these settings, so it can't be combined with options that set them",
+            "tradebot init --wizard, without them",
         )
     require_terminal()
     path = state_folder.resolve(state_dir, os.environ)
     init.refuse_marked(path)
     if (file := user_file(Options(state_dir), path, os.environ)) is not None:
         raise OperatorError(
-            f"{file} is a configuration already, and the wizard would write another one",
+            f"{file} is already a configuration, and the wizard would write another one",
             "tradebot init uses it; or move it away, then run the wizard again",
         )
     answers = ask_questions(Terminal(), path)
@@ -92,7 +93,7 @@ def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
 
 def _render(console: "Console", bot_created: "BotCreated") -> None:
     file = Path(bot_created.state_dir) / "tradebot.yaml"
-    console.print(f"Your answers are in {file}, with what each setting means.", markup=False)
+    console.print(f"Your answers are in {file}, with comments that explain each setting.", markup=False)
     render(console, bot_created)
 
 
@@ -220,7 +221,7 @@ def _trade(typed: str, answers: WizardAnswers) -> Decimal:
     percent = _percent(typed, answers.trade_percent, LEAST_TRADE, MOST)
     if percent > answers.day_percent:
         raise InvalidAnswer(
-            f"A single trade would risk more than the {plain_number(answers.day_percent)}% of a whole day: type less."
+            f"A single trade can't risk more than a whole day ({plain_number(answers.day_percent)}%): type less."
         )
     return percent
 

@@ -48,9 +48,9 @@ TITLES: Mapping[Item, str] = {
     Item.BLOCKED: "What blocked trades would have earned",
 }
 WORTH = (
-    "These proposals come from the same trades that they would have changed, so expect a smaller effect; and several "
-    "proposals may be about the same losses. tradebot search backtests other values, and shadow mode tries them in the "
-    "sessions to come."
+    "These proposals come from the same trades that they would have changed, so expect a smaller effect. Several "
+    "proposals may also be about the same losses. tradebot search backtests other values, and shadow mode tries "
+    "them in future sessions."
 )
 CHANGES_NOTHING = "Nothing is changed. tradebot learn --write FILE writes a configuration with the proposals."
 
@@ -97,8 +97,8 @@ def _head(data: Learned) -> Iterator[str]:
         yield f"Not counted: {', '.join(texts)}."
     for strategy, names in data.unknown.items():
         yield (
-            f"{clean(strategy)} has no weight for {', '.join(map(clean, names))}, which trades were entered with: "
-            "nothing is learned about them."
+            f"{clean(strategy)} has no weight for {', '.join(map(clean, names))}, so nothing is learned about them, "
+            "although trades were entered with them."
         )
 
 
@@ -134,7 +134,7 @@ def _rest_counted(data: Learned) -> Iterator[str]:
     for lack, count in lacks.most_common(1):
         yield f"\n{pluralize(count, 'setting')}: {lack}"
     if rest:
-        yield f"Why each of {pluralize(len(rest), 'setting')} has no proposal: tradebot learn --explain"
+        yield f"To see why there is no proposal for {pluralize(len(rest), 'setting')}: tradebot learn --explain"
 
 
 def _proposal_text(proposal: Proposal) -> str:
@@ -161,7 +161,10 @@ def _end(data: Learned) -> Iterator[str]:
         return
     yield f"Written to {data.file}; nothing else is changed."
     if data.looser:
-        yield f"{pluralize(len(data.looser), 'setting')} in the file looser than accepted, which would block entries:"
+        yield (
+            f"{pluralize(len(data.looser), 'setting in the file is', 'settings in the file are')} looser than "
+            "accepted, which would block entries:"
+        )
         yield from (f"  {describe_difference(row)}" for row in data.looser)
     else:
         yield "Nothing in the file is looser than accepted."
@@ -259,7 +262,7 @@ def run(app: "App", choice: "Choice", config: str | None, write: Path | None) ->
     if written is not None:
         save(fit.text, written)
     elif write is not None:
-        note(f"{write} isn't written: nothing is proposed")
+        note(f"{write} isn't written, because there are no proposals")
     data = Learned(
         at=at,
         from_date=choice.days.first,
@@ -283,6 +286,6 @@ def _refuse_own(file: Path, own: Path | None) -> None:
     """Raise OperatorError if a file is the configuration in use: only a person may adopt a proposal."""
     if own is not None and file.exists() and file.samefile(own):
         raise OperatorError(
-            f"{file} is this bot's configuration, and learning changes nothing by itself",
+            f"{file} is this bot's own configuration, and learn never changes that",
             "name another file, review it, and adopt it yourself: tradebot learn --write learned.yaml",
         )

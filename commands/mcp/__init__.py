@@ -83,6 +83,6 @@ def mcp(
 def _show(console: "Console", data: McpServed) -> None:
     console.print(f"An assistant can connect to {data.url}", markup=False)
     if data.token is None:
-        console.print(f"The token of {when(data.token_made_at)} still applies. Next: --new-token creates another one")
+        console.print(f"The token created at {when(data.token_made_at)} is still valid. Next: --new-token replaces it")
     else:
         console.print(f"Token, shown only now: {data.token}", markup=False, soft_wrap=True)

@@ -168,14 +168,15 @@ TOOLS: Mapping[str, Tool] = {
         Tool(
             "why",
             ["why-no-orders"],
-            "Why the bot did or didn't trade: how many candidates each gate refused, or each gate for one symbol.",
+            "Why the bot did or didn't trade: how many candidates each gate refused, or what each gate decided "
+            "about one symbol.",
             (ABOUT, LAST, SINCE, SESSION, AT, WHY_REASON, STRATEGY, BY_SYMBOL),
             kinds=("WhyNoOrders", "SymbolWhy", "ReasonCandidates", "BySymbol", "SymbolSpan"),
         ),
         Tool(
             "what_if",
             ["why-no-orders"],
-            "Decide recorded passes again with something changed, and compare. Nothing is sent or set.",
+            "Decide recorded passes again with one or more changes, and compare the results. Nothing is sent or set.",
             (CHANGES, ABOUT, SESSION, AT, LAST, SINCE),
             # Where no pass was recorded, it says why.
             kinds=("WhatIf", "WhatIfSpan", "WhyNoOrders"),
@@ -205,8 +206,8 @@ TOOLS: Mapping[str, Tool] = {
         Tool(
             "backtest",
             ["backtest"],
-            "Play a shipped profile on generated days. Prices are made up: it shows how a profile acts, not what it "
-            "earns. Nothing is kept or counted as a trial.",
+            "Play a shipped profile on generated days. Prices are made up, so this shows how a profile acts, not "
+            "what it earns. Nothing is kept or counted as a trial.",
             (PROFILE, SESSIONS, SEED),
             limit_s=LONG_S,
             apart=True,

@@ -160,14 +160,14 @@ def _ms(value: float) -> float:
 
 def _render_key(console: "Console", data: ModelKey) -> None:
     console.print(f"Wrote the private key to {data.file}. Only you can read it.", markup=False)
-    console.print("Keep it off the bot's machine. The public key, for the section of each policy:")
+    console.print("Keep it off the bot's machine. Put the public key into each policy's section:")
     console.print(f"  public_key: {data.public}", markup=False)
 
 
 def _render_signed(console: "Console", data: ModelSigned) -> None:
     console.print(f"Signed {clean(data.name)} as {data.id}, in {data.folder}", markup=False)
     if not data.sealed:
-        console.print("What its files say about its training is unverified: they lack the checksums of a training run")
+        console.print("What the model says about its training is unverified: checksums of a training run are missing")
     console.print(f"Answers took {data.usual_ms:g} ms, the longest {data.longest_ms:g} ms")
     console.print(f"Next: add {data.id} to strategies.NAME.models, then tradebot model check", markup=False)
 
@@ -176,7 +176,7 @@ def _render_checked(console: "Console", data: ModelsChecked) -> None:
     if not data.models:
         console.print("No learned policy is in use: docs/POLICIES.md says how to use one.")
     for row in data.models:
-        words = [f"{row.strategy}: {row.id}", "" if row.acts else "the last good one"]
+        words = [f"{row.strategy}: {row.id}", "" if row.acts else "the last good model"]
         words += [f"{clean(row.name)} ({clean(row.agent)})"] if row.name and row.agent else []
         words += [f"made {pluralize(row.age_days, 'day')} ago"] if row.age_days is not None else []
         console.print(", ".join(filter(None, words)), markup=False)

@@ -364,7 +364,11 @@ def confirmed_by(bot: "App", channel: str | None, code: str, addresses: Mapping[
     from commands.shared.checklist import READ, remember
 
     if channel is None or channel not in addresses:
-        hint = f"name one of them: {', '.join(addresses)}" if addresses else "none has one yet: tradebot notify list"
+        hint = (
+            f"name one of these: {', '.join(addresses)}"
+            if addresses
+            else "no channel has an address yet: tradebot notify list"
+        )
         raise OperatorError("--confirm needs a channel that has an address", hint)
     expected = confirmation_code(bot.folder.id, addresses[channel])
     if code.strip().lower() != expected:

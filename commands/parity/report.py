@@ -48,7 +48,7 @@ def render(out: "Console", data: Parity) -> None:
     """Print what was compared, the differences by cause, and the first differences."""
     day = data.day
     span = f"Session {day.session}" + ("" if day.complete else " so far")
-    how = "played again" if day.played else "decided again, compared with the quotes that it saw"
+    how = "played again" if day.played else "decided again, with fills compared with the quotes that passes saw"
     compared = (
         pluralize(day.decisions, "decision"),
         pluralize(day.orders, "order request"),
@@ -56,7 +56,7 @@ def render(out: "Console", data: Parity) -> None:
     )
     out.print(f"{span}, {how}: {pluralize(day.passes, 'pass', 'passes')}, {', '.join(compared)}")
     if not day.differences:
-        out.print("  the backtest decides, sends and fills the same, to the cent")
+        out.print("  the backtest's decisions, orders and fills are the same, to the cent")
     else:
         _causes(out, day)
         _differences(out, day)
@@ -105,8 +105,6 @@ def run(app: "App", typed: str | None) -> Report:
 def _last(app: "App") -> "date":
     every = app.passes.passes()
     if not every:
-        hint = (
-            "passes are recorded as they run: tradebot serve; storage.replay_sessions sets how many sessions are kept"
-        )
+        hint = "tradebot serve records passes as they run; storage.replay_sessions sets how many sessions are kept"
         raise OperatorError("No pass is recorded, so there is no session to replay.", hint)
     return every[-1].session

@@ -50,20 +50,21 @@ def format_csv(data: Pnl) -> str:
 
 
 REALIZED = (
-    "Realized profit is before fees, first in, first out within each strategy, and belongs to the day of the exit in "
-    "{place}."
+    "Realized profit is before fees and belongs to the day of the exit in {place}. Lots are matched first in, first "
+    "out within each strategy."
 )
 OPEN = (
-    "Open positions are valued at the broker's prices of a session's close, if books and broker were compared after "
-    "it, and else at the last price that a pass saw: the bid or ask at which they could be closed."
+    "If books and broker were compared after a session's close, open positions are valued at the broker's prices of "
+    "that close. Otherwise they are valued at the last price that a pass saw: the bid or ask at which they could be "
+    "closed."
 )
 UNPRICED = (
-    "Where a session has no price for a position, its gain falls into the next session that has one; shares bought "
-    "meanwhile are valued at cost."
+    "If a session has no price for a position, the position's gain counts in the next session that has one. Shares "
+    "bought meanwhile are valued at cost."
 )
 TRANSFERS = (
-    "Deposits and withdrawals are no profit. Neither are shares that were adopted: they enter the books at the "
-    "broker's average price."
+    "Deposits and withdrawals aren't profit. Neither are adopted shares: they enter the books at the broker's "
+    "average price."
 )
 DIVIDENDS = (
     "A dividend goes to the strategy that alone held the symbol on the day it was paid, otherwise to the account."
@@ -73,8 +74,8 @@ OF_CUT = {
     ProfitGrouping.HOUR: "The hour is the hour of the exit, in {place}.",
     ProfitGrouping.REASON: "The reason is the first rule that was recorded with the order that closed the shares.",
     ProfitGrouping.COMPONENT: (
-        "The component is the one that contributed most to the entry's direction: the largest value times weight of "
-        "its score."
+        "The component is the one that contributed most to the entry's direction: the one with the largest value "
+        "times weight in its score."
     ),
 }
 
@@ -214,10 +215,10 @@ def _account(pnl: Pnl) -> Iterator[str]:
 
 def _broker(pnl: Pnl, compared: EquityComparison) -> str:
     if not pnl.difference_usd:
-        return "Difference none: the broker's equity and the books agree to the cent"
-    why = [f"no price of {', '.join(map(clean, compared.unpriced))}"] if compared.unpriced else []
+        return "No difference: the broker's equity and the books agree to the cent"
+    why = [f"a missing price for {', '.join(map(clean, compared.unpriced))}"] if compared.unpriced else []
     why += [
-        f"{shares:f} {clean(symbol)} that count in the broker's equity but not in the books'"
+        f"{shares:f} {clean(symbol)} that are in the broker's equity but not in the books"
         for symbol, shares in compared.left_out.items()
     ]
     prices = "its prices of open positions, or amounts not booked yet" if compared.held else "amounts not booked yet"
@@ -228,7 +229,7 @@ def _broker(pnl: Pnl, compared: EquityComparison) -> str:
 def _unpriced_notes(pnl: Pnl) -> Iterator[str]:
     if any(row.unpriced for row in pnl.rows) or pnl.total.unpriced:
         named = dict.fromkeys(symbol for row in (*pnl.rows, pnl.total) for symbol in row.unpriced)
-        yield f"* the row's last day has no price of {', '.join(map(clean, named))}"
+        yield f"* the row's last day has no price for {', '.join(map(clean, named))}"
 
 
 LABELS = 12

@@ -147,7 +147,7 @@ def _suspended_text(row: "Holding", now: datetime | None) -> str:
     if row.price is None or row.price_at is None:
         return f"{what}. No price has been recorded yet"
     age = f", {duration((now - row.price_at).total_seconds())} old" if now else ""
-    return f"{what}. {usd(row.price, row.symbol)} is its last price, of {when(row.price_at)}{age}"
+    return f"{what}. Its last price was {usd(row.price, row.symbol)}, at {when(row.price_at)}{age}"
 
 
 def _unfinished_text(row: "Holding", close: "UnfinishedClose") -> str:
@@ -215,7 +215,7 @@ def _show_own_rules(console: "Console", rows: "Iterable[Holding]", *, with_owner
         console.print(f"Set by the strategy when it opened the position: {'; '.join(own)}", markup=False)
 
 
-ACCEPT = " of it at the broker. Next: tradebot reconcile, whose plan books that"
+ACCEPT = " of it at the broker. Next: tradebot reconcile, then accept its plan, which books that"
 NOT_OURS = "was not opened by the bot, which leaves it alone"
 WHY = {
     "no_stop_rule": "no stop rule is in force",
@@ -227,7 +227,7 @@ WHY = {
     "not_placed": "",
     "exiting": "an exit has replaced it",
     "doubted": "the broker's answers about it disagree",
-    "unknown": "the last stop isn't known to have arrived",
+    "unknown": "it isn't known whether the last stop arrived",
 }
 """Why no stop rests at the broker, in words; a reason that isn't listed is the state of the last stop."""
 NAMED = 3

@@ -19,7 +19,7 @@ Name = Annotated[
 Folder = Annotated[
     str | None,
     typer.Option(
-        "--from", metavar="DIR", help="A folder whose evidence counts too, if the strategy has the same hash there."
+        "--from", metavar="DIR", help="Also count this folder's evidence, if the strategy has the same hash there."
     ),
 ]
 To = Annotated[
@@ -29,7 +29,7 @@ To = Annotated[
 WithoutEvidence = Annotated[
     bool,
     typer.Option(
-        "--without-evidence", help="Promote without evidence: type a sentence that every later report repeats."
+        "--without-evidence", help="Promote without evidence. You type a sentence, and every later report repeats it."
     ),
 ]
 Results = Annotated[
@@ -82,7 +82,10 @@ def promote(
         return by_results.promote_by_itself(bot)
     if results:
         if name is not None or to is not None or folder or without_evidence:
-            raise OperatorError("--results judges files, and promotes nothing", "tradebot promote --results FILE")
+            raise OperatorError(
+                "--results only evaluates files, so it can't be combined with other options",
+                "tradebot promote --results FILE",
+            )
         return report.judge_policies(bot, results)
     if name is None:
         if to is not None or folder or without_evidence:

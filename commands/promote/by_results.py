@@ -84,7 +84,7 @@ def _promote_if_ready(app: "App", name: str, highest: Rung) -> Rung | None:
     mean_interval = interval(evidence.evidence, float(app.settings.promotion.error))
     if following is Rung.PAPER and mean_interval is None:
         raise OperatorError(
-            "it has too few sessions to compare later results with, so these could never demote it",
+            "it has too few sessions to compare later results with, so bad results could never demote it",
             f"tradebot promote {name}",
         )
     with app.pass_lock("promote"):
@@ -161,7 +161,7 @@ def _demote_if_worse(app: "App", name: str) -> str:
     if least is None or fmean(since) >= least:
         return ""
     earned = f"the mean of the {pluralize(len(since), 'session')} since its promotion is {fmean(since):+.4%}"
-    why = f"{earned}, below {least:+.4%}, the least to expect from the results it was promoted on"
+    why = f"{earned}, below {least:+.4%}, the lowest to expect from the results that it was promoted on"
     numbers = {"mean": fmean(since), "least": least, "sessions": float(len(since))}
     with app.pass_lock("demote"):
         require_unmoved(app, name, before)

@@ -42,25 +42,25 @@ LABELS: Mapping[str, str] = {
     "trades": "closed trades",
     "parity_sessions": "compared with backtests",
     "parity_worse_bps": "fills worse than assumed",
-    "mean_above": "mean session return, low end",
+    "mean_above": "mean session return, lower bound",
     "deflated_sharpe": "deflated Sharpe ratio",
-    "wins_low": "share of winners, low end",
+    "wins_low": "share of winners, lower bound",
     "effect": "effect size of trades",
     "costs_times": "profit with costs multiplied",
     "spa_p": "p-value over all trials",
     "sharpe_gain": "Sharpe ratio gained",
-    "sharpe_gain_low": "Sharpe ratio gained, low end",
+    "sharpe_gain_low": "Sharpe ratio gained, lower bound",
     "drawdown_worse": "drawdown deeper by",
     "policy_seen": "evaluated sessions a model may have seen",
     "policy_sessions": "judged sessions",
     "policy_trades": "closed trades, median seed",
     "policy_seeds": "seeds evaluated along every path",
-    "policy_seeds_positive": "share of seeds that earn something",
+    "policy_seeds_positive": "share of profitable seeds",
     "policy_doubled": "return with costs doubled, median seed",
     "policy_later": "return with trades a bar later, median seed",
     "policy_drawdown": "deepest drawdown of any seed",
     "policy_deflated_sharpe": "deflated Sharpe ratio, median seed",
-    "policy_sharpe_low": "annual Sharpe ratio, low end, median seed",
+    "policy_sharpe_low": "annual Sharpe ratio, lower bound, median seed",
     "policy_spa_flat": "p-value against holding nothing",
     "policy_spa_buy_and_hold": "p-value against buy and hold",
     "policy_spa_rule": "p-value against the rule",
@@ -209,9 +209,9 @@ def _when(row: ConditionRow) -> str:
     if row.missing:
         return clean(row.missing)
     if row.sessions_left is None and row.name.startswith(OF_POLICY):
-        return "waiting doesn't help: it needs another evaluation"
+        return "waiting won't help: evaluate the policy again"
     if row.sessions_left is None:
-        return "waiting doesn't help at today's rate"
+        return "waiting won't help at the current rate"
     about = f", about {row.by}" if row.by else ""
     return f"{pluralize(row.sessions_left, 'session')} more{about}"
 
@@ -311,7 +311,7 @@ def render_policies(out: "Console", data: PoliciesJudged) -> None:
         tried = f"{pluralize(row.trials, 'configuration')} trained, {row.compared} compared"
         out.print(f"  {tried}; played by tradebot {clean(row.program)}", markup=False)
         if not row.sealed:
-            out.print("  as stated in a file that doesn't have the checksum of a run", markup=False)
+            out.print("  not verified: the file doesn't have the checksum of a run", markup=False)
         made_from = f"{pluralize(len(row.features), 'feature')}, and {pluralize(len(row.data), 'file')} of market data"
         out.print(f"  made from {made_from}", markup=False)
         out.print(
@@ -322,7 +322,7 @@ def render_policies(out: "Console", data: PoliciesJudged) -> None:
         _print_runs(out, row)
         met = sum(condition.met for condition in row.conditions)
         conditions_text = pluralize(len(row.conditions), "condition")
-        out.print(f"To reach {data.rung.words}: {met} of {conditions_text} of learned policies met", markup=False)
+        out.print(f"To reach {data.rung.words}: {met} of {conditions_text} for learned policies met", markup=False)
         show_conditions(out, row.conditions)
     out.print(data.sentence, markup=False)
 

@@ -50,9 +50,9 @@ def retire_policy(name: str, confirmed: str | None, state_dir: str | None, confi
     """
     with open_bot(state_dir, config) as bot:
         if _policy(bot, name).mode is PolicyMode.RULE and not _changes(bot, name)[1]:
-            raise OperatorError(f"the rule of {name} acts already", f"tradebot config show strategies.{name}")
+            raise OperatorError(f"{name} already trades by its rule", f"tradebot config show strategies.{name}")
         _require_own_file(bot, name, config)
-        confirm_for(bot, confirmed, what=f"Letting the rule of {name} act", command=f"tradebot retire {name}")
+        confirm_for(bot, confirmed, what=f"Letting {name} trade by its rule", command=f"tradebot retire {name}")
         folder = str(bot.folder.path)
         # First, because the models act as long as the file of a walk counts over the bot's own configuration.
         remove_learned(bot, name)
@@ -71,7 +71,7 @@ def _policy(bot: "App", name: str) -> PolicySettings:
         if policy.rule is not None:
             return policy
     raise OperatorError(
-        f"{name} has no models and no rule that could act in their place",
+        f"{name} isn't a learned policy with a rule to trade by instead",
         f"stop its entries instead: tradebot config set strategies.{name}.shadow true",
     )
 
@@ -84,7 +84,7 @@ def _require_own_file(bot: "App", name: str, config: str | None) -> None:
     own = user_file(Options(str(bot.folder.path)), bot.folder.path, os.environ)
     if config is not None and (own is None or Path(config).resolve() != own.resolve()):
         raise OperatorError(
-            "a policy is retired in the bot's own configuration, not in another one", f"tradebot retire {name}"
+            "retire changes the bot's own configuration, so it can't use another one", f"tradebot retire {name}"
         )
     for key in ("mode", "shadow"):
         origin = origin_of(bot.loaded.origins, f"strategies.{name}.{key}")
@@ -122,7 +122,12 @@ def _with_section(bot: "App", name: str, accepted: "Baseline") -> dict[str, Any]
 
 
 def _render(out: "Console", data: Retired) -> None:
-    out.print(f"The rule of {data.strategy} acts from the next pass on. Its positions keep their stops.", markup=False)
+    out.print(
+        f"From the next pass on, {data.strategy} trades by its rule. Its positions keep their stops.", markup=False
+    )
     if data.needs_promotion:
-        out.print(f"With real money, its entries wait: tradebot promote {data.strategy} shows for what.", markup=False)
-    out.print("  a running serve keeps the configuration that it read last: reload it", style="dim")
+        out.print(
+            f"With real money, its entries wait for a promotion: tradebot promote {data.strategy} shows what it lacks.",
+            markup=False,
+        )
+    out.print("  a running serve keeps its old configuration until you reload it", style="dim")

@@ -158,9 +158,11 @@ def other_models(app: "App", name: str, results: "PolicyResults") -> str:
     for model in own.models:
         card = read_model(model_location.folder, model, model_location.public).card
         if card.settings.get(CONFIGURATION) != results.configuration:
-            return f"model {model} isn't of the configuration that was evaluated ({results.configuration[:8]})"
+            return (
+                f"model {model} wasn't trained with the configuration that was evaluated ({results.configuration[:8]})"
+            )
         if {used.name: str(used.version) for used in card.features} != dict(results.features):
-            return f"model {model} has other features than those that were evaluated"
+            return f"model {model} has different features from those that were evaluated"
     return ""
 
 
@@ -197,8 +199,8 @@ def _require_same(other: "App", name: str, digest: str) -> None:
     if other_digest != digest:
         has = "it isn't used there" if other_digest is None else f"its hash there is {other_digest}, and here {digest}"
         raise OperatorError(
-            f"What {clean(str(other.folder.path))} shows of {name} doesn't count: {has}. Evidence belongs to the "
-            "same code and values.",
+            f"Evidence for {name} in {clean(str(other.folder.path))} doesn't count: {has}. Evidence counts only for "
+            "the same code and values.",
             f"tradebot config diff shows what differs; tradebot promote {name} counts the evidence in this folder",
         )
 
@@ -367,7 +369,7 @@ def require_unmoved(app: "App", name: str, before: Sequence[Promotion]) -> None:
 def changed_meanwhile(name: str) -> OperatorError:
     """Return the error for a strategy that changed while it was judged."""
     return OperatorError(
-        f"{name} or its rung has changed while it was judged, so it stays where it is",
+        f"{name} or its rung changed while it was judged, so nothing was done",
         f"tradebot promote {name}",
         code=ExitCode.REFUSED,
     )
@@ -387,7 +389,7 @@ def override(app: "App", name: str, to: "Rung") -> Report:
         )
     if digest == SUBMITTED and to is not Rung.LIVE:
         raise OperatorError(
-            f"{name} isn't a strategy in use, so it has no allotment to trade a part of",
+            f"{name} isn't a strategy in use and has no allotment, so it can only be promoted to live",
             f"tradebot promote {name} --to live --without-evidence",
         )
     sentence = f"{name} trades {to.words} without evidence"
@@ -452,7 +454,7 @@ def _require_next(app: "App", shown: "StrategyEvidence", to: "Rung") -> None:
     following = shown.rung.following
     if to.step > shown.highest.step:
         raise OperatorError(
-            f"in mode {app.mode}, a strategy climbs up to {shown.highest.words}",
+            f"in mode {app.mode}, a strategy can't climb higher than {shown.highest.words}",
             f"in the folder of the live bot: tradebot promote {shown.name} --from {app.folder.path}",
         )
     if to is not following:

@@ -217,7 +217,7 @@ def _render(kinds: str, console: "Console", data: Compared) -> None:
         console.print(f"  recorded {booked} of the account: {kinds}")
     if data.without_stop:
         named = ", ".join(f"{clean(row.symbol)} ({row.strategy})" for row in data.without_stop)
-        console.print(f"  no stop watches {named}, as configured", markup=False)
+        console.print(f"  no stop protects {named}, as configured", markup=False)
     if not data.findings:
         console.print("[green]They agree[/green]: nothing differs.")
         return
@@ -234,7 +234,7 @@ def _render(kinds: str, console: "Console", data: Compared) -> None:
     for step in next_steps:
         console.print(f"Next: {step}", markup=False)
     if not data.plan and not next_steps:
-        console.print("No plan can settle this; each finding says what happens next.")
+        console.print("No plan can resolve this; each finding says what happens next.")
 
 
 def _next(findings: tuple[FindingRow, ...]) -> "Iterator[str]":
@@ -245,9 +245,9 @@ def _next(findings: tuple[FindingRow, ...]) -> "Iterator[str]":
     if any(row.kind == "account_reset" for row in findings):
         yield "use the keys of the account in these books, or create new books: tradebot init --state-dir NEW"
     if any(row.kind == "order_twice" for row in findings):
-        yield "cancel those orders at the broker: the bot's own keep working"
+        yield "cancel those orders at the broker; the bot's own orders keep working"
     if any(row.kind in ("unreadable", "view_unsteady", "missing_fill") for row in findings):
-        yield "tradebot reconcile again, once the broker returns everything"
+        yield "once the broker's answers are complete, run tradebot reconcile again"
     if any(row.kind == "missing_stop" for row in findings):
         yield "tradebot evaluate-exits"
 

@@ -225,7 +225,7 @@ def render(console: "Console", data: "ReplayReport", *, hint: str = "") -> None:
         )
     if data.unreadable:
         of = f" --session {data.sessions[0]}" if len(data.sessions) == 1 else ""
-        shows = f"no order depends on such a record; tradebot why-no-orders{of} still shows what was decided"
+        shows = f"no order depends on these records; tradebot why-no-orders{of} still shows what was decided"
         console.print(f"Next: {hint or shows}", markup=False)
     for remaining in data.not_kept:
         console.print(f"  {remaining.id} ({when(remaining.at)}) is left out: {remaining.why}", markup=False)
@@ -283,7 +283,7 @@ def _replay_part(tree: object, kind: type[RecordedPorts], *, only_decisions: boo
     except RecordError:
         raise
     except (*SPOILED, TradebotError) as error:
-        raise RecordError("it has values that no pass can record") from error
+        raise RecordError("it has values that no pass could have recorded") from error
 
 
 def _parse_part(path: Path, part: object) -> tuple["KeptPass", bool, object]:

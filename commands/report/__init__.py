@@ -78,7 +78,7 @@ def _refuse_combinations(folders: Sequence[str], state_dir: str | None, config: 
         raise OperatorError("report takes at most two folders", "name one or two")
     if folders and (state_dir or config):
         raise OperatorError(
-            "the folders you name are read with their own configuration",
+            "folders that you name are read with their own configuration",
             "leave out --state-dir and --config",
         )
     if len({os.path.realpath(folder) for folder in folders}) < len(folders):

@@ -107,18 +107,18 @@ def band_words(of: "Sensitivity") -> str:
         days_counted = sum(each.cagr is not None for each in of.rebalance_days)
         some = pluralize(days_counted, "rebalance day") if days_counted else "no rebalance days"
         return (
-            f"There are {some} with a year of sessions or more; it takes {of.needed_days} to say how far CAGR spreads "
-            "over them."
+            f"There are {some} with at least a year of sessions; {of.needed_days} are needed to say how much CAGR "
+            "depends on the day."
         )
     quartiles = f"{percent(band.first_quartile, 1)} and {percent(band.third_quartile, 1)}"
     ends = f"{percent(band.lowest, 1)} to {percent(band.highest, 1)}"
     sentence = (
-        f"Over {band.days} possible rebalance days, each the n-th session of its month, CAGR is from {ends}, with the "
-        f"median at {percent(band.median, 1)}, and half of them are between {quartiles}."
+        f"A rebalance day is the n-th session of each month. Over {band.days} possible days, CAGR ranges from "
+        f"{ends}. The median is {percent(band.median, 1)}, and the middle half lies between {quartiles}."
     )
     if band.below_played is None:
         return sentence
-    return f"{sentence} The day that this backtest used did better than {band.below_played or 'none'} of them."
+    return f"{sentence} The day that this backtest used did better than {band.below_played or 'none'} of these days."
 
 
 def costs_words(of: "TradingCosts") -> str:
@@ -278,7 +278,7 @@ def opening_sentence(account: "AccountReport") -> str:
         return ""
     others = list(_others(account))
     beside = f" Meanwhile, {join_names(others)}." if others else ""
-    moved = ", without deposits and withdrawals" if account.earned.transfers_usd else ""
+    moved = ", not counting deposits and withdrawals" if account.earned.transfers_usd else ""
     return f"The account's return was {value_of(total.account)}{moved}.{beside}"
 
 
@@ -302,7 +302,7 @@ def chance_sentences(account: "AccountReport") -> list[str]:
         return [
             "It is too early to tell skill from luck. "
             f"{noun_for(sharpe.observations, 'There is', 'There are')} {counted_kind(sharpe.observations, sharpe.of)}; "
-            f"a Sharpe ratio takes {sharpe.needed:,}.",
+            f"a Sharpe ratio needs {sharpe.needed:,}.",
             *account.luck,
         ]
     if sharpe.value is None or psr.value is None:
@@ -329,7 +329,7 @@ def _side(sharpe: "Figure", above_zero: float, track: "Figure") -> Iterator[str]
         yield from filter(None, [_sentence(track.note)])
         return
     needed, there = pluralize(round(track.value), "session"), counted_kind(track.observations, track.of)
-    yield f"To be 95% sure takes {needed} like these, and there are {there}."
+    yield f"To be 95% sure, it takes {needed} like these; so far there are {there}."
 
 
 def _sentence(note: str) -> str:

@@ -82,7 +82,7 @@ def _slots(line: TimetableEntry, sessions: "Sequence[Session]", grace_s: int) ->
 def _problems(line: TimetableEntry, timetable: Timetable, slots: "dict[str, list[Slot]]") -> Iterator[Problem]:
     own = slots[line.job]
     if not own:
-        yield Problem(line.job, f"it is never due in the year to come ({line.times})", "give it other times")
+        yield Problem(line.job, f"it is never due in the coming year ({line.times})", "give it other times")
         return
     if line.is_chore:
         yield from _wrong_words(line, own[0])
@@ -123,7 +123,8 @@ def _kept_waiting(line: TimetableEntry, timetable: Timetable, slots: "dict[str, 
         if any(slot.start - reach < start <= slot.start for slot in slots[line.job][-50:] for start in starts):
             yield Problem(
                 line.job,
-                f"it skips a slot if it is late, and {other.job} may still be running, for up to {other.limit_s} s",
+                f"when it is due, {other.job} may still run for up to {other.limit_s} s, and it skips slots that it "
+                "can't start in time",
                 f"write late: once until 1h, or move it away from {other.job}",
             )
 

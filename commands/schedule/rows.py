@@ -220,7 +220,8 @@ def show(console: "Console", data: "Schedule") -> None:
     console.print(table)
     _own(console, data.strategies)
     console.print(
-        f"An entry more than {data.grace_s:,} s late is recorded as missed; other jobs run once, for the latest slot."
+        f"An entry pass more than {data.grace_s:,} s late is recorded as missed. Other late jobs run once, for their "
+        "latest slot."
     )
 
 

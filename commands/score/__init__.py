@@ -26,7 +26,7 @@ Diff = Annotated[
     typer.Option(
         "--diff",
         metavar="CYCLE CYCLE",
-        help="Show what moved between two recorded passes: ids, times, previous or last.",
+        help="Show what changed between two recorded passes. Name each by id, time, previous or last.",
     ),
 ]
 Outcomes = Annotated[bool, typer.Option("--outcomes", help="Measure the returns after the recorded candidates.")]
@@ -41,7 +41,7 @@ From = Annotated[
 ]
 At = Annotated[
     str | None,
-    typer.Option("--at", metavar="TIME", help="The time of that session, such as 10:30 [the time of its last reply]."),
+    typer.Option("--at", metavar="TIME", help="A time in that session, such as 10:30 [the time of its last reply]."),
 ]
 Variants = Annotated[
     bool,

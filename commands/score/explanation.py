@@ -372,7 +372,7 @@ def _one_more_cell(explained_input: ExplainedInput) -> str:
 def _contracts(out: Console, score: ExplainedScore) -> None:
     if not score.contracts:
         return
-    out.print("Contracts behind it (whether trades were opening or sweeps is the source's inference):")
+    out.print("Contracts behind the score (the source infers which trades were opening or sweeps):")
     numbers = (number(name) for name in ("net premium", "bid", "ask", "spread", "one costs", "volume", "open"))
     table = Table("contract", *numbers, "kind", "alert")
     for row in score.contracts:

@@ -187,18 +187,18 @@ def render(out: "Console", data: "Outcomes") -> None:
     """Print each strategy's tables, and what its gates' refusals cost or saved."""
     if not data.strategies:
         out.print(f"No recorded candidate can be measured at {when(data.at, MINUTE)}.")
-        out.print("Next: tradebot score, in an open session; then wait, because a return needs time")
+        out.print("Next: tradebot score, during a session; then wait until returns can be measured")
         return
     net = f"net of {data.benchmark}" if data.benchmark else "gross, because SPY has no bars here"
     out.print(
-        f"Returns after the candidates since {data.since} ({pluralize(data.sessions, 'session')}), at "
-        f"{when(data.at, MINUTE)}. Returns run from the open of the next minute, {net}, before costs."
+        f"Returns after candidates recorded since {data.since} ({pluralize(data.sessions, 'session')}), as of "
+        f"{when(data.at, MINUTE)}. They start at the open of the next minute, {net}, before costs."
     )
     for strategy in data.strategies:
         _render_strategy(out, strategy, data)
     out.print(
-        f"± is a 95% interval; a session counts once, because its candidates move together. A star marks more "
-        f"than chance: in a table without any effect, the chance of any star is at most {data.level:.0%}.",
+        "± is a 95% interval. A session counts once, because its candidates move together. A star marks more than "
+        f"chance: if nothing had an effect, a table would have a star with a probability of at most {data.level:.0%}.",
         markup=False,
     )
 
@@ -208,7 +208,7 @@ def _render_strategy(out: "Console", outcomes: "StrategyOutcomes", data: "Outcom
     out.print(
         f"\nStrategy {outcomes.strategy}, {pluralize(outcomes.candidates, 'scored candidate')}{without}", markup=False
     )
-    out.print("Return of following the score, with each candidate sized in proportion to it:")
+    out.print("Return from following the score, with each candidate sized in proportion to its score:")
     table = Table("until", number("candidates"), number("sessions"), number("return %"), sentence("meaning"))
     for each in outcomes.score:
         table.row(each.horizon, f"{each.candidates:,}", f"{each.sessions:,}", _number(each), describe_prediction(each))

@@ -61,11 +61,11 @@ def render(out: "Console", data: Searched) -> None:
     for line in notes:
         out.print(line, markup=False)
     if of is None and data.unjudged:
-        out.print("\nTrials, best first in all sessions: no sessions are left to evaluate them, so this may be luck")
+        out.print("\nTrials, best first over all sessions. No sessions are left to evaluate them, so this may be luck")
         _trials(out, data.unjudged, data.objectives[0])
     if of is None:
         return
-    out.print("\nWhat it rests on")
+    out.print("\nWhat the verdict rests on")
     for line in _evidence(of, data.objectives[0]):
         out.print(f"  {line}", markup=False)
     out.print("\nTrials, best first")
@@ -87,13 +87,13 @@ def _head(data: Searched) -> Iterator[str]:
         yield f"{took}; stored in {clean(data.storage)}"
     if checked.refused:
         share = f"{checked.refused} of {checked.drawn} drawn combinations"
-        yield f"Note: {share} aren't valid settings, such as: {clean(checked.why)}"
+        yield f"Note: {share} aren't valid settings, for example because: {clean(checked.why)}"
     for why, count in data.left_out.items():
         yield f"Left out: {pluralize(count, 'trial')}, {clean(why)}"
     if trials.left and trials.played:
         yield (
-            f"{pluralize(trials.left, 'trial')} left, or run by other processes: the same "
-            "command with --resume continues"
+            f"{pluralize(trials.left, 'trial')} left, or run by other processes; to continue, run the same command "
+            "with --resume"
         )
 
 
@@ -109,8 +109,8 @@ def _why_unjudged(data: Searched) -> str:
         )
     return (
         f"No verdict: {data.sessions:,} sessions are too few. A position was held for "
-        f"{pluralize(data.longest, 'session')}, so that many are left out between the sessions that choose a trial and "
-        "those that judge it. Play more (--from, --sessions)."
+        f"{pluralize(data.longest, 'session')}, so that many sessions are left out between those that choose a trial "
+        "and those that evaluate it. Play more (--from, --sessions)."
     )
 
 
@@ -123,18 +123,21 @@ def _evidence(of: SearchVerdict, objective: str) -> Iterator[str]:
     if of.superiority:
         test = of.superiority
         yield (
-            f"Luck         p {of.p:.3f} (small is good; at most {SIGNIFICANT:g} counts): reality check "
+            f"Luck         p {of.p:.3f} ({SIGNIFICANT:g} or less is significant): reality check "
             f"{test.reality_check:.3f}, SPA {test.spa:.3f} ({test.spa_lower:.3f} to {test.spa_upper:.3f}), times "
             f"{of.counted:,} counted trials / {of.trials:,} judged; in blocks of {test.mean_block:,} sessions"
         )
-        yield f"Parts        p {of.p_parts:.3f} by six long parts of the sessions (at most {BY_PARTS:g} counts)"
+        yield (
+            f"Parts        p {of.p_parts:.3f} over six long parts of the sessions ({BY_PARTS:g} or less is significant)"
+        )
     if of.held_return is not None and of.p_held is not None:
         beating = f"p {of.p_held:.3f} of beating that by luck"
         yield f"Holding      {of.held_return:+.2%} for the universe in equal parts; {beating}"
     if of.overfitting:
         yield (
             f"Overfitting  {of.overfitting.probability:.0%}: how often the best trial of one half of the sessions "
-            f"ranks in the lower half of trials in the other; it loses money there in {of.overfitting.loss:.0%}"
+            f"ranks in the lower half of trials in the other half; in {of.overfitting.loss:.0%} of cases, it loses "
+            "money there"
         )
     if of.deflated_sharpe is not None:
         yield (

@@ -187,10 +187,10 @@ def _facts(search_inputs: SearchInputs) -> Mapping[str, Any]:
 
 _CHANGED = {
     "versions": "it was made by another version of tradebot or of a strategy's package",
-    "files": "it has another market file (its SHA-256 differs)",
+    "files": "it has a different market file (its SHA-256 differs)",
     "code": "a strategy's code has changed since",
-    "space": "it has another space",
-    "everything": "it has other settings, or another market",
+    "space": "it has a different space",
+    "everything": "it has different settings, or a different market",
 }
 
 

@@ -59,7 +59,9 @@ def run(
     if speed is not None and app.mode is not Mode.SANDBOX:
         raise OperatorError(f"mode {app.mode} trades in real time, so --speed can't be used", "tradebot serve")
     _refuse_training(app)
-    running = "If that is serve, it runs everything that is due: tradebot status. Otherwise, wait for it to finish."
+    running = (
+        "If that process is serve, it runs everything that is due: tradebot status. Otherwise, wait for it to finish."
+    )
     with state_locks.hold(app.folder.path, "serve", wait_s=LOCK_WAIT_S, name=state_locks.SERVE_LOCK, hint=running):
         return Daemon(app, f"serve {by}", speed, tell, config, load or (lambda: app.loaded), lost).run()
 
@@ -74,7 +76,7 @@ def _refuse_training(app: "App") -> None:
     for name, installed in chosen.installed_as().items():
         if installed == POLICY and name not in waits and sections[name].get("mode") == PolicyMode.TRAINING:
             raise OperatorError(
-                f"strategies.{name}.mode is training, and nothing is trained inside serve",
+                f"strategies.{name}.mode is training, but serve doesn't train models",
                 f"tradebot config set strategies.{name}.mode inference, or set strategies.{name} to null",
             )
 

@@ -110,7 +110,7 @@ class OrderUpdateListener:
             text = (
                 f"{problem}; exits run on schedule only"
                 if problem
-                else "exits run again after each update of the venue"
+                else "exits run again after each update from the venue"
             )
             self._tell(LogLine(datetime.now(UTC), LogKind.NOTE, None, None, text, ExitCode.DONE))
 

@@ -360,7 +360,7 @@ class Watch:
         """Report whether memory is short; it stays so until usage is clearly below the threshold."""
         share = memory / (most_mb * MB)
         is_short = share >= (SHORT_UNTIL if self.is_short else SHORT_FROM)
-        problem = f"{memory / MB:,.0f} MB of {most_mb:,}: no chore begins until there is less" if is_short else None
+        problem = f"{memory / MB:,.0f} MB of {most_mb:,}: no chore begins until it uses less" if is_short else None
         if is_short and not self.is_short:
             self._events.emit(EventKind.MEMORY_SHORT.at(self._stamp_time(), {"message": str(problem)}))
         self.is_short = is_short

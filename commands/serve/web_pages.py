@@ -106,7 +106,7 @@ def _slots(evidence: HealthEvidence) -> TradingCondition:
         many = sum(start > (last.at if last else NEVER) for start in evidence.due.get(job, ()))
         if isinstance(past, SessionEvidence) and many > 1:
             behind.append(f"{pluralize(many, 'slot')} of {name}")
-    text = f"{' and '.join(behind)} began, and no pass finished" if behind else "no job has missed two slots in a row"
+    text = f"{' and '.join(behind)} began, but no pass finished" if behind else "no job has missed two slots in a row"
     return TradingCondition("slots", not behind, text)
 
 
@@ -247,7 +247,7 @@ class ServePages:
 
     def _answer_from_records(self, answer: Callable[[ResponseData], PageReply]) -> PageReply:
         if not self._one_at_a_time.acquire(timeout=PATIENCE_S):
-            return document(503, {"status": "UNKNOWN", "issues": ["the bot's records can't be read in time"]})
+            return document(503, {"status": "UNKNOWN", "issues": ["the bot's records couldn't be read in time"]})
         try:
             return answer(self._look())
         finally:

@@ -51,7 +51,7 @@ def under_pass_lock(app: "App", verb: str, work: "Callable[[], T]") -> T:
                 app.turns.run_due()
     _record_given_up(app, call)
     raise TradebotError(
-        f"{verb} yielded to exit passes {MOST_WAYS} times and ended unfinished",
+        f"{verb} gave way to exit passes {MOST_WAYS} times and stopped before it was done",
         "Run it again: nothing is sent twice. If this happens often, the broker answers slowly: tradebot doctor",
         code=ExitCode.ANOTHER_INSTANCE,
     )

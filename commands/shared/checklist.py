@@ -178,7 +178,7 @@ def _here(app: "App") -> Iterator[Step]:
 
     yield _step("notices", "each channel's test message was read by a person", partial(_notices, app))
     yield _step("broker's answers", "the last passes could use all of the broker's answers", partial(answers, "broker"))
-    needed = "its last replies have the fields that it documents"
+    needed = "the source's last replies have the fields that it documents"
     yield _step("flow source's answers", needed, partial(answers, "signals"))
 
 

@@ -186,7 +186,7 @@ def say_parts(parts: Iterable[str]) -> bool:
         discard_output(sys.stdout)
         raise OutputError(
             f"the output can't be written: {error.strerror}",
-            "the work itself is done; see tradebot status, with its output somewhere else",
+            "the work itself is done; send the output somewhere else, and run tradebot status",
         ) from error
     return True
 

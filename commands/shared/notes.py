@@ -52,7 +52,9 @@ def not_in_books(app: "App", now: "datetime | None") -> "Iterator[str]":
         return
 
     for fill in fills_awaited(app.ledger_view, now, app.day, READ_WITHIN):
-        yield f"Not in the books yet: {fill.words}. The broker's list of fills lacks it. Next: tradebot reconcile"
+        yield (
+            f"Not in the books yet: {fill.words}. The broker's list of fills doesn't have it. Next: tradebot reconcile"
+        )
 
 
 def _contradiction_notes(app: "App", passes: "Sequence[CycleRecord]") -> "Iterator[str]":
@@ -61,7 +63,7 @@ def _contradiction_notes(app: "App", passes: "Sequence[CycleRecord]") -> "Iterat
     last, mark = max(read, key=lambda note: note.at, default=None), app.ledger_view.last_reconcile()
     if last is not None and not (mark and mark.at >= last.at):
         for difference in last.differing:
-            yield f"{difference.words}, and nothing explains that. Next: tradebot reconcile"
+            yield f"{difference.words}, and nothing explains the difference. Next: tradebot reconcile"
 
 
 def _unwatched_notes(unlisted: "Sequence[str]") -> "Iterator[str]":

@@ -61,7 +61,7 @@ AccountTail = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide everything, but send and record nothing.")]
 ForceSlot = Annotated[
-    bool, typer.Option("--force-slot", help="Run now, even if the slot is used or the timetable has none.")
+    bool, typer.Option("--force-slot", help="Run now, even if the slot was already used or the timetable has none.")
 ]
 
 LONG = 1_000

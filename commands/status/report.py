@@ -393,7 +393,7 @@ def _lacking_promotion(app: "App", allowed: Permission) -> Iterator[str]:
     rungs = {name: rung for name, rung in (allowed.climbed or {}).items() if not rung.share}
     for name, rung in {**rungs, **allowed.awaiting_promotion}.items():
         if name in app.settings.strategies.sections():
-            yield f"{name} enters nothing ({rung.reason}: {rung.found}). Next: tradebot promote {name}"
+            yield f"{name} opens no positions ({rung.reason}: {rung.found}). Next: tradebot promote {name}"
 
 
 def _halts(evidence: HealthEvidence) -> Halts:

@@ -97,7 +97,8 @@ RETENTIONS = (
         "facts",
         ("facts.db", "facts.db-*"),
         "replies of flow sources; decisions of passes; sessions compared with their backtests; the registry of coins",
-        "storage.facts_days; decisions storage.decisions_days; each session's last equity and prices forever",
+        "as storage.facts_days says; decisions as storage.decisions_days says; a session's last equity and prices "
+        "forever",
         sessions=_kept_decision_days,
     ),
     Retention(
@@ -105,7 +106,7 @@ RETENTIONS = (
         ("bars.db", "bars.db-*", "bars/**/*"),
         "bars and corporate actions; can be fetched again",
         BY_HAND,
-        shrink="stop the bot, then rm -rf bars.db* bars in the state folder; what is needed is fetched again",
+        shrink="stop the bot, then rm -rf bars.db* bars in the state folder; the bot fetches again what it needs",
     ),
     Retention(
         "replies",
@@ -205,7 +206,7 @@ RETENTIONS = (
         ("shadow/**/*",),
         "the books of strategies in shadow",
         BY_HAND,
-        shrink="delete the folder of a strategy; it begins in shadow again",
+        shrink="delete a strategy's folder; the strategy then starts its shadow account again",
     ),
     Retention(
         "notices",
@@ -227,7 +228,7 @@ RETENTIONS = (
     ),
     Retention("evidence", ("evidence.json",), "a backtest's data besides its books", IN_PLACE),
     Retention("dry run", ("dry_run.json",), "the decisions of the last dry run of entries", IN_PLACE),
-    Retention("models", ("models.json",), "which models of learned policies passed their test last", IN_PLACE),
+    Retention("models", ("models.json",), "which models of learned policies last passed their test", IN_PLACE),
     Retention(
         "configuration",
         ("tradebot.yaml", "policies.yaml"),

@@ -23,9 +23,9 @@ group("strategy", "Create a strategy, try it, or list the installed ones.")
 )
 def _new(
     name: Annotated[str, typer.Argument(help="Name: lowercase letters, digits and _.")],
-    kind: Annotated[TemplateKind, typer.Option("--kind", help="Its inputs: flow, bars, or daily bars for targets.")] = (
-        TemplateKind.FLOW
-    ),
+    kind: Annotated[
+        TemplateKind, typer.Option("--kind", help="Its inputs: flow, bars, or target (daily bars, for target weights).")
+    ] = TemplateKind.FLOW,
     path: Annotated[Path | None, typer.Option("--path", help="Folder to create [./NAME].")] = None,
     as_json: Json = False,
 ) -> None:
@@ -71,7 +71,9 @@ def _test(
         str | None,
         typer.Option("--symbols", help="Symbols to evaluate, separated by commas.", autocompletion=complete_symbols),
     ] = None,
-    at: Annotated[str | None, typer.Option("--at", help="Evaluate this past time, by the venue's clock.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="Evaluate at this past time, in the venue's time zone.")
+    ] = None,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,

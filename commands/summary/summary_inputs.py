@@ -330,7 +330,7 @@ def _beside(
     day, opened = summary_period.session.date, start.session if start else None
     change = _change(days, day, day, opened)
     if change is None:
-        return replace(money, without=why or f"{BENCHMARK} lacks a price of this session or of the one before.")
+        return replace(money, without=why or f"{BENCHMARK} has no price for this session or the one before.")
     if base is None or start is None:
         return replace(money, benchmark=change)
     since = _change(days, start.session, day, opened)
@@ -366,7 +366,7 @@ def _spy(app: "App", period: SummaryPeriod) -> tuple[Mapping[date, RawBar], str]
             raw_bar_by_day = app.bars.daily(BENCHMARK, first, day)
     except TradebotError as error:
         return {}, f"{BENCHMARK} can't be compared: {one_line(error)}"
-    nothing = f"There is no {BENCHMARK} to compare with: its price of this session isn't stored. "
+    nothing = f"There is no {BENCHMARK} to compare with: its price for this session isn't stored. "
     return raw_bar_by_day, "" if day in raw_bar_by_day else f"{nothing}Next: tradebot bars fetch {BENCHMARK}"
 
 

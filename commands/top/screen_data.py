@@ -200,7 +200,7 @@ def outdated_because(status: Status) -> str:
     ages = (each.age_s for each in (failed, parts.get("facts")) if each is not None)
     age_s = next((age_s for age_s in ages if age_s is not None), None)
     age = "" if age_s is None else f", {duration(age_s)} old"
-    last = f"the last figures are of {when(status.as_of)}{age}" if status.as_of else "there are no figures yet"
+    last = f"the last figures are from {when(status.as_of)}{age}" if status.as_of else "there are no figures yet"
     finding = for_reader(clean(failed.found).rstrip("."))
     return f"{failed.subject} {failed.state}: {finding}; {last}. Next: {with_bot_options(failed.next)}"
 
@@ -257,7 +257,7 @@ def named_bots(
         raise OperatorError("to name several bots, give --bots and their folders", f"{command} --bots FOLDER FOLDER")
     if bots and (state_dir or config):
         message = "--state-dir and --config select a single bot"
-        raise OperatorError(f"{message}: with --bots, each has its own", f"{command} --bots FOLDER FOLDER")
+        raise OperatorError(f"{message}; with --bots, each bot has its own", f"{command} --bots FOLDER FOLDER")
     all_bots = find_bots(folders) if bots else []
     if bots and not any((bot.path / state_folder.MARKER).exists() for bot in all_bots):
         raise OperatorError("none of these folders is a bot's folder or contains one", "tradebot init creates a bot")
@@ -279,7 +279,7 @@ def find_bots(folders: Sequence[Path]) -> list[BotFolder]:
     """
     paths = {path.resolve(): None for folder in folders for path in _bots_in(folder)}
     if len(paths) > MOST_BOTS:
-        raise OperatorError(f"these are {len(paths)} bots; {MOST_BOTS} can be shown", "name fewer folders")
+        raise OperatorError(f"these are {len(paths)} bots, but only {MOST_BOTS} can be shown", "name fewer folders")
     bots, taken = list[BotFolder](), set[str]()
     for path in paths:
         own = path.parent.name if path.name == state_folder.DEFAULT.name else path.name

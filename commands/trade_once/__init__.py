@@ -18,7 +18,10 @@ ForceSlot = Annotated[
     bool,
     typer.Option(
         "--force-slot",
-        help="Run now, even if the slot is used or the timetable has none. Strategies' own slots aren't repeated.",
+        help=(
+            "Run now, even if the slot was already used or the timetable has none. Strategies' own slots aren't "
+            "repeated."
+        ),
     ),
 ]
 

@@ -230,6 +230,6 @@ def render(console: "Console", data: "EntriesData") -> None:
         console.print(note, style="yellow", markup=False)
     if data.dry_run:
         console.print("Nothing was sent, and the books are unchanged.")
-        console.print("Next: tradebot why-no-orders --dry explains it, for one SYMBOL too")
+        console.print("Next: tradebot why-no-orders --dry explains this dry run; add a SYMBOL to see one symbol")
         return
     console.print("Next: tradebot why-no-orders SYMBOL shows every gate's answer for one symbol")

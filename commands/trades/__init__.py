@@ -34,7 +34,7 @@ Plot = Annotated[
 ]
 Tax = Annotated[
     int | None,
-    typer.Option("--tax", metavar="YEAR", help="The sales of a year, in the form that the US tax office requires."),
+    typer.Option("--tax", metavar="YEAR", help="Show the sales of a year, as on IRS Form 8949."),
 ]
 Swaps = Annotated[
     bool, typer.Option("--swaps", help="Show positions closed to make room for others, and how both performed.")

@@ -94,13 +94,13 @@ def _slippage(total: "TotalSlippage") -> "Iterator[tuple[str, str]]":
 
 NO_FEES = "The broker has booked no fees for these trades so far."
 RISK = (
-    "R is the net profit of a closed trade divided by its initial risk: the distance from the "
-    "entry to the first stop that "
-    "rested at the broker, or else to the stop that the entry requested, times all shares entered."
+    "R is a closed trade's net profit divided by its initial risk. The risk is the distance from the entry to the "
+    "first stop that rested at the broker, times all shares entered; without such a stop, it is the distance to the "
+    "stop that the entry requested."
 )
 EXCURSIONS = (
-    "Best and worst are the prices that passes saw while the trade was open, and those of its exits; the market may "
-    "have gone further in between."
+    "Best and worst are among the prices that passes saw while the trade was open, and its exit prices. The market "
+    "may have gone further in between."
 )
 OPEN = "Open positions are valued at the last recorded price: in a backtest, the close."
 

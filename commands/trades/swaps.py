@@ -30,13 +30,14 @@ STORED = timedelta(days=7)
 LATELY = timedelta(hours=1)
 """How long after a swap its new position may be opened, if the settings have no auction."""
 VALUES = (
-    "A value is the score that a position was entered with, plus the value of its profit at that time, less the cost "
-    "of a trade; a newcomer's value is its score less the cost, and had to exceed the position's by the threshold."
+    "A position's value is the score that it was entered with, plus the value of its profit at the time of the "
+    "swap, less the cost of a trade. A newcomer's value is its score less that cost. It had to exceed the "
+    "position's value by the threshold."
 )
 EARNED = (
-    "Amounts in USD are after fees: what the closed position had earned, and what its newcomer "
-    "has earned since, open or closed. "
-    "Left behind is what the closed one would have made since, at the last price and before fees."
+    "Amounts in USD are after fees: what the closed position had earned, and what its newcomer has earned since, "
+    "whether it is open or closed. Left behind is what the closed position would have earned since, at the last "
+    "price and before fees."
 )
 
 
@@ -115,7 +116,7 @@ def show(console: "Console", data: Swaps) -> None:
 def _unfinished_text(row: "SwapRow") -> str:
     """Return how much of a position was closed, if its first closing order didn't close all of it."""
     which = f"{clean(row.symbol)} for {clean(row.newcomer)} at {stamp(row.at, DAY_MINUTE)}"
-    tries = pluralize(row.closes, "close")
+    tries = pluralize(row.closes, "closing order")
     if not row.held:
         return f"{which}: it took {tries} to close {row.quantity:,f}" if row.held is not None else f"{which}: {tries}"
     open_text = f"{row.held:,f} of {row.quantity:,f} are still open after {tries}"

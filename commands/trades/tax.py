@@ -34,13 +34,12 @@ SHORT_SALES = (
     "these rows don't consider that."
 )
 WASH_SALES = (
-    "Wash sales (code W): a loss doesn't count to the extent that the same shares were bought "
-    "within 30 days before or after "
-    "the sale, by any strategy or by hand. It is added to the basis of these shares, whose holding period includes "
-    "that of the shares sold (Internal Revenue Code sections 1091 and 1223(3); Treasury Regulations 1.1091-1 and "
-    f"1.1091-2; {PUBLICATION}). Shares left over from the purchase that was sold don't count as replacements (Rev. "
-    "Rul. 56-602). No source we know covers two more cases: we assume that shares sold again before the loss, and "
-    "purchases that close a short sale, don't count either."
+    "Wash sales (code W): a loss doesn't count to the extent that the same shares were bought within 30 days before "
+    "or after the sale, by any strategy or by hand. The loss is added to the basis of the shares bought, whose "
+    "holding period then includes that of the shares sold (Internal Revenue Code sections 1091 and 1223(3); "
+    f"Treasury Regulations 1.1091-1 and 1.1091-2; {PUBLICATION}). Shares left over from the purchase that was sold "
+    "don't count as replacements (Rev. Rul. 56-602). We know of no source on two more cases, and assume that shares "
+    "sold again before the loss, and purchases that close a short sale, don't count either."
 )
 NOT_COVERED = (
     "Not covered: options and other securities that are substantially identical, and other accounts of yours or your "
@@ -156,12 +155,11 @@ def _text(value: date | Decimal | None) -> str:
 def _assumptions(method: str, history: History) -> tuple[str, ...]:
     lots = (
         f"Lots are matched across the account (Treasury Regulation 1.1012-1(c)), {PICKED[method]} (tax.method: "
-        f"{method}), whatever strategy held them. Dates are trade dates in {history.day.zone_name}. "
-        "Splits and new symbols keep cost and dates, and shares that only change their owner in the account aren't "
-        "sold."
+        f"{method}), whatever strategy held them. Dates are trade dates in {history.day.zone_name}. Splits and "
+        "symbol changes keep cost and dates. Shares that only pass from one strategy to another aren't sold."
     )
     fees = (
-        "The fees of a sale are taken off its proceeds, and those of a purchase are part of its basis (IRS Publication "
+        "A sale's fees are subtracted from its proceeds, and a purchase's fees are part of its basis (IRS Publication "
         f"550 (2024)). {fees_assumption(history.settlement)} Other fees are in no row."
     )
     rounding = "Each row is rounded to the cent, and totals add the rows."
@@ -171,7 +169,7 @@ def _assumptions(method: str, history: History) -> tuple[str, ...]:
 def _notes(whole: "TaxYear", year: "TaxYear", moved: Iterable[tuple[str, str, date]]) -> Iterator[str]:
     if len(year.rows) != len(whole.rows):
         shown = f"Showing {len(year.rows):,} of {pluralize(len(whole.rows), 'row')} of {year.year}"
-        yield f"{shown}; the figures on disallowed losses are about all of them."
+        yield f"{shown}; the figures on disallowed losses cover all rows."
     if year.begun and year.begun.year >= year.year:
         yield f"The books began on {year.begun}. Earlier sales aren't known."
     if year.until and year.until.year == year.year:
@@ -189,7 +187,7 @@ def _notes(whole: "TaxYear", year: "TaxYear", moved: Iterable[tuple[str, str, da
     if year.near_short_losses:
         yield (
             f"{pluralize(year.near_short_losses, 'loss', 'losses')} of short sales counted although shares were sold "
-            "within 30 days, which section 1091(e)(1) may disallow. Ask an adviser."
+            "within 30 days; section 1091(e)(1) may disallow them. Ask an adviser."
         )
     if year.other_kinds:
         names = ", ".join(map(clean, year.other_kinds))
@@ -197,13 +195,13 @@ def _notes(whole: "TaxYear", year: "TaxYear", moved: Iterable[tuple[str, str, da
     if year.contracts:
         yield (
             f"{', '.join(map(clean, year.contracts))}: contracts, which these rows treat like shares. Regulated "
-            "futures belong on Form 6781 and count at the market's price at the end of the year (Internal Revenue Code "
-            "section 1256). Ask an adviser."
+            "futures belong on Form 6781 and are valued at the market's price at the end of the year (Internal "
+            "Revenue Code section 1256). Ask an adviser."
         )
     for old, new, day in moved:
         yield (
-            f"{clean(old)} was moved into {clean(new)} on {day}: one position for tradebot trades, and two contracts "
-            "here, each with its own purchase and sale."
+            f"{clean(old)} was moved into {clean(new)} on {day}. tradebot trades shows one position; these rows show "
+            "two contracts, each with its own purchase and sale."
         )
     if year.returns_capital:
         yield "A dividend returned capital (DIVROC), which would lower the basis; it isn't taken off here."
@@ -214,9 +212,8 @@ def _unknown(tax_year: "TaxYear") -> Iterator[str]:
     if without:
         names = ", ".join(dict.fromkeys(clean(row.symbol) for row in without))
         yield (
-            f"The gain of {pluralize(len(without), 'row')} isn't known ({names}): the shares were in the "
-            f"account before "
-            "the books began, or came or left without a trade that the books hold. Totals leave "
+            f"The gain of {pluralize(len(without), 'row')} isn't known ({names}): the shares were in the account "
+            "before the books began, or they came or left without a trade in the books. Totals leave "
             f"{'it' if len(without) == 1 else 'them'} out."
         )
 

@@ -152,7 +152,7 @@ def load(folder: Path) -> WatchSettings:
     """
     file = folder / FILE
     if not file.is_file():
-        raise OperatorError(f"{file} isn't there, so nothing is watched", f"create it, such as:\n{EXAMPLE}")
+        raise OperatorError(f"{file} doesn't exist, so nothing is watched", f"create it, for example:\n{EXAMPLE}")
     try:
         return WatchSettings.model_validate(load_yaml(file))
     except ValidationError as bad:
@@ -226,7 +226,7 @@ def write(folder: Path, memory: WatchMemory) -> str:
         if draft is not None:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-        return f"{folder / MEMORY} can't be written, so alarms are given at once and repeated: {error.strerror}"
+        return f"{folder / MEMORY} can't be written, so alarms are sent at once and repeated: {error.strerror}"
     return ""
 
 

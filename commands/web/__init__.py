@@ -137,16 +137,14 @@ def _require_tls(host: str, cert: Path | None, key: Path | None) -> None:
         if file is not None and not file.is_file():
             raise OperatorError(f"{file} isn't a file that can be read", example)
     if host not in LOOPBACKS and cert is None:
-        raise OperatorError(
-            f"on {host}, the token and everything shown would go over the network in the clear", example
-        )
+        raise OperatorError(f"on {host}, the token and everything shown would go over the network unencrypted", example)
 
 
 def _show(console: "Console", data: WebServed) -> None:
     console.print(f"The pages are at {data.url}", markup=False)
     for why in data.unread:
-        console.print(f"Nothing can be read of {clean(why)}", markup=False)
+        console.print(f"Can't read {clean(why)}", markup=False)
     if data.token is None:
-        console.print(f"The token of {when(data.token_made_at)} still applies. Next: --new-token creates another one")
+        console.print(f"The token created at {when(data.token_made_at)} is still valid. Next: --new-token replaces it")
     else:
         console.print(f"Token, shown only now: {data.token}", markup=False, soft_wrap=True)

@@ -97,7 +97,7 @@ class SingleUseForms:
             result.set_exception(error)
         finally:
             if not result.done():
-                result.set_exception(OperatorError("the outcome isn't known", "look at the page Positions"))
+                result.set_exception(OperatorError("the outcome isn't known", "look at the Positions page"))
         return result.result()
 
     def _is_old(self, form: ShownForm) -> bool:
@@ -221,7 +221,7 @@ def close_form(app: App, symbol: str | None) -> Markup:
     named = describe_closing(app, symbol)
     if not named:
         return Markup("<p>The bot has no positions, so there is nothing to close.</p>")
-    what = Markup("<p>This closes {}, at prices that fill now. Entries are canceled first.</p>")
+    what = Markup("<p>This closes {}, at prices that fill at once. Entries are canceled first.</p>")
     shown = what.format(clean(", ".join(named)))
     if symbol is None:
         return shown + _sending_form(app, "close-all", ALL, {})

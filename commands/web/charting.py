@@ -506,7 +506,7 @@ def _over_time(app: App) -> Markup:
         table.row(f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}", *cells)
     last = ", ".join(f"{line['name']} {line['points'][-1]['value']:,.2f}" for line in lines)
     unit = "exposure and volatility in percent"
-    return chart("/api/chart/over-time", draws, f"At the end, with {unit}: {last}.", [("By session", table)])
+    return chart("/api/chart/over-time", draws, f"Last values, with {unit}: {last}.", [("By session", table)])
 
 
 def _grown(point: CurvePoint, column: str) -> str:

@@ -108,7 +108,9 @@ class Logins:
         Raises TooManyLoginsError after too many wrong tokens.
         """
         if not self._is_right(token, address, "form"):
-            raise OperatorError("that isn't the token, so nothing was sent", "load the form's page again")
+            raise OperatorError(
+                "the token is wrong, so nothing was sent", "load the form's page again, and type the right token"
+            )
 
     def _is_right(self, token: str, address: str, typed: str) -> bool:
         # A program that keeps using an old token must not lock out its owner.
@@ -184,7 +186,7 @@ class Guard:
             )
         if method not in LOOKS and headers.get("origin", "").lower() not in self._origins:
             return _refusal_response(
-                path, OperatorError("this came from a page of another server", "load the page again"), 403
+                path, OperatorError("this request came from another server's page", "load the page again"), 403
             )
         if method not in LOOKS and (long := _too_long(path, headers)) is not None:
             return long

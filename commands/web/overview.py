@@ -190,7 +190,7 @@ def _draw_position(row: Holding, prices: Sequence[Decimal], *, may_close: bool) 
 
 def _describe_held(row: Holding) -> str:
     if row.closed_by_others and not row.is_held:
-        return "closed by somebody else"
+        return "closed by someone else"
     side, age = "long" if row.quantity > 0 else "short", "" if row.age_s is None else f", {duration(row.age_s)}"
     return f"{side} {abs(row.quantity):,f}, {clean(row.strategy)}{age}"
 

@@ -45,7 +45,7 @@ ROWS = 100
 ANY = "any"
 COMPARED = 6
 """How many backtests may be compared at once."""
-FIGURES = "All figures with their background"
+FIGURES = "All figures, with definitions and sources"
 RUN = "run."
 """The prefix of the query parameters that select backtests to compare; a backtest's name follows it."""
 SPAN = (PageField("from", "From", "date"), PageField("to", "To", "date"))
@@ -105,7 +105,7 @@ def _note_form(_: App) -> Markup:
         '<label>Trade: its symbol or id <input name="trade" required></label>'
         '<label>Note <input name="text" maxlength="1000"></label>'
         '<label>Tag <input name="tag" maxlength="30"></label>'
-        '<button name="do" value="note">Write it down</button></form>'
+        '<button name="do" value="note">Save the note</button></form>'
     ).format(CSRF)
 
 

@@ -222,7 +222,7 @@ class BaseSite:
             headers = {"Retry-After": str(error.wait_s)}
             return self._respond("login.html", 429, headers, to=to, wrong=f"{error}: {error.hint}")
         if cookie is None:
-            return self._respond("login.html", 403, to=to, wrong="That isn't the token.")
+            return self._respond("login.html", 403, to=to, wrong="That token is wrong.")
         answer = RedirectResponse(to, 303)
         answer.set_cookie(self._cookie, cookie, httponly=True, samesite="strict", secure=self._secure)
         return answer

@@ -334,7 +334,7 @@ def _answer(app: App, query: Query, symbol: str | None) -> Report | Markup:
 
     def show(console: Console, data: object) -> None:
         report.render(console, data)
-        console.print(f"The same on a command line: {clean(shlex.join(words))}", markup=False, style="dim")
+        console.print(f"The same question on the command line: {clean(shlex.join(words))}", markup=False, style="dim")
 
     return Report(report.verb, report.data, show, report.exit_code, report.bot_identity)
 
@@ -343,7 +343,7 @@ def _typed_changes(app: App, query: Query, symbol: str | None) -> list[str]:
     """Return the changes as typed; a form has all values, and those in force are no changes."""
     typed = {name.removeprefix(PREFIX): text for name, text in query.items() if is_change(name)}
     if len(typed) > MOST_CHANGES:
-        raise OperatorError(f"{len(typed)} settings are changed at once", f"change {MOST_CHANGES} at most")
+        raise OperatorError(f"{len(typed)} settings are too many to change at once", f"change {MOST_CHANGES} at most")
     if len(typed) > 1:
         force = {
             slider.key: slider.force
@@ -397,9 +397,9 @@ def _about(sliders: Sliders, symbol: str | None) -> str:
     about = f" about {clean(symbol)}" if symbol else ""
     sent = "" if symbol else f", with {pluralize(sliders.orders, 'order')}"
     return (
-        f"The pass at {when(sliders.asked.head.at)}{sent}. Each step of a slider is a value with which it would "
-        f"have decided differently{about}. It is decided again from its record: nothing is sent, and no setting is "
-        "changed."
+        f"The pass at {when(sliders.asked.head.at)}{sent}. Each step of a slider is a value at which the pass would "
+        f"have decided differently{about}. The pass is decided again from its record: nothing is sent, and no "
+        "setting is changed."
     )
 
 

@@ -20,7 +20,7 @@ OneReason = Annotated[
 ]
 At = Annotated[
     str | None,
-    typer.Option("--at", metavar="TIME", help="Show the last pass up to then, such as 10:32 [last session]."),
+    typer.Option("--at", metavar="TIME", help="Show the last pass up to this time, such as 10:32 [last session]."),
 ]
 Changed = Annotated[
     list[str] | None,
@@ -66,7 +66,7 @@ def why_no_orders(
     session: Annotated[str | None, typer.Option("--session", metavar="DATE", help="Cover this session.")] = None,
     at: At = None,
     dry: Annotated[
-        bool, typer.Option("--dry", help="Explain the last dry run of trade-once, or else the last score.")
+        bool, typer.Option("--dry", help="Explain the last dry run of trade-once; without one, the last score.")
     ] = False,
     changed: Changed = None,
 ) -> Report:

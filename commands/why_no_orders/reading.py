@@ -186,7 +186,7 @@ def requested_session(app: App, text: str | None) -> date | None:
     if days and min(days) < day < max(days) and day not in days:
         before, after = max(d for d in days if d < day), min(d for d in days if d > day)
         raise OperatorError(
-            f"{day} is not a session of the venue: it is closed on that day",
+            f"{day} is not a session, because the venue is closed on that day",
             f"the sessions around it: --session {before} or --session {after}",
         )
     return day
@@ -254,7 +254,7 @@ def nothing_of(app: App, session: date | None, symbol: str | None = None) -> Exp
         )
     if before is None and after is None:
         return Explanation(NoOrdersAnswer.UNKNOWN, NOTHING_SEEN, "tradebot trade-once", empty)
-    only = "" if before and after else f": the {'last' if before else 'first'} one is of session {before or after}"
+    only = "" if before and after else f": the {'last' if before else 'first'} one is from session {before or after}"
     subject = f"{clean(symbol)} " if symbol else ""
     named = " or ".join(f"tradebot why-no-orders {subject}--session {day}" for day in (before, after) if day)
     return Explanation(

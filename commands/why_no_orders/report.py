@@ -170,7 +170,7 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
         },
     )
     for strategy, other in way.others.items():
-        ended = f"ended at {other}" if other else "had its order sent"
+        ended = f"ended at {other}" if other else "sent its order"
         name = escape(way.symbol)
         console.print(f"Also: {strategy} {ended}. tradebot why-no-orders {name} --strategy {strategy}", markup=False)
     if way.at:
@@ -188,7 +188,7 @@ def _want_lines(way: "SymbolWhy") -> Iterator[str]:
     """Yield what the strategy wanted; only some wants have a score, and only some scores have a coverage."""
     yield f"{way.side}" if way.score is None else f"score {format_signed(way.score, 3)} ({way.side})"
     if way.coverage is not None:
-        yield f"data for {way.coverage:.0%} of its weight"
+        yield f"with data for {way.coverage:.0%} of its weight"
     if way.price is not None:
         yield f"checked at {usd(way.price, way.symbol)} USD"
 
@@ -205,13 +205,13 @@ def _components(console: "Console", components: "Sequence[Component]") -> None:
 def _gates(console: "Console", decisions: Sequence[Decision]) -> None:
     passed = [decision for decision in decisions if decision.passed]
     if passed and not explains(console):
-        count_text = pluralize(len(passed), "question")
+        count_text = pluralize(len(passed), "check")
         console.print(f"{count_text} passed; --explain shows each with its numbers", markup=False)
         decisions = [decision for decision in decisions if not decision.passed]
     if passed and can_fold(console):
         # On a page, what refused it stands first, and the rest is there to be opened.
         _gate_table(console, [decision for decision in decisions if not decision.passed])
-        fold(console, f"{pluralize(len(passed), 'question')} passed", lambda inner: _gate_table(inner, passed))
+        fold(console, f"{pluralize(len(passed), 'check')} passed", lambda inner: _gate_table(inner, passed))
         return
     _gate_table(console, decisions)
 

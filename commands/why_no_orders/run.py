@@ -280,7 +280,7 @@ def show_by_symbol(console: Console, data: BySymbol) -> None:
     console.print(f"Looked at: {pluralize(data.passes, 'pass', 'passes')}, {span}", markup=False)
     refused = data.candidates - data.orders
     sent = f"{pluralize(data.candidates, 'candidate')} = {pluralize(data.orders, 'order')} + {refused:,} refused"
-    console.print(f"Funnel: {sent}; each counts where it was refused first", markup=False)
+    console.print(f"Funnel: {sent}; each refusal counts at the first gate that failed", markup=False)
     if data.candidates:
         console.print(_by_gate(data))
         console.print()

@@ -57,7 +57,7 @@ def changes_of(app: App, typed: Sequence[str]) -> WhatIfChanges:
         if text.startswith(BY_PRICE):
             symbol, price = _parse_price(app, text)
             if symbol in prices:
-                raise OperatorError(f"{OPTION} names two prices of {symbol}", "name one")
+                raise OperatorError(f"{OPTION} names two prices for {symbol}", "name one")
             prices[symbol] = price
         elif text.startswith((NO_POSITION, NO_POSITION.replace(" ", "-"))):
             gone.append(_symbol(app, text, text.partition(":")[2]))
@@ -101,7 +101,7 @@ def _time(text: str) -> str:
 
 TOGETHER = "--what-if KEY=VALUE --what-if KEY=VALUE"
 AGAIN = "play it again with the change in a file, and compare both: tradebot backtest --config mine.yaml"
-AT = "prices, quotes and flow stay those of the pass, with their age; whether a pass would run then isn't checked"
+AT = "prices, quotes, flow and their ages stay as in the pass; whether a pass would run then isn't checked"
 PRICE = "strategies aren't run again at another price"
 UNKEPT = "its inputs aren't stored"
 NOT_KEPT = "passes are stored as they run, for storage.replay_sessions sessions; tradebot replay replays those"

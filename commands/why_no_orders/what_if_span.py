@@ -76,7 +76,8 @@ def show_what_if(console: "Console", data: "WhatIf") -> None:
     print_changes(console, data.changes, data.left_out, data.unasked)
     if data.otherwise:
         console.print(
-            f"This program decides that pass differently even without the change: tradebot replay {clean(data.id)}",
+            "This version decides that pass differently even without the change. Next: tradebot replay "
+            f"{clean(data.id)}",
             markup=False, style="yellow",
         )  # fmt: skip
     console.print(f"\nDecided again: the pass at {when(data.at)}; nothing was sent", markup=False)
@@ -91,7 +92,7 @@ def show_what_if(console: "Console", data: "WhatIf") -> None:
         console.print(f"  … and {len(others) - SHOWN:,} more that differ", markup=False)
     if data.symbol and not others:
         console.print("No other symbol changes.", markup=False)
-    rest = f"{pluralize(data.same, 'candidate')} as before" if data.same else "no candidate as before"
+    rest = f"{pluralize(data.same, 'candidate')} unchanged" if data.same else "no candidate unchanged"
     console.print(f"{rest}; orders: {data.orders_then:,} then, {data.orders_now:,} now", markup=False)
 
 
@@ -159,7 +160,8 @@ def run(asking: WhatIfRunner, symbol: str | None, span: PassSpan, session: date 
     """Answer a what-if about a period; exit 0 if an order would be sent, otherwise 10."""
     if asking.changes.at is not None:
         raise OperatorError(
-            f"{OPTION} at= moves one pass, and this is a span", f"tradebot why-no-orders {OPTION} at=10:32"
+            f"{OPTION} at= changes the time of one pass, so it can't be used with a span",
+            f"tradebot why-no-orders {OPTION} at=10:32",
         )
     facts = asking.app.existing_facts
     heads = facts.heads(JOB, **bounds_of(facts, span, session)._asdict()) if facts else ()
@@ -309,8 +311,8 @@ def show(console: "Console", data: "WhatIfSpan") -> None:
     _orders(console, f"Sent then, and not with the change ({zone()}):", data.kept_back, data.fewer)
     if data.more or data.fewer:
         console.print(
-            "An order counts as filled at once. Its position stays open until one of its exit rules closes it: by "
-            "time when the bot evaluates exits, by price when an entry pass sees that price.",
+            "Orders count as filled at once. A position stays open until an exit rule closes it: a rule about time "
+            "when the bot evaluates exits, and a rule about price when an entry pass sees that price.",
             style="dim",
         )
 
@@ -359,7 +361,7 @@ def _earnings_lines(earned: "Sequence[WhatIfEarnings]") -> Iterator[str]:
         after = f"{', '.join(first)} and {last}" if first else last
         orders = pluralize(later[0].unpriced, "order")
         sessions = noun_for(later[-1].sessions, "session")
-        yield f"after {after} {sessions}: {orders}, none with a price yet: nothing to say"
+        yield f"after {after} {sessions}: {orders}, none with a price yet, so there is no result"
 
 
 def _earnings_text(row: "WhatIfEarnings") -> str:
@@ -367,5 +369,5 @@ def _earnings_text(row: "WhatIfEarnings") -> str:
     cases = f"{pluralize(row.orders, 'order')} in {pluralize(row.of_sessions, 'session')}"
     if row.mean is None or row.low is None or row.high is None:
         unpriced = f"; {row.unpriced:,} {noun_for(row.unpriced, 'has', 'have')} no price yet" if row.unpriced else ""
-        return f"{after}{cases}, too few to say: it takes {row.needed} sessions{unpriced}"
+        return f"{after}{cases}, too few to say: {row.needed} sessions are needed{unpriced}"
     return f"{after}{row.mean:+.2%} a trade, {row.low:+.2%} to {row.high:+.2%} (95%), {cases}"

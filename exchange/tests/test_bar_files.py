@@ -241,7 +241,7 @@ def test_damaged_or_double_zips_and_unknown_words_are_refused(tmp_path: Path) ->
         (Reading(zone="Mars/Base"), "there is no time zone 'Mars/Base'"),
         (Reading(decimal="dot"), "there is no decimal mark 'dot'"),
         (Reading(shape="yahoo"), "no column adj close"),
-        (Reading(shape="kibot-daily"), "7 columns, and files in the shape kibot-daily have 6"),
+        (Reading(shape="kibot-daily"), "7 columns, but files in the shape kibot-daily have 6"),
     ):
         with pytest.raises(MarketError, match=why):
             open_bars(days_path, reading)

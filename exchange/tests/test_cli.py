@@ -72,7 +72,7 @@ def test_what_serve_refuses_leaves_no_market_behind(
 
 def test_a_market_keeps_its_venue(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (serve_new(folder, "--as", "kraken"), serve_new(folder), serve_new(folder, "--as", "ibkr")) == (0, 0, 2)
-    assert "papervenue serve --as kraken, or another --folder for ibkr" in capsys.readouterr().err
+    assert "papervenue serve --as kraken, or use another --folder for ibkr" in capsys.readouterr().err
 
 
 def test_commands_move_time_arm_faults_and_reset_accounts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,17 +50,17 @@ def test_symbol_that_is_no_ticker_needs_an_instrument(symbol: str) -> None:
         ({"symbol": "pf xbt"}, "capital letters"),
         ({"lot": D(0)}, "above 0"),
         ({"ticks": ()}, "above 0"),
-        ({"minimum": D("0.00015")}, "number of lots"),
+        ({"minimum": D("0.00015")}, "multiple of its lot"),
         ({"ticks": (TickStep(D(1), D("0.5")),)}, "ascend from price 0"),
         ({"ticks": (TickStep(D(0), D("0.5")), TickStep(D(0), D(1)))}, "ascend from price 0"),
         ({"ticks": (TickStep(D(0), D("1e-13")),)}, "at most 12"),
         ({"lot": D("1e-9"), "minimum": D(0)}, "multiple of"),
         ({"margin_levels": ()}, "margin levels"),
-        ({"settlement": "paid"}, "a paid one has none"),
+        ({"settlement": "paid"}, "a paid one must have none"),
         ({"margin_levels": (MarginLevel(D(5), D("0.1"), D("0.05")),)}, "ascend from quantity 0"),
-        ({"margin_levels": (MarginLevel(D(0), D("0.1"), D("0.2")),)}, "maintenance is at most initial"),
+        ({"margin_levels": (MarginLevel(D(0), D("0.1"), D("0.2")),)}, "maintenance no higher than initial"),
         ({"margin_levels": (MarginLevel(D(0), D("0.0001"), D("0.0001")),)}, "from 0.001 to 1"),
-        ({"calendar": "XLON"}, "its calendar is one of"),
+        ({"calendar": "XLON"}, "its calendar must be one of"),
         ({"last_trading": "December"}, "ISO times"),
         ({"closes": (("2026-11-27", "noon"),)}, "ISO times"),
     ],
@@ -92,7 +92,7 @@ def test_venue_that_makes_no_sense_is_refused(changes: dict[str, Any], message: 
 
 
 def test_plain_venue_plays_neither_corporate_actions_nor_bars_of_other_instruments() -> None:
-    with pytest.raises(MarketError, match="no corporate actions, and rules instead of costs"):
+    with pytest.raises(MarketError, match="can't have corporate actions, and it has rules instead of costs"):
         replace(SPEC, corporate_actions=True)
     recorded: dict[str, Any] = {"source": "csv", "path": "bars.csv", "bar_stamp": "start"}
     with pytest.raises(MarketError, match="recorded minutes of perpetuals or of months of futures"):

@@ -188,7 +188,7 @@ def test_a_log_of_another_version_is_refused_by_name(new_folder: Callable[[], Pa
     line = json.loads((folder / "log.jsonl").read_text())
     del line["format"]
     (folder / "log.jsonl").write_text(json.dumps(line | birth) + "\n")
-    with pytest.raises(MarketError, match=rf"log.jsonl is of format {birth.get('format', 1)}") as refused:
+    with pytest.raises(MarketError, match=rf"log.jsonl has format {birth.get('format', 1)}") as refused:
         open_exchange(folder)
     assert refused.value.hint.startswith("create another")
 

@@ -184,7 +184,7 @@ def test_fractions_in_a_column_of_usd_are_refused(tmp_path: Path, column: str, r
     (tmp_path / "PF_XBTUSD_1.csv").write_text(kraken(candles(START_US, 9)))
     file = tmp_path / "PF_XBTUSD_funding.csv"
     file.write_text(f"timestamp,fundingRate\n{rfc3339(START_US)},-0.0001\n{rfc3339(START_US + HOUR)},0.00002\n")
-    with pytest.raises(MarketError, match=r"at most 0\.0001 USD a unit and hour") as refused:
+    with pytest.raises(MarketError, match=r"at most 0\.0001 USD per unit and hour") as refused:
         read_perpetuals(tmp_path, "start")
     assert "relativeFundingRate" in refused.value.hint
     file.write_text(f"timestamp,{column}\n{rfc3339(START_US)},{rate}\n")

@@ -167,7 +167,7 @@ def test_creating_again_keeps_an_equal_market_and_refuses_another(folder: Path) 
     before = (folder / "market.json").read_bytes()
     create(folder, SPEC)
     assert (folder / "market.json").read_bytes() == before
-    with pytest.raises(MarketError, match="holds an exchange of another market"):
+    with pytest.raises(MarketError, match="holds an exchange with a different market"):
         create(folder, MarketSpec(symbols=SYMBOLS, sessions=2, start=SPEC.start, seed=8))
 
 

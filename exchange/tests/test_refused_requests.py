@@ -130,7 +130,7 @@ ROWS: list[Row] = [
     *posted(
         "latency",
         *(
-            ({"latency": text}, 422, "a latency is instant, paper, slow")
+            ({"latency": text}, 422, "isn't a latency: use instant, paper, slow")
             for text in ("", "fast", "-1", "2m", "1.5s", "3601s", "²s", "None")
         ),
     ),

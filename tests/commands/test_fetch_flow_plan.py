@@ -43,9 +43,9 @@ def test_a_person_sees_a_line_for_each_kind_and_the_totals(bot: Bot) -> None:
     shown = bot.shown("fetch-flow", "--plan")
     assert shown.startswith("Fetch plan of a session: 2 symbols, ")
     assert "flow_alerts (core)" in shown
-    assert "The timetable may make 13,500 of 15,000 a day." in shown
+    assert "The timetable makes at most 13,500 of 15,000 calls a day." in shown
     assert "at 100 of 120 calls a minute" in shown
-    assert "This source has no limit" in shown
+    assert "This plan is for a source with limits." in shown
 
 
 def test_a_universe_that_does_not_fit_is_shown_although_no_other_verb_starts_with_it(bot: Bot, tmp_path: Path) -> None:

@@ -217,9 +217,9 @@ def test_a_profile_without_its_strategy_makes_none_and_says_next(place: Bot, mon
             "choose one of conservative_flow, flow, futures, intraday, legacy, opening_sweeps, overnight, policy, "
             "rotation, rotation_regimes",
         ),
-        (("--profile", "futures", "--venue", "alpaca"), "profile futures is for ibkr, and you asked for alpaca"),
+        (("--profile", "futures", "--venue", "alpaca"), "profile futures is for ibkr, but you asked for alpaca"),
         (("--profile", "rotation", "--symbols", "3"), "profile rotation has its own symbols"),
-        (("--profile", "rotation", "--config", "mine.yaml"), "mine.yaml is a configuration already"),
+        (("--profile", "rotation", "--config", "mine.yaml"), "mine.yaml is already a configuration"),
     ],
 )
 def test_a_profile_that_cannot_be_is_refused(place: Bot, arguments: tuple[str, ...], says: str) -> None:
@@ -286,7 +286,7 @@ def test_a_dry_run_of_a_new_bot_names_what_is_missing_and_no_verb_that_knows_not
     place.does("init --symbols 2 --sessions 1", "exchange tick open", "exchange tick 5m")
     refuses(place.says("trade-once", "--dry-run"), 2, "the calendar isn't stored yet", "next: tradebot reconcile")
     assert place.says("reconcile").code == 0
-    shows(place.says("trade-once", "--dry-run"), 0, "Next: tradebot why-no-orders --dry explains it")
+    shows(place.says("trade-once", "--dry-run"), 0, "Next: tradebot why-no-orders --dry explains this dry run")
     assert place.shown("why-no-orders").count("This was a dry run at ") == 1
     expected = (False, False)
     assert (place.json("why-no-orders")["dry"] is None, place.json("why-no-orders", "--dry")["dry"] is None) == expected
@@ -522,7 +522,7 @@ def test_wrong_answers_are_asked_again_with_the_reason(alone: Path, capsys: pyte
         "not 0.02 (0.02 means 0.02%; two percent is 2).",
         "It has to be from 0.1% to 10%, not 50.",
         "1.234% has more than two decimals: type 1.23.",
-        "A single trade would risk more than the 1% of a whole day: type less.",
+        "A single trade can't risk more than a whole day (1%): type less.",
         "'maybe' is neither yes nor no: type y or n.",
     ):
         assert reason in said

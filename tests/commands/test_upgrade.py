@@ -56,7 +56,7 @@ def test_check_says_what_would_be_migrated_and_changes_nothing(folder: Path) -> 
     before = content(folder)
     rows = about(upgraded(folder, check=True))
     assert (content(folder), rows["ledger"].state) == (before, HealthState.DEGRADED)
-    assert rows["ledger"].found.startswith(f"{NOW_THEN}, which worked on a copy, and stores ")
+    assert rows["ledger"].found.startswith(f"{NOW_THEN} and stores ")
     assert rows["facts.db"].found.startswith("version 7; this tradebot reads 1, so it moves the file aside")
     assert (rows["bars.db"].state, rows["journal"].state) == (HealthState.SKIPPED, HealthState.OK)
     assert "serve.grace_s" in rows["settings"].found

@@ -138,7 +138,7 @@ def test_a_pass_gives_way_so_often_and_then_its_record_says_so(stage: Stage) -> 
             return reads()
 
         app.reader.view = view  # type: ignore[method-assign]
-        with pytest.raises(TradebotError, match=f"yielded to exit passes {MOST_WAYS} times") as caught:
+        with pytest.raises(TradebotError, match=f"gave way to exit passes {MOST_WAYS} times") as caught:
             trade_once.run(app, by="test", candidates=wanted)
         (cycle,) = app.facts.cycles(job=Job.TRADE_ONCE, last=9)
     assert caught.value.code is ExitCode.ANOTHER_INSTANCE

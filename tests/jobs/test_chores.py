@@ -114,7 +114,7 @@ def test_a_slot_that_only_a_wrong_clock_found_due_is_left_for_its_time() -> None
     ledger, program = MemoryLedger(ACCOUNT), Program(ChoreEnd(0, None, 1.0, ""))
     assert LINE is not None
     chores = Chores(ledger, {LINE.job: LINE}, MemoryEvents(), "serve", program)
-    with pytest.raises(TemporaryError, match="not yet"):
+    with pytest.raises(TemporaryError, match="isn't due until"):
         chores(SLOT, NOW - timedelta(seconds=1))
     assert (program.ran, claims(ledger)) == ([], {})
     assert chores(SLOT, NOW).exit_code is ExitCode.DONE

@@ -64,7 +64,10 @@ def test_close_for_a_newcomer_that_ends_half_filled_is_among_the_swaps(trader: B
     trader.says("evaluate-exits")
     assert trader.json("trades", "--swaps")["swaps"][0]["held"] == swap["held"], "nothing goes on with it"
     said = trader.says("trades", "--swaps").out
-    assert f"{swap['held']} of {swap['quantity']} are still open after 1 close. The broker ended the last one" in said
+    assert (
+        f"{swap['held']} of {swap['quantity']} are still open after 1 closing order. The broker ended the last one"
+        in said
+    )
 
 
 def test_the_lesser_position_is_sold_before_the_better_one_is_bought(trader: Bot, wants: Callable[..., Any]) -> None:

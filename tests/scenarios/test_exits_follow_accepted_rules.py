@@ -107,7 +107,7 @@ def test_positions_without_a_stop_are_named_and_are_no_finding(holder: Bot) -> N
     found = holder.json("reconcile")
     assert ({row["symbol"] for row in found["without_stop"]}, found["findings"]) == (symbols, [])
     assert {row["strategy"] for row in found["without_stop"]} == {"flow"}
-    assert "no stop watches" in holder.shown("reconcile")
+    assert "no stop protects" in holder.shown("reconcile")
     exits(holder)
     assert sold(holder) == 0
 

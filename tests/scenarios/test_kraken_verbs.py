@@ -123,8 +123,8 @@ def test_a_liquidation_is_told_booked_to_the_cent_and_found(played: Played) -> N
         ("backtest", ("--symbols", "57"), "kraken_futures has 56 symbols, not 57"),
         ("init", ("--symbols", "BTC,ETH/EUR"), "ETH/EUR isn't quoted and settled in USD"),
         ("init", ("--symbols", "btc,eth/usd,NOCOIN"), "the embedded exchange has no PF_NOCOINUSD"),
-        ("init", ("--profile", "rotation"), "profile rotation is for alpaca, and you asked for kraken_futures"),
-        ("backtest", ("--profile", "rotation"), "profile rotation is for alpaca, and you asked for kraken_futures"),
+        ("init", ("--profile", "rotation"), "profile rotation is for alpaca, but you asked for kraken_futures"),
+        ("backtest", ("--profile", "rotation"), "profile rotation is for alpaca, but you asked for kraken_futures"),
     ],
 )
 def test_what_is_not_for_this_venue_is_refused_with_what_is_before_anything_is_made(

@@ -72,7 +72,7 @@ def test_books_made_of_nothing_tell_the_same_story(old: Bot) -> None:
     made_anew = old.says("recover")
     accept = f"tradebot recover --accept rebuilt-{made_anew.out.partition('rebuilt-')[2][:8]} --confirm {old.tail()}"
     assert f"Next: {accept}\nThen: {WAY_OUT.removesuffix('.')}\n" in made_anew.out
-    assert "BOOKS_OLD: they don't have our orders in " in old.json("status")["trading_why"]
+    assert "BOOKS_OLD: the books lack our orders in " in old.json("status")["trading_why"]
     watched(old)
     again = old.says("recover").out
     assert "They were rebuilt earlier and are not accepted yet.\n" in again

@@ -114,7 +114,9 @@ def test_pair_that_a_pass_of_exits_has_not_seen_arrive_protects_nothing_on_scree
     (row,) = holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, work, gaps, at_venue=True)
     assert row.state == state.value
     assert row.protection is not None
-    words = "only target 110.00; the bot's stop, none at the broker for 3m, the last stop isn't known to have arrived"
+    words = (
+        "only target 110.00; the bot's stop, none at the broker for 3m, it isn't known whether the last stop arrived"
+    )
     assert positions.protection(row.protection, HEADINGS, "AAPL") == (words if seen else "stop 95.00, target 110.00")
 
 

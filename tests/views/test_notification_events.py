@@ -81,7 +81,7 @@ DETAILS = {
     EventKind.BACKUP_DAMAGED: {"name": "session-2026-11-16", "found": "a part is missing"},
     EventKind.JOB_FAULT: {"job": "trade-once", "message": "Traceback"},
     EventKind.LANE_STALLED: {"message": "no progress since 10:31"},
-    EventKind.MEMORY_SHORT: {"message": "820 MB of 1,000: no chore begins until there is less"},
+    EventKind.MEMORY_SHORT: {"message": "820 MB of 1,000: no chore begins until it uses less"},
     EventKind.CEILING_REACHED: {"message": "1,200 MB of memory, at most 1,000"},
     EventKind.CONFIG_NOT_RELOADED: {"message": "the configuration wasn't reloaded"},
 }

@@ -29,7 +29,8 @@ Key = Annotated[Path, typer.Option("--key", metavar="FILE", help="The private ke
 Kept = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where models and results are stored.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, max=1_000, help="Processes [one per core].")]
 By = Annotated[
-    Literal["walk-forward", "cpcv"], typer.Option("--by", help="How sessions are split; cpcv judges along many paths.")
+    Literal["walk-forward", "cpcv"],
+    typer.Option("--by", help="How to split the sessions; cpcv evaluates along many paths."),
 ]
 Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where to write the unsigned models.")]
 PLAYED = without_options(
@@ -103,7 +104,8 @@ def _walk(
     by: By = "walk-forward",
     workers: Workers = None,
     shadow: Annotated[
-        bool, typer.Option("--shadow", help="If it passes, train it on the newest sessions and put it into shadow.")
+        bool,
+        typer.Option("--shadow", help="If the policy passes, train it on the newest sessions and put it into shadow."),
     ] = False,
     *,
     wish: BacktestOptions,

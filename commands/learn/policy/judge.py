@@ -107,8 +107,8 @@ def _require_same(model: str, past: "Mapping[str, float]", earned: "Mapping[str,
     """Raise OperatorError if a known session was evaluated on another market, or with other costs."""
     if other := [day for day, value in earned.items() if past.get(day, value) != value]:
         raise OperatorError(
-            f"model {model} earned {earned[other[0]]:+.2%} on {other[0]}, but its file says {past[other[0]]:+.2%}: "
-            "the file's value is from another market or other costs",
+            f"model {model} earned {earned[other[0]]:+.2%} on {other[0]}, but the results file says "
+            f"{past[other[0]]:+.2%}, from a different market or with different costs",
             "use the same options as before, or name another file: --write FILE",
         )
 

@@ -51,7 +51,9 @@ def shadow_occupied(name: str, key: Path, wish: "BacktestOptions") -> str:
             return ""
         rules, count = bot.settings.promotion, len(evidence.evidence.returns)
         if count < (needed := rules.paper.sessions or 0):
-            return f"the model of {name} in shadow has {count} of {pluralize(needed, 'session')} that paper asks for."
+            return (
+                f"the model of {name} in shadow has {count} of the {pluralize(needed, 'session')} that paper requires."
+            )
         is_ready = all(condition.met for condition in conditions(evidence.evidence, rules, Rung.PAPER))
         return f"the model of {name} in shadow meets every condition for paper." if is_ready else ""
 
@@ -90,17 +92,17 @@ def _policy_in_shadow(bot: "App", name: str, key: Path) -> PolicySettings:
     if not section.shadow or _is_promoted(bot, name):
         raise OperatorError(
             f"{name} isn't in shadow, and a walk never replaces the models that a policy trades with",
-            f"tradebot config set strategies.{name}.shadow true; or name another policy in shadow: --strategy NAME",
+            f"tradebot config set strategies.{name}.shadow true; or name a policy that is in shadow: --strategy NAME",
         )
     if positions := count_open_positions(bot, name):
         raise OperatorError(
-            f"{name} still has {pluralize(positions, 'position')} at the broker, and another model would close them",
+            f"{name} still has {pluralize(positions, 'position')} at the broker, and a new model would close them",
             "walk again once they are closed: tradebot positions",
         )
     own, public = PolicySettings.model_validate(bot.settings.strategies.in_use()[name]), public_key_text(read_key(key))
     if own.public_key != public:
         raise OperatorError(
-            f"strategies.{name}.public_key isn't that of {key}, so the bot would refuse its models",
+            f"strategies.{name}.public_key doesn't match {key}, so the bot would refuse models signed with it",
             f"set strategies.{name}.public_key: {public}; then: tradebot config accept",
         )
     return own

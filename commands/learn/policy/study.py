@@ -52,11 +52,11 @@ LINES = frozenset({"settings", "sampler", "trials", "seed"})
 """The entries that the space of a policy study may have."""
 CHANGED = {
     "versions": "it was made by another version of tradebot or of a strategy's package",
-    "agent": "it has another agent, or other --set, --steps or --seeds",
-    "features": "it has other features",
-    "space": "it has another space",
-    "market": "it has another market, or other splits of it",
-    "everything": "it has other settings",
+    "agent": "it has a different agent, --set, --steps or --seeds",
+    "features": "it has different features",
+    "space": "it has a different space",
+    "market": "it has a different market, or splits it differently",
+    "everything": "it has different settings",
 }
 
 

@@ -61,7 +61,7 @@ def planned_for(
     settings = settings_of(wish)
     if not driver_for(settings.venue).months:
         raise OperatorError(
-            f"policies learn to trade futures, and {settings.venue} has none", "add --profile policy, or --venue ibkr"
+            f"policies learn to trade futures, but {settings.venue} has none", "add --profile policy, or --venue ibkr"
         )
     root = _root(settings.universe)
     off = {name: None for name in settings.strategies.in_use() if name != strategy}
@@ -81,7 +81,7 @@ def _root(universe: "list[str]") -> str:
     if len(universe) == 1:
         return universe[0]
     raise OperatorError(
-        f"a policy is trained on one contract, and the universe has {len(universe)}",
+        f"a policy is trained on one contract, but the universe has {len(universe)}",
         f"name one: --symbol {universe[0]}",
     )
 
@@ -144,7 +144,7 @@ def run(options: TrainingOptions, wish: "BacktestOptions") -> Report:
         require_torch(job.agent)
     places = [options.to / f"{job.agent}-{each.seed}-{job.configuration[:8]}" for each in jobs]
     if taken := [path for path in places if path.exists()]:
-        raise OperatorError(f"{taken[0]} is there already", "name another folder: --drafts FOLDER")
+        raise OperatorError(f"{taken[0]} already exists", "name another folder: --drafts FOLDER")
     planned = planned_for(wish, options.symbol, options.strategy, TRAINING)
     results = Results(planned.folder)
     with progress_bar("reading bars") as progress:
@@ -192,7 +192,7 @@ def _training_notes(training_options: TrainingOptions, jobs: "Sequence[TrainingJ
     """Yield how the training differs from what was requested."""
     job = jobs[0]
     if len(jobs) < (training_options.seeds or 1):
-        yield f"{job.agent} learns the same from any seed, so it is trained once"
+        yield f"{job.agent} learns the same with any seed, so it is trained only once"
     if training_options.steps is not None and job.steps != training_options.steps:
         yield f"Training for {job.steps:,} steps instead of {training_options.steps:,}: a multiple of n_steps"
 
@@ -214,7 +214,7 @@ def jobs_of(options: TrainingOptions) -> "Sequence[TrainingJob]":
     if wrong := [name for name in options.without if name not in usual]:
         raise OperatorError(f"{word(wrong[0])} isn't a feature that policies can learn from", "leave it out")
     if options.steps is not None and AGENTS[options.agent].steps is None:
-        raise OperatorError(f"{options.agent} learns from the bars alone, and has no steps", "leave --steps out")
+        raise OperatorError(f"{options.agent} isn't trained in steps", "leave --steps out")
     names = tuple(name for name in usual if name not in options.without)
     steps = options.steps if options.steps is not None else AGENTS[options.agent].steps or 0
     changes = dict(_change(change) for change in options.changes)
@@ -246,7 +246,7 @@ def _render(console: "Console", data: PolicyTrained) -> None:
     elif data.drafts[0].on_arrays:
         console.print("Trained with the vectorized engine, which matched the bot to the cent on random actions")
     console.print(f"Configuration {data.configuration[:16]}, one of {pluralize(data.trials, 'trial')} so far")
-    console.print("The profit isn't known: only sessions outside the training can show it.")
+    console.print("The profit isn't known yet: only sessions that weren't used for training can show it.")
     console.print(f"Next: tradebot model sign {clean(data.drafts[0].folder)} --key FILE --to models", markup=False)
 
 
@@ -366,7 +366,9 @@ def _render_walk(out: "Console", data: PolicyWalked) -> None:
     out.print(f"Kept: {data.file}", markup=False)
     if data.in_shadow:
         out.print(f"Model {data.in_shadow}, trained on the newest sessions, is in shadow from the next pass on.")
-        out.print("Next: tradebot promote shows what it lacks, in sessions that it wasn't trained on")
+        out.print(
+            "Next: tradebot promote shows what the model still lacks, measured on sessions that it wasn't trained on"
+        )
         return
     out.print("To trade with a policy, create a bot: tradebot init --profile policy", markup=False)
     out.print(f"Next: tradebot promote --results {data.file}", markup=False)

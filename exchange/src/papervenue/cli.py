@@ -73,8 +73,8 @@ def _serve(chosen: argparse.Namespace) -> None:
         process.create(chosen.folder, _market(chosen))
     elif chosen.venue not in (None, folder_venue := _venue_in(chosen.folder)):
         raise MarketError(
-            f"the market in {chosen.folder} is {folder_venue}'s",
-            f"papervenue serve --as {folder_venue}, or another --folder for {chosen.venue}",
+            f"the market in {chosen.folder} belongs to {folder_venue}",
+            f"papervenue serve --as {folder_venue}, or use another --folder for {chosen.venue}",
         )
     server.serve(
         chosen.folder, chosen.port, None, ready=lambda url, status: _print_served(chosen, url, status), terms=terms
@@ -173,8 +173,8 @@ def _status(chosen: argparse.Namespace) -> None:
     """Show address, time, accounts and faults."""
     status = _query_exchange(chosen, "GET", "/exchange/v1/status")
     rows = [
-        f"  account {row['name']}: {row['equity']} of equity, {row['cash']} cash, positions: {row['positions']}, "
-        f"orders: {row['orders']}, of which {row['open_orders']} are open"
+        f"  account {row['name']}: equity {row['equity']}, cash {row['cash']}, positions: {row['positions']}, "
+        f"orders: {row['orders']} (open: {row['open_orders']})"
         for row in status["accounts"]
     ]
     armed = f"  faults armed: {', '.join(status['faults']) or 'none'}"
@@ -272,13 +272,15 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--seed", type=int, default=7, help="a different seed generates different prices")
     serve.add_argument("--bars", metavar="FILE", help="play recorded minutes, CSV or Parquet")
     serve.add_argument("--bars-as", action="append", default=[], help="how to read the file, such as zone=UTC")
-    serve.add_argument("--bar-stamp", choices=("start", "end"), help="what recorded minutes are stamped with")
+    serve.add_argument(
+        "--bar-stamp", choices=("start", "end"), help="whether minutes are stamped at their start or end"
+    )
     serve.add_argument("--fill", choices=MODELS, default="paper", help="how orders of a new market fill")
     serve.add_argument("--cash", type=_cash, default=Decimal(100_000), help="cash of a new market's accounts")
     serve.add_argument("--account", type=_account, action="append", default=[], help="NAME or NAME=CASH; may repeat")
     serve.add_argument("--faults", action="append", default=[], metavar="SCRIPT", help="arm a fault script")
     serve.add_argument("--latency", help="how long cancels take: instant, paper, slow, 250ms, 2s")
-    serve.add_argument("--rate-limit", type=int, help="requests per minute and key")
+    serve.add_argument("--rate-limit", type=int, help="requests per minute for each key")
     verb("tick", _tick).add_argument("step", nargs="?", default="5m", help="5m, open, close, next_open, or a time")
     verb("status", _status)
     faults = verb("faults", _faults)

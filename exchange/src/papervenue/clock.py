@@ -27,7 +27,8 @@ def read_latency(text: str) -> int:
     us = int(match[1]) * _UNITS[match[2]] if match else LATENCIES.get(text)
     if us is None or us > HOUR:
         raise ValueError(
-            f"a latency is {', '.join(LATENCIES)}, or up to an hour such as 250ms or 2s, not {text[:20]!r}"
+            f"{text[:20]!r} isn't a latency: use {', '.join(LATENCIES)}, or a duration up to an hour, such as 250ms "
+            "or 2s"
         )
     return us
 
@@ -67,7 +68,7 @@ def read_pace(text: str) -> Pace:
     match = _PACE.fullmatch(text)
     speed = Fraction(match[1]) if match else Fraction(0)
     if not 0 < speed <= FASTEST:
-        raise ValueError(f"a pace is {STEP}, {REAL} or a number up to {FASTEST}x such as 60x, not {text[:20]!r}")
+        raise ValueError(f"{text[:20]!r} isn't a pace: use {STEP}, {REAL}, or a factor up to {FASTEST}x, such as 60x")
     return Pace(speed)
 
 

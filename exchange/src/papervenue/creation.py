@@ -181,7 +181,10 @@ def recorded_span(
     else:
         inside = [session.date for session in sessions if session.date <= last.isoformat()]
     if not inside:
-        raise MarketError(f"{path}: no bar within a session of the exchange", "times without a zone are New York times")
+        raise MarketError(
+            f"{path}: no bar within a session of the exchange",
+            "check the time zone: times without one count as New York times",
+        )
     return RecordedSpan(date.fromisoformat(inside[0]), len(inside), name, contracts, bar_stamp)
 
 

@@ -191,7 +191,7 @@ def read_event(line: bytes, number: int) -> dict[str, Any]:
     except ValueError as error:
         raise MarketError(f"log.jsonl line {number} is not JSON: {error}", _DAMAGED) from error
     if not isinstance(event, dict) or event.get("seq") != number:
-        raise MarketError(f"log.jsonl line {number} does not carry the number {number}", _DAMAGED)
+        raise MarketError(f"log.jsonl line {number} doesn't have the sequence number {number}", _DAMAGED)
     return event
 
 
@@ -215,7 +215,7 @@ def replay(log: Log, lines: deque[bytes], after: int = 0) -> Iterator[tuple[int,
         birth = read_event(line, number) if number == 1 else {}
         if birth.get("event") == CREATED and birth.get("format") != FORMAT:
             raise MarketError(
-                f"log.jsonl is of format {birth.get('format', 1)}, and this program can only replay format {FORMAT}",
+                f"log.jsonl has format {birth.get('format', 1)}, but this program can only replay format {FORMAT}",
                 NEW_EXCHANGE,
             )
         if not lines:

@@ -79,7 +79,7 @@ def create(state_dir: Path, spec: MarketSpec) -> None:
     there = read_market(state_dir).spec
     if there != spec:
         raise MarketError(
-            f"{state_dir} holds an exchange of another market: {_differences(there, spec)}",
+            f"{state_dir} holds an exchange with a different market: {_differences(there, spec)}",
             "use another folder, or delete this one",
         )
 
@@ -235,7 +235,10 @@ def _server_log(state_dir: Path) -> BinaryIO:
 
 def _unusable(state_dir: Path, error: OSError) -> MarketError:
     named = error.filename or state_dir
-    return MarketError(f"{named} can't be used: {error.strerror}", f"make {state_dir} writable, with space left")
+    return MarketError(
+        f"{named} can't be used: {error.strerror}",
+        f"make sure that {state_dir} is writable and that the disk isn't full",
+    )
 
 
 def _is_held(state_dir: Path) -> bool:

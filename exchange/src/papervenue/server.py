@@ -250,7 +250,7 @@ def _open_accounts(exchange: Exchange, accounts: tuple[tuple[str, Decimal | None
             if status != 200:
                 raise MarketError(
                     f"account {name!r} can't be opened: {decode_object(answer.decode())['message']}",
-                    "name it such as --account alice=50000",
+                    "write it like this: --account alice=50000",
                 )
     exchange.commit()
 

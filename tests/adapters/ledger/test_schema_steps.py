@@ -121,7 +121,7 @@ def test_check_names_what_is_new_and_the_verb_upgrades(folder: Path) -> None:
     before = (folder / "ledger.db").read_bytes()
     ledger = next(row for row in ran(check=True).judgments if row.subject == "ledger")
     new = f"this tradebot upgrades it to 3 (new: {SAYS_2}; {SAYS_3})"
-    said = f"version 1; {new}, which worked on a copy, and stores {KEPT} next to it"
+    said = f"version 1; {new} and stores {KEPT} next to it; the upgrade of a copy worked"
     assert (ledger.found, (folder / "ledger.db").read_bytes()) == (said, before)
     assert ran(check=False).done == "upgraded the ledger from version 1 to 3"
     assert ran(check=False).done == ""

@@ -88,7 +88,7 @@ def test_backtest_says_first_whose_answers_were_refused_and_why(player: Player) 
     with traded_by(lambda: [Wanting(Target("AAPL", weight=Decimal(99)))]):
         said = player.plays("--name", "refused", "--recorder", "counts")
     first = " ".join(said.out.partition("\n")[2].partition("Return")[0].split())
-    assert first.startswith("Refused answers of momentum, the first on 2025-03-03 09:32:00 ET: STRATEGY_INVALID: ")
+    assert first.startswith("Refused answers of momentum; the first, on 2025-03-03 09:32:00 ET, for STRATEGY_INVALID: ")
     assert "'AAPL': its weight is not a Decimal between -10 and 10 Nothing was traded:" in first
     (kept,) = json.loads(player.result("refused"))["result"]["refused"]
     assert (kept["strategy"], kept["reason"]) == ("momentum", "STRATEGY_INVALID")
@@ -111,8 +111,8 @@ def test_backtest_without_a_trade_says_why_and_from_when_on_needs_are_met() -> N
     assert lines[0].startswith("  RANKED_TOO_FEW (rotation, 672 passes): The strategy ranks symbols")
     assert lines[1:] == [
         "  SENT (2 candidates): no order was filled.",
-        "  XLC has the 127 bars of 1Day that rotation needs from 2018-12-18 on.",
-        "  The first symbol of rotation has the 127 bars of 1Day that rotation needs in none of these sessions.",
+        "  rotation needs 127 bars of 1Day; XLC has that many from 2018-12-18 on.",
+        "  rotation needs 127 bars of 1Day; its first symbol has that many in none of these sessions.",
     ]
     data.result.fills = 1
     assert list(reasons_without_trades(cast("Any", data))) == []
@@ -171,7 +171,7 @@ def test_backtest_reports_what_was_played_assumed_and_unknowable(player: Player)
         "cash interest none pessimistic: cash earns nothing",
         "halts drawdown 10%, daily loss 4%",
         "the ledger and the exchange's account agree to the cent",
-        "What it cannot know Only",
+        "What this backtest can't know Only",
         "fees -",
     ):
         assert part in flat, part

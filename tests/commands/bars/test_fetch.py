@@ -79,7 +79,7 @@ def test_need_for_a_price_that_the_venue_lacks_is_refused_with_its_reason(bot: B
         strategy = Averaging()
         strategy.needs = Needs(bars=(BarNeed("1Day", 20, price=PriceKind.SPOT),))
         app.strategies = (strategy,)
-        with pytest.raises(OperatorError, match="needs bars of the spot price, which Alpaca doesn't have"):
+        with pytest.raises(OperatorError, match="needs bars of the spot price, but Alpaca has none"):
             run(app, lambda now: None, lambda new: None)
 
 

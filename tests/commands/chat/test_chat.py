@@ -165,7 +165,7 @@ def test_halt_is_asked_for_once_more_and_each_answer_counts_once(chat: Chat) -> 
     chat.types("halt")
     assert chat.types("yes")[0].startswith("Halted")
     assert chat.verbs.ran == [("halt", "--reason", f"asked for in the paired chat by person {ANN}", "--json")]
-    assert "there was no question within the last two minutes" in chat.types("yes")[0]
+    assert "no question was asked in the last two minutes" in chat.types("yes")[0]
 
 
 def test_entry_that_waits_is_shown_once_and_its_button_approves_it(chat: Chat) -> None:
@@ -308,7 +308,7 @@ def short_of_33(trader: Bot, fake: FakeTelegram, settings: str) -> Iterator[tupl
 
 
 MAY_CLOSE = "chat: {may_close: true}\n"
-NOT_ASKED = "Nothing done: there was no question about that amount within the last minute"
+NOT_ASKED = "Nothing done: no question about that amount was asked in the last minute"
 
 
 def test_close_takes_the_amount_in_a_second_message_and_is_sent_once(trader: Bot, fake: FakeTelegram) -> None:
@@ -321,7 +321,7 @@ def test_close_takes_the_amount_in_a_second_message_and_is_sent_once(trader: Bot
         assert asked.endswith(f"\nTo close it, send this within 60 seconds: close {symbol} 33")
         for wrong in ("32", "33.5"):
             assert chat.types(f"close {symbol} {wrong}")[0].startswith(NOT_ASKED)
-        assert chat.types("yes")[0].startswith("Nothing done: there was no question within")
+        assert chat.types("yes")[0].startswith("Nothing done: no question was asked in")
         chat.hears(chat.fake.typed(f"close {symbol} 33", user=6666))
         assert (chat.last()[2], sent_orders(trader)) == ("from somebody else", before)
         second = chat.fake.typed(f"close {symbol} 33.0")
@@ -334,7 +334,7 @@ def test_close_takes_the_amount_in_a_second_message_and_is_sent_once(trader: Bot
         assert len(sent_orders(trader)) == len(before) + 1
         assert [words[0] for words in chat.verbs.ran].count("flatten") == 1
         trader.does("exchange tick 1m", "reconcile")
-        assert chat.types(f"close {symbol}") == [f"Nothing closed. The bot holds 0 {symbol} of its own now."]
+        assert chat.types(f"close {symbol}") == [f"Nothing closed. The bot's own position is now 0 {symbol}."]
     (told,) = [one for one in trader.json("events")["events"] if one["event_type"] == "acted"]
     assert told["details"] == {"asked": f"close {symbol} 33", "done": "true", "person": str(ANN)}
 
@@ -363,7 +363,7 @@ def test_close_that_is_late_or_declined_or_about_another_amount_by_now_sends_not
             return replace(ended, output=ended.output.replace('"quantity": "-33"', '"quantity": "-40"'))
 
         monkeypatch.setattr(chat.listener, "_run", grown)
-        assert chat.types(f"close {symbol} 33") == [f"Nothing closed. The bot holds 40 {symbol} of its own now."]
+        assert chat.types(f"close {symbol} 33") == [f"Nothing closed. The bot's own position is now 40 {symbol}."]
         assert sent_orders(trader) == before
         assert [words for words in chat.verbs.ran if words[0] == "flatten"] == []
 
@@ -382,7 +382,9 @@ def test_chat_may_close_but_never_real_money(trader: Bot, fake: FakeTelegram, mo
     configure(trader.folder, MAY_CLOSE)
     with listening(trader, fake) as chat:
         monkeypatch.setattr(App, "mode", Mode.LIVE)
-        assert chat.types(f"close {symbol}")[0].startswith("Nothing done: with real money, possible only on the pages")
+        assert chat.types(f"close {symbol}")[0].startswith(
+            "Nothing done: with real money, possible only on the web pages"
+        )
     assert sent_orders(trader) == before
 
 
@@ -436,7 +438,7 @@ def test_paired_person_asks_and_revoking_ends_it(copy: Bot, phone: FakeTelegram)
     assert "a code can be used until" in copy.shown("chat", "status")
     phone.updates = [phone.typed(code), phone.typed("Status"), phone.typed("why aapl"), phone.typed("why ZZZZ")]
     listened = copy.says("chat", "listen", "--once")
-    assert (listened.code, listened.out) == (0, "Every message is answered.\n")
+    assert (listened.code, listened.out) == (0, "All messages have been answered.\n")
     _, status, why, unknown = phone.texts()
     assert status.startswith("Trading, as of ")
     assert why.startswith("AAPL: ")

@@ -93,16 +93,16 @@ def hostile() -> Iterator[tuple[Made, str]]:
     for value in SHAPES:
         yield _constant(value), "not "
     for value in NUMBERS:
-        yield _numbered(value), "not in Telegram's form: update_id"
+        yield _numbered(value), "not in Telegram's format: update_id"
     for name in EXTRA:
         yield _changed(name, {"id": ANN}), f"not a plainly typed message: {name}"
     for kind in KINDS:
-        yield _kind(kind), f"not a kind of message that is answered: {kind}"
+        yield _kind(kind), f"not a kind of message that the bot answers: {kind}"
     for value in WRONG:
-        yield _person(id=value), "not in Telegram's form: id"
-        yield _chat(id=value), "not in Telegram's form: id"
-        yield _changed("date", value), "not in Telegram's form: date"
-        yield _changed("message_id", value), "not in Telegram's form: message_id"
+        yield _person(id=value), "not in Telegram's format: id"
+        yield _chat(id=value), "not in Telegram's format: id"
+        yield _changed("date", value), "not in Telegram's format: date"
+        yield _changed("message_id", value), "not in Telegram's format: message_id"
         yield _typed(value), "not a command that the bot knows" if isinstance(value, str) else "without a text"
         yield _pressed(value), "not a button of this bot"
     for user in (EVE, 1, ANN + 1, 70010, 700):

@@ -59,7 +59,7 @@ def test_compare_refuses_a_single_folder(tmp_path: Path, capsys: pytest.CaptureF
 def test_too_many_curves_and_a_page_to_no_file_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = typed(capsys, "compare", *"abcdefg", "--html", "page.html")
     assert said.code == ExitCode.USAGE
-    assert said.err == "error: a picture has at most 6 curves, not 7\n  next: name fewer runs\n"
+    assert said.err == "error: a chart can show at most 6 curves, not 7\n  next: name fewer runs\n"
     said = typed(capsys, "compare", "a", "b", "--html", "-")
     assert (said.code, said.err.splitlines()[0]) == (ExitCode.USAGE, "error: a page can't go to stdout")
     said = typed(capsys, "compare", "a", "b", "--html", str(tmp_path))

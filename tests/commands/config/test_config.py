@@ -91,8 +91,8 @@ def test_config_check_finds_a_symbol_that_can_never_be_bought(bot: Bot, tmp_path
         10,
         "SPX is left out of the universe: it can't be bought",
         "1 symbol of the universe has no sector and can never be bought: XBI",
-        "Next: correct what is misspelled or what the broker doesn't list; give each of the others a sector, such as "
-        "sectors: {XBI: technology}",
+        "Next: correct symbols that are misspelled or that the broker doesn't list; give each of the others a "
+        "sector, such as sectors: {XBI: technology}",
     )
     path.write_text("universe: screen.csv\nsectors: {XBI: healthcare}\n")
     assert bot.says("config", "check", str(path)).code == 0
@@ -246,7 +246,7 @@ def test_config_set_says_what_loosening_closes_and_accepting_opens_it(copy: Bot)
     before = own.read_text()
     said = copy.says("config", "set", "limits.max_order_notional_usd", "10001")
     assert said.code == 0, said.err
-    assert "1 setting looser than accepted, so entries are blocked:" in said.out
+    assert "1 setting is looser than accepted, so entries are blocked:" in said.out
     assert "limits.max_order_notional_usd was accepted as 10000 and is 10001" in said.out
     assert "Next: tradebot config accept" in " ".join(said.out.split()).replace(str(PROGRAM), "tradebot")
     assert "CONFIG_LOOSENED" in copy.says("status").out
@@ -312,7 +312,7 @@ def test_value_changes_with_its_comment_shown_as_a_difference(mine: Path, capsys
     assert mine.read_text() == MINE.replace("8 ", "6 ")
     assert "-  max_open_positions: 8   # as many as I can watch\n+  max_open_positions: 6 " in said.out
     assert "limits.max_open_positions: 8 before, 6 now" in said.out
-    shows(set_to(capsys, "limits.max_open_positions", "6"), 0, "has these values already: nothing to write")
+    shows(set_to(capsys, "limits.max_open_positions", "6"), 0, "already has these values, so there is nothing to write")
 
 
 def test_dry_run_shows_the_difference_and_writes_nothing(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -367,17 +367,17 @@ def test_value_that_a_variable_says_too_is_written_and_the_one_that_counts_is_na
     said = set_to(capsys, "limits.max_open_positions", "6")
     assert (said.code, "max_open_positions: 6" in mine.read_text()) == (0, True)
     variable = "environment: TRADEBOT_LIMITS__MAX_OPEN_POSITIONS"
-    assert f"limits.max_open_positions stays 7: {variable} sets it, and overrides the file" in said.out
+    assert f"limits.max_open_positions stays 7, because {variable} overrides the file" in said.out
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("limits.cooldown_s", "90"), "A running serve takes it over when it is reloaded (kill -HUP)."),
-        (("health.ports", "[8081]"), "takes over health.ports when it is restarted; a reload isn't enough."),
+        (("limits.cooldown_s", "90"), "A running serve uses the change after a reload (kill -HUP)."),
+        (("health.ports", "[8081]"), "uses the new health.ports only after a restart; a reload isn't enough."),
         (
             ("health.ports", "[8081]", "limits.cooldown_s", "90"),
-            "takes over health.ports when it is restarted, and the others when it is reloaded (kill -HUP).",
+            "uses the new health.ports only after a restart, and the others after a reload (kill -HUP).",
         ),
     ],
 )

@@ -86,7 +86,7 @@ def steady(text: str) -> str:
     text = re.sub(r"answers in \d+ ms", "answers in N ms", text)
     text = re.sub(r"no /\S+/\.env", "no ENV", text)
     text = re.sub(r"by user \w+/\d+: armed", "by WHO: armed", text)
-    text = re.sub(r"[\d,]+ of 50,000 calls", "N of 50,000 calls", text)
+    text = re.sub(r"[\d,]+ of 50,000 daily calls", "N of 50,000 daily calls", text)
     return re.sub(r"\(\d+ (pages|records|answers|files)", r"(N \1", text)
 
 
@@ -144,13 +144,17 @@ def test_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pytest.M
             "OK",
             "account …TAIL is the account of these books, ACTIVE; cash 100,000.00, equity 100,000.00 USD (1 account)",
         ),
-        ("OK", "other copies 0 of 0 open orders ours, all recorded in these books (1 list of open orders)"),
+        ("OK", "other copies 0 of 0 open orders from this bot, all recorded in these books (1 list of open orders)"),
         ("OK", "quotes feed sandbox: 4 of 4 symbols have prices (4 quotes)"),
         ("OK", "bars feed sandbox: 4 of 4 symbols have prices (4 bars, 60 s old)"),
         ("SKIPPED", "data plan the embedded exchange has no data plans"),
         ("OK", "clock the exchange's clock and its engine are 0.0 s apart; at most 60 s is allowed (2 clocks)"),
         ("OK", "broker calendar stored sessions agree with the broker's until 2026-12-01 (10 sessions)"),
-        ("OK", "flow 6 of 6 endpoints answer; N of 50,000 calls a day used; a session needs at most 484 (6 endpoints)"),
+        (
+            "OK",
+            "flow 6 of 6 endpoints answer; N of 50,000 daily calls used; a session needs at most 484 calls (6 "
+            "endpoints)",
+        ),
         ("26", "OK, 4 SKIPPED"),
     ]
 
@@ -298,7 +302,7 @@ def test_missing_key_of_a_news_service_is_said_and_a_present_one_named(paper: Bo
     mine.write_text("mode: paper\nnews: {source: marketaux}\n")
     found = rows(paper, "--offline", "--config", str(mine))
     assert found["news key"]["found"] == "news is NOT CONFIGURED: MARKETAUX_API_KEY is not set"
-    assert found["news key"]["next"].endswith("features that count news are absent")
+    assert found["news key"]["next"].endswith("features that count news are missing")
     Path(".env").write_text(f"MARKETAUX_API_KEY={SECRET}\n")
     Path(".env").chmod(0o600)
     found = rows(paper, "--offline", "--config", str(mine))
@@ -488,7 +492,7 @@ def test_a_stop_that_was_sent_with_its_entry_is_ours_although_it_has_no_mark_of_
     foreign = order_row(client_order_id="mine", id="2")
     says(app, account=account_row(account_number=NUMBER), positions=[], orders=[row, foreign])
     found = looked(venue.other_copies, app)
-    assert (found.state, found.found) == (OK, "1 of 2 open orders ours, all recorded in these books")
+    assert (found.state, found.found) == (OK, "1 of 2 open orders from this bot, all recorded in these books")
 
 
 @pytest.mark.parametrize(("age_s", "is_open", "state"), [(5, True, OK), (500, True, FAILED), (500, False, OK)])
@@ -555,7 +559,7 @@ def test_flow_row_shows_plan_and_remaining_quota(app: FakeApp, used: int, limit:
     app.wire.script = lambda asked: page
     found = looked(venue.flow, app)
     assert (found.state, found.count) == (state, 6)
-    assert f"{used:,} of {limit:,} calls a day used" in found.found
+    assert f"{used:,} of {limit:,} daily calls used" in found.found
 
 
 def test_endpoint_missing_from_the_flow_plan_fails(app: FakeApp) -> None:

@@ -77,7 +77,7 @@ def test_a_strategy_that_is_no_learned_policy_is_refused(bot: Bot) -> None:
 @pytest.mark.parametrize(
     ("changes", "state", "words"),
     [
-        ({}, HealthState.OK, "99% within 90 ms from bar to order, half within 20 ms; at most 100 ms"),
+        ({}, HealthState.OK, "from bar to order: 99% within 90 ms (limit: 100 ms), half within 20 ms"),
         ({"took_s": (0.02,) * 97 + (0.101,) * 3}, HealthState.FAILED, "99% within 101 ms"),
         ({"took_s": ()}, HealthState.FAILED, "it decided in none of 100 slots of a generated session"),
     ],

@@ -368,7 +368,7 @@ def test_a_taken_port_is_named_and_no_market_changes(place: Path, bot: Bot, caps
 def test_another_market_is_refused_with_what_differs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(place)
     assert main(["exchange", "serve", "--state-dir", str(place), "--symbols", "MSFT", "--seed", "8"]) == 2
-    assert "of another market: its symbols is AAPL, not MSFT; its seed is 7, not 8\n" in capsys.readouterr().err
+    assert "with a different market: its symbols is AAPL, not MSFT; its seed is 7, not 8\n" in capsys.readouterr().err
 
 
 def test_an_account_that_is_there_keeps_its_cash_and_says_so(place: Path) -> None:
@@ -455,11 +455,11 @@ def test_a_latency_is_said_once_and_holds_until_another_is(place: Path) -> None:
     assert shown.stdout is not None
     lines = [shown.stdout.readline().rstrip() for _ in range(8)]
     end(shown)
-    assert lines[7] == "  cancels and replacements arrive later: latency slow"
+    assert lines[7] == "  cancels and replacements are delayed: latency slow"
 
 
 def test_a_latency_that_is_none_is_refused_with_what_there_is(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["exchange", "serve", "--state-dir", str(place), "--latency", "soon"]) == 2
-    said = "a latency is instant, paper, slow, or up to an hour such as 250ms or 2s, not 'soon'"
+    said = "'soon' isn't a latency: use instant, paper, slow, or a duration up to an hour, such as 250ms or 2s"
     assert said in capsys.readouterr().err
     assert not (place / "exchange" / "market.json").exists()

@@ -159,9 +159,9 @@ def test_stream_shows_what_came(bot: Bot, session: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--for", "5m"], "error: --for goes with --stream"),
-        (["--stream", "--symbol", "AAPL"], "error: --stream takes no option but --for"),
-        (["--stream", "--plan"], "error: --stream takes no option but --for"),
+        (["--for", "5m"], "error: --for needs --stream"),
+        (["--stream", "--symbol", "AAPL"], "error: --stream can be combined only with --for"),
+        (["--stream", "--plan"], "error: --stream can be combined only with --for"),
         (["--plan", "--endpoint", "dark_pool"], "error: --plan is about a whole session"),
         (["--stream", "--for", "soon"], "write 90s, 5m, 2h or 1d"),
     ],

@@ -112,7 +112,7 @@ def test_halt_with_unknown_words_halts_and_names_them(copy: Bot, typed: str) -> 
 def test_flatten_with_an_extra_word_halts_and_closes_nothing(copy: Bot) -> None:
     said = copy.says("halt", "--flatten", "AAPL", "--confirm", "FLATTEN")
     assert (said.code, state_of(copy.folder)) == (2, "REDUCE_ONLY")
-    assert "error: halt ignored words that it doesn't know: 'AAPL'; so nothing is closed" in said.err
+    assert "error: halt ignored words that it doesn't know: 'AAPL', so nothing is closed" in said.err
 
 
 def test_halt_with_a_missing_value_or_empty_word_still_halts(copy: Bot) -> None:
@@ -210,8 +210,8 @@ def test_halt_that_cannot_be_written_says_so_first_and_cancels_entries_by_id(tra
         path.chmod(0o700)
     assert halt_switch.is_armed(trader.folder), "a file could be changed, so this shows nothing"
     first, *rest = said.stdout.splitlines()
-    assert first.startswith("NOT REMEMBERED: this halt could not be written."), said.stderr
-    assert any(line.startswith("  in force: the bot sends no entry while it can't write") for line in rest)
+    assert first.startswith("NOT REMEMBERED: this halt couldn't be written."), said.stderr
+    assert any(line.startswith("  in force for now: the bot can't send entries until it can write") for line in rest)
     assert "  working entries: 1 canceled by id; exits, protective orders and other people's orders stay" in rest
     assert (said.returncode, len(ended)) == (2, 1)
     data = json.loads(program.stdout)["data"]
@@ -224,9 +224,9 @@ def test_halt_that_cannot_be_written_sends_no_cancel_without_permission(copy: Bo
     said = run(["halt", "--state-dir", str(copy.folder)], first=drop, DRY_RUN="true")
     copy.folder.chmod(0o700)
     assert said.stdout.startswith("NOT REMEMBERED"), said.stderr
-    assert "not everything was done: permission is closed, so no order is sent and none is canceled" in said.stdout
+    assert "not everything was done: permission is closed, so the bot neither sends nor cancels orders" in said.stdout
     assert "ORDER_GATE_CLOSED (DRY_RUN says yes)" in said.stdout
-    assert f"not in force: as soon as {copy.folder} is writable again, entries resume" in said.stdout
+    assert f"not in force after that: entries resume once {copy.folder} is writable" in said.stdout
     mode, now = "REDUCE_ONLY", datetime.now(UTC)
     latch = HaltResult(mode, mode, mode, "ada", "lunch", now, None, printed=True, in_flight=None)
     halted = list(lines_if_unwritten(copy.folder, HaltRequest(flatten=True), latch, orders_left_alone("nothing to do")))
@@ -287,7 +287,7 @@ def test_next_halt_keeps_a_flatten_that_only_the_ledger_recorded(copy: Bot) -> N
     finally:
         copy.folder.chmod(0o700)
     assert not (copy.folder / "HALT").exists(), "the file could be written, so this shows nothing"
-    assert "FLATTEN is in force, because the ledger's history says so" in copy.says("halt", "--reason", "again").out
+    assert "FLATTEN is in force, according to the ledger's history" in copy.says("halt", "--reason", "again").out
     assert (state_of(copy.folder), copy.json("status")["trading_state"]) == ("FLATTEN", "FLATTEN")
 
 
@@ -335,7 +335,7 @@ def test_halt_names_an_order_in_flight_and_what_to_do(copy: Bot) -> None:
         "cancelled": 0,
         "closing": 0,
         "failed": 0,
-        "problem": "an order is in flight, and its pass still has the lock of this folder",
+        "problem": "an order is in flight, and its pass still holds this folder's lock",
     }
     assert copy.json("halt")["in_flight"] is None
 

@@ -124,7 +124,7 @@ def test_order_is_packed_and_its_pass_decided_again_without_the_bot(
     data = bot.json("incident", name, "--out", str(file))
     said = bot.says("incident", data["pass_id"], "--out", str(other))
     assert said.out.splitlines()[0].startswith(f"{other}: pass trade-once.")
-    assert "every decision is equal; the file can be replayed anywhere" in " ".join(said.out.split())
+    assert "every decision came out the same; the file can be replayed on any machine" in " ".join(said.out.split())
     assert (data["replay"], data["order"], data["lacking"]) == ("equal", name, [])
     assert data["sha256"] == sha256(file.read_bytes()).hexdigest()
     assert {one["name"] for one in data["parts"]} >= {"about", "pass", "decisions", "orders", "journal", "events"}

@@ -86,7 +86,7 @@ def test_written_configuration_is_accepted_and_names_what_is_looser(reader: Bot,
     assert load_yaml(file)["strategies"] == {"flow": {"weights": {"flow": Decimal("0.42")}}}
     assert f"{FLOW} was accepted as 0.4 and is 0.42 ({file})" in said.out
     shows(reader.says("config", "check", str(file)), 0, "is valid", FLOW)
-    refuses(reader.says("learn", "--write", str(own), "--config", str(own)), 2, "learning changes nothing by itself")
+    refuses(reader.says("learn", "--write", str(own), "--config", str(own)), 2, "learn never changes that")
 
 
 def test_proposal_that_something_outranks_or_that_does_not_load_is_left_out(
@@ -113,7 +113,7 @@ def test_books_without_trades_propose_nothing_and_a_strategy_that_is_not_in_use_
     file = copy.folder.parent / "learned.yaml"
     unwritten = copy.says("learn", "--write", str(file))
     assert unwritten.code == 0
-    assert f"{file} isn't written: nothing is proposed" in unwritten.err
+    assert f"{file} isn't written, because there are no proposals" in unwritten.err
     assert not file.exists()
     refuses(copy.says("learn", "--strategy", "rotation"), 2, "rotation isn't in use", "flow")
 

@@ -101,7 +101,7 @@ def test_bot_trades_by_its_model_then_by_its_rule_then_not_and_every_view_says_w
     signed = Signed(tmp_path)
     name = signed.write(PARTS)
     act_by(bot, signed, name, mode="training")
-    refuses(bot.says("serve", "--speed", "1000000"), ExitCode.USAGE, "nothing is trained inside serve")
+    refuses(bot.says("serve", "--speed", "1000000"), ExitCode.USAGE, "serve doesn't train models")
     bot.does("exchange tick next_open", "exchange tick 40m")
     assert [one["decision"]["reason"] for one in entries(bot)["refused_strategies"]] == ["MODEL_TRAINING"]
 

@@ -71,7 +71,7 @@ def test_session_that_cannot_be_played_says_why_and_what_to_type(traded: Bot, mo
 
 def test_measured_costs_are_those_of_the_fills_that_were_compared(traded: Bot) -> None:
     wish = ("backtest", "--sessions", "1", "--symbols", "AAPL", "--cost", "measured")
-    refuses(traded.says(*wish), 2, "no session was compared with its backtest")
+    refuses(traded.says(*wish), 2, "no session has been compared with its backtest")
     with closing(SqliteFacts(traded.folder, MemoryEvents(), NOW)) as facts:
         facts.put_parity(compared(0, "3"))
     run = traded.json(*wish, "--name", "measured")

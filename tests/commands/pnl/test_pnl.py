@@ -60,12 +60,12 @@ def test_pnl_shows_each_day_its_parts_and_the_change_of_the_account(reader: Bot)
     ]
     assert lines[5:7] == [
         "Books 100,000.00 USD before, 100,581.26 after: change +581.26, transfers +500.00",
-        "* the row's last day has no price of MSFT, NVDA",
+        "* the row's last day has no price for MSFT, NVDA",
     ]
     said = " ".join(lines[7:])
-    assert "Realized profit is before fees, first in, first out within each strategy" in said
+    assert "Lots are matched first in, first out within each strategy" in said
     assert "The broker charges all other fees to the account for a whole day." in said
-    assert "Deposits and withdrawals are no profit." in said
+    assert "Deposits and withdrawals aren't profit." in said
 
 
 def test_pnl_rows_of_every_cut_sum_to_the_same_total(reader: Bot) -> None:

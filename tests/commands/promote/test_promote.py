@@ -78,7 +78,7 @@ def test_promotion_without_evidence_on_the_way_is_refused_and_names_what_is_miss
         (("promote", "nope"), "this bot has no strategy nope in use; it has flow"),
         (("promote", "flaw"), "did you mean flow?"),
         (("promote", "flow", "--to", "paper"), "flow is candidate, and the next rung is shadow"),
-        (("promote", "flow", "--to", "live"), "in mode sandbox, a strategy climbs up to paper"),
+        (("promote", "flow", "--to", "live"), "in mode sandbox, a strategy can't climb higher than paper"),
         (("promote", "--to", "shadow"), "name the strategy"),
         (("promote", "flow", "--without-evidence"), "--without-evidence needs a rung"),
         (("promote", "flow", "--to", "live", "--without-evidence"), "only real money needs a promotion"),
@@ -121,7 +121,7 @@ def test_evidence_of_another_folder_counts_only_with_the_same_hash(bot: Bot, tmp
     refuses(
         bot.says("promote", "flow", "--from", str(other)),
         ExitCode.USAGE,
-        f"What {other} shows of flow doesn't count: its hash there is",
+        f"Evidence for flow in {other} doesn't count: its hash there is",
         "tradebot config diff",
     )
 
@@ -204,7 +204,7 @@ def written(folder: Path) -> Sequence[Promotion]:
 
 
 GOOD_POLICY = replace(study(3, Study(5.0)), name="ppo")
-AS_TOLD = "as stated in a file that doesn't have the checksum of a run"
+AS_TOLD = "not verified: the file doesn't have the checksum of a run"
 NOISE = replace(study(1, Study()), name="sac")
 
 
@@ -223,7 +223,7 @@ def test_policies_are_shown_with_seeds_benchmarks_conditions_and_one_sentence(bo
         "that its models weren't trained on",
         "20 configurations trained, 20 compared",
         "without any skill, the chance that at least one of 20 configurations passes a 5% test is 64.2%",
-        "To reach paper: 14 of 14 conditions of learned policies met",
+        "To reach paper: 14 of 14 conditions for learned policies met",
         "seed 4",
         "buy and hold",
     ):
@@ -255,7 +255,7 @@ def test_sentence_says_so_if_none_passes(bot: Bot, tmp_path: Path) -> None:
         bot.says("promote", "--results", written_file(tmp_path, NOISE)),
         ExitCode.FINDINGS,
         "None passes: sac lacks seeds_positive, doubled, later,",
-        "waiting doesn't help: it needs another evaluation",
+        "waiting won't help: evaluate the policy again",
     )
 
 
@@ -285,7 +285,10 @@ def test_file_that_is_no_evaluation_is_refused_by_name(bot: Bot, tmp_path: Path,
 
 def test_results_promote_nothing(bot: Bot) -> None:
     said = bot.says("promote", "flow", "--results", "some.json")
-    assert (said.code, "--results judges files, and promotes nothing" in said.err) == (ExitCode.USAGE, True)
+    assert (said.code, "--results only evaluates files, so it can't be combined with other options" in said.err) == (
+        ExitCode.USAGE,
+        True,
+    )
 
 
 def policy_rows(bot: Bot) -> dict[str, object]:
@@ -334,13 +337,13 @@ def test_model_of_the_evaluated_configuration_is_the_one(tmp_path: Path) -> None
 @pytest.mark.parametrize("settings", [{}, {CONFIGURATION: "0" * 64}])
 def test_model_of_another_configuration_is_named(tmp_path: Path, settings: dict[str, str]) -> None:
     found = told(tmp_path, settings)
-    assert "isn't of the configuration that was evaluated" in found
+    assert "wasn't trained with the configuration that was evaluated" in found
     assert RESULTS.configuration[:8] in found
 
 
 def test_model_of_other_features_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.commands.promote.test_promote.RESULTS", replace(RESULTS, features={"rsi_14": "2"}))
-    assert "other features" in told(tmp_path, {CONFIGURATION: RESULTS.configuration})
+    assert "different features" in told(tmp_path, {CONFIGURATION: RESULTS.configuration})
 
 
 def test_a_policy_that_only_trains_has_no_models_to_compare(tmp_path: Path) -> None:

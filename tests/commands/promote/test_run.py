@@ -204,15 +204,20 @@ def test_policy_on_paper_is_demoted_to_shadow_by_its_results_although_nobody_acc
 
 def test_retired_policy_acts_by_its_rule_and_nothing_else_is_accepted_with_it(make: Make) -> None:
     bot = make(DAYS[0], **UNTIL)
-    refuses(bot.says("retire", "policy"), ExitCode.USAGE, "Letting the rule of policy act", "--confirm")
+    refuses(bot.says("retire", "policy"), ExitCode.USAGE, "Letting policy trade by its rule", "--confirm")
     bot.configure("allotment_fraction: 1", "allotment_fraction: 0.5")
     bot.configure("timetable:", "limits: {max_new_entries: 1}\ntimetable:")
-    assert "The rule of policy acts from the next pass on." in bot.says("retire", "policy", "--confirm", "SBX1").out
+    assert "From the next pass on, policy trades by its rule." in bot.says("retire", "policy", "--confirm", "SBX1").out
     blocked = ["strategies.policy.allotment_fraction"]
     assert bot.in_force() == {"mode": "rule", "models": [], "shadow": False, "blocked": blocked}
     bot.configure("limits: {max_new_entries: 1}\n", "")
     assert bot.in_force()["blocked"] == blocked, "a tighter limit wasn't accepted either"
-    refuses(bot.says("retire", "policy", "--confirm", "SBX1"), ExitCode.USAGE, "acts already", "tradebot config show")
+    refuses(
+        bot.says("retire", "policy", "--confirm", "SBX1"),
+        ExitCode.USAGE,
+        "already trades by its rule",
+        "tradebot config show",
+    )
 
 
 @pytest.mark.parametrize("shadow", [False, "until_promoted"])
@@ -322,7 +327,7 @@ def test_step_down_that_waits_for_the_lock_does_not_override_a_demotion(
         return lock(app, *arguments)
 
     monkeypatch.setattr(App, "pass_lock", demoted_before)
-    refuses(bot.says("promote", "policy", "--to", "shadow"), ExitCode.REFUSED, "has changed while it was judged")
+    refuses(bot.says("promote", "policy", "--to", "shadow"), ExitCode.REFUSED, "changed while it was judged")
     assert bot.rungs()[-1] is Rung.CANDIDATE
 
 
@@ -362,7 +367,7 @@ def test_screens_tell_that_a_retired_policy_acts_by_its_rule(make: Make) -> None
 def test_status_names_what_may_not_enter_before_its_promotion(make: Make) -> None:
     bot = make(DAYS[0], **UNTIL)
     bot.does("promote policy --to shadow")
-    told = ["policy enters nothing (NOT_PROMOTED: shadow). Next: tradebot promote policy"]
+    told = ["policy opens no positions (NOT_PROMOTED: shadow). Next: tradebot promote policy"]
     assert bot.json("status")["not_entering"] == told
     bot.does("promote policy --to paper")
     assert "not_entering" not in bot.json("status")

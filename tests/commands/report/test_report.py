@@ -120,7 +120,7 @@ def test_report_shows_two_folders_side_by_side(reader: Bot, folder: Path, capsys
 def test_report_refuses_options_beside_folders(reader: Bot, folder: Path) -> None:
     said = reader.says("report", str(folder))
     assert said.code == 2
-    assert said.err.splitlines()[0] == "error: the folders you name are read with their own configuration"
+    assert said.err.splitlines()[0] == "error: folders that you name are read with their own configuration"
 
 
 def test_report_plot_draws_the_curve(reader: Bot, tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_lede_compares_the_return_with_benchmark_and_cash() -> None:
     )
     of = account(300)
     moved = replace(of, earned=replace(of.earned, transfers_usd=Decimal(5)))
-    assert "was +33.68%, without deposits and withdrawals." in opening_sentence(moved)
+    assert "was +33.68%, not counting deposits and withdrawals." in opening_sentence(moved)
     assert opening_sentence(new_account()) == ""
     assert span(account(1)) == "2025-01-06"
 
@@ -331,7 +331,7 @@ def test_lede_compares_the_return_with_benchmark_and_cash() -> None:
             [
                 "The Sharpe ratio is 0.58, with a 95% interval of -0.40 to 1.56. If the future is like the past, the "
                 "chance that the true one is above 0 is 88.0%: less than 95%, so all of this could be luck.",
-                "To be 95% sure takes 812 sessions like these, and there are 300 session returns.",
+                "To be 95% sure, it takes 812 sessions like these; so far there are 300 session returns.",
             ],
         ),
         (
@@ -399,7 +399,7 @@ def test_sensitivity_words_say_what_is_lacking() -> None:
     assert of.sensitivity is not None
     assert of.costs is not None
     few = replace(of.sensitivity, band=None, rebalance_days=of.sensitivity.rebalance_days[:3])
-    assert band_words(few).startswith("There are 3 rebalance days with a year of sessions or more; it takes 5")
+    assert band_words(few).startswith("There are 3 rebalance days with at least a year of sessions; 5 are needed")
     assert band_words(replace(few, rebalance_days=())) == ""
     assert costs_words(replace(of.costs, total=replace(of.costs.total, drag=None))) == ""
 

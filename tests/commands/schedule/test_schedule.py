@@ -33,7 +33,7 @@ TIMES = """The times come from timetable: in the configuration:
   outcomes        close+20m: score --outcomes
   report          close+25m: report
   summary         close+35m: summary
-An entry more than 90 s late is recorded as missed; other jobs run once, for the latest slot."""
+An entry pass more than 90 s late is recorded as missed. Other late jobs run once, for their latest slot."""
 
 
 def test_schedule_shows_each_moment_with_its_jobs_in_order(bot: Bot) -> None:
@@ -84,7 +84,7 @@ def test_schedule_explains_unusual_days(bot: Bot) -> None:
     ]
     shown = bot.shown("schedule", "--next", "1", "--at", "2026-11-26").splitlines()
     assert shown[0].startswith("Thu 2026-11-26 is a holiday")
-    assert shown[-1].startswith("An entry more than 90 s late")
+    assert shown[-1].startswith("An entry pass more than 90 s late")
 
 
 def test_schedule_says_why_a_slot_was_missed(trader: Bot) -> None:
@@ -121,7 +121,7 @@ def problems(tmp_path: Path, lines: str) -> list[tuple[str, str, str]]:
     ("lines", "problem", "fix"),
     [
         ("report: {verb: report --foo, when: close+25m}", "tradebot report --foo: No such option", "report --help"),
-        ('mine: {verb: trades, when: cron "0 9 29 Feb *"}', "it is never due in the year to come", "other times"),
+        ('mine: {verb: trades, when: cron "0 9 29 Feb *"}', "it is never due in the coming year", "other times"),
         (
             "audit: {when: open-30m, needs: [reconciled]}",
             "needs reconciled, which reconcile doesn't provide before",
@@ -129,7 +129,7 @@ def problems(tmp_path: Path, lines: str) -> list[tuple[str, str, str]]:
         ),
         (
             "audit: {when: close+10m, late: skip}",
-            "backup may still be running, for up to 1800 s",
+            "backup may still run for up to 1800 s",
             "late: once until 1h",
         ),
     ],

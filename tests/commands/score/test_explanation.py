@@ -109,7 +109,7 @@ def test_the_contracts_behind_a_score_have_their_spread_their_cost_and_their_ale
         assert one["alerts"]
     symbol, one = contracts[0]
     shown = bot.shown("score", "--explain", symbol)
-    assert "Contracts behind it" in shown
+    assert "Contracts behind the score" in shown
     assert one["contract"] in shown
 
 

@@ -96,13 +96,13 @@ def test_study_of_another_market_file_or_version_cannot_go_on(tmp_path: Path) ->
     with patch.object(workers.Pool, "run"):
         said_by("search", *named)
     bars(tmp_path / "bars.csv", 50, seed=2, edge=0)
-    refuses(said_by("search", *named, "--resume"), 2, "another market file", "--study")
+    refuses(said_by("search", *named, "--resume"), 2, "a different market file", "--study")
     bars(tmp_path / "bars.csv", 50, seed=1, edge=0)
     with patch("tradebot.lab.backtest.identity.__version__", "9.9"):
         newer = said_by("search", *named, "--resume")
     assert (newer.code, "another version" in newer.err) == (2, True)
     (tmp_path / "space.yaml").write_text(FEW + "seed: 9\n")
-    assert "it has another space" in said_by("search", *named, "--resume").err
+    assert "it has a different space" in said_by("search", *named, "--resume").err
 
 
 def test_trial_is_the_backtest_of_its_values(searched: tuple[tuple[str, ...], dict[str, Any]], tmp_path: Path) -> None:
@@ -270,9 +270,9 @@ def test_screen_says_the_verdict_and_what_it_rests_on() -> None:
     ):
         assert part in said
     assert "tradebot config set" in said
-    assert "7 of 100 drawn combinations aren't valid settings, such as: these don't fit" in said
+    assert "7 of 100 drawn combinations aren't valid settings, for example because: these don't fit" in said
     assert "2 trials, fewer than 30 closed trades" in said
-    assert "3 trials left, or run by other processes: the same command with --resume continues" in said
+    assert "3 trials left, or run by other processes; to continue, run the same command with --resume" in said
     assert "in-sample and out of sample: sharpe; 40 more with --json" in said
 
 

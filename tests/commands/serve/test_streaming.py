@@ -204,6 +204,6 @@ def test_that_it_cannot_ring_is_said_once_and_so_is_that_it_can_again() -> None:
     scene.hearing.close()
     assert [line.said for line in scene.lines] == [
         "Kraken Futures can't be reached; exits run on schedule only",
-        "exits run again after each update of the venue",
+        "exits run again after each update from the venue",
     ]
     assert (scene.ran, scene.bell.closed) == ([], True)

@@ -152,7 +152,7 @@ def test_healthz_answers_while_everything_else_hangs(app: App, monkeypatch: pyte
         first.start()
         assert hangs.wait(LONGEST_S)
         status, body = get(port, "/readyz")
-        assert (status, b"can't be read in time" in body) == (503, True)
+        assert (status, b"couldn't be read in time" in body) == (503, True)
         # No serve holds this folder's lock, and none has left a note.
         status, body = get(port, "/healthz")
         assert (status, b"UNKNOWN" in body) == (503, True)
@@ -346,7 +346,7 @@ def test_bot_is_not_ready_once_a_second_slot_begins_that_nobody_ran(log: Path, p
     late = ready(every_s + 1)
     assert late.status == 503
     closed = {each["name"]: each["found"] for each in late.data["conditions"] if not each["holds"]}
-    assert closed == {"slots": f"2 slots of {part} began, and no pass finished"}
+    assert closed == {"slots": f"2 slots of {part} began, but no pass finished"}
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_paper_bot_that_did_everything_is_counted_and_shown(copy: Bot, paper: Pa
     assert found["sessions on paper"][1] == f"{SESSIONS} sessions"
     assert found["trades on paper"][1] == f"{TRADES} trades"
     shown = copy.says("live", "status", "--paper", str(paper)).out
-    assert "steps are done. Orders don't depend on them." in shown
+    assert "steps are done. This checklist doesn't block orders." in shown
     assert "done: a person halted it 1 time and resumed it" in shown
     assert "\n  notices: tradebot notify list\n" in shown
 

@@ -344,7 +344,7 @@ def test_a_lost_exchange_is_told_and_its_figures_are_gray(traded: Bot, tmp_path:
 
     async def act(seen: Seen) -> None:
         assert seen.words("trouble").startswith("broker FAILED: ")
-        assert "; the last figures are of 20" in seen.words("trouble")
+        assert "; the last figures are from 20" in seen.words("trouble")
         assert seen.colors() == GRAY
 
     on_board(traded.folder, LARGE, act)

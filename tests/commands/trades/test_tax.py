@@ -76,22 +76,23 @@ Short-term: proceeds 4,199.88 - basis 5,000.00 + adjustment 480.07 = gain -320.0
 
 What these figures rest on:
 Lots are matched across the account (Treasury Regulation 1.1012-1(c)), the oldest shares first
-  (tax.method: fifo), whatever strategy held them. Dates are trade dates in New York. Splits and new
-  symbols keep cost and dates, and shares that only change their owner in the account aren't sold.
+  (tax.method: fifo), whatever strategy held them. Dates are trade dates in New York. Splits and
+  symbol changes keep cost and dates. Shares that only pass from one strategy to another aren't
+  sold.
 Shares are long-term if they were held for more than one year, counted from the day after the
   purchase (IRS Publication 550 (2024); Rev. Rul. 66-97 for trade dates, 66-7 for the ends of
   months).
 Wash sales (code W): a loss doesn't count to the extent that the same shares were bought within 30
-  days before or after the sale, by any strategy or by hand. It is added to the basis of these
-  shares, whose holding period includes that of the shares sold (Internal Revenue Code sections 1091
-  and 1223(3); Treasury Regulations 1.1091-1 and 1.1091-2; IRS Publication 550 (2024)). Shares left
-  over from the purchase that was sold don't count as replacements (Rev. Rul. 56-602). No source we
-  know covers two more cases: we assume that shares sold again before the loss, and purchases that
-  close a short sale, don't count either.
+  days before or after the sale, by any strategy or by hand. The loss is added to the basis of the
+  shares bought, whose holding period then includes that of the shares sold (Internal Revenue Code
+  sections 1091 and 1223(3); Treasury Regulations 1.1091-1 and 1.1091-2; IRS Publication 550
+  (2024)). Shares left over from the purchase that was sold don't count as replacements (Rev. Rul.
+  56-602). We know of no source on two more cases, and assume that shares sold again before the
+  loss, and purchases that close a short sale, don't count either.
 A short sale counts on the trade date of the purchase that closed it, and is short-term (Treasury
   Regulation 1.1233-1(a)). For a loss, the day of delivery would count (Rev. Rul. 2002-44), which
   may be in the next year; these rows don't consider that.
-The fees of a sale are taken off its proceeds, and those of a purchase are part of its basis (IRS
+A sale's fees are subtracted from its proceeds, and a purchase's fees are part of its basis (IRS
   Publication 550 (2024)). A fee with the symbol and the time of a fill, such as a commission,
   belongs to that fill. The broker charges all other fees to the account for a whole day. These are
   shared among the lots that were sold on that day, or else on the last day with sales up to 4 days
@@ -137,8 +138,8 @@ def test_tax_notes_name_shares_without_a_known_cost() -> None:
         "not known,fill-1,"
     )
     assert notes(history) == [
-        "The gain of 1 row isn't known (AAPL): the shares were in the account before the books began, or came or left "
-        "without a trade that the books hold. Totals leave it out.",
+        "The gain of 1 row isn't known (AAPL): the shares were in the account before the books began, or they came "
+        "or left without a trade in the books. Totals leave it out.",
         "The broker has booked no fees for these sales so far; they would lower the proceeds.",
     ]
     assert "Term not known: 1 row whose gain isn't known" in shown(data)
@@ -158,8 +159,8 @@ def test_tax_notes_name_what_is_left_out_or_may_change() -> None:
         "The books end on 2026-06-01; the year may not be over.",
         "2 losses may still be disallowed: the 30 days after the sale aren't over on 2026-06-01.",
         "30.02 USD of disallowed losses are in the basis of shares that are still open.",
-        "1 loss of short sales counted although shares were sold within 30 days, which section 1091(e)(1) may "
-        "disallow. Ask an adviser.",
+        "1 loss of short sales counted although shares were sold within 30 days; section 1091(e)(1) may disallow "
+        "them. Ask an adviser.",
         "Left out, because they aren't shares: AAPL261120P00150000. Shares that an option delivered lack its premium.",
         "A dividend returned capital (DIVROC), which would lower the basis; it isn't taken off here.",
     ]
@@ -168,7 +169,7 @@ def test_tax_notes_name_what_is_left_out_or_may_change() -> None:
 def test_tax_notes_say_how_many_rows_a_choice_hides() -> None:
     data = sales_of_year(WASHED, 2026, "fifo", strategy="flow")
     assert (data.rows, data.totals) == ((), ())
-    assert data.notes[0] == "Showing 0 of 2 rows of 2026; the figures on disallowed losses are about all of them."
+    assert data.notes[0] == "Showing 0 of 2 rows of 2026; the figures on disallowed losses cover all rows."
 
 
 @pytest.fixture

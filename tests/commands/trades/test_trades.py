@@ -75,12 +75,13 @@ opened ET    symbol   held  shares   entry    exit  net USD  open      R   best 
 11-16 10:35  NVDA      55m    4/10  200.00  195.00   -20.00     -         +4.0%  -2.5%  +0.42 \
  scale_out                             4zl6hbd
 R is known for 1 of 1 closed trade: 1 by the stop asked for at entry
-Slippage against the midpoint at decision: -1.40 USD, -2.4 bps, of 5 of 5 fills (a cost is positive)
+Slippage against the midpoint at decision: -1.40 USD, -2.4 bps, over 5 of 5 fills (costs are positive)
 The broker has booked no fees for these trades so far.
-R is the net profit of a closed trade divided by its initial risk: the distance from the entry to the first stop \
-that rested at the broker, or else to the stop that the entry requested, times all shares entered.
-Best and worst are the prices that passes saw while the trade was open, and those of its exits; the market may have \
-gone further in between.
+R is a closed trade's net profit divided by its initial risk. The risk is the distance from the entry to the first \
+stop that rested at the broker, times all shares entered; without such a stop, it is the distance to the stop that the \
+entry requested.
+Best and worst are among the prices that passes saw while the trade was open, and its exit prices. The market may \
+have gone further in between.
 """
 
 
@@ -309,13 +310,16 @@ def test_swap_has_one_line_where_there_is_room() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"held": D(4)}, "4 of 10 are still open after 1 close. The broker ended the last one early; the rest is"),
+        (
+            {"held": D(4)},
+            "4 of 10 are still open after 1 closing order. The broker ended the last one early; the rest is",
+        ),
         (
             {"held": D(4), "closes": 2, "works": True},
-            "4 of 10 are still open after 2 closes, one of which is still working",
+            "4 of 10 are still open after 2 closing orders, one of which is still working",
         ),
-        ({"closes": 2}, "it took 2 closes to close 10"),
-        ({"closes": 2, "held": None}, "2 closes"),
+        ({"closes": 2}, "it took 2 closing orders to close 10"),
+        ({"closes": 2, "held": None}, "2 closing orders"),
         ({}, None),
     ],
 )

@@ -153,7 +153,7 @@ def test_memory_that_cannot_be_written_costs_a_repeated_alarm_and_no_silence(
     finally:
         watch.folder.chmod(0o700)
     assert code == 5
-    assert "so alarms are given at once and repeated" in data["problems"]["memory"]
+    assert "so alarms are sent at once and repeated" in data["problems"]["memory"]
     assert before
 
 
@@ -269,7 +269,7 @@ def test_failed_unit_that_nobody_could_be_told_of_is_told_in_the_next_round_and_
 
 
 def test_without_settings_the_way_to_write_them_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    refuses(typed(capsys, "watchdog", "--once", "--folder", str(tmp_path)), 2, "watchdog.yaml isn't there", "bots:")
+    refuses(typed(capsys, "watchdog", "--once", "--folder", str(tmp_path)), 2, "watchdog.yaml doesn't exist", "bots:")
 
 
 @pytest.mark.parametrize(

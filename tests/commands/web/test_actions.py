@@ -230,7 +230,7 @@ def test_position_is_closed_by_its_typed_symbol_and_a_form_sent_again_sends_noth
     for page in ("/", "/positions", f"/symbol/{symbol}"):
         assert f'href="/close?symbol={symbol}"' in client.get(page).text
     shown = client.get(f"/close?symbol={symbol}").text
-    assert f"This closes -33 {symbol}, 1 target on {symbol}, at prices that fill now" in shown
+    assert f"This closes -33 {symbol}, 1 target on {symbol}, at prices that fill at once" in shown
     assert 'name="token"' not in shown
     for wrong in ("", symbol.lower(), "ALL", f"{symbol} --all", HOSTILE):
         form = sending_form(client, f"/close?symbol={symbol}")
@@ -399,7 +399,7 @@ def test_real_money_takes_the_token_of_the_pages_again_and_is_sent_once(real: Bo
 
     for missing in ({}, {"token": ""}):
         status, text = send(**missing)
-        assert (status, "with real money needs the token of the pages, typed again" in text) == (409, True)
+        assert (status, "with real money needs the token of the web pages, typed again" in text) == (409, True)
     assert send(token="wrong")[0] == 400
     status, text = send(token=there(token), word="MSFT")
     assert (status, "was not confirmed: you typed MSFT instead of AAPL" in text) == (409, True)
@@ -409,7 +409,7 @@ def test_real_money_takes_the_token_of_the_pages_again_and_is_sent_once(real: Bo
         assert real.says("flatten", "AAPL").code == 2
     accept_confirmation(Confirmation(ConfirmedAt.CHAT, "AAPL", token))
     configure(real.folder, "chat: {may_close: true}\n")
-    refuses(real.says("flatten", "AAPL"), 3, "with real money needs a person at a terminal or at the pages")
+    refuses(real.says("flatten", "AAPL"), 3, "with real money needs a person at a terminal or the web pages")
     assert sent() == before
     form = {**sending_form(client, "/close?symbol=AAPL"), "word": "AAPL", "token": there(token)}
     answers = [client.post("/act", data=form) for _ in range(2)]

@@ -258,7 +258,7 @@ def test_gates_that_refused_a_symbol_stand_first_and_the_others_are_folded(trade
     assert part is not None
     shown, _, folded = part[0].partition("<details>")
     passed = [row for row in way["decisions"] if row["verdict"] == "PASS"]
-    assert f"<summary>{len(passed)} questions passed</summary>" in folded
+    assert f"<summary>{len(passed)} checks passed</summary>" in folded
     assert (shown.count(">FAIL<"), folded.count(">FAIL<")) == (len(way["decisions"]) - len(passed), 0)
     assert (shown.count(">PASS<"), folded.count(">PASS<")) == (0, len(passed))
     # At a terminal they stay in the order of the gates.

@@ -297,7 +297,7 @@ def test_report_begins_with_what_it_says_and_how_far_that_may_be_chance(pictured
     assert f"<li>{escape(SCRIPT)}</li>" in first
     assert "<img" not in page
     # What the verb prints is there to be opened.
-    last = page[page.index("All figures with their background") :]
+    last = page[page.index("All figures, with definitions and sources") :]
     assert last.index("<details>") < last.index("Profit ")
 
 

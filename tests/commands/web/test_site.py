@@ -75,7 +75,7 @@ def test_wrong_tokens_are_told_and_then_nobody_at_that_address_gets_in_for_a_whi
     for token in ("", "nonsense", "\udcff".encode(errors="surrogatepass").decode("latin-1"), "é", "x" * 9_000):
         answer = client.post("/login", data={"token": token, "to": '"><script>'})
         assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
-        assert "That isn&#39;t the token." in answer.text
+        assert "That token is wrong." in answer.text
         assert "<script>" not in answer.text.replace("<script src=", "")
     assert MOST_WRONG == 5
     answer = client.post("/login", data={"token": TOKEN})

@@ -83,7 +83,7 @@ def test_any_other_address_than_this_machines_own_needs_a_certificate(copy: Bot,
     refuses(
         copy.says("web", "--host", host, "--port", "0"),
         2,
-        f"on {host}, the token and everything shown would go over the network in the clear",
+        f"on {host}, the token and everything shown would go over the network unencrypted",
         EXAMPLE,
     )
     assert not (copy.folder / WEB_TOKEN).exists()

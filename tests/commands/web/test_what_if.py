@@ -121,7 +121,7 @@ def test_odd_changes_are_refused_in_the_words_of_the_verb(bot: Bot, name: str, v
 
 def test_too_many_changes_at_once_are_refused(bot: Bot) -> None:
     (part,) = read(bot, {f"if.a{number}": "1" for number in range(what_if.MOST_CHANGES + 1)}).parts
-    assert text(part).startswith("error: 41 settings are changed at once next: change 40 at most")
+    assert text(part).startswith("error: 41 settings are too many to change at once next: change 40 at most")
 
 
 def test_pages_write_nothing(bot: Bot) -> None:

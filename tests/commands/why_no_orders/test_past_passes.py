@@ -43,7 +43,7 @@ def test_any_session_and_any_pass_of_it_can_be_asked(traded: Bot) -> None:
 @pytest.mark.parametrize(
     ("asked", "code", "answer"),
     [
-        ("AAPL --session 2026-11-21", 2, "2026-11-21 is not a session of the venue"),
+        ("AAPL --session 2026-11-21", 2, "2026-11-21 is not a session, because the venue is closed"),
         ("AAPL --session soon", 2, "--session soon is not a date"),
         ("AAPL --session 0001-01-03", 2, "--session 0001-01-03 is outside the years 1970 to 2199"),
         ("AAPL --session 9999-12-30", 2, "--session 9999-12-30 is outside the years 1970 to 2199"),
@@ -56,7 +56,7 @@ def test_any_session_and_any_pass_of_it_can_be_asked(traded: Bot) -> None:
         (
             "AAPL --session 2026-11-18",
             10,
-            "the last one is of session 2026-11-17. Next: tradebot why-no-orders AAPL --s",
+            "the last one is from session 2026-11-17. Next: tradebot why-no-orders AAPL --s",
         ),
         ("--by-symbol --session 2026-11-18", 10, "tradebot why-no-orders --session 2026-11-17"),
         ("ZZZ --session 2026-11-17", 2, "this bot doesn't evaluate a symbol ZZZ"),

@@ -44,7 +44,7 @@ def test_pass_shows_who_gets_through_then_and_now_and_what_sets_it(refusing: Bot
         "Changed:",
         "symbol  then                                           now",
         "MSFT    FAMILIES_TOO_FEW, 1 family against 2 families  sent: buy 14 shares at 353.77, 4,952.78 USD",
-        "3 candidates as before; orders: 0 then, 1 now",
+        "3 candidates unchanged; orders: 0 then, 1 now",
     ]
     said = refusing.says("why-no-orders", "--what-if", MORE)
     assert (said.code, refusing.json("positions")["positions"][0]["symbol"]) == (0, "AMZN")
@@ -63,7 +63,7 @@ def test_symbol_shows_its_way_and_what_else_gets_through(refusing: Bot) -> None:
         "  flow, now:  CLUSTER_TOO_SMALL, 5 alerts against 30 alerts",
         "    refused by COOLDOWN, 4 min against 30 min too",
         "No other symbol changes.",
-        "3 candidates as before; orders: 0 then, 0 now",
+        "3 candidates unchanged; orders: 0 then, 0 now",
     ]
     (one,) = refusing.json("why-no-orders", "MSFT", "--what-if", MORE)["about"]
     assert (one["then"]["end"]["reason"], one["now"]["sent"]) == ("FAMILIES_TOO_FEW", True)
@@ -93,7 +93,7 @@ def test_price_and_time_are_changed_alone(refusing: Bot) -> None:
     later = refusing.json("why-no-orders", "--what-if", "at=15:00")
     assert (later["at"], later["same"]) == ("2026-11-17T20:00:00Z", 4)
     assert [one["setting"] for one in later["left_out"]] == ["at"]
-    told = "Not included: at: prices, quotes and flow stay those of the pass, with their age; whether a pass would run"
+    told = "Not included: at: prices, quotes, flow and their ages stay as in the pass; whether a pass would run"
     assert any(line.startswith(told) for line in asked(refusing, "--what-if", "at=15:00"))
     assert refusing.json("why-no-orders", "--what-if", "at=10:05")["left_out"] == []
 
@@ -152,8 +152,8 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(refusin
         "sent                   1    0",
         "Sent then, and not with the change (ET):",
         "  11-17 10:00  AMZN: sell 33 shares at 149.67, 4,939.11 USD",
-        "An order counts as filled at once. Its position stays open until one of its exit rules closes it: by time "
-        "when the bot evaluates exits, by price when an entry pass sees that price.",
+        "Orders count as filled at once. A position stays open until an exit rule closes it: a rule about time when "
+        "the bot evaluates exits, and a rule about price when an entry pass sees that price.",
     ]
     data = refusing.json("why-no-orders", "--session", "2026-11-17", "--what-if", FEWER)
     assert [(one["order"]["symbol"], one["order"]["side"]) for one in data["kept_back"]] == [("AMZN", "sell")]
@@ -197,7 +197,11 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(refusin
             "--what-if and --by-symbol can't be combined",
             "why-no-orders SYMBOL --what-if",
         ),
-        (["--what-if", "at=10:05", "--since", "1d"], "--what-if at= moves one pass", "--what-if at=10:32"),
+        (
+            ["--what-if", "at=10:05", "--since", "1d"],
+            "--what-if at= changes the time of one pass",
+            "--what-if at=10:32",
+        ),
     ],
 )
 def test_wrong_question_is_refused_with_the_next_command(refusing: Bot, words: list[str], why: str, hint: str) -> None:
@@ -233,7 +237,7 @@ def test_damaged_record_is_told_as_such_with_what_lists_others(refusing: Bot, mo
 def test_pass_that_this_program_decides_otherwise_says_so(refusing: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("commands.why_no_orders.what_if.bytes_of", lambda cycle: b"")
     lines = asked(refusing, "--what-if", MORE)
-    assert any(line.startswith("This program decides that pass differently even without the change") for line in lines)
+    assert any(line.startswith("This version decides that pass differently even without the change") for line in lines)
 
 
 def test_backtest_is_played_again_instead(refusing: Bot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def test_symbol_shows_every_gate_in_order(traded: Bot) -> None:
     assert re.search(r"\nsession \(clocks apart\) +PASS +0 s +60 s\n", shown)
     short = traded.shown("why-no-orders", "AAPL")
     passed = sum(decision["verdict"] == "PASS" for decision in way["decisions"])
-    assert f"{passed} questions passed; --explain shows each" in short
+    assert f"{passed} checks passed; --explain shows each" in short
     assert not re.search(r"\n\w.* PASS ", short)
 
 
@@ -149,7 +149,7 @@ def test_remedy_does_not_repeat_an_unknown_reason(traded: Bot) -> None:
 SHOWN = [
     (None, None, "momentum: buy, checked at 233.59 USD"),
     (0.9, None, "momentum: score +0.900 (buy), checked at 233.59 USD"),
-    (0.9, 0.8, "momentum: score +0.900 (buy), data for 80% of its weight, checked at 233.59 USD"),
+    (0.9, 0.8, "momentum: score +0.900 (buy), with data for 80% of its weight, checked at 233.59 USD"),
 ]
 
 
@@ -200,7 +200,7 @@ def shown(width: int, data: BySymbol = SEEN) -> list[str]:
 
 def test_each_symbol_has_a_row_with_its_refusals_by_question() -> None:
     assert shown(100)[1:] == [
-        "Funnel: 5 candidates = 1 order + 4 refused; each counts where it was refused first",
+        "Funnel: 5 candidates = 1 order + 4 refused; each refusal counts at the first gate that failed",
         "question            came  refused",
         "place in the range     5        3  ████████████████",
         "rest                   2        1  █████",

@@ -118,7 +118,7 @@ def test_files_say_which_prices_are_missing_and_from_when_on_a_strategy_has_its_
     (folder / "XBTUSD_1440.csv").write_text("\n".join(daily) + "\n")
     market = open_market_in_memory(spec_of(folder))
     assert market.assumed == (
-        "no mark prices of PF_XBTUSD: the mark is the last trade; no funding rates of PF_XBTUSD: none is paid"
+        "no mark prices for PF_XBTUSD: the mark is the last trade; no funding rates for PF_XBTUSD: no funding is paid"
     )
     settings = load(None, {}, CHANGES).settings
     needs = [Needs(bars=(BarNeed(DAY, depth, price=PriceKind.SPOT),)) for depth in (3, 4)]
@@ -128,4 +128,4 @@ def test_files_say_which_prices_are_missing_and_from_when_on_a_strategy_has_its_
     looks = [BarNeed(DAY, depth, price=PriceKind.SPOT, least=3) for depth in (3, 5)]
     later = missing_bars(settings, [Holds("sometimes", needs=Needs(bars=(need,))) for need in looks], market)
     assert [(row.symbol, row.depth, row.since, row.can_decide) for row in later] == [(COIN, 5, None, True)]
-    assert list(_waits(later)) == ["sometimes looks back over 5 bars of 1Day; has enough for PF_XBTUSD never"]
+    assert list(_waits(later)) == ["sometimes looks back over 5 bars of 1Day; available: PF_XBTUSD never"]

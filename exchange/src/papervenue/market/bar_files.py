@@ -311,7 +311,7 @@ def _places(columns: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
 def _bar_file(path: Path, shape: Shape, names: Sequence[str], separator: str, reading: Reading) -> BarFile:
     own = shape.bare or tuple(names)
     if len(own) != len(names):
-        why = f"{path}: it has {len(names)} columns, and files in the shape {shape.name} have {len(own)}"
+        why = f"{path}: it has {len(names)} columns, but files in the shape {shape.name} have {len(own)}"
         raise MarketError(why, EXPECTED)
     if shape.missing(own):
         raise MarketError(_lack(path, shape, own), EXPECTED)

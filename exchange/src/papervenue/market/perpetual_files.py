@@ -191,7 +191,7 @@ def _read_once(
         if not count:
             raise _unusable(path, price_file, skipped if skipped.counts.total() > before else Skipped("csv"))
     if not candles:
-        raise MarketError(f"{files[0].parent}: it holds funding rates and no prices", "add a file of prices")
+        raise MarketError(f"{files[0].parent}: it holds funding rates, but no prices", "add a file of prices")
     ordered = {key: [rows[us] for us in sorted(rows)] for key, rows in candles.items()}
     for symbol, each in rates.items():
         each.sort()
@@ -205,8 +205,8 @@ def _require_usd(symbol: str, rates: Sequence[FundingRate], price_units: int | N
     price = None if price_units is None else price_units * Decimal("1e-12")
     if highest and price and highest < price * _LEAST_FRACTION:
         raise MarketError(
-            f"{symbol}: funding rates of at most {highest:f} USD a unit and hour, at a price of {price:,f}, seem to be "
-            "fractions of the price",
+            f"{symbol}: funding rates of at most {highest:f} USD per unit and hour, at a price of {price:,f}, seem "
+            "to be fractions of the price",
             "name their column relativeFundingRate; if a rate is for several hours, add funding_interval_hours",
         )
 
@@ -224,7 +224,7 @@ def _unknown(path: Path, name: str, *, in_column: bool) -> MarketError:
         "give it the coin's own symbol" if in_column else "write --bars-as symbol=PF_XBTUSD with the coin's own symbol"
     )
     return MarketError(
-        f"{path}: it has prices of {name[:40]}, and this venue has perpetuals of coins, such as PF_XBTUSD",
+        f"{path}: it has prices of {name[:40]}, but this venue has only perpetuals of coins, such as PF_XBTUSD",
         f"if these are a coin's prices, {way}",
     )
 
@@ -245,7 +245,9 @@ def _price_file(path: Path, reading: Reading) -> PriceFile:
         name = str(fields[1])
     minutes = _DAY_MINUTES if file.daily else max((file.step_s or 60) // 60, 1)
     if _DAY_MINUTES % minutes:
-        raise MarketError(f"{path}: its candles cover {minutes} minutes", "use candles that fit into a day, such as 60")
+        raise MarketError(
+            f"{path}: its candles cover {minutes} minutes", "use candles that divide a day evenly, such as 60 minutes"
+        )
     return PriceFile(file, _kind_of(path.stem, name), minutes, symbol)
 
 
@@ -345,8 +347,8 @@ def read_market(spec: MarketSpec, calendar: Calendar) -> Imported:
     if not symbols:
         first, last = recorded.days
         raise MarketError(
-            f"{spec.path}: it has prices of {', '.join(sorted(recorded.symbols)[:5])} from {first} to {last}, and none "
-            "of this market's perpetuals and days",
+            f"{spec.path}: it has prices of {', '.join(sorted(recorded.symbols)[:5])} from {first} to {last}, but "
+            "none for this market's perpetuals and days",
             f"write --symbols {','.join(sorted(recorded.symbols)[:5])}, or choose days of the files",
         )
     return Imported(dict(bars), symbols, {**recorded.skipped, **skipped.counts}, {**recorded.first_lines})
@@ -518,10 +520,10 @@ def missing_kinds(spec: MarketSpec, symbols: Sequence[str]) -> list[str]:
     ):
         without = [symbol for symbol in symbols if (symbol, kind) not in there]
         if without:
-            sentences.append(f"no {kind} prices of {_few(without)}: {assumed}")
+            sentences.append(f"no {kind} prices for {_few(without)}: {assumed}")
     unpaid = [symbol for symbol in symbols if symbol not in recorded.rates]
     if unpaid:
-        sentences.append(f"no funding rates of {_few(unpaid)}: none is paid")
+        sentences.append(f"no funding rates for {_few(unpaid)}: no funding is paid")
     return sentences
 
 

@@ -52,7 +52,7 @@ class Rates(NamedTuple):
         if not self.days or self.days[0] > begin or self.days[-1] < end:
             range_text = f"from {self.days[0]} to {self.days[-1]}" if self.days else "for no day"
             raise MarketError(
-                f"rates are known {range_text}, but the market is from {begin} to {last.isoformat()}",
+                f"rates are known {range_text}, but the market runs from {begin} to {last.isoformat()}",
                 "use a file that covers it, or a constant rate such as 0.05",
             )
         low, high = bisect_right(self.days, begin) - 1, bisect_right(self.days, last.isoformat())

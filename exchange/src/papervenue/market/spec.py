@@ -340,7 +340,7 @@ def _check_fill(fill: FillSpec) -> None:
         met = share is None or _between(share, 0, 1)
         _need(met, f"fill.{name} must be between 0 and 1, not {share}", "0.1 is a tenth")
     fills = fill.volume_share != 0 and fill.depth_share != 0
-    _need(fills, "fill.volume_share and fill.depth_share must be above 0", "nothing would ever fill")
+    _need(fills, "fill.volume_share and fill.depth_share must be above 0", "with 0, nothing would ever fill")
     _need(
         0 <= fill.spread_bps <= _WIDEST_SPREAD_BPS and 0 <= fill.latency_s <= _LONGEST_LATENCY_S,
         f"fill.spread_bps must be from 0 to {_WIDEST_SPREAD_BPS} and fill.latency_s from 0 to {_LONGEST_LATENCY_S}",
@@ -368,7 +368,7 @@ def _check_costs(costs: Costs) -> None:
 def _check_source(spec: MarketSpec) -> None:
     _need_one_of("market source", spec.source, get_args(Source))
     _need_one_of("data plan", spec.data_plan, get_args(DataPlan))
-    _need(isinstance(spec.trends, bool), "trends is true or false", _MADE_BY_HAND)
+    _need(isinstance(spec.trends, bool), "trends must be true or false", _MADE_BY_HAND)
     is_generated = spec.source == "generated" and not spec.corporate_actions
     met = spec.other_us is None or is_generated or spec.venue.of_months or spec.venue.of_perpetuals
     _need(met, "only a generated market without corporate actions can have another future", "leave out other_us")

@@ -115,27 +115,27 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
             yield "level, lot, multiplier and ticks must be above 0"
             return
         if not 0 <= self.minimum < Decimal("Infinity") or self.minimum % self.lot:
-            yield "its minimum must be a number of lots"
+            yield "its minimum must be a multiple of its lot"
         if not _ascend([price for price, _ in self.ticks]) or self.places > _MOST_PLACES:
             yield f"its ticks must ascend from price 0 and have at most {_MOST_PLACES} decimal places"
         elif self.lot * self.multiplier * Decimal(1).scaleb(-self.places) % CASH_UNIT:
-            yield f"its lot times its price unit times its multiplier is a multiple of {CASH_UNIT}"
+            yield f"its lot times its price unit times its multiplier must be a multiple of {CASH_UNIT}"
         yield from self._problems_with_terms()
 
     def _problems_with_terms(self) -> Iterator[str]:
         levels = self.margin_levels
         if self.settlement not in get_args(Settlement) or (self.settlement == "margined") != bool(levels):
-            yield "a margined instrument has margin levels, and a paid one has none"
+            yield "a margined instrument must have margin levels, and a paid one must have none"
         if levels and not _ascend([level.quantity or level.usd for level in levels]):
             yield "its margin levels must ascend from quantity 0, or from 0 USD"
         if not all(_LEAST_MARGIN <= level.maintenance <= level.initial <= 1 for level in levels):
-            yield f"a margin is a fraction from {_LEAST_MARGIN} to 1, and maintenance is at most initial"
+            yield f"a margin must be a fraction from {_LEAST_MARGIN} to 1, with maintenance no higher than initial"
         if not all(amount.is_finite() and 0 <= amount <= _MOST_VOLUME for amount in (self.volume, self.beta)):
             yield "its volume and beta must not be negative"
         if not 0 <= self.volatility < 1:
             yield "its volatility must be a fraction"
         if self.calendar and self.calendar not in HOURS:
-            yield f"its calendar is one of {', '.join(HOURS)}"
+            yield f"its calendar must be one of {', '.join(HOURS)}"
         try:
             for moment in (
                 self.last_trading or "2000-01-01",
@@ -144,9 +144,9 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
             ):
                 parse_time(moment)
         except ValueError:
-            yield "last_trading, rolls and closes hold ISO times"
+            yield "last_trading, rolls and closes must hold ISO times"
         if self.root and (self.last_trading is None or self.rolls is None):
-            yield "a month of futures has a time of last trading, and one by which it is rolled"
+            yield "a month of futures needs a time of last trading, and a time by which it is rolled"
         if self.contract_fee is not None and not 0 <= self.contract_fee < Decimal("Infinity"):
             yield "its contract_fee must not be negative"
 
@@ -274,7 +274,7 @@ class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     def problems(self) -> Iterator[str]:
         """Yield the errors in these rules."""
         if self.client_ids not in get_args(ClientIds):
-            yield f"client_ids is one of {', '.join(get_args(ClientIds))}"
+            yield f"client_ids must be one of {', '.join(get_args(ClientIds))}"
         fractions = (self.collar or _ZERO, self.maker_fee, self.taker_fee, self.liquidation_fee)
         if not all(number.is_finite() and 0 <= number <= 1 for number in fractions):
             yield "collar and fees must be fractions from 0 to 1"
@@ -344,13 +344,13 @@ def problems(spec: MarketSpec) -> Iterator[tuple[str, str]]:
 def _instrument_problems(spec: MarketSpec) -> Iterator[str]:
     is_playable = spec.venue.of_months or spec.venue.of_perpetuals
     if spec.source == "daily" or (spec.source != "generated" and not is_playable):
-        yield "a plain venue's market is generated, or of recorded minutes of perpetuals or of months of futures"
+        yield "a plain venue's market must be generated, or recorded minutes of perpetuals or of months of futures"
     if spec.corporate_actions or spec.costs.commissions or spec.costs.interest:
-        yield "a plain venue's market has no corporate actions, and rules instead of costs"
+        yield "a plain venue's market can't have corporate actions, and it has rules instead of costs"
     for instrument in spec.venue.instruments:
         yield from (f"{instrument.symbol}: {problem}" for problem in instrument.problems())
         if instrument.settlement != "margined":
-            yield f"{instrument.symbol}: a plain venue's accounts are margined"
+            yield f"{instrument.symbol}: a plain venue's accounts must be margined"
     times = Counter(instrument.symbol for instrument in spec.venue.instruments)
     if set(times) != set(spec.symbols) or set(times.values()) != {1}:
         yield "a plain venue's market must have one instrument per symbol"

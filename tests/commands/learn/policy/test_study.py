@@ -152,12 +152,12 @@ def test_same_command_again_trains_nothing(place: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        (("--set", "size=2", "--space", "other.yaml"), "it has another agent, or other --set, --steps or --seeds"),
-        (("--without", "rsi_14"), "it has other features"),
-        (("--trials", "20"), "it has another space"),
-        (("--seed", "2"), "it has another market"),
-        (("--config", "other-bot.yaml"), "it has other settings"),
-        (("--agent", "sac", "--study", "logistic"), "it has another agent"),
+        (("--set", "size=2", "--space", "other.yaml"), "it has a different agent, --set, --steps or --seeds"),
+        (("--without", "rsi_14"), "it has different features"),
+        (("--trials", "20"), "it has a different space"),
+        (("--seed", "2"), "it has a different market"),
+        (("--config", "other-bot.yaml"), "it has different settings"),
+        (("--agent", "sac", "--study", "logistic"), "it has a different agent"),
     ],
 )
 def test_another_study_is_refused_by_what_differs(place: tuple[str, ...], changes: tuple[str, ...], why: str) -> None:

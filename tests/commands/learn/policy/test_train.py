@@ -41,10 +41,10 @@ def learned(capsys: pytest.CaptureFixture[str], words: str) -> Said:
 def test_agent_without_steps_refuses_them(capsys: pytest.CaptureFixture[str], trained: list[Any]) -> None:
     said = learned(capsys, "--agent logistic --steps 1")
     assert (said.code, trained) == (ExitCode.USAGE, [])
-    assert said.err == "error: logistic learns from the bars alone, and has no steps\n  next: leave --steps out\n"
+    assert said.err == "error: logistic isn't trained in steps\n  next: leave --steps out\n"
 
 
-ONCE = "logistic learns the same from any seed, so it is trained once"
+ONCE = "logistic learns the same with any seed, so it is trained only once"
 
 
 @pytest.mark.parametrize(("words", "told"), [("--seeds 3", True), ("--seeds 1", False), ("", False)])

@@ -131,7 +131,7 @@ def test_walk_that_passes_puts_a_model_of_the_newest_sessions_into_shadow_unless
     monkeypatch.setattr("commands.learn.policy.shadow.train_model", train_model)
     postponed = walk(passes=True)
     assert (postponed.code, trained, bot.in_force()["models"]) == (0, [], [bot.model])
-    assert postponed.data["why"] == "the model of policy in shadow has 0 of 20 sessions that paper asks for."
+    assert postponed.data["why"] == "the model of policy in shadow has 0 of the 20 sessions that paper requires."
     bot.put(mode="training", models=[])
     assert (walk(passes=False).code, trained, bot.in_force()["models"]) == (FINDINGS, [], [])
     passed = walk(passes=True)
@@ -158,7 +158,7 @@ def test_walk_that_passes_puts_a_model_of_the_newest_sessions_into_shadow_unless
     )
     assert "tradebot config set strategies.policy.shadow true" in errors[0]["hint"]
     assert "policy still has 1 position at the broker" in errors[1]["message"]
-    assert "public_key isn't that of" in errors[2]["message"]
+    assert "public_key doesn't match" in errors[2]["message"]
     assert "can't be read" in errors[3]["message"]
     assert (len(trained), bot.in_force()["models"]) == (1, [other])
 
