@@ -80,9 +80,7 @@ DayPrices = Annotated[
     str | None,
     typer.Option(
         "--day-prices",
-        help=(
-            "Daily bars: reveal the close at the close (open-and-close), or already near the open (close; looks ahead)."
-        ),
+        help=("Daily bars: show the day's close only at the close (open-and-close), or already near the open (close)."),
     ),
 ]
 Flow = Annotated[

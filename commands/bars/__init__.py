@@ -57,7 +57,7 @@ def decimals(incomplete: str) -> list[str]:
     VerbPurpose.BARS,
     20,
     {"bars-import/2": ("commands.bars.import_files:BarsImported",)},
-    epilog="tradebot bars import AAPL.csv --dry-run  # show how it is understood\n"
+    epilog="tradebot bars import AAPL.csv --dry-run  # show what would be imported\n"
     "tradebot bars import HistoricalData.csv --symbol AAPL\ntradebot bars import ~/downloads/kibot\n"
     "tradebot bars import 2019-02.parquet --stamp end --zone UTC",
 )

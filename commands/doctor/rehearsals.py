@@ -250,7 +250,7 @@ def judge_decision_time(limit_ms: int, name: str, rehearsal: SessionRehearsal) -
     """Compare the 99th percentile of the decision times with the limit."""
     ordered = sorted(rehearsal.took_s)
     if not ordered:
-        finding = f"it decided in none of {pluralize(rehearsal.passes, 'slot')} of a generated session"
+        finding = f"it made no decision in {pluralize(rehearsal.passes, 'slot')} of a generated session"
         return bad(finding, f"tradebot strategy test {name}", "rehearsed slots", rehearsal.passes)
     usual_ms, late_ms = (ordered[ceil(len(ordered) * share) - 1] * 1000 for share in (0.5, PERCENTILE))
     finding = (

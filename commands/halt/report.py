@@ -143,7 +143,7 @@ def lines_if_unwritten(path: Path, request: HaltRequest, latch: HaltResult, orde
         yield f"  also in force: {latch.state}, set by an earlier halt"
     if latch.in_flight:
         yield f"  an order that started earlier is still in flight: {clean(latch.in_flight)}"
-    assert orders is not None, "a halt that can't be written always looks for entries"
+    assert orders is not None, "a halt that couldn't be saved must have listed the open entries"
     canceled = f"{orders['cancelled']} canceled by id"
     yield f"  working entries: {canceled}; exits, protective orders and other people's orders stay"
     if request.flatten:

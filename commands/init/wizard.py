@@ -208,7 +208,10 @@ def _symbols(typed: str, shipped: "Settings") -> tuple[str, ...]:
         )
     if unknown := [name for name in names if name not in shipped.sectors]:
         listed = ", ".join(map(clean, unknown[:MOST_NAMED])) + (", …" if len(unknown) > MOST_NAMED else "")
-        note(f"   tradebot doesn't know {listed}: check the spelling. Write their sectors into the file that is made.")
+        note(
+            f"   tradebot doesn't know {listed}: check the spelling. Add their sectors to the configuration that init "
+            "creates."
+        )
     return tuple(dict.fromkeys(names))
 
 

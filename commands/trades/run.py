@@ -231,7 +231,9 @@ def refuse_filters(filters_given: tuple[object, ...]) -> None:
 
 def refuse_what_goes_elsewhere(of_a_note: bool, both_to_stdout: bool) -> None:
     if of_a_note:
-        raise OperatorError("--tag, --untag and --remove belong to a note", "tradebot trades note AAPL --tag swing")
+        raise OperatorError(
+            "--tag, --untag and --remove are options of trades note", "tradebot trades note AAPL --tag swing"
+        )
     if both_to_stdout:
         raise OperatorError("--json and --csv - can't both go to stdout", "tradebot trades --json --csv trades.csv")
 

@@ -79,7 +79,7 @@ def test_a_strategy_that_is_no_learned_policy_is_refused(bot: Bot) -> None:
     [
         ({}, HealthState.OK, "from bar to order: 99% within 90 ms (limit: 100 ms), half within 20 ms"),
         ({"took_s": (0.02,) * 97 + (0.101,) * 3}, HealthState.FAILED, "99% within 101 ms"),
-        ({"took_s": ()}, HealthState.FAILED, "it decided in none of 100 slots of a generated session"),
+        ({"took_s": ()}, HealthState.FAILED, "it made no decision in 100 slots of a generated session"),
     ],
 )
 def test_decisions_are_judged_by_their_99th_percentile(changes: dict[str, Any], state: HealthState, words: str) -> None:

@@ -158,7 +158,7 @@ def test_lots_csv_has_a_row_for_each_piece(reader: Bot, tmp_path: Path) -> None:
     [
         ("--csv /nowhere/x.csv", "/nowhere/x.csv can't be written", "name another file"),
         ("--json --csv -", "--json and --csv - can't both go to stdout", "trades --json --csv trades.csv"),
-        ("--tag x", "--tag, --untag and --remove belong to a note", "tradebot trades note AAPL --tag swing"),
+        ("--tag x", "--tag, --untag and --remove are options of trades note", "tradebot trades note AAPL --tag swing"),
         ("AAPL", "trades has no verb AAPL", "tradebot trades --symbol AAPL"),
         ("--from 2026-11-17 --to 2026-11-16", "--from 2026-11-17 is after --to 2026-11-16", "write --from"),
     ],
