@@ -121,7 +121,7 @@ def broken(lines: Sequence[Line], minutes: Sequence[float], *told: Told, owed: b
     for each in lines:
         lots.add(each)
     passes = [Pass(at(minute), Job.EVALUATE_EXITS, judged.get("seen", frozenset({"AAPL"}))) for minute in minutes]
-    return Law(lots, SESSIONS, told, passes, lambda lot: owed).judge().problems
+    return Law(lots, SESSIONS, told, passes, lambda lot: owed, judged.get("disturbed", ())).judge().problems
 
 
 def told(minute: float, since: float, until: float | None = None) -> Told:
@@ -172,12 +172,12 @@ def test_a_pass_that_was_lied_to_leaves_it_to_the_next_one_to_tell() -> None:
     assert len(broken(lines, [1, 6, 7, 8], OVER)) == 1
 
 
-def test_a_pass_that_a_clock_behind_misdates_may_tell_an_end_before_it() -> None:
-    lie = {"at": at(7).isoformat(), "event": "fault_fired", "account": "one", "on": "GET /v2/clock"}
-    lines = [*PROTECTED, *CANCELED, lie, LEAVING, sold(8), line(9, "order_new", "OTHER")]
-    assert broken(lines, [1, 5, 6, 8.5], BEGUN, told(6, 5, 6)) == []
-    assert len(broken(lines, [1, 5, 6, 8.5], BEGUN)) == 1
-    assert len(broken(LATER, [1, 5, 6, 8.5], BEGUN, told(6, 5, 6))) == 1
+def test_a_pass_that_slept_until_after_the_end_may_tell_it_by_its_own_beginning() -> None:
+    early = BEGUN, told(6, 5, 6)
+    assert broken(LATER, [1, 5, 6, 9.5], *early, disturbed=[at(9)]) == []
+    assert len(broken(LATER, [1, 5, 6, 9.5], *early, disturbed=[at(7)])) == 1, "it was over before the end"
+    assert len(broken(LATER, [1, 5, 6, 8.5, 9.5], *early, disturbed=[at(9)])) == 1, "another pass came in between"
+    assert len(broken(LATER, [1, 5, 6, 9.5], *early)) == 1
 
 
 @pytest.mark.parametrize(("minute", "problems"), [(2.5, 0), (3.5, 1)])

@@ -162,7 +162,8 @@ class Law:
     ) -> None:
         self._gaps, self._lots, self._end, self._lied = lots.finish(), lots, lots.now, lots.lied
         self._sessions, self._told, self._passes, self._owed = sessions, told, passes, owed
-        self._troubled = sorted([*lots.troubled, *disturbed])
+        self._disturbed = [*disturbed]
+        self._troubled = sorted([*lots.troubled, *self._disturbed])
 
     def judge(self) -> Found:
         """Judge every gap."""
@@ -197,12 +198,16 @@ class Law:
             yield f"{self._name(gap)}: told to have ended before, or never"
 
     def _ends_are_right(self, gap: Gap, ends: Sequence[datetime]) -> bool:
-        """Return True if a gap was told to end when it did; a pass that was lied to may tell an end before its lie.
+        """Return True if a gap was told to end when it did, or by a disturbed pass that was still running then.
 
-        A venue's clock that is behind dates the pass itself.
+        A pass is dated by its beginning, and the machine may have slept meanwhile.
         """
         until = gap.ended or FOREVER
-        return any(end >= until - SLACK or any(end < at <= until for at in self._lied) for end in ends)
+        return any(end >= until - SLACK or self._was_still_running(end, until) for end in ends)
+
+    def _was_still_running(self, began: datetime, at: datetime) -> bool:
+        later = min((each.at for each in self._passes if each.at > began + SLACK), default=FOREVER)
+        return any(at <= disturbed < later for disturbed in self._disturbed)
 
     def _ended_in_time(self, gap: Gap, seen: Pass) -> bool:
         """Return True if a gap ended soon after the fill that began it, by this pass: no later one can have done that.
