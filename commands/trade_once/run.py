@@ -178,7 +178,7 @@ def run(
         # Without an answer, the time is still that at which nothing was due.
         clocks = None if strategy_replies else asked_at
         world = world_of(app.world(dry_run=dry_run, proposing=False), submission)
-        world = refuse_changed_code(world, asking.strategies, app.bound_to_promotions(world.permission))
+        world = refuse_changed_code(world, asking.strategies, app.bound_to_promotions)
         grace_s = None if strategy_replies else entry_grace_s(app)
         call, clocks = begin(
             app, Job.TRADE_ONCE, by, clocks=clocks, force=force_slot, dry_run=dry_run, part=part, grace_s=grace_s

@@ -59,7 +59,7 @@ def unfit(health: CoinHealth, failed: tuple[Failed, ...]) -> Coin:
             None,
         ),
         ((unfit(CoinHealth.SUSPENDED, NO_QUOTE),), Reason.DATA_SUSPENDED, FAIL, "no quote", None),
-        ((unfit(CoinHealth.DEGRADED, ()),), Reason.DATA_DEGRADED, FAIL, "waiting for more checks", None),
+        ((unfit(CoinHealth.DEGRADED, ()),), Reason.DATA_DEGRADED, FAIL, "waits for more looks", None),
     ],
 )
 def test_a_coin_is_refused_with_its_reason_and_its_numbers(

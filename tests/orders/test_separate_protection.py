@@ -207,7 +207,9 @@ def test_after_the_fill_of_a_target_the_stop_is_made_smaller_in_the_way_that_the
     assert asked(bot, done) == WAYS[can.edit, can.reduce_only]
     assert [(order.open_quantity, order.stop_price) for order in bot.venue.stops()] == [(Decimal(6), Decimal("98.00"))]
     told = [one["cause"] for one in bot.scene.told("protection_gap")]
-    assert told == ["the broker can't change a stop, and two of them could reverse the position"] * (can == NO_EDITS)
+    assert told == ["the broker can't change a stop, and two of them could turn the position around"] * (
+        can == NO_EDITS
+    )
     assert len(bot.scene.told("protection_gap_ended")) == len(told), "it ends with the stop that rests"
 
 

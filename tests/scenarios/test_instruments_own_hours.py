@@ -80,7 +80,7 @@ def test_the_hours_that_the_broker_tells_go_before_the_calendar(own_calendar: bo
     ends_early = replace(EARLY, close=EARLY.close - timedelta(hours=1))
     found = at(telling(found, ends_early, ends_early), seconds + 3600)
     (record,) = trade_once(found.world(wanted("AAPL")), call()).candidates
-    said = "the broker's hours: 2026-11-16T14:30Z to 2026-11-16T17:00Z"
+    said = "the broker tells 2026-11-16T14:30Z to 2026-11-16T17:00Z"
     assert refused(record.decisions) == ((Gate.SESSION, Reason.MARKET_CLOSED, said) if closed else None)
     assert len(found.venue.submitted) == (0 if closed else 1)
 

@@ -255,9 +255,11 @@ class App(BotStores):
             return {}
         return {name: rung for name, rung in self._rungs().items() if rung.reason is not None}
 
-    def bound_to_promotions(self, permission: Permission) -> Collection[str]:
-        """Return the names of the strategies that may enter only with the code that was promoted."""
-        return permission.climbed or self.settings.strategies.until_promoted()
+    @property
+    def bound_to_promotions(self) -> Collection[str]:
+        """Return the names of the strategies that may enter only with what was promoted: their code and models."""
+        chosen = self.settings.strategies
+        return chosen.in_use() if self.mode is Mode.LIVE and not self.settings.shadow else chosen.until_promoted()
 
     def _rungs(self) -> Mapping[str, RungReached]:
         from tradebot.app.promotion_status import reached_rungs
@@ -415,7 +417,7 @@ class App(BotStores):
         surroundings = replace(
             plugin_surroundings(self.settings, folder, self.environ),
             noted=folder / state_folder.MODELS,
-            promoted_only=frozenset(chosen.in_use() if self.mode is Mode.LIVE else chosen.until_promoted()),
+            promoted_only=frozenset(self.bound_to_promotions),
         )
         in_use = strategies(chosen.in_use(), surroundings, chosen.installed_as())
         self._closing.callback(close, in_use)
@@ -512,7 +514,7 @@ class App(BotStores):
             world = self._with_contracts(world) if proposing and self.driver.months else world
             begin_pass(strategies)
             # Promotions belong to the code in the files, so that code has to run.
-            bound = self.bound_to_promotions(permission)
+            bound = self.bound_to_promotions
             end_changed(strategy for strategy in strategies if strategy.name in bound)
             world = replace(world, code=partial(code_in_force, strategies))
         if needed_facts:

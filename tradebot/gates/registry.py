@@ -42,7 +42,7 @@ def _judge_coin(registry: Registry, coin: Coin) -> Decision:
         needs = f"{lowest.min_volume_usd:,.0f} USD a day, spread {lowest.max_spread_fraction:.2%}{price}"
         return Decision(Gate.REGISTRY, Verdict.FAIL, Reason.BELOW_TIERS, format_figures(rank.figures), needs)
     if (reason := _UNFIT.get(data.health)) is not None:
-        return Decision(Gate.REGISTRY, Verdict.FAIL, reason, failures(data.failed) or "waiting for more checks")
+        return Decision(Gate.REGISTRY, Verdict.FAIL, reason, failures(data.failed) or "waits for more looks")
     return Decision(Gate.REGISTRY, Verdict.PASS, None, rank.tier.value)
 
 

@@ -157,7 +157,7 @@ def instrument_open(desk: Desk, instrument: Instrument) -> Decision | None:
     """
     if hours := desk.hours_of(instrument.symbol):
         session = hours.session_at(desk.now, desk.books.day.date_of(desk.now))
-        detail = f"the broker's hours: {_span(session)}" if session else "the broker lists no session today"
+        detail = f"the broker tells {_span(session)}" if session else "the broker tells of no session today"
         return answer(Gate.SESSION, hours.trades(desk.now), Reason.MARKET_CLOSED, detail)
     if instrument.calendar == desk.calendar:
         return None
@@ -174,7 +174,7 @@ def liquid_now(desk: Desk, symbol: str, limits: Limits) -> Decision | None:
     if hours is None or not limits.liquid_hours_only:
         return None
     near = next((session for session in hours.liquid if session.close > desk.now), None)
-    detail = f"liquid {_span(near)}" if near else "the broker lists no more liquid hours"
+    detail = f"liquid {_span(near)}" if near else "no liquid hours are told"
     return answer(Gate.SESSION, hours.is_liquid(desk.now), Reason.HOURS_NOT_LIQUID, detail)
 
 

@@ -32,7 +32,7 @@ from tradebot.reconciliation.unfinished_closes import CANCELED_BY_HAND
 
 CANCELED_ON_REQUEST = frozenset({Reason.CANCELED_BY_HAND, Reason.STOP_CANCELED_BY_HAND})
 """Reasons of a cancel that a person requested. A close that it ends isn't continued."""
-WAITS = Decision(Gate.UNRESOLVED, Verdict.FAIL, Reason.INTENT_UNRESOLVED, "the venue could take it for another order")
+WAITS = Decision(Gate.UNRESOLVED, Verdict.FAIL, Reason.INTENT_UNRESOLVED, "the venue could take it for another one")
 """Why an unresolved request isn't resent: it is only looked up until the venue proves how it ended."""
 AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
 """The decision to resend an unresolved request."""

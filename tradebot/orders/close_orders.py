@@ -319,7 +319,7 @@ def exit_anew(
     if first_failure(decisions):
         yield CandidateRecord(candidate, decisions)
     else:
-        pair, cause = exit_pair(desk, order, record), "the broker refused a new price for the exit"
+        pair, cause = exit_pair(desk, order, record), "the broker refused another price for the exit"
         with world.undisturbed():
             yield from _close_in_its_place(world, call, desk, candidate, decisions, pair, cause, why)
 

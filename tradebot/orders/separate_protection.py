@@ -58,7 +58,7 @@ REFUSALS = 2
 """How many refusals in a row of a stop, or a target, make requests pause."""
 MAX_STOPS_IN_DOUBT = 2
 """How many stops may be sent for the same shares while the venue's sources disagree about the earlier ones."""
-NO_EDITS = "the broker can't change a stop, and two of them could reverse the position"
+NO_EDITS = "the broker can't change a stop, and two of them could turn the position around"
 
 
 def protect_separately(
