@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.learning.arrays.drawing import LIMITS, NAMES, plan, sequence, tapes
+from tests.lab.learning.arrays.drawing import LIMITS, NAMES, STARTS, plan, sequence, tapes
 from tradebot.lab.learning.arrays.engine_choice import (
     ChosenEpisodes,
     EpisodeAccount,
@@ -103,6 +103,13 @@ def test_drawn_actions_do_the_same_on_both(monkeypatch: pytest.MonkeyPatch) -> N
     assert "refused" in str(first_difference(tape._replace(rules=tape.rules._replace(symbol_entries=7)), actions))
     monkeypatch.setattr(EpisodeAccount, "see", lambda account, place: None)
     assert str(first_difference(tape, actions)).startswith("observation after ")
+
+
+def test_position_that_should_change_sides_while_halted_is_closed_on_both() -> None:
+    (tape,) = tapes(plan(start=STARTS[3], limits=LIMITS[12], halts={"daily_loss_fraction": 0.005}, cash=40_000))
+    actions = draw_actions(29, 25)
+    assert first_difference(tape, actions) is None
+    assert refused(tape, actions) == {Reason.HALTED}
 
 
 def test_episode_on_arrays_is_cut_off_at_its_floor(monkeypatch: pytest.MonkeyPatch) -> None:

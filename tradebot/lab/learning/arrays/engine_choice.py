@@ -143,9 +143,6 @@ class EpisodeAccount:
         if not wanted:
             return None
         if position * target < 0 or abs(target) < abs(position):
-            if self._halted and position * target < 0:
-                # Keep the position that would make room for another one while entries are blocked.
-                return Reason.HALTED
             self._order = _Order(-position if position * target < 0 else wanted)
             return None
         return self._enter(index, wanted, ask)
