@@ -134,11 +134,17 @@ def _after(folder: "StateFolder | None", file: Path, text: str, wanted: Values) 
         _refuse_another(folder, tried)
     try:
         loaded = _load_tried(folder, file, tried)
-        require_installed(loaded.settings.strategies.installed_as())
+        installed_as = loaded.settings.strategies.installed_as()
+        # Another strategy that isn't installed doesn't stop this change, which may be what it takes to be safe.
+        require_installed({name: point for name, point in installed_as.items() if _concerns(wanted, name)})
     except ConfigurationError as bad:
         hint = next_after(bad, wanted, "KEY VALUE KEY VALUE")
         raise ConfigurationError(f"{bad.message}\n{UNWRITTEN}", hint) from None
     return loaded
+
+
+def _concerns(wanted: Values, strategy: str) -> bool:
+    return any(("strategies", strategy)[: len(path)] == path[:2] for path, _ in wanted)
 
 
 def _refuse_another(folder: "StateFolder", tried: dict[str, object]) -> None:

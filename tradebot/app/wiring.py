@@ -410,8 +410,8 @@ class App(BotStores):
 
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
-        """Return the strategies in use; raise OperatorError if one is configured but not installed."""
-        from tradebot.adapters.plugins.plugin import close, strategies
+        """Return the strategies in use; raise OperatorError if none of them is installed."""
+        from tradebot.adapters.plugins.plugin import close, strategies_to_ask
 
         folder, chosen = self.folder.path, self.settings.strategies
         surroundings = replace(
@@ -419,7 +419,7 @@ class App(BotStores):
             noted=folder / state_folder.MODELS,
             promoted_only=frozenset(self.bound_to_promotions),
         )
-        in_use = strategies(chosen.in_use(), surroundings, chosen.installed_as())
+        in_use = strategies_to_ask(chosen.in_use(), surroundings, chosen.installed_as())
         self._closing.callback(close, in_use)
         return in_use
 

@@ -271,8 +271,8 @@ class WantReasons:
     """Reasons that concern strategies and their wants."""
 
     STRATEGY_FAILED = broken(
-        "A plug-in raised an error, or its process ended. It is skipped in this pass; others continue.",
-        "Fix the plug-in: tradebot strategy test NAME runs it again. Setting it to null turns it off.",
+        "A plug-in isn't installed, or it failed. It is skipped in this pass; others continue.",
+        "Install or fix the plug-in: tradebot strategy test NAME runs it. Setting it to null turns it off.",
     )
     STRATEGY_TIMEOUT = broken(
         "A plug-in didn't answer in time and was stopped. It is skipped in this pass; others continue.",

@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 
 from tests.kit.values import NOW, there
+from tradebot.adapters.plugins.code_digest import built_in_code
 from tradebot.adapters.plugins.plugin import (
     PluginEnvironment,
     PluginStrategy,
+    code_in_force,
     end_changed,
     installed_strategies,
     require_installed,
     strategies,
+    strategies_to_ask,
 )
 from tradebot.adapters.plugins.protocol import GRACE_S, GROUP, AnswerBounds
 from tradebot.errors import ConfigurationError, OperatorError
@@ -26,7 +29,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
-from tradebot.model.view import Open, StrategyView
+from tradebot.model.view import NOTHING, Open, StrategyView
 from tradebot.strategies.rotation import RotationStrategy
 
 HEAD = """
@@ -243,6 +246,16 @@ def test_a_plug_in_may_be_used_under_another_name(tmp_path: Path, monkeypatch: p
     with pytest.raises(OperatorError, match=r"strategies\.flw is configured") as caught:
         strategies({"flw": {}}, SURROUNDINGS)
     assert "installed: flow" in caught.value.hint
+
+
+def test_strategy_that_is_not_installed_is_refused_in_each_pass_and_the_others_are_asked() -> None:
+    absent, twin = strategies_to_ask({"absent": {}, "twin": {}}, SURROUNDINGS, {"twin": "rotation"})
+    assert (absent.name, absent.needs, absent.times) == ("absent", NOTHING, "")
+    why = "no strategy named absent is installed"
+    assert absent.propose(VIEW) == Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why)
+    assert (twin.name, code_in_force([absent, twin])) == ("twin", {"twin": built_in_code().digest})
+    with pytest.raises(OperatorError, match=r"strategies\.absent is configured"):
+        strategies_to_ask({"absent": {}}, SURROUNDINGS, {})
 
 
 def test_two_packages_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,11 +47,27 @@ def claimed(app: App, job: Job) -> Call:
 def test_pass_that_cannot_begin_claims_no_slot(trader: Bot, tmp_path: Path) -> None:
     settings = (trader.folder / "tradebot.yaml").read_text()
     away = tmp_path / "away.yaml"
-    away.write_text(settings.replace("strategies: {", "strategies: {not_installed: {}, "))
+    away.write_text(settings.replace("strategies: {flow: ", "strategies: {flow: null, not_installed: "))
     refuses(trader.says("trade-once", "--config", str(away)), ExitCode.USAGE, "not_installed")
     assert trader.json("trade-once")["not_run"] is None
     # An answer about a taken slot is of another shape than a pass, and has the reason itself.
     assert trader.json("trade-once")["reason"] == "SLOT_TAKEN"
+
+
+def test_strategy_that_is_not_installed_is_told_and_stops_no_other(trader: Bot) -> None:
+    own = trader.folder / "tradebot.yaml"
+    own.write_text(own.read_text().replace("strategies: {", "strategies: {absent: {}, "))
+    # Making it safer is possible all the time, and another strategy that doesn't exist is refused as before.
+    trader.says("config", "set", "limits.max_open_positions", "3")
+    refuses(trader.says("config", "set", "strategies.absent.x", "1"), ExitCode.USAGE, "strategies.absent is configured")
+    trader.says("config", "accept", "--confirm", trader.tail())
+    entries = trader.json("trade-once")
+    assert {row["strategy"] for row in entries["rows"]} == {"flow"}
+    assert [(each["strategy"], each["decision"]["reason"]) for each in entries["refused_strategies"]] == [
+        ("absent", "STRATEGY_FAILED")
+    ]
+    assert {row["reason"] for row in entries["rows"]} >= {None}, "an order went out"
+    assert "absent is BROKEN (STRATEGY_FAILED)" in trader.says("status").out
 
 
 def test_killed_pass_resumes_in_its_slot_and_proves_no_health(trader: Bot) -> None:

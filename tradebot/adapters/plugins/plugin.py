@@ -113,6 +113,25 @@ def strategies(
     )
 
 
+def strategies_to_ask(
+    wanted: Mapping[str, Mapping[str, object]], surroundings: PluginEnvironment, installed_as: Mapping[str, str]
+) -> tuple[Strategy, ...]:
+    """Return a bot's strategies; one that isn't installed is refused in each pass, so that it stops no other one.
+
+    Raise OperatorError if none of them is installed.
+    """
+    among, points = installed_strategies(), {name: installed_as.get(name, name) for name in wanted}
+    missing = {point for point in points.values() if point not in among}
+    if missing.issuperset(points.values()):
+        require_installed(points)
+    return tuple(
+        MissingStrategy(EntryPoint(points[name], "", GROUP), settings, surroundings, name)
+        if points[name] in missing
+        else _strategy(name, among[points[name]], settings, surroundings, PluginStrategy)
+        for name, settings in wanted.items()
+    )
+
+
 def require_installed(
     wanted: Mapping[str, str], among: Mapping[str, EntryPoint] | None = None
 ) -> Mapping[str, EntryPoint]:
@@ -368,6 +387,13 @@ class PluginStrategy:
         except OSError as error:
             raise _strategy_error(f"{error.filename} can't be read: {error.strerror}") from error
         return PluginProcess(start, self._environ)
+
+
+class MissingStrategy(PluginStrategy):
+    """A configured strategy that isn't installed: it is refused in each pass, and the other strategies continue."""
+
+    def _start_process(self) -> PluginProcess:
+        raise _strategy_error(f"no strategy named {self._point.name} is installed")
 
 
 def _strategy_error(why: str) -> NoValidReplyError:
