@@ -94,7 +94,7 @@ def models_of(app: "App") -> ModelsSeen:
             continue
         own = PolicySettings.model_validate(sections[name])
         if own.mode is PolicyMode.TRAINING:
-            instead.append(f"{name} is set to training, and trades nothing")
+            instead.append(f"{name} is set to training, and trades nothing{_left_to_nobody(app, name)}")
         if own.mode is PolicyMode.RULE:
             # Its models don't act, so whether they could is of no interest.
             instead.append(describe_fallback(name, refusal(Reason.MODEL_RETIRED, "mode rule")))
@@ -108,6 +108,14 @@ def models_of(app: "App") -> ModelsSeen:
                 why = refused.decision
                 models.append(ModelSeen(name, model, None, own.max_age_days, f"{why.reason} ({why.observed})"))
     return ModelsSeen(tuple(models), tuple(dict.fromkeys((*instead, *_instead(app)))))
+
+
+def _left_to_nobody(app: "App", name: str) -> str:
+    """Return a clause that names the strategy's positions if no exit rule closes them; empty if there are none."""
+    held = [position.symbol for position in app.ledger_view.totals().own_positions() if position.strategy == name]
+    if not held or app.rules.exits_of(name):
+        return ""
+    return f"; it has no exit rules either, so only you can close {', '.join(sorted(held))}: tradebot flatten"
 
 
 def _instead(app: "App") -> "Iterator[str]":

@@ -18,7 +18,7 @@ from tests.kit.bot.folder import Bot
 from tests.kit.bot.learning import AT, LearningBot
 from tests.kit.bot.state import accept
 from tests.kit.core.scene import Scene
-from tests.kit.values import there
+from tests.kit.values import fill, there
 from tradebot.adapters import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.plugins.plugin import PluginStrategy
@@ -362,6 +362,20 @@ def test_screens_tell_that_a_retired_policy_acts_by_its_rule(make: Make) -> None
     (models,) = [row for row in bot.json("health")["judgments"] if row["subject"] == "models"]
     assert models["found"] == "policy acts by its rule (MODEL_RETIRED)"
     assert bot.says("status").code != ExitCode.ERROR
+
+
+def test_health_names_the_positions_that_nobody_closes_once_the_file_of_a_walk_is_gone(make: Make) -> None:
+    bot = make(DAYS[0], **UNTIL)
+    with closing(SqliteLedger.open(bot.folder)) as ledger:
+        ledger.apply_fills([fill(1, strategy="policy", at=AT)], AT)
+    (bot.folder / LEARNED).unlink()
+    (models,) = [row for row in bot.json("health")["judgments"] if row["subject"] == "models"]
+    nobody = "it has no exit rules either, so only you can close AAPL: tradebot flatten"
+    assert models["found"] == f"policy is set to training, and trades nothing; {nobody}"
+    bot.configure("exits: []", "exits: [{stop_loss: {fraction: 0.02}}]")
+    accept(bot.folder, AT)
+    (models,) = [row for row in bot.json("health")["judgments"] if row["subject"] == "models"]
+    assert models["found"] == "policy is set to training, and trades nothing"
 
 
 def test_status_names_what_may_not_enter_before_its_promotion(make: Make) -> None:
