@@ -26,7 +26,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.series import Series
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.trading import Permission, RungReached, TradingState, TradingStateRecord
 from tradebot.model.view import NOTHING, BarNeed, Close, Needs, Open, Reduce, StrategyView, Target, Want
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
@@ -231,6 +231,41 @@ def test_a_rebalance_swaps_nothing_while_the_bot_is_halted_and_still_sells_to_ca
         assert {r.terminal and r.terminal.reason for r in kept} <= {Reason.HALTED}
     else:
         assert sold, "only a halt that keeps positions holds a swap back"
+
+
+BLOCKED: Sequence[tuple[Permission, Reason]] = [
+    (Permission(awaiting_promotion={"w": RungReached(ZERO, "a", "b", Reason.DEMOTED)}), Reason.DEMOTED),
+    (Permission(in_shadow=frozenset({"w"})), Reason.IN_SHADOW),
+    (Permission(climbed={}), Reason.NOT_PROMOTED),
+]
+
+
+@pytest.mark.parametrize(("wants", "sells"), HALTED_WANTS)
+@pytest.mark.parametrize(("permission", "why"), BLOCKED)
+def test_a_strategy_that_may_not_enter_swaps_nothing_and_holds_back_no_other(
+    wants: Sequence[Want], sells: Mapping[str, int], permission: Permission, why: Reason
+) -> None:
+    scene = Scene()
+    held = Target("JPM", quantity=Decimal(10))
+    both = [
+        Wanting(held, name="v"),
+        Wanting(Target("AAPL", quantity=Decimal(20)), Target("MSFT", quantity=Decimal(10)), name="w"),
+    ]
+    trade_once(replace(scene.world(), strategies=both), call())
+    for intent in scene.venue.submitted:
+        scene.venue.fill(intent.client_order_id, "100")
+    scene.later(3600)
+    trade_once(replace(scene.world(), strategies=[]), call(slot="open+60m"))
+    before = len(scene.venue.submitted)
+    scene.permission = permission
+    swap = [Target("JPM", quantity=ZERO), Target("XOM", quantity=Decimal(10))]
+    world = replace(scene.world(), strategies=[Wanting(*swap, name="v"), Wanting(*wants, name="w")])
+    record = trade_once(world, call(slot="open+90m"))
+    sold = {i.instrument.symbol for i in scene.venue.submitted[before:] if i.side is Side.SELL}
+    assert sold - {"JPM"} == {*sells}
+    assert ("JPM" in sold) is (permission.climbed is None), "without promotions to real money, only w is blocked"
+    kept = [r for r in record.candidates if r.candidate.purpose is not Purpose.OPEN and not r.client_order_id]
+    assert {r.terminal and r.terminal.reason for r in kept} <= {why, Reason.TARGET_REACHED}
 
 
 def test_a_score_pass_records_the_candidates_and_buys_nothing() -> None:

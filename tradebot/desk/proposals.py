@@ -16,7 +16,7 @@ from tradebot.desk.strategy_slots import SlotPlan, claim_slots, plan_slots
 from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder
 from tradebot.desk.want_validation import OWN_SOURCE, reject_excess_wants, validate_wants
 from tradebot.gates.expiry import rolling_of
-from tradebot.gates.shared_gates import fail_without_quote, permission_to_enter, trading_state
+from tradebot.gates.shared_gates import fail_without_quote, permission_to_enter, promotion, trading_state
 from tradebot.model.bar import StrategySlot, VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
@@ -210,9 +210,7 @@ def pending_changes(
         target_to_order(_as_listed(candidate, desk), desk, world.rules.of(candidate.strategy))
         for candidate in remaining
     ]
-    closed = next((gate for gate in (permission_to_enter(desk), trading_state(desk)) if not gate.passed), None)
-    if closed is not None and closed.reason is not Reason.FLATTEN:
-        changes = _without_swaps(changes, closed.reason)
+    changes = _without_swaps(changes, _blocked_strategies(desk, changes))
     return sorted(changes, key=lambda candidate: candidate.purpose is Purpose.OPEN)
 
 
@@ -224,15 +222,30 @@ def _as_listed(candidate: Candidate, desk: Desk) -> Candidate:
     return replace(candidate, instrument=listing.instrument)
 
 
-def _without_swaps(changes: Sequence[Candidate], why: Reason | None) -> list[Candidate]:
-    """Return the changes to make while entries are blocked: positions that would make room for others are kept.
+def _blocked_strategies(desk: Desk, changes: Iterable[Candidate]) -> Mapping[str, Reason | None]:
+    """Return the strategies that may not enter, each with the reason: all of them, or those that aren't promoted.
 
-    Otherwise, a bot whose entries stay blocked would sell all its positions, one rebalance after the other. A strategy
-    whose targets increase nothing sells to cash, which is allowed. So is closing a position that should change sides.
+    While the bot is being flattened, positions are closed anyway, so none is returned.
     """
-    growing = {candidate.strategy for candidate in changes if _wants_more(candidate)}
+    names = {candidate.strategy for candidate in changes}
+    closed = next((gate for gate in (permission_to_enter(desk), trading_state(desk)) if not gate.passed), None)
+    if closed is not None:
+        return {} if closed.reason is Reason.FLATTEN else dict.fromkeys(names, closed.reason)
+    answers = {name: promotion(desk, name) for name in names}
+    return {name: gate.reason for name, gate in answers.items() if gate is not None and not gate.passed}
+
+
+def _without_swaps(changes: Sequence[Candidate], blocked: Mapping[str, Reason | None]) -> list[Candidate]:
+    """Return the changes to make while strategies may not enter: their positions that would make room for others are
+    kept.
+
+    Otherwise, a strategy whose entries stay blocked would sell all its positions, one rebalance after the other. A
+    strategy whose targets increase nothing sells to cash, which is allowed. So is closing a position that should change
+    sides.
+    """
+    growing = {candidate.strategy for candidate in changes if candidate.strategy in blocked and _wants_more(candidate)}
     return [
-        leave_target_unchanged(candidate, why)
+        leave_target_unchanged(candidate, blocked[candidate.strategy])
         if candidate.strategy in growing and candidate.purpose is not Purpose.OPEN and not _changes_sides(candidate)
         else candidate
         for candidate in changes

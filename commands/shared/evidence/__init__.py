@@ -112,10 +112,10 @@ def models_of(app: "App") -> ModelsSeen:
 
 def _left_to_nobody(app: "App", name: str) -> str:
     """Return a clause that names the strategy's positions if no exit rule closes them; empty if there are none."""
-    held = [position.symbol for position in app.ledger_view.totals().own_positions() if position.strategy == name]
-    if not held or app.rules.exits_of(name):
+    symbols = [position.symbol for position in app.ledger_view.totals().own_positions() if position.strategy == name]
+    if not symbols or app.rules.exits_of(name):
         return ""
-    return f"; it has no exit rules either, so only you can close {', '.join(sorted(held))}: tradebot flatten"
+    return f"; it has no exit rules either, so only you can close {', '.join(sorted(symbols))}: tradebot flatten"
 
 
 def _instead(app: "App") -> "Iterator[str]":
