@@ -29,7 +29,7 @@ from tradebot.app.venue_connection import addresses_of
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.exits.exit_reasons import UNKNOWN
-from tradebot.judging.judgment import HealthState, rank_judgments, worst_state
+from tradebot.judging.judgment import HealthState, Judgment, rank_judgments, worst_state
 from tradebot.judging.pass_health import judge_passes
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.notice import BotStatus, Notice, NoticeEvent, PreviousPosition, Topic
@@ -212,10 +212,23 @@ class DeliveryRound:
             ]
             findings = rank_judgments(judgments)
             worst = Severity.ERROR if worst_state(judgments) is HealthState.FAILED else Severity.WARN
-            finding_text = "; ".join(f"{finding.subject} {finding.state}, {finding.found}" for finding in findings[:3])
-            more = f"; {pluralize(len(findings) - 3, 'more part')}" if len(findings) > 3 else ""
-            self._health = time.monotonic(), finding_text + more, worst
+            self._health = time.monotonic(), describe_unwell(findings), worst
         return self._health[1:]
+
+
+UNWELL_SHOWN, UNWELL_LENGTH = 3, 200
+"""How many parts of the bot a notice names, and how long their text may get, so that its line isn't cut."""
+
+
+def describe_unwell(findings: Sequence[Judgment]) -> str:
+    """Return the first parts of the bot that aren't OK, each with its finding if there is room for it."""
+    text = ""
+    for finding in findings[:UNWELL_SHOWN]:
+        named = f"{text}; {finding.subject} {finding.state}".removeprefix("; ")
+        whole = f"{named}, {finding.found}"
+        text = whole if len(whole) <= UNWELL_LENGTH else named
+    others = len(findings) - UNWELL_SHOWN
+    return f"{text}; {pluralize(others, 'more part')}" if others > 0 else text
 
 
 def _is_summary(event: SystemEvent) -> bool:

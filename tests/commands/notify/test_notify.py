@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from commands.notify.delivery import describe_unwell
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, made
 from tests.kit.bot.stage import DIED, alone
@@ -25,6 +26,7 @@ from tradebot.adapters.notices.sender import Attempt
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.events import EventCursor
 from tradebot.adapters.state.state_folder import EVENTS, NOTICES, read_marker
+from tradebot.judging.judgment import HealthState, Judgment
 from tradebot.model.notice import BotStatus, Notice, NoticeEvent
 
 SETTINGS = "notify: {channels: {phone: {}, desk: {topics: [slots], least: ERROR}}}"
@@ -164,6 +166,20 @@ def test_damaged_notices_are_no_obstacle(told: Bot, receiver: Receiver) -> None:
     assert told.says("notify", "send").code == 0
     told.does("halt", "notify send")
     assert "HALTED" in receiver.bodies()
+
+
+def found(subject: str, words: str) -> Judgment:
+    return Judgment(subject, HealthState.FAILED, "", 1, words)
+
+
+def test_notice_about_health_names_parts_and_leaves_out_what_would_be_cut() -> None:
+    late = found("flow", "none since Monday")
+    assert describe_unwell([late]) == "flow FAILED, none since Monday"
+    long = [found(subject, "x" * 150) for subject in ("exits", "facts", "disk")]
+    assert (
+        describe_unwell([late, *long[:2]]) == f"flow FAILED, none since Monday; exits FAILED, {'x' * 150}; facts FAILED"
+    )
+    assert describe_unwell([*long, late]) == f"exits FAILED, {'x' * 150}; facts FAILED; disk FAILED; 1 more part"
 
 
 IN_A_WEEK = """
