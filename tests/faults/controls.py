@@ -23,7 +23,7 @@ from tradebot.adapters.recovery import backups, quarantine, rebuild
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.app.wiring import App
-from tradebot.desk import broker_consistency, pass_result, snapshot
+from tradebot.desk import broker_consistency, pass_result, proposals, snapshot
 from tradebot.desk.strategy_exposure import strategy_exposures
 from tradebot.exits import rules
 from tradebot.exits.exit_rule import Measure, WatchedPosition
@@ -122,6 +122,22 @@ def entries_without_a_yes() -> None:
     vars(entry_orders)["ask_approval"] = lambda *_: entry_orders.Consent()
 
 
+def makes_room_while_demoted() -> None:
+    """A strategy that may not enter closes what it would close to make room."""
+    vars(proposals)["_blocked_strategies"] = lambda *_: {}
+
+
+def opens_while_demoted() -> None:
+    """A strategy's promotion isn't asked about."""
+    vars(proposals)["promotion"] = lambda *_: None
+    vars(entry)["promotion"] = lambda *_: None
+
+
+def changes_of_sides_wait() -> None:
+    """What should change sides is kept while entries are blocked, like what would make room."""
+    vars(proposals)["_changes_sides"] = lambda candidate: False
+
+
 LIFE_CONTROLS: Mapping[str, Callable[[], None]] = {
     control.__name__.replace("_", "-"): control
     for control in (
@@ -131,6 +147,9 @@ LIFE_CONTROLS: Mapping[str, Callable[[], None]] = {
         exits_for_more,
         first_rule_counts,
         entries_without_a_yes,
+        makes_room_while_demoted,
+        opens_while_demoted,
+        changes_of_sides_wait,
     )
 }
 

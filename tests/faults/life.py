@@ -24,7 +24,8 @@ from tests.kit.bot.near import KILLED, Verb
 from tests.kit.judge import protection
 from tests.kit.values import VENUE_DAY, Killed
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.app import rules
+from tradebot.adapters.state import halt_switch
+from tradebot.app import rules, wiring
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
 from tradebot.exits.rules import Exits
@@ -32,10 +33,11 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.intent import mark_of
 from tradebot.model.limits import ApprovalRules, Protection
 from tradebot.model.position import FOREIGN
+from tradebot.model.reasons import Reason
 from tradebot.model.record import SessionEnd
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import ApprovalAnswer, Baseline, TradingState
-from tradebot.model.view import Needs, StrategyView, Want
+from tradebot.model.trading import ApprovalAnswer, Baseline, RungReached, TradingState
+from tradebot.model.view import Needs, StrategyView, Target, Want
 from tradebot.ports.world import Rules
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import trades
@@ -46,6 +48,7 @@ from tradebot.views.trades.pnl import ProfitGrouping, pnl
 
 Event = Mapping[str, Any]
 HoldingKey = tuple[str, str]
+Ordered = tuple[str, Purpose]
 CENT = Decimal("0.01")
 STOPS = ("stop", "stop_limit")
 
@@ -130,6 +133,24 @@ class LifeJudge:
         if mark.purpose is not Purpose.OPEN and abs(after) >= abs(before):
             self.problems.append(f"{self._names[event['order_id']]} closed more than there was: {before} to {after}")
 
+    def ordered(self, owner: str, since: int) -> list[Ordered]:
+        """Return what a strategy's orders were for that the exchange accepted from an event on; stops don't count."""
+        accepted = (event for event in islice(self._day.events(), since, None) if event["event"] == "order_accepted")
+        marks = ((event["symbol"], mark_of(event["client_order_id"])) for event in accepted if event["type"] == "limit")
+        ours = ((symbol, mark) for symbol, mark in marks if mark is not None and mark.strategy.lower() == owner)
+        return [(symbol, mark.purpose) for symbol, mark in ours if mark.purpose is not None]
+
+    def is_busy(self, owner: str, symbol: str) -> bool:
+        """Return True if an order of a strategy works that is no stop."""
+        working = (order for order in self._day.exchange.engine.main.open.values() if order.symbol == symbol)
+        marks = (mark_of(self._names.get(order.id, "")) for order in working if order.request.type not in STOPS)
+        return any(mark is not None and mark.strategy.lower() == owner for mark in marks)
+
+    @property
+    def read(self) -> int:
+        """Return how many events of the log were read."""
+        return self._read
+
     def stopped_once(self) -> None:
         """Note stops for more shares than a strategy has."""
         self.seen["judged stops"] += 1
@@ -204,6 +225,37 @@ class LifeStrategy:
         return self._wants
 
 
+DEMOTED = RungReached(Decimal(0), "shadow", "paper", Reason.DEMOTED)
+REBALANCED_IN = 3
+"""In so many calm passes of exits, whatever has to be closed is closed."""
+
+
+def grows(held: Mapping[str, int], targets: Mapping[str, int]) -> bool:
+    """Return True if a target wants more shares than there are on its side."""
+    return any(wanted * held[symbol] < 0 or abs(wanted) > abs(held[symbol]) for symbol, wanted in targets.items())
+
+
+def refused_swaps(held: Mapping[str, int], targets: Mapping[str, int], ordered: Sequence[Ordered]) -> Iterator[str]:
+    """Yield what a strategy that may not open has opened, and what it has closed to make room for that."""
+    for symbol, purpose in ordered:
+        if purpose is Purpose.OPEN:
+            yield f"{symbol} was opened by a strategy that may not"
+        elif grows(held, targets) and targets[symbol] * held[symbol] >= 0:
+            yield f"{held[symbol]} {symbol} made room for what may not be opened: {targets}"
+
+
+def unclosed(
+    held: Mapping[str, int], targets: Mapping[str, int], now: Mapping[str, int], *, blocked: bool
+) -> Iterator[str]:
+    """Yield what is still there although its target is smaller, or on the other side."""
+    keeps = blocked and grows(held, targets)
+    for symbol, wanted in targets.items():
+        turns = wanted * held[symbol] < 0
+        most = max(wanted * (1 if held[symbol] > 0 else -1), 0)
+        if (turns or not keeps) and abs(held[symbol]) > most < now[symbol] * (1 if held[symbol] > 0 else -1):
+            yield f"{now[symbol]} of {held[symbol]} {symbol} are there, and the target is {wanted}"
+
+
 class Life:
     """A bot and an exchange, what befalls them, and the judge that looks on."""
 
@@ -211,6 +263,7 @@ class Life:
     lists: ClassVar[Mapping[str, Exits]] = {}
     protection: ClassVar[Protection] = Protection.VENUE
     approval: ClassVar[ApprovalRules | None] = None
+    barred: ClassVar[Mapping[str, RungReached]] = {}
 
     def __init__(
         self,
@@ -242,22 +295,58 @@ class Life:
         """Return the exchange's log."""
         return [json.dumps(event) for event in self.day.events()]
 
-    def passes(self, verb: str, seconds: int, kill: int | None = None) -> None:
-        """Let time pass, run a verb, and judge what it did; the process may be killed at a point that it reaches."""
+    def passes(self, verb: str, seconds: int, kill: int | None = None) -> int:
+        """Let time pass, run a verb, judge what it did, and return how it ended; the process may be killed."""
         self.day.tick(seconds=seconds)
         verbs: Mapping[str, Verb] = {"exits": self._exits, "compare": self._compare, "unhalt": self._unhalt}
         code = self.day.run(verbs[verb], _killer(kill))
         self._after(verb, code)
+        return code
 
     def wanted(self, owner: str, want: Want, kill: int | None = None) -> None:
         """Run a pass of entries in which a strategy wants one thing."""
+        self._proposed(owner, (want,), kill)
+
+    def _proposed(self, owner: str, wants: Sequence[Want], kill: int | None) -> None:
         # What it does isn't at the time of an earlier pass.
         self.day.tick(seconds=1)
-        Life.wants, self._asked = (LifeStrategy(owner, (want,)),), self._asked + 1
+        Life.wants, self._asked = (LifeStrategy(owner, wants),), self._asked + 1
         path = self._ground.root / "asked.jsonl"
-        path.write_text(json.dumps({"symbol": SYMBOLS[0], "side": "buy", "score": self._asked / 10_000}) + "\n")
+        # A strategy may want no more than there are symbols.
+        lines = [{"symbol": symbol, "side": "buy", "score": self._asked / 10_000} for symbol in SYMBOLS[: len(wants)]]
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
         run: Verb = lambda app: int(trade_once.run(app, by="life", candidates=str(path)).exit_code)  # noqa: E731
         self._after("entries", self.day.run(run, _killer(kill)))
+
+    def rebalanced(
+        self, owner: str, targets: Mapping[str, int], barred: Mapping[str, RungReached], kill: int | None
+    ) -> None:
+        """Run a pass in which a strategy wants so many shares of each symbol, and then passes of exits.
+
+        `barred` are the strategies that are demoted for so long. Nothing is judged unless the bot has been calm.
+        """
+        self.passes("compare", 61)
+        state, judge = halt_switch.read(self.day.folder).state, self.judge
+        held = {symbol: int(judge.held[owner, symbol]) for symbol in targets}
+        sure = self._calm > 0 and kill is None and state is not TradingState.FLATTEN
+        sure = sure and not any(judge.is_busy(owner, symbol) for symbol in targets)
+        begins, blocked = judge.read, bool(barred) or state is not TradingState.ACTIVE
+        Life.barred = barred
+        try:
+            self._proposed(
+                owner, [Target(symbol, quantity=Decimal(wanted)) for symbol, wanted in targets.items()], kill
+            )
+            if sure and blocked:
+                judge.problems += refused_swaps(held, targets, judge.ordered(owner, begins))
+                judge.seen["judged rebalances that may not open"] += 1
+            codes = [self.passes("exits", 61) for _ in range(REBALANCED_IN)]
+        finally:
+            Life.barred = {}
+        if sure and self.day.is_open and not any(codes) and (blocked or self.approval is None):
+            judge.seen["judged rebalances"] += 1
+            now = {symbol: int(judge.held[owner, symbol]) for symbol in targets}
+            judge.problems += unclosed(held, targets, now, blocked=blocked)
+        assert not judge.problems, judge.problems
 
     def answered(self, answer: ApprovalAnswer, owner: str, want: Want, kill: int | None = None) -> None:
         """Let a person answer everything that waits, and the strategy want what it wanted before."""
@@ -395,4 +484,5 @@ def install() -> None:
         return replace(found, exits=exits, own_exits=dict(Life.lists), approval=Life.approval)
 
     rules.in_force = in_force
+    vars(wiring)["App"].awaiting_promotion = property(lambda app: Life.barred)
     vars(run)["strategies_of"] = lambda *_: tuple(Life.wants)

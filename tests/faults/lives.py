@@ -32,7 +32,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from tests.faults.controls import LIFE_CONTROLS
 from tests.faults.ground import Ground, laid
-from tests.faults.life import OWNERS, SYMBOLS, Life, install
+from tests.faults.life import DEMOTED, OWNERS, SYMBOLS, Life, install
 from tests.kit.judge import protection
 from tradebot.exits.rules import parse
 from tradebot.model.candidate import ScaleOutLevel, Side
@@ -194,6 +194,25 @@ class Lives(RuleBasedStateMachine):
             Reduce(name, Decimal(quantity), "drawn") if quantity else Close(name, "drawn"),
             self._killed(kill),
         )
+
+    @rule(
+        owner=st.sampled_from(OWNERS),
+        begins=st.sampled_from([None, Side.BUY, Side.BUY, Side.SELL]),
+        quantities=st.tuples(*[st.sampled_from([0, 2, 6, -6])] * len(SYMBOLS)),
+        blocks=st.sampled_from(["halt", "demote", "demote", None]),
+        kill=st.one_of(*[st.none()] * 4, st.integers(1, 20)),
+    )
+    def rebalance(
+        self, owner: str, begins: Side | None, quantities: Sequence[int], blocks: str | None, kill: int | None
+    ) -> None:
+        """Let a strategy want so many shares of each symbol, while it may open positions or, halted or demoted, not."""
+        if begins:
+            self._enter(owner, Open(self._names[SYMBOLS[0]], begins, 0.9 * begins.sign, 1.0))
+            self._do("passes", "exits", 61)
+        if blocks == "halt":
+            self._do("halted", TradingState.REDUCE_ONLY)
+        targets = {self._names[symbol]: quantity for symbol, quantity in zip(SYMBOLS, quantities, strict=True)}
+        self._do("rebalanced", owner, targets, {owner: DEMOTED} if blocks == "demote" else {}, self._killed(kill))
 
     @rule(
         times=st.lists(st.sampled_from(BETWEEN_PASSES), min_size=2, max_size=8),

@@ -64,6 +64,8 @@ class Lots:
         """When the venue was told to misbehave, when it did, and when it was told to stop."""
         self.lied: set[datetime] = set()
         """When something befell what was read, so that whoever read it may not know what there is."""
+        self.by_hand: dict[str, list[list[datetime]]] = defaultdict(list)
+        """When orders of somebody else worked, by symbol: a venue refuses ours on the other side meanwhile."""
         self._account = account
         self._net: dict[str, Decimal] = defaultdict(Decimal)
         self._owners: dict[str, str] = {}
@@ -104,6 +106,11 @@ class Lots:
         before = event.get("parent_id") or event.get("replaces")
         self._owners.setdefault(order, mark.strategy if mark else self._owners.get(before or "", ""))
         lot = (self._owners[order], event["symbol"])
+        if not lot[0]:
+            at = datetime.fromisoformat(event["at"])
+            working = self.by_hand[event["symbol"]]
+            working += [[at]] if event["event"] == "order_accepted" else []
+            working[-1:] = [[*each[:1], at] for each in working[-1:]]
         if event["event"] in FILLS:
             before = self.held[lot]
             self.held[lot] += Decimal(event["position"]) - self._net[event["symbol"]]

@@ -31,6 +31,7 @@ IN_TIME = timedelta(minutes=3)
 """So long a pass may take to protect what was bought: `limits.exit_life_s`."""
 INTERVALS = 2
 """As many passes of exits may pass a gap by, counting the one that finds it closed."""
+A_MINUTE = timedelta(minutes=1)
 FOREVER = datetime.max.replace(tzinfo=UTC)
 SLACK = timedelta(milliseconds=1)
 """Events tell times to the millisecond."""
@@ -238,8 +239,14 @@ class Law:
         calm = max(before) + ALL_HAS_ARRIVED if before else gap.began
         for since, until in gap.idle:
             saw = [each for each in self._seeing(gap) if max(since, calm) < each.at < (until or FOREVER)]
+            saw = [each for each in saw if not self._was_crossed(gap, each)]
             if len(saw) >= INTERVALS:
                 yield f"{self._name(gap)}: {len(saw)} passes that nothing troubled left it without an exit too"
+
+    def _was_crossed(self, gap: Gap, seen: Pass) -> bool:
+        """Return True if an order of somebody else in the lot's symbol worked in the minute before a pass."""
+        times = self._lots.by_hand[gap.lot[1]]
+        return any(each[0] <= seen.at <= each[-1] + A_MINUTE for each in times)
 
     def _unwatched(self, gap: Gap) -> Iterator[str]:
         """Yield that two passes in a row didn't look at a lot without a stop."""
