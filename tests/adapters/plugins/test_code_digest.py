@@ -101,6 +101,11 @@ def test_installed_packages_count_by_their_versions_and_those_that_they_require(
     metadata = site / "lean_base-1.0.dist-info" / "METADATA"
     metadata.write_text(metadata.read_text().replace("Version: 1.0", "Version: 1.1"))
     assert code_of(POINT).digest != found.digest
+    # An installation that was interrupted: the code counts as unreadable, so that nothing else ends.
+    for left in ("", None):
+        metadata.unlink() if left is None else metadata.write_text(left)
+        with pytest.raises(OSError, match="no readable metadata"):
+            code_of(POINT)
 
 
 def test_declared_files_count_by_content_and_order_but_not_by_place(place: Path) -> None:

@@ -11,7 +11,8 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from errno import EIO
 from functools import cache
 from hashlib import file_digest, sha256
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, packages_distributions
@@ -143,7 +144,8 @@ def read_code(point: EntryPoint, declared: Sequence[Path] = ()) -> tuple[Strateg
         name = waiting.pop()
         places = [*_places(name)]
         if name != own and any(folder in path.parts for path in places for folder in PACKAGE_FOLDERS):
-            _add_versions(versions, _providers(name))
+            with _unreadable_metadata(name):
+                _add_versions(versions, _providers(name))
             continue
         for path, shown in _sources(places):
             files[shown] = _hash(path)
@@ -152,7 +154,8 @@ def read_code(point: EntryPoint, declared: Sequence[Path] = ()) -> tuple[Strateg
             modules |= new
             waiting += sorted(new)
     if point.dist is not None:
-        _add_versions(versions, _required_distributions(point.dist))
+        with _unreadable_metadata(own):
+            _add_versions(versions, _required_distributions(point.dist))
     # The order of declared files is part of the strategy's settings; their paths aren't.
     files |= {f"{index} {path.name}": _hash(path) for index, path in enumerate(declared, 1)}
     return StrategyCode(files, versions, point.value), frozenset(read.union(map(FileVersion.of, declared)))
@@ -282,9 +285,23 @@ def _required_distributions(of: Distribution) -> Iterator[Distribution]:
                 yield distribution(name[0])
 
 
+@contextmanager
+def _unreadable_metadata(package: str) -> Iterator[None]:
+    """Raise OSError for metadata that an interrupted installation left behind, which the library reports in many ways.
+
+    `package` is the package whose distributions are read.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise OSError(EIO, "an installed package has no readable metadata; pip check may name it", package) from error
+
+
 def _add_versions(versions: dict[str, str], distributions: Iterator[Distribution]) -> None:
     """Add the versions of distributions and of all their dependencies."""
     for dependency in distributions:
+        if not (dependency.name and dependency.version):
+            raise ValueError("a distribution has neither a name nor a version")
         if dependency.name not in versions and dependency.name != DISTRIBUTION:
             versions[dependency.name] = dependency.version
             _add_versions(versions, _required_distributions(dependency))
