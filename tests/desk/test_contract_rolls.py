@@ -32,7 +32,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.series import DAY as DAILY
 from tradebot.model.series import Series
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.trading import Permission, RungReached, TradingState, TradingStateRecord
 from tradebot.model.venue import Edit, End, Pairs, Proof
 from tradebot.model.view import BarNeed, Target
 from tradebot.ports.world import World
@@ -85,6 +85,18 @@ class RollingBot:
         self.scene.later(61)
         now = [replace(one, at=self.venue.now) for one in candidates]  # type: ignore[type-var]
         return trade_once(self.world(*now), call(slot=f"entry {self.passes}"))
+
+    @property
+    def owner(self) -> str:
+        return self.venue.submitted[0].key.strategy
+
+    def targets(self, **quantities: Decimal) -> CycleRecord:
+        """Run a pass of entries in which the strategy wants so many contracts or shares."""
+        self.passes += 1
+        self.scene.later(61)
+        wants = (Target(symbol, quantity=quantity) for symbol, quantity in quantities.items())
+        strategies = [Wanting(*wants, name=self.owner)]
+        return trade_once(replace(self.world(), strategies=strategies), call(slot=f"target {self.passes}"))
 
     def exits(self) -> CycleRecord:
         self.passes += 1
@@ -172,22 +184,15 @@ def test_target_of_a_contract_closes_what_is_still_held_in_the_one_before_unless
     side: Side, target: int, sent: list[tuple[str, Purpose, str]]
 ) -> None:
     bot = RollingBot(side, on=1)
-    shares, owner = bot.held[OLD], bot.venue.submitted[0].key.strategy
-
-    def pass_of_target() -> CycleRecord:
-        bot.passes += 1
-        bot.scene.later(61)
-        strategies = [Wanting(Target(NEW, quantity=target * shares), name=owner)]
-        return trade_once(replace(bot.world(), strategies=strategies), call(slot=f"target {bot.passes}"))
-
-    (record,) = pass_of_target().candidates
+    shares = bot.held[OLD]
+    (record,) = bot.targets(**{NEW: target * shares}).candidates
     assert [(symbol, purpose, why) for symbol, purpose, _, why in bot.sent()] == sent
     decision = next(each for each in record.decisions if each.gate is Gate.TARGET)
     assert (decision.observed, decision.limit) == (shares if sent else 0, target * shares)
     bot.fill_all()
     assert (OLD in bot.held) is not bool(sent)
     if target == -1:
-        pass_of_target()
+        bot.targets(**{NEW: target * shares})
         bot.fill_all()
         assert {symbol: quantity * shares < 0 for symbol, quantity in bot.held.items()} == {NEW: True}
 
@@ -222,14 +227,80 @@ def test_it_moves_from_its_day_on_in_its_hour_and_at_the_last_at_any_time(
     assert bool(bot.sent()) is moves
 
 
-def test_a_halted_bot_keeps_its_position_until_the_last_day_and_opens_nothing() -> None:
+def halt(bot: RollingBot) -> None:
+    bot.scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "me", "lunch", bot.venue.now))
+
+
+def loosen(bot: RollingBot) -> None:
+    bot.scene.permission = Permission(entries_closed=((Reason.CONFIG_LOOSENED, "a limit"),))
+
+
+def demote(bot: RollingBot) -> None:
+    rung = RungReached(Decimal(0), "shadow", "paper", Reason.DEMOTED)
+    bot.scene.permission = Permission(awaiting_promotion={bot.owner: rung})
+
+
+BLOCKS = pytest.mark.parametrize("block", [halt, loosen, demote])
+
+
+@BLOCKS
+def test_a_bot_that_may_not_enter_keeps_its_position_until_the_last_day_and_opens_nothing(
+    block: Callable[[RollingBot], None],
+) -> None:
     for until, closes in ((5, []), (0, [OLD])):
         bot = RollingBot(until=until)
-        bot.scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "me", "lunch", bot.venue.now))
+        block(bot)
         bot.exits()
         bot.fill_all()
         bot.trades()
         assert [sent[0] for sent in bot.sent()] == closes
+
+
+@BLOCKS
+def test_contract_that_waits_for_its_roll_makes_no_target_of_another_symbol_wait(
+    block: Callable[[RollingBot], None],
+) -> None:
+    bot = RollingBot(hour=NIGHT)
+    shares = bot.held[OLD]
+    bot.targets(JPM=Decimal(10))
+    bot.fill_all()
+    block(bot)
+    bot.targets(**{NEW: shares, "JPM": Decimal(0)})
+    bot.fill_all()
+    assert bot.held == {OLD: shares}
+    # A larger target would need room.
+    bot = RollingBot(hour=NIGHT)
+    bot.targets(JPM=Decimal(10))
+    bot.fill_all()
+    block(bot)
+    bot.targets(**{NEW: 2 * shares, "JPM": Decimal(0)})
+    assert bot.at_work == []
+
+
+@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize("filled", [None, Decimal(1)], ids=["wholly closed", "closed in parts"])
+@pytest.mark.parametrize("target", [0, -1])
+def test_second_half_of_a_roll_opens_nothing_that_the_strategy_no_longer_wants(
+    target: int, filled: Decimal | None, side: Side
+) -> None:
+    bot = RollingBot(side)
+    shares = bot.held[OLD]
+    bot.exits()
+    bot.fill_all(filled)
+    bot.targets(**{NEW: target * shares})
+    for _ in range(4):
+        # Passes in which the strategy isn't asked, because it has times of its own.
+        bot.fill_all()
+        bot.exits()
+        bot.trades()
+    assert OLD not in bot.held
+    assert bot.held.get(NEW, Decimal(0)) * shares <= 0
+    # It wants it again.
+    bot.targets(**{NEW: shares})
+    bot.fill_all()
+    bot.targets(**{NEW: shares})
+    bot.fill_all()
+    assert bot.held == {NEW: shares}
 
 
 def test_what_the_first_leg_fills_in_parts_is_opened_once_all_of_it_has_left() -> None:
@@ -281,7 +352,7 @@ def test_nothing_is_owed_to_the_next_contract_while_some_of_the_old_one_is_held(
     bot.exits()
     desk = desk_for_entries(bot.world(), Proposals((), ()))
     assert [move.owed for move in unfinished_rolls(desk.books, DAY)] == [1]
-    assert owed_roll_entries(desk, DAY) == []
+    assert owed_roll_entries(desk, DAY, lambda at: ()) == []
 
 
 @pytest.mark.parametrize("pairs", [Pairs.TWO_ORDERS, Pairs.BRACKET])

@@ -196,6 +196,7 @@ def test_a_pass_sells_before_it_buys_and_records_what_is_reached() -> None:
     }
 
 
+DECLINED = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_DECLINED, "no")
 JPM, LESS, ZERO = Target("JPM", quantity=Decimal(5)), Target("AAPL", quantity=Decimal(15)), Decimal(0)
 TO_CASH = (Target("AAPL", quantity=ZERO), Target("MSFT", quantity=ZERO))
 CROSSING = (Target("AAPL", quantity=Decimal(-5)), Target("MSFT", quantity=ZERO))
@@ -207,6 +208,7 @@ HALTED_WANTS: Sequence[tuple[Sequence[Want], Mapping[str, int]]] = [
     (TO_CASH, {"AAPL": 20, "MSFT": 10}),
     ((LESS, Target("MSFT", quantity=Decimal(10))), {"AAPL": 5}),
     ((JPM, Close("AAPL", "its own word"), TO_CASH[1]), {"AAPL": 20}),
+    ((Target("JPM", quantity=Decimal(5), decisions=(DECLINED,)), *TO_CASH), {"AAPL": 20, "MSFT": 10}),
 ]
 
 

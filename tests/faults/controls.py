@@ -28,7 +28,7 @@ from tradebot.desk.strategy_exposure import strategy_exposures
 from tradebot.exits import rules
 from tradebot.exits.exit_rule import Measure, WatchedPosition
 from tradebot.exits.kinds.stops import StopLoss
-from tradebot.gates import entry
+from tradebot.gates import entry, shared_gates
 from tradebot.model import totals
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Session
@@ -129,13 +129,13 @@ def makes_room_while_demoted() -> None:
 
 def opens_while_demoted() -> None:
     """A strategy's promotion isn't asked about."""
-    vars(proposals)["promotion"] = lambda *_: None
+    vars(shared_gates)["promotion"] = lambda *_: None
     vars(entry)["promotion"] = lambda *_: None
 
 
 def changes_of_sides_wait() -> None:
     """What should change sides is kept while entries are blocked, like what would make room."""
-    vars(proposals)["_changes_sides"] = lambda candidate: False
+    vars(proposals)["changes_sides"] = lambda candidate: False
 
 
 LIFE_CONTROLS: Mapping[str, Callable[[], None]] = {

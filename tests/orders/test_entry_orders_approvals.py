@@ -15,7 +15,7 @@ from tradebot.model.limits import ApprovalRules, StrategyRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import ApprovalAnswer
+from tradebot.model.trading import ApprovalAnswer, TradingState, TradingStateRecord
 from tradebot.model.view import Close, Target, Want
 from tradebot.ports.world import World
 
@@ -161,6 +161,15 @@ def test_a_rebalance_sells_nothing_for_what_nobody_approved(answer: ApprovalAnsw
     scene.approvals.answer("XOM", answer, scene.venue.now)
     found = rebalanced(scene, "d", *swap)
     assert found["AAPL", Purpose.CLOSE] is (None if answer is ApprovalAnswer.YES else Reason.APPROVAL_REFUSED)
+
+
+@pytest.mark.parametrize("halted", [True, False])
+def test_a_close_that_changes_sides_waits_for_nobody(halted: bool) -> None:
+    scene = full()
+    if halted:
+        scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "me", "lunch", scene.venue.now))
+    crossing = Target("AAPL", weight=Decimal("-0.04")), Target("XOM", weight=Decimal("0.04"))
+    assert rebalanced(scene, "c", *crossing)["AAPL", Purpose.CLOSE] is None
 
 
 def test_a_strategy_that_only_sells_asks_nobody() -> None:

@@ -8,7 +8,7 @@ When rules are built (`app.rules`), the contract chosen for a root replaces the 
 earlier contract keeps its stops and exits, and is rolled at its scheduled time.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -20,7 +20,7 @@ from tradebot.desk.listing_lookup import read_listings
 from tradebot.errors import TradebotError
 from tradebot.exits.exit_reasons import ROLLED_INTO, ReasonPart, compose, parse
 from tradebot.gates.expiry import date_on, rolling_of
-from tradebot.gates.shared_gates import position_of
+from tradebot.gates.shared_gates import blocks_entries, position_of
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -30,10 +30,10 @@ from tradebot.model.instrument import ContractMonth, Listing, Rolling
 from tradebot.model.intent import Intent, Operation, own_slot
 from tradebot.model.order import Order
 from tradebot.model.position import EntryTerms, Position
+from tradebot.model.record import CandidateRecord
 from tradebot.model.registry import DiscoveredContract, Discovery
 from tradebot.model.series import DAY
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import TradingState
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
 from tradebot.signals.roll_dates import EARLIEST, RollOut, Volumes, by_day, earlier, roll_out_date
@@ -56,7 +56,8 @@ def roll_due(desk: Desk, position: Position) -> Rolling | None:
     """Return a position's roll into the next contract if it is due now.
 
     A roll waits for the venue's liquid hours, except on its last day if none are left. While entries are blocked, a
-    roll waits until its last day, because the position could be closed but not opened again.
+    roll waits until its last day, because the position could be closed but not opened again. So does that of a strategy
+    that isn't promoted.
     """
     rolling, today = rolling_of(desk, position.symbol), date_on(desk)
     if rolling is None or not rolling.is_due(today, desk.books.day.local(desk.now).time()):
@@ -65,7 +66,7 @@ def roll_due(desk: Desk, position: Position) -> Rolling | None:
     last, over = today == rolling.until, today > rolling.until
     if hours and not over and not hours.is_liquid(desk.now) and (not last or hours.becomes_liquid(desk.now, today)):
         return None
-    may_open = desk.state.state is TradingState.ACTIVE
+    may_open = blocks_entries(desk, position.strategy) is None
     return rolling if may_open or today >= rolling.until else None
 
 
@@ -114,14 +115,23 @@ def partly_rolled_contracts(books: Books, session: date) -> tuple[str, ...]:
     return tuple(move.into for move in unfinished_rolls(books, session))
 
 
-def owed_roll_entries(desk: Desk, session: date) -> list[Candidate]:
-    """Return the entries still to be made for rolls whose position in the old contract is closed."""
+def owed_roll_entries(
+    desk: Desk, session: date, records_since: Callable[[datetime], Iterable[CandidateRecord]]
+) -> list[Candidate]:
+    """Return the entries still to be made for rolls whose position in the old contract is closed.
+
+    `records_since` returns what strategies have wanted since a time. Nothing is opened that a strategy's last target no
+    longer wants: one that is flat, or on the other side.
+    """
     candidates = list[Candidate]()
     for move in unfinished_rolls(desk.books, session):
         close, listing = move.close, desk.listings.get(move.into)
         if listing is None or position_of(desk, close.holding):
             continue
         sign, position = -close.side.sign, position_of(desk, (close.key.strategy, move.into))
+        target = _last_target(move, records_since(close.at))
+        if target is not None and target * sign <= 0:
+            continue
         now = position.quantity if position else NOTHING
         candidates.append(
             Candidate(
@@ -147,6 +157,17 @@ def owed_roll_entries(desk: Desk, session: date) -> list[Candidate]:
             )
         )
     return candidates
+
+
+def _last_target(move: Move, records: Iterable[CandidateRecord]) -> Decimal | None:
+    """Return the last target of a roll's strategy for the root, in contracts; None if it had none since."""
+    holdings, target = (move.close.holding, (move.close.key.strategy, move.into)), None
+    for record in records:
+        candidate = record.candidate
+        if (candidate.strategy, candidate.symbol) in holdings and candidate.source != SOURCE:
+            limits = (each.limit for each in record.decisions if each.gate is Gate.TARGET and each.limit is not None)
+            target = next(map(Decimal, limits), target)
+    return target
 
 
 def _slot(close: Intent) -> str:

@@ -16,7 +16,7 @@ from tradebot.desk.strategy_slots import SlotPlan, claim_slots, plan_slots
 from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder
 from tradebot.desk.want_validation import OWN_SOURCE, reject_excess_wants, validate_wants
 from tradebot.gates.expiry import rolling_of
-from tradebot.gates.shared_gates import fail_without_quote, permission_to_enter, promotion, trading_state
+from tradebot.gates.shared_gates import blocks_entries, fail_without_quote
 from tradebot.model.bar import StrategySlot, VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
@@ -210,7 +210,7 @@ def pending_changes(
         target_to_order(_as_listed(candidate, desk), desk, world.rules.of(candidate.strategy))
         for candidate in remaining
     ]
-    changes = _without_swaps(changes, _blocked_strategies(desk, changes))
+    changes = _without_swaps(desk, changes, _blocked_strategies(desk, changes))
     return sorted(changes, key=lambda candidate: candidate.purpose is Purpose.OPEN)
 
 
@@ -227,15 +227,13 @@ def _blocked_strategies(desk: Desk, changes: Iterable[Candidate]) -> Mapping[str
 
     While the bot is being flattened, positions are closed anyway, so none is returned.
     """
-    names = {candidate.strategy for candidate in changes}
-    closed = next((gate for gate in (permission_to_enter(desk), trading_state(desk)) if not gate.passed), None)
-    if closed is not None:
-        return {} if closed.reason is Reason.FLATTEN else dict.fromkeys(names, closed.reason)
-    answers = {name: promotion(desk, name) for name in names}
-    return {name: gate.reason for name, gate in answers.items() if gate is not None and not gate.passed}
+    refusals = {name: blocks_entries(desk, name) for name in {candidate.strategy for candidate in changes}}
+    return {
+        name: refusal.reason for name, refusal in refusals.items() if refusal and refusal.reason is not Reason.FLATTEN
+    }
 
 
-def _without_swaps(changes: Sequence[Candidate], blocked: Mapping[str, Reason | None]) -> list[Candidate]:
+def _without_swaps(desk: Desk, changes: Sequence[Candidate], blocked: Mapping[str, Reason | None]) -> list[Candidate]:
     """Return the changes to make while strategies may not enter: their positions that would make room for others are
     kept.
 
@@ -243,27 +241,33 @@ def _without_swaps(changes: Sequence[Candidate], blocked: Mapping[str, Reason | 
     strategy whose targets increase nothing sells to cash, which is allowed. So is closing a position that should change
     sides.
     """
-    growing = {candidate.strategy for candidate in changes if candidate.strategy in blocked and _wants_more(candidate)}
+    growing = {change.strategy for change in changes if change.strategy in blocked and wants_more(desk, change)}
     return [
         leave_target_unchanged(candidate, blocked[candidate.strategy])
-        if candidate.strategy in growing and candidate.purpose is not Purpose.OPEN and not _changes_sides(candidate)
+        if candidate.strategy in growing and candidate.purpose is not Purpose.OPEN and not changes_sides(candidate)
         else candidate
         for candidate in changes
     ]
 
 
-def _changes_sides(candidate: Candidate) -> bool:
+def changes_sides(candidate: Candidate) -> bool:
     """Return True for the close of a position whose target is on the other side: it makes room only for itself."""
     decision = next((each for each in candidate.decisions if each.gate is Gate.TARGET), None)
     return candidate.purpose is Purpose.CLOSE and decision is not None and bool(decision.limit)
 
 
-def _wants_more(candidate: Candidate) -> bool:
-    """Return True for a target that needs more shares, long or short, or may need them because it has no quote."""
+def wants_more(desk: Desk, candidate: Candidate) -> bool:
+    """Return True for a target that needs more shares, long or short, or may need them because it has no quote.
+
+    It needs none if the strategy declines it, or holds as many in the contract that still has to be rolled.
+    """
     decision = next((each for each in candidate.decisions if each.gate is Gate.TARGET), None)
-    if decision is None or decision.verdict is Verdict.FAIL:
+    if decision is None or any(each.verdict is Verdict.FAIL for each in candidate.decisions):
         return False
-    return candidate.purpose is Purpose.OPEN or _changes_sides(candidate)
+    before = _position_before_roll(desk, candidate)
+    if before is not None and decision.limit is not None and abs(before.quantity) >= abs(Decimal(decision.limit)):
+        return False
+    return candidate.purpose is Purpose.OPEN or changes_sides(candidate)
 
 
 def leave_target_unchanged(candidate: Candidate, why: Reason | None) -> Candidate:

@@ -93,6 +93,14 @@ def trading_state(desk: Desk) -> Decision:
     return Decision(Gate.TRADING_STATE, Verdict.FAIL, reason, f"{state.value} by {desk.state.who}: {desk.state.why}")
 
 
+def blocks_entries(desk: Desk, strategy: str) -> Decision | None:
+    """Return the first refusal of every entry of a strategy, whatever it wants: by permission, by the trading state or
+    by a missing promotion; None if there is none.
+    """
+    answers = (permission_to_enter(desk), trading_state(desk), promotion(desk, strategy))
+    return next((answer for answer in answers if answer is not None and not answer.passed), None)
+
+
 def instrument_known(desk: Desk, symbol: str) -> Decision | None:
     """Refuse an entry in an unlisted symbol, or one whose multiplier differs from that of existing positions.
 

@@ -11,15 +11,23 @@ repair.
 import hashlib
 from base64 import b32encode
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.desk.auto_halt import halt_if_tripped
 from tradebot.desk.contract_rolls import SOURCE as MOVED
 from tradebot.desk.contract_rolls import owed_roll_entries
-from tradebot.desk.proposals import Proposals, declined_record, is_declined, leave_target_unchanged, pending_changes
+from tradebot.desk.proposals import (
+    Proposals,
+    changes_sides,
+    declined_record,
+    is_declined,
+    leave_target_unchanged,
+    pending_changes,
+    wants_more,
+)
 from tradebot.errors import TradebotError
 from tradebot.exits.exit_reasons import ReasonPart
 from tradebot.exits.exit_rule import WatchedPosition
@@ -31,7 +39,7 @@ from tradebot.gates.displacement import CAPACITY, choose_displaced, lacks_only_r
 from tradebot.gates.evaluation import decide
 from tradebot.gates.gate_declarations import OWN_GATES
 from tradebot.gates.prices import depth, slippage_of
-from tradebot.gates.shared_gates import position_of
+from tradebot.gates.shared_gates import blocks_entries, position_of
 from tradebot.gates.sizing import Size, entry_price, entry_size, liquidity, stop_distance
 from tradebot.model.candidate import Candidate, Purpose, WantKind
 from tradebot.model.decision import Decision, Decisions, Gate, Number, Verdict, first_failure
@@ -43,7 +51,7 @@ from tradebot.model.limits import ApprovalRules, Protection
 from tradebot.model.order import Approach, OrderClass, Style
 from tradebot.model.position import EntryTerms, Lot, Position
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord
+from tradebot.model.record import CandidateRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Request
 from tradebot.model.venue import Pairs
@@ -183,10 +191,15 @@ def candidates_to_trade(
     rolls.
     """
     done = {(record.candidate.strategy, record.candidate.symbol) for record in already}
-    pending = without_unapproved_swaps(world, call, account, pending_changes(world, account.desk, proposed, done))
-    rolls = (
-        entry for entry in owed_roll_entries(account.desk, call.session) if (entry.strategy, entry.symbol) not in done
-    )
+    pending = [*without_unapproved_swaps(world, call, account, pending_changes(world, account.desk, proposed, done))]
+
+    def records_since(at: datetime) -> Iterator[CandidateRecord]:
+        for cycle in world.facts.cycles(job=Job.TRADE_ONCE, since=at):
+            yield from cycle.candidates
+        yield from (CandidateRecord(candidate, candidate.decisions) for candidate in pending)
+
+    owed = owed_roll_entries(account.desk, call.session, records_since)
+    rolls = (entry for entry in owed if (entry.strategy, entry.symbol) not in done)
     return sorted((*rolls, *pending), key=lambda change: change.purpose is Purpose.OPEN)
 
 
@@ -195,24 +208,36 @@ def without_unapproved_swaps(
 ) -> Iterable[Candidate]:
     """Leave out sales that pay for purchases of other symbols, until a person has approved all of those purchases.
 
-    A strategy that buys nothing sells to cash, which needs no approval.
+    A strategy that buys nothing sells to cash, which needs no approval. Neither does closing a position that should
+    change sides. What a strategy that may not enter keeps was decided before.
     """
     selling = {change.strategy for change in changes if change.purpose is not Purpose.OPEN and _is_change(change)}
-    asking = {name for name in selling if world.rules.of(name).approval and not world.shadow}
+    asking = {
+        name
+        for name in selling
+        if world.rules.of(name).approval and not world.shadow and blocks_entries(account.desk, name) is None
+    }
     if not asking:
         return changes
     withheld = dict[str, Reason]()
     for candidate in changes:
-        if candidate.strategy in asking and candidate.purpose is Purpose.OPEN and _is_change(candidate):
+        if candidate.strategy in asking and _is_purchase(account.desk, candidate):
             reason = _withheld(world, call, account, candidate)
             if reason and withheld.get(candidate.strategy) is not Reason.APPROVAL_WAITING:
                 withheld[candidate.strategy] = reason
     return [
         leave_target_unchanged(change, withheld[change.strategy])
-        if change.strategy in withheld and change.purpose is not Purpose.OPEN and _is_change(change)
+        if change.strategy in withheld
+        and change.purpose is not Purpose.OPEN
+        and _is_change(change)
+        and not changes_sides(change)
         else change
         for change in changes
     ]
+
+
+def _is_purchase(desk: Desk, candidate: Candidate) -> bool:
+    return candidate.purpose is Purpose.OPEN and _is_change(candidate) and wants_more(desk, candidate)
 
 
 def _withheld(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> Reason | None:
