@@ -141,7 +141,9 @@ class Reloading(Struct):
         self.watch.reloading()
         try:
             loaded = self.load()
-            require_installed(loaded.settings.strategies.installed_as())
+            # One that ran before is told by each pass, and mustn't keep a limit from being lowered.
+            running = self.now.settings.strategies.installed_as().items()
+            require_installed(dict(loaded.settings.strategies.installed_as().items() - running))
         except TradebotError as invalid:
             problem = f"the configuration wasn't reloaded: {one_line(invalid)}"
             self._tell(EventKind.CONFIG_NOT_RELOADED, problem)

@@ -21,7 +21,7 @@ class Readers:
         surroundings: PluginEnvironment,
         installed_as: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        available = installed_strategies()
+        available = installed_strategies([installed_as.get(name, name) for name in in_use])
         sections = {name: settings for name, settings in in_use.items() if installed_as.get(name, name) in available}
         self._strategies = strategies(sections, surroundings, installed_as)
 

@@ -248,7 +248,10 @@ def test_a_plug_in_may_be_used_under_another_name(tmp_path: Path, monkeypatch: p
     assert "installed: flow" in caught.value.hint
 
 
-def test_strategy_that_is_not_installed_is_refused_in_each_pass_and_the_others_are_asked() -> None:
+def test_strategy_that_is_not_installed_is_refused_in_each_pass_and_the_others_are_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
     absent, twin = strategies_to_ask({"absent": {}, "twin": {}}, SURROUNDINGS, {"twin": "rotation"})
     assert (absent.name, absent.needs, absent.times) == ("absent", NOTHING, "")
     why = "no strategy named absent is installed"
@@ -256,13 +259,26 @@ def test_strategy_that_is_not_installed_is_refused_in_each_pass_and_the_others_a
     assert (twin.name, code_in_force([absent, twin])) == ("twin", {"twin": built_in_code().digest})
     with pytest.raises(OperatorError, match=r"strategies\.absent is configured"):
         strategies_to_ask({"absent": {}}, SURROUNDINGS, {})
+    # Its package comes back while the bot runs.
+    install(tmp_path, "mine", "absent = odd_plugin:Odd")
+    (tmp_path / "odd_plugin.py").write_text(
+        f"{HEAD}        return [Open('AAPL', Side.BUY, 0.5)]\n".replace("odd", "absent")
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert isinstance(absent, PluginStrategy)
+    absent.begin_pass()
+    with closing(absent):
+        assert absent.propose(VIEW) == (Open("AAPL", Side.BUY, 0.5),)
 
 
 def test_two_packages_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, "rival", "flow = rival:Flow")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(OperatorError, match="two packages install a strategy named flow"):
+    with pytest.raises(OperatorError, match="two packages install a strategy named flow") as caught:
         strategies({"flow": {}}, SURROUNDINGS)
+    assert caught.value.hint == "uninstall one: pip uninstall rival"
+    (rotation,) = strategies_to_ask({"rotation": {}}, SURROUNDINGS, {})
+    assert rotation.name == "rotation", "the name of a strategy that isn't in use is no trouble"
 
 
 def test_malformed_entry_point_concerns_only_its_own_strategy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

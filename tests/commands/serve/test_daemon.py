@@ -96,6 +96,15 @@ def test_invalid_reload_keeps_the_settings_until_a_valid_one(desk: ReloadScene, 
     assert desk.asked == []
 
 
+def test_reload_lowers_a_limit_although_the_package_of_a_running_strategy_is_gone(desk: ReloadScene) -> None:
+    # It was installed when the bot began, and each pass tells that it isn't any more.
+    gone = "strategies: {gone: {speed: 1}}"
+    desk.reloading.now = loaded(desk.folder, gone)
+    desk.rewrite(f"{gone}\nlimits: {{max_open_positions: 7}}")
+    assert desk.scene.types() == ["config_reloaded"]
+    assert there(desk.reloading.take()).settings.limits.max_open_positions == 7
+
+
 def test_reload_of_a_file_that_could_not_be_read_counts_even_if_it_says_what_was_accepted(desk: ReloadScene) -> None:
     desk.reloading.now = replace(desk.reloading.now, unread=ConfigurationError("nonsense"))
     desk.rewrite(PLAIN)

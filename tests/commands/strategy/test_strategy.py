@@ -250,9 +250,9 @@ def test_what_a_plug_in_was_told_wrong_is_said_without_the_words_of_a_validator(
     assert "pydantic" not in shown
 
 
-def test_a_strategy_that_is_gone_stops_entries_with_a_sentence_and_no_exit(trading: Bot) -> None:
+def test_the_only_strategy_that_is_gone_stops_entries_with_a_sentence_and_no_exit(trading: Bot) -> None:
     config = trading.folder / "gone.yaml"
-    config.write_text("strategies: {gone: {}}\n")
+    config.write_text("strategies: {flow: null, gone: {}}\n")
     refuses(trading.says("trade-once", "--force-slot", "--config", str(config)), 2, "strategies.gone is configured")
     for verb in ("evaluate-exits", "fetch-flow"):
         assert trading.says(verb, "--force-slot", "--config", str(config)).code == 0

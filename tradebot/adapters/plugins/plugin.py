@@ -9,7 +9,7 @@ while it is being installed, or in a `.pth` file, which Python runs at each star
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -30,6 +30,7 @@ from tradebot.errors import ConfigurationError, OperatorError, word
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.sentences import describe_validation_error
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import NOTHING, Needs, SlotWants, StrategyView, Want
 from tradebot.ports.strategy import Strategy
 
@@ -52,18 +53,19 @@ class PluginEnvironment(Struct, frozen=True):
     promoted_only: frozenset[str] = frozenset()
 
 
-def installed_strategies() -> dict[str, EntryPoint]:
+def installed_strategies(names: Collection[str] | None = None) -> dict[str, EntryPoint]:
     """Return the installed strategies by name; raise OperatorError if two packages use the same name.
 
-    A strategy whose entry point is malformed is left out.
+    With `names`, only those names are checked. A strategy whose entry point is malformed is left out.
     """
     strategies_by_name: dict[str, EntryPoint] = {}
     for point in _read_entry_points():
         first = strategies_by_name.setdefault(point.name, point)
-        if first.value != point.value:
+        if first.value != point.value and (names is None or point.name in names):
+            packages = package_of(first), package_of(point)
             raise OperatorError(
-                f"two packages install a strategy named {point.name}: {package_of(first)} and {package_of(point)}",
-                f"uninstall one: pip uninstall {package_of(point)}",
+                f"two packages install a strategy named {point.name}: {' and '.join(packages)}",
+                f"uninstall one: pip uninstall {next(name for name in packages if name != OUR_PACKAGE)}",
             )
     return {name: point for name, point in strategies_by_name.items() if not _is_malformed(point)}
 
@@ -120,7 +122,8 @@ def strategies_to_ask(
 
     Raise OperatorError if none of them is installed.
     """
-    among, points = installed_strategies(), {name: installed_as.get(name, name) for name in wanted}
+    points = {name: installed_as.get(name, name) for name in wanted}
+    among = installed_strategies(points.values())
     missing = {point for point in points.values() if point not in among}
     if missing.issuperset(points.values()):
         require_installed(points)
@@ -136,7 +139,7 @@ def require_installed(
     wanted: Mapping[str, str], among: Mapping[str, EntryPoint] | None = None
 ) -> Mapping[str, EntryPoint]:
     """Return the installed strategies by name; raise OperatorError if a section names one that isn't installed."""
-    available = installed_strategies() if among is None else among
+    available = installed_strategies(wanted.values()) if among is None else among
     for name, point in wanted.items():
         if point not in available:
             if among is None and any(each.name == point for each in _read_entry_points()):
@@ -171,9 +174,10 @@ def code_in_use(wanted: Mapping[str, Mapping[str, object]], installed_as: Mappin
 
     Raise OperatorError if one of their files can't be read.
     """
-    available, code = installed_strategies(), dict[str, StrategyCode]()
+    points, code = {name: installed_as.get(name, name) for name in wanted}, dict[str, StrategyCode]()
+    available = installed_strategies(points.values())
     for name, settings in wanted.items():
-        point = available.get(installed_as.get(name, name))
+        point = available.get(points[name])
         if point is not None:
             try:
                 code[name] = built_in_code() if is_built_in(point) else code_of(point, declared_files(settings))
@@ -390,10 +394,16 @@ class PluginStrategy:
 
 
 class MissingStrategy(PluginStrategy):
-    """A configured strategy that isn't installed: it is refused in each pass, and the other strategies continue."""
+    """A configured strategy that isn't installed: it is refused in each pass until it is, and the others continue."""
 
     def _start_process(self) -> PluginProcess:
-        raise _strategy_error(f"no strategy named {self._point.name} is installed")
+        name = self._point.name
+        point = installed_strategies([name]).get(name)
+        if point is None:
+            raise _strategy_error(f"no strategy named {name} is installed")
+        # Its package has been installed since.
+        self._point, self._start = point, replace(self._start, target=point.value)
+        return super()._start_process()
 
 
 def _strategy_error(why: str) -> NoValidReplyError:
