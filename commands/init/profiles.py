@@ -111,7 +111,7 @@ def require_strategies(profile: str, settings: "Settings") -> None:
     from tradebot.adapters.plugins.plugin import installed_strategies
 
     missing = [name for name in settings.strategies.installed_as().values() if name not in installed_strategies()]
-    if profile != SHIPPED_PROFILE and missing:
+    if profile not in ("", SHIPPED_PROFILE) and missing:
         raise OperatorError(
             f"profile {profile} trades with the strategy {missing[0]}, which isn't installed",
             "it is part of this program: install tradebot again, then run init again",

@@ -301,6 +301,13 @@ def test_wrong_options_are_refused_with_hints(player: Player, words: tuple[str, 
     assert not (player.state / "backtests").exists()
 
 
+def test_strategy_that_is_not_installed_is_named_by_its_section(player: Player, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("strategies: {mine: {strategy: gone}}\n")
+    said = player.says("backtest", *MARKET, "--symbols", "AAPL", "--config", str(own))
+    refuses(said, ExitCode.USAGE, "strategies.mine is configured, but no strategy named gone is installed")
+
+
 def test_configured_values_override_the_backtests_assumptions(player: Player, tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text("sandbox: {costs: {margin_rate: 0.04}}\n")
