@@ -51,7 +51,9 @@ def test_state_files_are_for_their_owner_only(folder: Path) -> None:
 
 def test_create_accepts_a_folder_with_hidden_files(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("*")
+    tmp_path.chmod(0o755)
     assert state_folder.create(tmp_path, "paper", ACCOUNT, "user", NOW).path == tmp_path
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_state_is_created_once(folder: Path) -> None:

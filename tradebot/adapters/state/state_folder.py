@@ -8,6 +8,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -167,6 +168,9 @@ def prepare(path: Path) -> None:
         for folder in (path, path / EXCHANGE, path / PLANS):
             if not folder.is_dir():
                 make_folder(folder)
+        # One that was there already, such as a checkout's own, may have been readable for others.
+        with suppress(PermissionError):
+            path.chmod(0o700)
     except OSError as error:
         raise cannot_write(path, error) from error
 
