@@ -11,7 +11,7 @@ from tests.kit.core.sessions import globex
 from tests.kit.values import ACCOUNT, VENUE_DAY, there, us_sessions
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
-from tradebot.app.calendar import AHEAD, BEHIND, LEAST, ask, ensure_sessions, sessions
+from tradebot.app.calendar import AHEAD, BEHIND, LEAST, ask, ensure_sessions, sessions, sessions_at_rest
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.struct_tools import replace
@@ -51,6 +51,13 @@ def test_venue_is_not_asked_if_the_ledger_holds_every_session() -> None:
     first = FIRST + timedelta(days=14)
     assert list(sessions(ledger, asked, first, first)) == venue(first, first)
     assert list(sessions(ledger, asked, first, first + timedelta(days=30))) == venue(first, first + timedelta(days=30))
+
+
+def test_sessions_from_before_the_stored_ones_are_the_usual_ones_or_else_left_out() -> None:
+    ledger, (first, *stored) = MemoryLedger(ACCOUNT), us_sessions(date(2026, 11, 2), date(2026, 11, 20))
+    ledger.put_sessions(stored[5:])
+    for capabilities, known in ((ALPACA, [first, *stored]), (replace(ALPACA, calendar="NONE"), stored[5:])):
+        assert list(sessions_at_rest(ledger, capabilities, first.date, stored[-1].date)) == known
 
 
 # What follows asks a broker whose calendar is that of exchange_calendars but for what a test changes.

@@ -3,6 +3,8 @@
 import pytest
 
 from tests.kit.bot.folder import Bot
+from tests.kit.values import there
+from tradebot.app.calendar import BEHIND
 from tradebot.app.loading import Options
 from tradebot.app.wiring import open_app
 from tradebot.model.view import BarNeed
@@ -20,6 +22,16 @@ def test_bars_are_stored_only_by_a_pass_that_asks_strategies(bot: Bot) -> None:
         found = world.bars.closed(BarNeed("1Day", 127), ("AAPL", "MSFT"), now)
     assert {symbol: len(series) for symbol, series in found.items()} == {"AAPL": 127, "MSFT": 127}
     assert {path.name[:4] for path in (bot.folder / "bars").iterdir()} == {"AAPL", "MSFT"}
+
+
+def test_stored_bars_reach_back_before_the_calendar_of_the_books(bot: Bot) -> None:
+    need, symbols = BarNeed("1Hour", 400), ("AAPL",)
+    with open_app(Options(str(bot.folder)), {}) as app:
+        now = app.now()
+        app.ensure_calendar(now)
+        seen = app.world(dry_run=True).bars.closed(need, symbols, now)
+        assert there(app.bars_at_rest).closed(need, symbols, now) == seen
+    assert seen["AAPL"].start_of(0) < now - BEHIND
 
 
 def test_bar_files_belong_to_their_store(bot: Bot) -> None:

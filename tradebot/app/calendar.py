@@ -246,3 +246,10 @@ def sessions(calendar: Calendar, venue: Venue, first: date, last: date) -> Seque
     if any(missing[:1]) or any(missing[-1:]) or any(both == (True, True) for both in pairwise(missing)):
         return venue(first, last)
     return sessions
+
+
+def sessions_at_rest(calendar: Calendar, venue: Capabilities, first: date, last: date) -> Sequence[Session]:
+    """Return the sessions between two dates, inclusive: the stored sessions, or those of exchange_calendars if some may
+    be missing.
+    """
+    return sessions(calendar, lambda *days: list_sessions(venue, *days) or calendar.sessions(*days), first, last)

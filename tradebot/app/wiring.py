@@ -140,7 +140,8 @@ class BotStores:
         """Return the stored bars, without a source for fetching more; None if there never were any."""
         from tradebot.adapters.bars.read_through import bars_at_rest
 
-        stored_bars = bars_at_rest(self.folder.path, self.events, self.ledger_view.sessions, self.settings.day)
+        sessions = partial(calendar.sessions_at_rest, self.ledger_view, self.settings.capabilities)
+        stored_bars = bars_at_rest(self.folder.path, self.events, sessions, self.settings.day)
         return stored_bars and self._close_later(stored_bars)
 
     @cached_property

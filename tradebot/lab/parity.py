@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tradebot import __version__
-from tradebot.adapters.bars.read_through import bars_at_rest
 from tradebot.app.what_if_rules import rules_of_record, settings_of
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.lab.backtest.recorded_day import PlayedDay, RecordedDay, is_played, last_moment, replay_session
@@ -115,20 +114,19 @@ def _of_bars(
 
     This reads the currently stored bars: bars that arrived late, but before the next pass, count as complete.
     """
-    stored = bars_at_rest(app.folder.path, app.events, app.ledger_view.sessions, app.day)
+    stored = app.bars_at_rest
     if stored is None:
         return None
-    with closing(stored):
-        for need in needs.get(strategy, ()):
-            market = again.bars.closed(need, [symbol], pass_seen.evaluated_at).get(symbol)
-            try:
-                own = stored.closed(need, [symbol], pass_seen.evaluated_at).get(symbol)
-            except TemporaryError:
-                own = None
-            if market is not None and (own is None or len(own) < len(market)):
-                return ParityCause.LATE_DATA
-            if own != market:
-                return ParityCause.REVISED_DATA
+    for need in needs.get(strategy, ()):
+        market = again.bars.closed(need, [symbol], pass_seen.evaluated_at).get(symbol)
+        try:
+            own = stored.closed(need, [symbol], pass_seen.evaluated_at).get(symbol)
+        except TemporaryError:
+            own = None
+        if market is not None and (own is None or len(own) < len(market)):
+            return ParityCause.LATE_DATA
+        if own != market:
+            return ParityCause.REVISED_DATA
     return None
 
 

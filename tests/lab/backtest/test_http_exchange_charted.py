@@ -1,6 +1,7 @@
 """An exchange in this process gives the bars and answers that its server gives to the venue's own adapter."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -10,11 +11,18 @@ from papervenue import process
 from papervenue.faces.kraken.read_routes import Charts
 from papervenue.market.coins import kraken_venue
 from papervenue.market.spec import MarketSpec
+from papervenue.state import read_market
 from papervenue.times import from_datetime
+from tests.kit.values import ACCOUNT
 from tradebot.adapters.bars.read_through import StoredBars
 from tradebot.adapters.memory.bars import MemoryBars
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.wire.json_fields import DriftTally
-from tradebot.lab.backtest.http_exchange import ChartedBars, InProcess, OverHttp
+from tradebot.app.calendar import BEHIND
+from tradebot.app.settings import load
+from tradebot.lab.backtest.http_exchange import ChartedBars, InProcess, OverHttp, ports_at
+from tradebot.lab.backtest.setup import assemble
 from tradebot.model.bar import Session
 from tradebot.model.series import PriceKind
 from tradebot.model.trading import Mode
@@ -76,3 +84,14 @@ def test_charts_give_the_bars_that_the_adapter_reads_and_answers_are_those_of_th
     del here
     other, _ = reader_of(OverHttp(place))
     assert said == (other.clock(), other.view(), other.quotes(COINS), other.depth(COINS[0]), other.listings(COINS))
+
+
+def test_bars_from_before_the_calendar_of_the_books_are_seen_as_the_bot_sees_them(place: Path) -> None:
+    traded = {"venue": "kraken_futures", "universe": COINS, "strategies": {"rotation": None, "smart_money": {}}}
+    settings, need = load(None, {}, traded).settings, BarNeed("4Hour", 600, price=PriceKind.SPOT)
+    books = MemoryLedger(ACCOUNT)
+    books.put_sessions(sessions((BEGINS - BEHIND).date(), BEGINS.date()))
+    _, _, replayed, _ = ports_at(place, settings, books)
+    with closing(assemble(settings, read_market(place).spec, [], MemoryFacts())) as made:
+        for bars in (replayed, made.world.bars):
+            assert {len(series) for series in bars.closed(need, COINS, BEGINS).values()} == {600}

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,13 +36,14 @@ from papervenue.state import read_market
 from papervenue.times import SECOND, from_datetime, to_datetime
 from tradebot.adapters.bars.read_through import StoredBars
 from tradebot.adapters.bars.roll_adjusted import join_over_rolls
+from tradebot.adapters.bars.series import Sessions
 from tradebot.adapters.bars.store import BarSource, CorporateAction
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.state.state_folder import EXCHANGE
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.json_fields import DriftTally
-from tradebot.app import sandbox
+from tradebot.app import calendar, sandbox
 from tradebot.app.venues import driver_for
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.lab.backtest.full_session_bars import FullSessionBars, opened_books, played_world
@@ -59,9 +61,8 @@ if TYPE_CHECKING:
     from tradebot.adapters.memory.recorder import MemoryEvents
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.model.bar import Session
     from tradebot.ports.broker import BrokerReader, OrderPort
-    from tradebot.ports.stores import Bars
+    from tradebot.ports.stores import Bars, Calendar
     from tradebot.ports.strategy import Strategy
     from tradebot.venues.door import Reader
 
@@ -205,7 +206,8 @@ def world_of(
     connection = door.connect(_access(settings, served, time.known))
     reader = door.reader(connection, tally)
     ledger = opened_books(reader, reader.account().number, time.now_us, opened.calendar.market)
-    bars = _bars(settings, served, lambda: door.bars(connection, tally), ledger.sessions)
+    sessions = _known_sessions(ledger, reader)
+    bars = _bars(settings, served, lambda: door.bars(connection, tally), sessions)
 
     def over_rolls(bars: Bars) -> Bars:
         return join_over_rolls(bars, door.months, door.coin, settings.day)
@@ -216,29 +218,31 @@ def world_of(
         (ledger, *stores),
         (reader, door.orders(connection, tally), over_rolls(bars)),
         lambda: time.now_us,
-        lambda: over_rolls(FullSessionBars(served.market(), bars, ledger.sessions, settings.day)),
+        lambda: over_rolls(FullSessionBars(served.market(), bars, sessions, settings.day)),
     )
     return world, ledger, time
 
 
-def ports_at(
-    path: Path, settings: Settings, sessions: Callable[..., Sequence[Session]]
-) -> tuple[Reader, OrderPort, StoredBars, ServedTime]:
+def ports_at(path: Path, settings: Settings, books: MemoryLedger) -> tuple[Reader, OrderPort, StoredBars, ServedTime]:
     """Return the ports to a folder's exchange that answers in this process: reader, orders, closed bars, and time."""
     exchange, door, tally = InProcess(path), driver_for(settings.venue), DriftTally()
     time = ServedTime(exchange)
     connection = door.connect(Access(settings, {}, exchange.url, known=time.known, connection=exchange))
     charts: Callable[[], BarSource] = lambda: ChartedBars(Charts(exchange.engine))  # noqa: E731
-    bars = StoredBars(MemoryBars, charts, sessions, settings.day, final=True)
-    return door.reader(connection, tally), door.orders(connection, tally), bars, time
+    reader = door.reader(connection, tally)
+    bars = StoredBars(MemoryBars, charts, _known_sessions(books, reader), settings.day, final=True)
+    return reader, door.orders(connection, tally), bars, time
 
 
-def _bars(
-    settings: Settings,
-    served: Served,
-    adapter: Callable[[], BarSource],
-    sessions: Callable[[date, date], Sequence[Session]],
-) -> StoredBars:
+def _known_sessions(books: Calendar, reader: BrokerReader) -> Sessions:
+    """Return the sessions that the bot's bars have.
+
+    Its books' calendar begins shortly before its first session, so the venue's is needed for older bars.
+    """
+    return partial(calendar.sessions, books, reader.calendar)
+
+
+def _bars(settings: Settings, served: Served, adapter: Callable[[], BarSource], sessions: Sessions) -> StoredBars:
     """Return closed bars stored in memory; ended bars never change at this exchange."""
     exchange = served.exchange
     source = (lambda: ChartedBars(Charts(exchange.engine))) if isinstance(exchange, InProcess) else adapter
@@ -267,9 +271,11 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
         ServedTime(served.exchange).advance(now_us)
         door, tally = driver_for(settings.venue), DriftTally()
         connection = door.connect(_access(settings, served, None))
-        bars = _bars(settings, served, lambda: door.bars(connection, tally), world.ledger.sessions)
+        reader = door.reader(connection, tally)
+        sessions = _known_sessions(world.ledger, reader)
+        bars = _bars(settings, served, lambda: door.bars(connection, tally), sessions)
         joined_bars = join_over_rolls(bars, door.months, door.coin, settings.day)
-        yield replace(world, market=door.reader(connection, tally), bars=joined_bars, features=None)
+        yield replace(world, market=reader, bars=joined_bars, features=None)
     finally:
         served.close()
 

@@ -111,7 +111,7 @@ def ground_at(path: Path, settings: Settings, ledger: MemoryLedger) -> ReplayPor
     """Open the exchange of a folder, and return the ports for a bot with these settings."""
     spec = read_market(path).spec
     if spec.venue.dialect != USUAL:
-        reader, orders, bars, time = ports_at(path, settings, ledger.sessions)
+        reader, orders, bars, time = ports_at(path, settings, ledger)
         moves: Callable[[datetime], None] = lambda to: time.advance(from_datetime(to))  # noqa: E731
         return ReplayPorts(reader, orders, bars, lambda: to_datetime(time.now_us), moves, spec.fill.slippage_bps)
     exchange = open_exchange(path)
