@@ -9,7 +9,7 @@ from commands.score.run import day_of
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import to_cent
 from commands.shared.tables import Table, last_folded_column, number, sentence
-from commands.shared.times import when
+from commands.shared.times import slot_for_reader, when
 from commands.shared.verb_options import Report, identity, progress_bar
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.lab.parity import parity_of
@@ -85,7 +85,8 @@ def _differences(out: "Console", day: DayParity) -> None:
     for gap in costly[:SHOWN]:
         cost = "" if gap.what is DifferenceType.DECISION else f"{to_cent(gap.cost_usd):+,.2f}"
         symbol = gap.symbol or "all"
-        table.row(when(gap.at), gap.what.value, symbol, gap.cause.value, cost, clean(gap.live), clean(gap.played))
+        details = (clean(slot_for_reader(side, gap.at)) for side in (gap.live, gap.played))
+        table.row(when(gap.at), gap.what.value, symbol, gap.cause.value, cost, *details)
     out.print(table)
     if len(costly) > SHOWN:
         out.print(f"  … and {len(costly) - SHOWN:,} more: tradebot parity {day.session} --json")

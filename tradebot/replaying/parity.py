@@ -237,7 +237,8 @@ class _Comparing:
 
     def _compare_fills(self, name: str) -> None:
         live, played = self._live.sent[name], self._played.sent[name]
-        if _content(live.intent) != _content(played.intent) or _totals(live.fills) == _totals(played.fills):
+        same = all(then == now for _, (then, now) in _totals_by_side(live.fills, played.fills))
+        if same or _content(live.intent) != _content(played.intent):
             return
         # A request that only one side sent may have canceled or replaced this one.
         sent = live.intent.at, live.intent.key.symbol
@@ -269,19 +270,28 @@ def profit_at(fill: Fill, price: Decimal) -> Decimal:
     return notional(fill.signed_quantity, price - fill.price, fill.multiplier)
 
 
+_Totals = tuple[Decimal, Decimal, datetime | None]
+
+
 def fill_shortfall(live: Sequence[Fill], played: Sequence[Fill]) -> tuple[Decimal, Decimal]:
     """Return how many USD worse an order's live fills were than the assumed fills, for the quantity that both have.
 
     Also return the value of that quantity at the assumed price.
     """
-    (shares, paid, _), (assumed, expected, _) = _totals(live), _totals(played)
-    both = min(shares, assumed)
-    if not both:
-        return ZERO, ZERO
-    return both * (paid / shares - expected / assumed) * live[0].side.sign, both * (expected / assumed)
+    worse = value = ZERO
+    for side, ((shares, paid, _), (assumed, expected, _)) in _totals_by_side(live, played):
+        if both := min(shares, assumed):
+            worse += both * (paid / shares - expected / assumed) * side.sign
+            value += both * (expected / assumed)
+    return worse, value
 
 
-def _totals(fills: Sequence[Fill]) -> tuple[Decimal, Decimal, datetime | None]:
+def _totals_by_side(*sides: Sequence[Fill]) -> list[tuple[Side, list[_Totals]]]:
+    """Return the totals of an order's fills apart from those of its attached stop and target."""
+    return [(side, [_totals([fill for fill in fills if fill.side is side]) for fills in sides]) for side in Side]
+
+
+def _totals(fills: Sequence[Fill]) -> _Totals:
     """Return the shares of an order's fills, their value in USD, and the time of the last one (None without fills)."""
     shares = sum((fill.quantity for fill in fills), ZERO)
     return shares, sum((abs(fill.notional) for fill in fills), ZERO), max((fill.at for fill in fills), default=None)
@@ -300,8 +310,12 @@ def _words(intent: Intent) -> str:
 
 
 def _filled_words(fills: Sequence[Fill]) -> str:
-    shares, paid, at = _totals(fills)
-    return NOTHING if at is None else f"{shares:f} at {round(paid / shares / fills[0].multiplier, 4):f}, {at:%H:%M:%SZ}"
+    executed = [
+        (at, f"{side} {shares:f} at {round(paid / shares / fills[0].multiplier, 4):f}, {at:%H:%M:%SZ}")
+        for side, ((shares, paid, at),) in _totals_by_side(fills)
+        if at is not None
+    ]
+    return "; ".join(words for _, words in sorted(executed)) or NOTHING
 
 
 Answers = Mapping[tuple[str, ...], tuple[str, ...]]
@@ -428,7 +442,11 @@ def _assume_fills(fills: RequestWithFills, live: SessionSide, slippage_bps: Deci
     if quote is None or intent.operation is not Operation.SUBMIT or intent.protects or not _takes(intent):
         return fills
     touch = quote.ask if intent.side is Side.BUY else quote.bid
-    return fills._replace(fills=_fill_at(fills, touch * (1 + intent.side.sign * slippage_bps / IN_FULL)))
+    own = [fill for fill in fills.fills if fill.side is intent.side]
+    executed = _fill_at(intent, own, touch * (1 + intent.side.sign * slippage_bps / IN_FULL))
+    # An attached stop or target rests at the venue.
+    attached = [fill for fill in fills.fills if executed and fill.side is not intent.side]
+    return fills._replace(fills=(*executed, *attached))
 
 
 def _takes(intent: Intent) -> bool:
@@ -436,11 +454,11 @@ def _takes(intent: Intent) -> bool:
     return intent.order_type in AT_ONCE and intent.approach is None
 
 
-def _fill_at(fills: RequestWithFills, price: Decimal) -> tuple[Fill, ...]:
-    intent, limit = fills.intent, fills.intent.limit_price
+def _fill_at(intent: Intent, own: Sequence[Fill], price: Decimal) -> tuple[Fill, ...]:
+    limit = intent.limit_price
     if limit is not None and (price - limit) * intent.side.sign > 0:
         return ()
     # Only the price is assumed; the time of the fill stays the venue's.
-    at = max((fill.at for fill in fills.fills), default=intent.at)
+    at = max((fill.at for fill in own), default=intent.at)
     name, multiplier = intent.client_order_id, intent.instrument.multiplier
     return (Fill(name, name, intent.key.symbol, intent.side, intent.quantity, price, at, multiplier),)

@@ -11,10 +11,12 @@ from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.values import NOW
 from tests.views.test_parity import day as compared
+from tests.views.test_parity import differing
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.lab import parity
-from tradebot.model.parity import ParityCause
+from tradebot.model.parity import DifferenceType, ParityCause
+from tradebot.model.struct_tools import replace
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +79,13 @@ def test_measured_costs_are_those_of_the_fills_that_were_compared(traded: Bot) -
     run = traded.json(*wish, "--name", "measured")
     (slippage,) = [one for one in run["assumptions"] if one["name"] == "slippage"]
     assert slippage["value"].startswith("5.00 bps")
+
+
+def test_fills_are_shown_with_times_of_the_same_zone_as_their_row(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill = replace(
+        differing(DifferenceType.FILL, ParityCause.FILL_MODEL), live="buy 1 at 100, 15:00:00Z", played="nothing"
+    )
+    day = replace(compared(0, "3", fill), complete=False)
+    monkeypatch.setattr("commands.parity.report.parity_of", lambda *arguments: day)
+    assert "buy 1 at 100, 10:00:00 ET" in traded.shown("parity")
+    assert traded.json("parity")["day"]["differences"][0]["live"] == fill.live
