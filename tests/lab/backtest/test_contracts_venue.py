@@ -41,7 +41,7 @@ from tradebot.model.order import OrderClass, OrderType, Reply, TimeInForce
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.view import Close, Open, StrategyView, Target, Want
+from tradebot.model.view import BarNeed, Close, Open, StrategyView, Target, Want
 from tradebot.strategies.futures import FuturesStrategy
 from tradebot.strategies.futures_settings import FuturesSettings
 from tradebot.venues.ibkr.capabilities import TRADING_ID
@@ -234,6 +234,17 @@ def rolled() -> BacktestRun:
     }
     plan = BacktestPlan(load(None, {}, changes).settings, spec, level=RecordLevel.FULL)
     return play_to_end(create_run(plan, [Long("flow")]))
+
+
+@pytest.mark.campaign
+def test_bars_from_before_the_calendar_of_the_books_are_those_of_the_venue() -> None:
+    spec = generated(date(2026, 12, 7), 1, "MES")
+    run = create_run(BacktestPlan(load(None, {}, ROLLING).settings, spec), [])
+    need, at = BarNeed("4Hour", 100), run.made.sessions[-1].close
+    (series,) = run.made.world.bars.closed(need, ["MESZ6"], at).values()
+    first = run.made.ledger.sessions(date(2020, 1, 1), date(2027, 1, 1))[0]
+    assert series.starts[0] < first.open.timestamp()
+    run.made.close()
 
 
 @pytest.mark.campaign

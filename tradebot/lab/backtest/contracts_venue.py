@@ -19,7 +19,7 @@ from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.app.venues import driver_for
-from tradebot.lab.backtest.full_session_bars import FullSessionBars, opened_books, played_world
+from tradebot.lab.backtest.full_session_bars import FullSessionBars, known_sessions, opened_books, played_world
 from tradebot.lab.backtest.in_process_gateway import EngineLine
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
@@ -203,12 +203,14 @@ def world_of(
     reader, engine, door = played.reader, played.engine, driver_for(settings.venue)
     ledger = opened_books(reader, engine.main.number, engine.now_us, engine.market.calendar.market)
 
+    sessions = known_sessions(ledger, reader)
+
     def ahead() -> Bars:
-        stored = StoredBars(MemoryBars, played.source, ledger.sessions, settings.day, final=True)
-        foreseen = FullSessionBars(engine.market, stored, ledger.sessions, settings.day)
+        stored = StoredBars(MemoryBars, played.source, sessions, settings.day, final=True)
+        foreseen = FullSessionBars(engine.market, stored, sessions, settings.day)
         return join_over_rolls(foreseen, door.months, door.coin, settings.day)
 
-    ports = reader, ContractOrders(reader), played.bars(settings, ledger.sessions)
+    ports = reader, ContractOrders(reader), played.bars(settings, sessions)
     return played_world(settings, in_use, (ledger, *stores), ports, lambda: engine.now_us, ahead), ledger
 
 
@@ -222,8 +224,7 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
     elsewhere = PlayedMarket(opened.with_other_future(now_us))
     try:
         elsewhere.engine.advance(now_us)
-        yield replace(
-            world, market=elsewhere.reader, bars=elsewhere.bars(settings, world.ledger.sessions), features=None
-        )
+        sessions = known_sessions(world.ledger, elsewhere.reader)
+        yield replace(world, market=elsewhere.reader, bars=elsewhere.bars(settings, sessions), features=None)
     finally:
         elsewhere.link.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from tradebot.adapters.bars.read_through import StoredBars
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.recorder import MemorySendLock
+from tradebot.app import calendar
 from tradebot.app.null_ports import NoFlow
 from tradebot.app.rules import rules_of
 from tradebot.auditing.bar_findings import RawBar
@@ -29,6 +31,7 @@ from tradebot.ports.world import World
 if TYPE_CHECKING:
     from papervenue.market.bars import Bar, Market
     from papervenue.market.sessions import Session as MarketSession
+    from tradebot.adapters.bars.series import Sessions
     from tradebot.adapters.bars.store import CorporateAction
     from tradebot.adapters.memory.facts import MemoryFacts
     from tradebot.adapters.memory.recorder import MemoryEvents
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from tradebot.model.venue_day import VenueDay
     from tradebot.model.view import BarNeed
     from tradebot.ports.broker import BrokerReader, OrderPort
-    from tradebot.ports.stores import Bars, Features
+    from tradebot.ports.stores import Bars, Calendar, Features
     from tradebot.ports.strategy import Strategy
     from tradebot.venues.door import Reader
 
@@ -55,6 +58,14 @@ def opened_books(reader: BrokerReader, number: str, now_us: int, sessions: Seque
     first, last = session_of(sessions[0]).date - KNOWN_BEFORE, session_of(sessions[-1]).date + KNOWN_AFTER
     ledger.put_sessions(reader.calendar(first, last))
     return ledger
+
+
+def known_sessions(books: Calendar, reader: BrokerReader) -> Sessions:
+    """Return the sessions that the bot's bars have.
+
+    Its books' calendar begins shortly before its first session, so the venue's is needed for older bars.
+    """
+    return partial(calendar.sessions, books, reader.calendar)
 
 
 def played_world(

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,10 +42,10 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.state.state_folder import EXCHANGE
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.json_fields import DriftTally
-from tradebot.app import calendar, sandbox
+from tradebot.app import sandbox
 from tradebot.app.venues import driver_for
 from tradebot.auditing.bar_findings import RawBar
-from tradebot.lab.backtest.full_session_bars import FullSessionBars, opened_books, played_world
+from tradebot.lab.backtest.full_session_bars import FullSessionBars, known_sessions, opened_books, played_world
 from tradebot.lab.driver.price_triggers import FAR, INTEREST, VisiblePrices
 from tradebot.model.series import PriceKind
 from tradebot.model.struct_tools import replace
@@ -62,7 +61,7 @@ if TYPE_CHECKING:
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.market import OpenedMarket
     from tradebot.ports.broker import BrokerReader, OrderPort
-    from tradebot.ports.stores import Bars, Calendar
+    from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
     from tradebot.venues.door import Reader
 
@@ -206,7 +205,7 @@ def world_of(
     connection = door.connect(_access(settings, served, time.known))
     reader = door.reader(connection, tally)
     ledger = opened_books(reader, reader.account().number, time.now_us, opened.calendar.market)
-    sessions = _known_sessions(ledger, reader)
+    sessions = known_sessions(ledger, reader)
     bars = _bars(settings, served, lambda: door.bars(connection, tally), sessions)
 
     def over_rolls(bars: Bars) -> Bars:
@@ -230,16 +229,8 @@ def ports_at(path: Path, settings: Settings, books: MemoryLedger) -> tuple[Reade
     connection = door.connect(Access(settings, {}, exchange.url, known=time.known, connection=exchange))
     charts: Callable[[], BarSource] = lambda: ChartedBars(Charts(exchange.engine))  # noqa: E731
     reader = door.reader(connection, tally)
-    bars = StoredBars(MemoryBars, charts, _known_sessions(books, reader), settings.day, final=True)
+    bars = StoredBars(MemoryBars, charts, known_sessions(books, reader), settings.day, final=True)
     return reader, door.orders(connection, tally), bars, time
-
-
-def _known_sessions(books: Calendar, reader: BrokerReader) -> Sessions:
-    """Return the sessions that the bot's bars have.
-
-    Its books' calendar begins shortly before its first session, so the venue's is needed for older bars.
-    """
-    return partial(calendar.sessions, books, reader.calendar)
 
 
 def _bars(settings: Settings, served: Served, adapter: Callable[[], BarSource], sessions: Sessions) -> StoredBars:
@@ -272,7 +263,7 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
         door, tally = driver_for(settings.venue), DriftTally()
         connection = door.connect(_access(settings, served, None))
         reader = door.reader(connection, tally)
-        sessions = _known_sessions(world.ledger, reader)
+        sessions = known_sessions(world.ledger, reader)
         bars = _bars(settings, served, lambda: door.bars(connection, tally), sessions)
         joined_bars = join_over_rolls(bars, door.months, door.coin, settings.day)
         yield replace(world, market=reader, bars=joined_bars, features=None)
