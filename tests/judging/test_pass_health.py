@@ -96,6 +96,18 @@ def test_a_gap_whose_stop_was_sent_is_said_to_have_lasted_until_then() -> None:
     assert (found.state, found.found.partition("; ")[2].partition("; ")[2]) == (HealthState.DEGRADED, words)
 
 
+def test_a_gap_is_over_once_the_books_have_closed_its_position() -> None:
+    gap = Gap("flow", "AAPL", Decimal(10), ago(300), "exiting")
+    bought = replace(held(age_s=600).position, strategy="flow", symbol="AAPL")
+    sold, sold_before = (replace(bought, lots=(), closed_at=ago(age_s)) for age_s in (30, 400))
+    bought_again = replace(bought, entered_at=ago(10))
+    for position, bare in ((bought, True), (sold, False), (bought_again, False), (sold_before, True), (None, True)):
+        positions = {("flow", "AAPL"): position} if position else {}
+        found = of_job(Job.EVALUATE_EXITS)(at(NOW), past(cycles=[cycle(at=ago(60), gaps=(gap,))], positions=positions))
+        assert found is not None
+        assert ("without a stop" in found.found) is bare
+
+
 def test_gaps_of_entries_count_until_a_pass_of_exits_has_looked_again() -> None:
     gap = Gap("flow", "AAPL", Decimal(10), ago(300), "exiting")
     opened = cycle(at=ago(60), job=Job.TRADE_ONCE, gaps=(gap,))

@@ -87,7 +87,8 @@ class SessionEvidence(Struct, frozen=True):
 
     `later` is the next session, if it is stored, and `coming` has each job's next slot. `compared` is the last
     comparison with the broker's books. `strategies` and `chores` are those in use now. `tested` has each strategy's
-    digests of code in completed backtests of this folder, each with the name of the last run.
+    digests of code in completed backtests of this folder, each with the name of the last run. `positions` are those of
+    the books by strategy and symbol, closed ones too.
     """
 
     now: datetime
@@ -101,6 +102,7 @@ class SessionEvidence(Struct, frozen=True):
     strategies: Sequence[str]
     chores: Collection[str]
     tested: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    positions: Mapping[tuple[str, str], Position] = field(default_factory=dict)
 
 
 class PriceEvidence(Struct, frozen=True):

@@ -107,12 +107,25 @@ def of_job(job: Job) -> Judge:
 
 
 def _gaps(job: Job, done: Sequence[CycleRecord], past: SessionEvidence) -> Sequence[Gap]:
-    """Return the gaps in protection that a job's passes left last; those of entries until the next exit pass."""
+    """Return the gaps in protection that a job's passes left last, of positions that weren't closed since; those of
+    entries until the next exit pass.
+    """
     cycle_record = latest_pass(cycle for cycle in done if cycle.gaps is not None)
     looked = latest_pass(cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.gaps is not None)
     if cycle_record is None or (job is not Job.EVALUATE_EXITS and looked is not None and looked.at >= cycle_record.at):
         return ()
-    return cycle_record.gaps or ()
+    gaps, positions = cycle_record.gaps or (), past.positions
+    return [gap for gap in gaps if not _is_closed(positions.get((gap.strategy, gap.symbol)), gap, cycle_record.at)]
+
+
+def _is_closed(position: Position | None, gap: Gap, looked: datetime) -> bool:
+    """Return True if the position that had a gap was closed, even if it was opened again after the pass that looked.
+
+    A position whose entry isn't booked yet is still open.
+    """
+    if position is None:
+        return False
+    return position.closed_at >= gap.since if position.closed_at else position.opened_at > looked
 
 
 def _differing(job: Job, past: SessionEvidence) -> Sequence[str]:

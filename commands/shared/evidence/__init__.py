@@ -381,6 +381,8 @@ def _past(app: "App", facts: "SqliteFacts | UnreadablePart | None", now: datetim
     coming = {job: slot for job, slot in ahead.items() if slot}
     recorded = facts is not None and not isinstance(facts, UnreadablePart) and bool(sessions)
     cycles = facts.unpriced_passes(sessions[0].open) if recorded else ()  # type: ignore[union-attr]
+    # If the fills are damaged, the passes can still be judged.
+    totals = attempt(ledger.totals)
     return SessionEvidence(
         now=now,
         sessions=sessions,
@@ -393,6 +395,7 @@ def _past(app: "App", facts: "SqliteFacts | UnreadablePart | None", now: datetim
         strategies=tuple(app.settings.strategies.in_use()),
         chores={line.job for line in app.settings.timetable.chores},
         tested=backtested_code(app.folder.path),
+        positions={} if isinstance(totals, UnreadablePart) else totals.positions,
     )
 
 

@@ -100,6 +100,15 @@ def test_health_with_damaged_books_calls_nothing_ok_that_needs_them(bot: Bot, co
     assert "FAILED   journal     as ledger, above\n" in shown
 
 
+def test_a_position_closed_since_the_last_pass_of_exits_lacks_no_stop(trader: Bot) -> None:
+    assert trader.json("trade-once")["orders"] >= 1
+    trader.does("exchange tick 1m", "reconcile", "flatten --all --confirm ALL")
+    assert "without a stop at the broker" in found(trader, "exits")["found"]
+    trader.does("exchange tick 1m", "reconcile")
+    assert trader.json("positions")["positions"] == []
+    assert "without a stop" not in found(trader, "exits")["found"]
+
+
 def flip(path: Path, at: int = 200) -> None:
     content = bytearray(path.read_bytes())
     content[at] ^= 1
