@@ -26,7 +26,8 @@ from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import columns
 from tradebot.model.venue import Settlement
 from tradebot.views.trades.fees import fees_assumption
-from tradebot.views.trades.pieces import break_down_profit
+from tradebot.views.trades.history import History
+from tradebot.views.trades.pieces import break_down_profit, is_booked_after
 from tradebot.views.trades.pnl import (
     IN_TIME,
     PARTS,
@@ -94,12 +95,7 @@ class ProfitAndLoss(Struct, frozen=True):
     assumptions: tuple[str, ...]
 
 
-def read(app: App, by: ProfitGrouping, choice: Choice) -> ProfitAndLoss:
-    """Return an account's profit and loss.
-
-    Raises DamagedBooksError, naming the row, if a row that records money was changed.
-    """
-    history = read_history(app)
+def _profit_and_loss(history: History, by: ProfitGrouping, choice: Choice) -> ProfitAndLoss:
     profit = pnl(break_down_profit(history), by, choice)
     lines = _assumptions(profit, by, history.settlement) if profit.rows else ()
     notes = tuple(line.format(place=history.day.zone_name) for line in lines)
@@ -129,8 +125,11 @@ SHOWN, SHOWN_SHORT = 100, 25
 BAR = 16
 
 
-def show(console: Console, data: ProfitAndLoss, nothing: str = "") -> None:
-    """Print the rows, their sum, the account's change, and the assumptions."""
+def show(console: Console, data: ProfitAndLoss, nothing: str = "", *, outdated: bool = False) -> None:
+    """Print the rows, their sum, the account's change, and the assumptions.
+
+    `outdated` is True if the books changed after the broker last reported the equity.
+    """
     pnl = data.pnl
     at = f" at {when(data.as_of)}" if data.as_of else ""
     console.print(f"Profit and loss by {pnl.by}{_of(data)}, from {pluralize(data.fills, 'fill')}{at}", markup=False)
@@ -143,7 +142,7 @@ def show(console: Console, data: ProfitAndLoss, nothing: str = "") -> None:
     if len(pnl.rows) > most:
         console.print(f"Showing the last {most:,} rows; --from, --csv or --json shows others", markup=False)
     show_rows(console, pnl.by, pnl.rows[-most:], pnl.total)
-    for line in (*_account(pnl), *_unpriced_notes(pnl), *fees_not_counted(pnl.unknown_fees, pnl.other_fees)):
+    for line in (*_account(pnl, outdated=outdated), *_unpriced_notes(pnl), *fees_not_counted(pnl.unknown_fees, pnl.other_fees)):
         console.print(line, highlight=False)
     for line in map(in_units, data.assumptions if explains(console) else ()):
         console.print(line, markup=False, style="dim")
@@ -203,18 +202,20 @@ def _headline(data: Pnl) -> str:
     return f"Profit {gain(data.profit_usd, ' USD')}{equity}"
 
 
-def _account(pnl: Pnl) -> Iterator[str]:
+def _account(pnl: Pnl, *, outdated: bool) -> Iterator[str]:
     if pnl.before_usd is None or pnl.after_usd is None:
         return
     change = pnl.after_usd - pnl.before_usd
     moved = f", transfers {to_cent(pnl.transfers_usd):+,.2f}" if pnl.transfers_usd else ""
     yield (f"Books {pnl.before_usd:,.2f} USD before, {pnl.after_usd:,.2f} after: change {to_cent(change):+,.2f}{moved}")
-    if pnl.compared:
-        yield _broker(pnl, pnl.compared)
+    if pnl.compared and outdated:
+        yield "Not compared: the broker's equity is from before the last change of the books; the next pass reads it again"
+    elif pnl.compared:
+        yield _broker(pnl.compared)
 
 
-def _broker(pnl: Pnl, compared: EquityComparison) -> str:
-    if not pnl.difference_usd:
+def _broker(compared: EquityComparison) -> str:
+    if not compared.difference_usd:
         return "No difference: the broker's equity and the books agree to the cent"
     why = [f"a missing price for {', '.join(map(clean, compared.unpriced))}"] if compared.unpriced else []
     why += [
@@ -222,7 +223,7 @@ def _broker(pnl: Pnl, compared: EquityComparison) -> str:
         for symbol, shares in compared.left_out.items()
     ]
     prices = "its prices of open positions, or amounts not booked yet" if compared.held else "amounts not booked yet"
-    apart = f"{pnl.difference_usd:+,.2f} USD between the broker's equity and the books' {compared.books_usd:,.2f}"
+    apart = f"{compared.difference_usd:+,.2f} USD between the broker's equity and the books' {compared.books_usd:,.2f}"
     return f"Difference {apart}, because of {' and '.join(why) or prices}"
 
 
@@ -284,10 +285,16 @@ def _colors(values: list[float]) -> list[str]:
 
 
 def run(app: App, by: ProfitGrouping, choice: Choice) -> Report:
-    """Return the profit and loss of the chosen days, in rows."""
-    data = read(app, by, choice)
-    nothing = nothing_matches(read_history(app), choice, app.rules.universe) if data.fills and not data.pnl.rows else ""
-    return Report("pnl", data, partial(show, nothing=nothing), bot_identity=identity(app))
+    """Return the profit and loss of the chosen days, in rows.
+
+    Raises DamagedBooksError, naming the row, if a row that records money was changed.
+    """
+    history = read_history(app)
+    data = _profit_and_loss(history, by, choice)
+    nothing = nothing_matches(history, choice, app.rules.universe) if data.fills and not data.pnl.rows else ""
+    compared = data.pnl.compared
+    outdated = compared is not None and is_booked_after(history, compared.at, choice.days)
+    return Report("pnl", data, partial(show, nothing=nothing, outdated=outdated), bot_identity=identity(app))
 
 
 def to_csv_file(report: Report, file: Path) -> Report:

@@ -142,7 +142,7 @@ def test_pnl_of_a_sandbox_day_equals_the_change_of_its_account(trader: Bot) -> N
     held = trader.json("pnl", "--by", "reason")["pnl"]
     apart, equity = D(held["compared"]["difference_usd"]), D(held["compared"]["broker_usd"])
     _, profit, *rest = trader.shown("pnl", "--by", "reason").splitlines()
-    assert apart != 0, "the bid is no last trade"
+    assert apart == equity - D(held["compared"]["books_usd"]) != 0, "the bid is no last trade"
     assert profit.startswith(f"Profit {equity - 100_000:+,.2f} USD by the broker's equity of {equity:,.2f} at ")
     assert any(line.startswith(f"Difference {apart:+,.2f} USD between the broker's equity") for line in rest)
     assert [(row["name"], row["realized_usd"]) for row in held["rows"]] == [("still held", "0")]
@@ -150,6 +150,10 @@ def test_pnl_of_a_sandbox_day_equals_the_change_of_its_account(trader: Bot) -> N
     assert trader.json("status")["today"]["open_usd"] == held["total"]["open_usd"]
     trader.does("flatten --all --confirm ALL", "exchange tick 5m")
     assert trader.says("reconcile").code in (0, 10)
+    shown = trader.shown("pnl")
+    assert "Not compared: the broker's equity is from before the last change of the books" in shown
+    assert "ifference" not in shown
+    assert "is from before the last change of the books" in trader.shown("report")
     assert trader.says("evaluate-exits", "--force-slot").code == 0
     account = requests.get(f"{trader.url}/v2/account", headers=KEYS, timeout=60).json()
     found = trader.json("pnl", "--by", "reason")["pnl"]

@@ -230,7 +230,9 @@ def what_differs(profit: pnl.ProfitReport) -> Iterator[str]:
             unseen = f"No price of {profit.ends[-1].day} was seen for {', '.join(unpriced)}"
             yield f"{unseen}; the books use the last price before that day, or the cost."
         return
-    if apart := profit.difference_usd:
+    if profit.is_equity_outdated:
+        yield f"The broker's equity of {compared.at:%Y-%m-%d %H:%M}Z is from before the last change of the books."
+    elif apart := profit.difference_usd:
         side = "more" if apart > 0 else "less"
         source = f"the broker's equity of {compared.at:%Y-%m-%d %H:%M}Z, at its own prices"
         yield f"According to {source}, the profit is {abs(apart):,.2f} USD {side} than in the books."

@@ -78,6 +78,11 @@ def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -
     return _Account(history).end(history.day.date_of(moment), reached, cash, marks)
 
 
+def is_booked_after(history: History, moment: datetime, days: DateRange = EVER) -> bool:
+    """Return True if the books changed in these days, but after a moment."""
+    return any(at > moment and days.includes(history.day.date_of(at)) for at, _ in _cash(history))
+
+
 def _cash(history: History) -> Iterator[tuple[datetime, Decimal]]:
     """Yield each change of cash, with payments for shares first."""
     for steps in history.lots.steps.values():

@@ -26,6 +26,7 @@ from tradebot.views.trades.pieces import (
     ProfitKind,
     ProfitPiece,
     equity_before_and_after,
+    is_booked_after,
     value_at,
 )
 from tradebot.views.trades.trade_row import Choice, rule_of, why_closed
@@ -227,6 +228,12 @@ class ProfitReport:
                     left_out={symbol: shares for symbol, shares in history.acknowledged.items() if shares},
                 )
         return None
+
+    @property
+    def is_equity_outdated(self) -> bool:
+        """Return True if the books changed after the broker last reported the equity."""
+        compared = self.equity_comparison
+        return compared is not None and is_booked_after(self._known.history, compared.at, self._choice.days)
 
     @cached_property
     def fees_left_out(self) -> tuple[int, Mapping[str, Decimal]]:
