@@ -23,7 +23,7 @@ from commands.shared.history import read_history
 from commands.shared.number_format import bar, format_with_unit, gain, off_by, usd
 from commands.shared.tables import Table, last_folded_column, number, sentence
 from commands.shared.times import stamp, zone
-from commands.why_no_orders.report import by_strategy
+from commands.why_no_orders.report import by_strategy, show_refused_passes
 from tradebot import __version__
 from tradebot.app.sandbox import remarks_on
 from tradebot.app.wiring import App
@@ -344,6 +344,7 @@ def _funnel(console: "Console", data: "DemoData") -> None:
     for row in funnel.reasons:
         table.row(f"{row.count:,}", bar(row.count, most, BAR), str(row.reason), _nearest(row))
     console.print(table)
+    show_refused_passes(console, funnel)
     by_strategy(console, funnel)
 
 

@@ -142,7 +142,11 @@ def show(console: Console, data: ProfitAndLoss, nothing: str = "", *, outdated: 
     if len(pnl.rows) > most:
         console.print(f"Showing the last {most:,} rows; --from, --csv or --json shows others", markup=False)
     show_rows(console, pnl.by, pnl.rows[-most:], pnl.total)
-    for line in (*_account(pnl, outdated=outdated), *_unpriced_notes(pnl), *fees_not_counted(pnl.unknown_fees, pnl.other_fees)):
+    for line in (
+        *_account(pnl, outdated=outdated),
+        *_unpriced_notes(pnl),
+        *fees_not_counted(pnl.unknown_fees, pnl.other_fees),
+    ):
         console.print(line, highlight=False)
     for line in map(in_units, data.assumptions if explains(console) else ()):
         console.print(line, markup=False, style="dim")
@@ -209,7 +213,8 @@ def _account(pnl: Pnl, *, outdated: bool) -> Iterator[str]:
     moved = f", transfers {to_cent(pnl.transfers_usd):+,.2f}" if pnl.transfers_usd else ""
     yield (f"Books {pnl.before_usd:,.2f} USD before, {pnl.after_usd:,.2f} after: change {to_cent(change):+,.2f}{moved}")
     if pnl.compared and outdated:
-        yield "Not compared: the broker's equity is from before the last change of the books; the next pass reads it again"
+        older = "the broker's equity is from before the last change of the books"
+        yield f"Not compared: {older}; the next pass reads it again"
     elif pnl.compared:
         yield _broker(pnl.compared)
 

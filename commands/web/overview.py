@@ -228,14 +228,15 @@ def _draw_funnel(_: App, report: Report) -> Markup:
     if not funnel.candidates:
         return Markup("<p>{}</p>").format(clean(data.explanation.sentence))
     link = Markup('<p class="links"><a href="/funnel">{:,} candidates in {}</a></p>')
-    passes = pluralize(funnel.passes, "pass", "passes")
+    passes = pluralize(funnel.passes - funnel.refused_passes, "pass", "passes")
     return draw_shares([*_shares(funnel)]) + link.format(funnel.candidates, passes)
 
 
 def _shares(funnel: Funnel) -> Iterator[tuple[str, int, str, str]]:
     yield "sent", funnel.orders, "green", "They passed every gate."
+    refused = funnel.refused_candidates
     for row in funnel.reasons:
-        yield row.reason, row.count, CAUSE_STYLE[row.cause.value], in_units(row.meaning)
+        yield row.reason, refused[row.reason], CAUSE_STYLE[row.cause.value], in_units(row.meaning)
 
 
 def _needs_report(app: App, status: Status, holdings: Sequence[Holding]) -> Report:

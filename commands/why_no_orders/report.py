@@ -24,7 +24,7 @@ from tradebot.model.decision import Decision, units_of
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord, Job, SpanEnds
-from tradebot.model.sentences import pluralize
+from tradebot.model.sentences import noun_for, pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode, TradingState
 from tradebot.timetable.sessions import session_of
@@ -113,12 +113,13 @@ def _show_missed(console: "Console", data: "WhyNoOrders") -> None:
 
 def show_funnel(console: "Console", shown_funnel: Funnel) -> None:
     """Print how many candidates became orders, and for which reasons the others were refused."""
-    refused = (row for row in shown_funnel.reasons if row.reason is not Reason.APPROVAL_WAITING)
-    lost = " + ".join(f"{row.count:,}" for row in refused) or "0"
-    waits = (row for row in shown_funnel.reasons if row.reason is Reason.APPROVAL_WAITING)
-    waiting = "".join(f" + {row.count:,} waiting for approval" for row in waits)
+    refused = shown_funnel.refused_candidates
+    waits = refused.pop(Reason.APPROVAL_WAITING, 0)
+    lost = " + ".join(f"{count:,}" for _, count in refused.most_common()) or "0"
+    waiting = f" + {waits:,} waiting for approval" if waits else ""
     inflow, sent = pluralize(shown_funnel.candidates, "candidate"), pluralize(shown_funnel.orders, "order")
     console.print(f"Funnel: {inflow} = {sent}{waiting} + {lost} refused", markup=False)
+    show_refused_passes(console, shown_funnel)
     measures = (number(name) for name in ("observed", "limit", "off by"))
     table = Table("reason", number("count"), "", "nearest miss", *measures, sentence("meaning"))
     most = max((row.count for row in shown_funnel.reasons), default=1)
@@ -129,6 +130,15 @@ def show_funnel(console: "Console", shown_funnel: Funnel) -> None:
     if shown_funnel.reasons:
         console.print(table)
     by_strategy(console, shown_funnel)
+
+
+def show_refused_passes(console: "Console", shown_funnel: Funnel) -> None:
+    """Print how many passes were refused as a whole, and why, if any were."""
+    reasons = shown_funnel.passes_by_reason
+    named = ", ".join(f"{count:,} {reason}" if len(reasons) > 1 else reason for reason, count in reasons.items())
+    if count := shown_funnel.refused_passes:
+        was = noun_for(count, "was", "were")
+        console.print(f"{pluralize(count, 'pass', 'passes')} {was} refused as a whole: {named}", markup=False)
 
 
 def by_strategy(console: "Console", shown_funnel: Funnel) -> None:

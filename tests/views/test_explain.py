@@ -71,8 +71,10 @@ cycles = st.lists(
 def test_candidates_equal_orders_plus_the_sum_of_reasons(seen: list[CycleRecord]) -> None:
     told = funnel(seen)
     refused = sum(c.job_decision is not None for c in seen)
-    assert told.candidates == sum(len(c.candidates) for c in seen) + refused
-    assert told.candidates == told.orders + sum(row.count for row in told.reasons)
+    assert told.candidates == sum(len(c.candidates) for c in seen)
+    assert told.candidates == told.orders + told.refused_candidates.total()
+    assert told.candidates + refused == told.orders + sum(row.count for row in told.reasons)
+    assert sum(told.passes_by_reason.values()) == refused
     assert (told.passes, told.refused_passes) == (len(seen), refused)
     assert len({row.reason for row in told.reasons}) == len(told.reasons)
     for row in told.reasons:
@@ -195,6 +197,18 @@ def test_wholly_refused_passes_are_explained_as_such() -> None:
     assert (told.verdict, told.sentence) == (
         Why.IDLE, "Each pass ended at MARKET_CLOSED: The session is closed.",
     )  # fmt: skip
+
+
+def test_wholly_refused_passes_are_no_candidates() -> None:
+    closed = Decision(Gate.JOB, Verdict.FAIL, Reason.MARKET_CLOSED, "opens tomorrow")
+    broken = Decision(Gate.JOB, Verdict.FAIL, Reason.VENUE_UNREACHABLE, "no route")
+    idle = ended(Reason.COOLDOWN, Reason.COOLDOWN)
+    told = why_no_orders([idle, cycle(job_decision=closed), cycle(job_decision=closed), cycle()])
+    assert (told.funnel.candidates, told.funnel.refused_passes) == (2, 2)
+    assert told.funnel.passes_by_reason == {Reason.MARKET_CLOSED: 2}
+    assert why_no_orders([idle, cycle(job_decision=broken)]).sentence.startswith(
+        "1 of 2 passes ended at VENUE_UNREACHABLE: "
+    )
 
 
 def test_verdict_is_unknown_if_nothing_was_recorded() -> None:

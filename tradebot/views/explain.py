@@ -34,7 +34,7 @@ class NearMiss(Struct, frozen=True):
 
 
 class ReasonCount(Struct, frozen=True):
-    """How many candidates ended with one reason, with its meaning, its remedy and the nearest miss."""
+    """How many candidates and whole passes ended with one reason, with its meaning, its remedy and the nearest miss."""
 
     reason: Reason
     cause: Cause
@@ -54,9 +54,9 @@ class StrategyFunnel(Struct, frozen=True):
 
 
 class Funnel(Struct, frozen=True):
-    """The number of candidates, orders, and refusals by terminal reason: candidates = orders + sum of reasons.
+    """The number of candidates, orders, and refusals by terminal reason.
 
-    The parts by strategy add up to the total, except for passes that were refused before any strategy was evaluated.
+    candidates + refused passes = orders + sum of reasons. The parts by strategy add up to the candidates.
     """
 
     passes: int
@@ -65,6 +65,16 @@ class Funnel(Struct, frozen=True):
     orders: int
     reasons: tuple[ReasonCount, ...]
     by_strategy: tuple[StrategyFunnel, ...]
+
+    @property
+    def refused_candidates(self) -> Counter[Reason]:
+        """Return how many candidates ended with each reason."""
+        return sum((Counter(part.reasons) for part in self.by_strategy), Counter[Reason]())
+
+    @property
+    def passes_by_reason(self) -> Mapping[Reason, int]:
+        """Return how many passes were refused as a whole for each reason, most frequent first."""
+        return dict(_most_first(Counter({row.reason: row.count for row in self.reasons}) - self.refused_candidates))
 
 
 class EndPoint(NamedTuple):
@@ -106,7 +116,7 @@ class Explanation(Struct, frozen=True):
 
 
 def funnel(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate] = ()) -> Funnel:
-    """Return the funnel of some passes. A pass or a strategy refused entirely counts as one refused candidate.
+    """Return the funnel of some passes. A strategy refused entirely counts as one refused candidate.
 
     `sampled_candidates` are counted in addition to the passes' own candidates.
     """
@@ -121,7 +131,7 @@ def funnel(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCa
     refused = sum(cycle.job_decision is not None for cycle in cycles)
     parts = _by_strategy(ends)
     assert count == refused + sum(part.candidates for part in parts), "a candidate belongs to no strategy"
-    return Funnel(len(cycles), refused, count, orders, tuple(reasons), parts)
+    return Funnel(len(cycles), refused, count - refused, orders, tuple(reasons), parts)
 
 
 def _ends(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate]) -> Iterator[EndPoint]:
@@ -263,14 +273,23 @@ def _by_reasons(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[Samp
     verdict = NoOrdersAnswer(deciding.cause.value)
     if failed and failed.decision.reason is deciding.reason:
         return Explanation(verdict, f"{blame} {stale}".rstrip(), deciding.remedy, refusal_funnel)
-    share = "Each pass"
-    if refusal_funnel.candidates > refusal_funnel.refused_passes:
-        share = f"{deciding.count} of {pluralize(refusal_funnel.candidates, 'candidate')}"
+    share = _share(refusal_funnel, deciding.reason)
     first = f"{share} ended at {deciding.reason}: {deciding.meaning}{_message_of(cycles, deciding.reason)}"
     sentence = " ".join(filter(None, (first, _most(refusal_funnel, deciding), blame, stale)))
     return Explanation(
         verdict, sentence, deciding.remedy, refusal_funnel, _then(cycles, sampled_candidates, deciding.reason)
     )
+
+
+def _share(funnel: Funnel, reason: Reason) -> str:
+    """Return how many of the candidates and of the whole passes ended with a reason."""
+    whole = funnel.passes_by_reason.get(reason, 0)
+    if whole == funnel.passes:
+        return "Each pass"
+    refused = funnel.refused_candidates[reason]
+    of_candidates = f"{refused} of {pluralize(funnel.candidates, 'candidate')}" if refused else ""
+    of_passes = f"{whole} of {pluralize(funnel.passes, 'pass', 'passes')}" if whole else ""
+    return " and ".join(filter(None, (of_candidates, of_passes)))
 
 
 def _explain_traded(funnel: Funnel, failed: StrategyRefusal | None, stale: str) -> Explanation:
@@ -287,12 +306,8 @@ def _explain_traded(funnel: Funnel, failed: StrategyRefusal | None, stale: str) 
 
 def _most(funnel: Funnel, deciding: ReasonCount) -> str:
     """Describe the most frequent reason, if it isn't the deciding one."""
-    most = funnel.reasons[0]
-    return (
-        ""
-        if most.count <= deciding.count
-        else f"Most of the candidates ended for another reason: {most.count} at {most.reason}."
-    )
+    most, count = next(iter(_most_first(funnel.refused_candidates)), (deciding.reason, 0))
+    return "" if count <= deciding.count else f"Most of the candidates ended for another reason: {count} at {most}."
 
 
 STALE = frozenset(

@@ -51,7 +51,8 @@ def test_why_no_orders_in_a_closed_session_is_idle(bot: Bot) -> None:
         "Next: Wait for the next open; on the sandbox: tradebot exchange tick next_open\n"
         "\n"
         "Looked at: the pass at 2026-11-16 09:00:00 ET, slot at 09:00:00 ET\n"
-        "Funnel: 1 candidate = 0 orders + 1 refused\n"
+        "Funnel: 0 candidates = 0 orders + 0 refused\n"
+        "1 pass was refused as a whole: MARKET_CLOSED\n"
         "reason         count            meaning\n"
         "MARKET_CLOSED      1  ████████  The session is closed."
     )

@@ -34,6 +34,7 @@ SEEN = SessionRecords(**TIMES, **DONE, **EMPTY)
 NOT_DUE = replace(ENTRIES, waiting=(WaitingStrategy("flow", None),))
 FALLEN = Decision(Gate.MAX_DRAWDOWN, Verdict.FAIL, Reason.DRAWDOWN_STAYS, Decimal("0.1234"), Decimal("0.1"))
 SHUT = replace(ENTRIES, closed=(FALLEN,))
+OUTSIDE = replace(ENTRIES, job_decision=Decision(Gate.JOB, Verdict.FAIL, Reason.OUTSIDE_TIMETABLE))
 CLOSED = (
     "Entries are blocked (equity is so far below its peak that nothing is opened, so it can't recover by itself, "
     "12.34% against 10.00%)."
@@ -64,8 +65,17 @@ def refused(reason: Reason) -> Decision:
         ),
         (
             {"passes": (replace(ENTRIES, job_decision=refused(Reason.VENUE_UNREACHABLE)),)},
-            "It sent no order, because something is broken. In 1 pass it evaluated 1 candidate and refused each, "
-            "because the broker or its data service didn't answer.",
+            "It sent no order, because something is broken. 1 pass was refused as a whole: the broker or its data "
+            "service didn't answer.",
+        ),
+        (
+            {"passes": (ENTRIES, *[OUTSIDE] * 2), "ends": (20, {Reason.COOLDOWN: 19})},
+            "In 1 pass it evaluated 20 candidates: 1 became an order, and the other 19 were refused. 2 passes were "
+            "refused as a whole: the timetable has no slot for this job at this time.",
+        ),
+        (
+            {"passes": (ENTRIES, OUTSIDE), "ends": (20, {Reason.COOLDOWN: 20})},
+            "It sent no order, as designed. In 1 pass it evaluated 20 candidates and refused each, because ",
         ),
         ({"ends": (30, {Reason.COOLDOWN: 29})}, "30 candidates: 1 became an order, and the other 29 were refused."),
         (

@@ -17,7 +17,7 @@ from tradebot.views.status import FlowQuota
 
 
 class RefusalCount(Struct, frozen=True):
-    """The number of candidates for which a reason was the first refusal."""
+    """The number of candidates and whole passes for which a reason was the first refusal."""
 
     reason: Reason
     count: int

@@ -6,7 +6,7 @@ display converts them.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
@@ -14,6 +14,7 @@ from textwrap import shorten
 
 from tradebot.exits.exit_reasons import parse
 from tradebot.judging.judgment import PERMISSION, HealthState, rank_judgments
+from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.sentences import noun_for, pluralize, span
@@ -43,10 +44,10 @@ CLIPPED, FEW = 160, 3
 
 def summary(session_records: SessionRecords) -> Summary:
     """Describe a session in sentences."""
-    entries = [cycle for cycle in session_records.passes if cycle.job is Job.TRADE_ONCE]
+    entries = _entries(session_records)
     refusals = _refusals(session_records, entries)
-    lost = sum(row.count for row in refusals)
-    candidates = lost + session_records.ends[0] - sum(session_records.ends[1].values())
+    orders = session_records.ends[0] - sum(session_records.ends[1].values())
+    candidates = session_records.ends[0] + sum(len(entry.refused_strategies) for entry in entries)
     summary_now = Summary(
         session=session_records.session.date,
         so_far=session_records.so_far,
@@ -54,7 +55,7 @@ def summary(session_records: SessionRecords) -> Summary:
         headline="",
         passes=len(entries),
         candidates=candidates,
-        orders=candidates - lost,
+        orders=orders,
         refusals=refusals,
         closed=tuple(map(_closed_of, session_records.closed)),
         money=session_records.money,
@@ -72,6 +73,10 @@ def summary(session_records: SessionRecords) -> Summary:
         short="",
     )
     return _write_summary(summary_now, session_records)
+
+
+def _entries(session_records: SessionRecords) -> Sequence[CycleRecord]:
+    return [cycle for cycle in session_records.passes if cycle.job is Job.TRADE_ONCE]
 
 
 def _write_summary(summary: Summary, session_records: SessionRecords) -> Summary:
@@ -97,10 +102,15 @@ def _write_summary(summary: Summary, session_records: SessionRecords) -> Summary
 def _refusals(session_records: SessionRecords, entries: Sequence[CycleRecord]) -> tuple[RefusalCount, ...]:
     """Return the reasons with their counts, the most frequent first; a pass or a strategy refused whole counts once."""
     counts = Counter(session_records.ends[1])
+    counts.update(_refused_passes(entries))
     for entry in entries:
-        decisions = (entry.job_decision, *(refusal.decision for refusal in entry.refused_strategies))
-        counts.update(decision.reason for decision in decisions if decision and decision.reason)
+        counts.update(refusal.decision.reason for refusal in entry.refused_strategies if refusal.decision.reason)
     return tuple(RefusalCount(reason, count, REASONS[reason].meaning) for reason, count in counts.most_common())
+
+
+def _refused_passes(entries: Sequence[CycleRecord]) -> Counter[Reason]:
+    """Return how many passes were refused as a whole for each reason."""
+    return Counter(entry.job_decision.reason for entry in entries if entry.job_decision and entry.job_decision.reason)
 
 
 def _closed_of(trade: Trade) -> Closed:
@@ -158,9 +168,9 @@ def _needs(session_records: SessionRecords, refusals: Sequence[RefusalCount]) ->
     broken = next((row for row in refusals if REASONS[row.reason].cause is Cause.BROKEN), None)
     # Health may be OK again by now; its consequences are reported anyway.
     if broken and session_records.judgments and not findings:
-        yield PersonNeed(
-            f"{pluralize(broken.count, 'candidate')} refused: {broken.meaning}", REASONS[broken.reason].remedy
-        )
+        whole = _refused_passes(_entries(session_records))[broken.reason] == broken.count
+        refused = pluralize(broken.count, "pass", "passes") if whole else pluralize(broken.count, "candidate")
+        yield PersonNeed(f"{refused} refused: {broken.meaning}", REASONS[broken.reason].remedy)
     by_cause = defaultdict[tuple[str, str], list[str]](list)
     for finding in findings:
         if finding.state is not HealthState.UNKNOWN:
@@ -258,46 +268,53 @@ VERDICTS = {
 }
 
 
+def _verdict(reasons: Iterable[Reason], shut: Iterable[Decision]) -> str:
+    """Return the sentence for the worst cause among these reasons and the limits that block all entries."""
+    causes = (*(REASONS[reason].cause for reason in reasons), *(row_of(decision).cause for decision in shut))
+    return VERDICTS[min(causes, key=CAUSES_IN_ORDER.index)]
+
+
 def _did(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
     if not session_records.recorded:
         return
     if not summary.passes:
         yield "No pass looked for entries." if not session_records.so_far else "No pass has looked for entries yet."
         return
-    entries = [cycle for cycle in session_records.passes if cycle.job is Job.TRADE_ONCE]
+    entries = _entries(session_records)
     shut = limits_blocking_entries(entries[-1:] if summary.orders else entries)
     # The reason is given in words, by its meaning.
     reasons = [in_words(sentence_of(decision, row_of(decision).meaning)) for decision in shut]
-    looked = (
-        f"In {pluralize(summary.passes, 'pass', 'passes')} it evaluated {pluralize(summary.candidates, 'candidate')}"
-    )
-    waited = sum(count.count for count in summary.refusals if count.reason is Reason.APPROVAL_WAITING)
-    refused = summary.candidates - summary.orders - waited
+    whole = _refused_passes(entries)
+    looked_in = pluralize(summary.passes - whole.total(), "pass", "passes")
+    looked = f"In {looked_in} it evaluated {pluralize(summary.candidates, 'candidate')}"
+    counts = Counter({row.reason: row.count for row in summary.refusals}) - whole
+    waited = counts.pop(Reason.APPROVAL_WAITING, 0)
     waits = f", {waited:,} waited for a person's approval" if waited else ""
     if summary.orders:
+        refused = summary.candidates - summary.orders - waited
         rest = f", and the other {refused:,} {noun_for(refused, 'was', 'were')} refused" if refused else ""
         yield f"{looked}: {summary.orders:,} became {noun_for(summary.orders, 'an order', 'orders')}{waits}{rest}."
         yield from reasons
-        return
-    if not summary.refusals:
-        waiting = sorted({waiting.strategy for cycle in session_records.passes for waiting in cycle.waiting})
-        why = (
-            f"{names(waiting)} {noun_for(len(waiting), 'was', 'were')} not due" if waiting else "no strategy wanted any"
-        )
-        yield f"It sent no order: {why}, in {pluralize(summary.passes, 'pass', 'passes')}."
-        yield from reasons
-        return
-    counts = {row.reason: row.count for row in summary.refusals if row.reason is not Reason.APPROVAL_WAITING}
-    if not counts:
+    elif counts:
+        reason = deciding_reason(counts)
+        share = "each" if counts[reason] == summary.candidates else f"{counts[reason]:,} of them"
+        refused_by = f"and refused {share}, because {mid_sentence(REASONS[reason].meaning)}"
+        looked += f"{waits}{',' * bool(waits)} {refused_by}"
+        yield " ".join((f"{_verdict((*counts, *whole), shut)}.", *reasons, looked))
+    elif waits:
         yield f"It sent no order: {mid_sentence(looked)}{waits}."
         yield from reasons
-        return
-    reason = deciding_reason(counts)
-    share = "each" if counts[reason] == summary.candidates else f"{counts[reason]:,} of them"
-    row = REASONS[reason]
-    cause = min((row.cause, *(row_of(decision).cause for decision in shut)), key=CAUSES_IN_ORDER.index)
-    refused_by = f"{looked}{waits}{',' * bool(waits)} and refused {share}, because {mid_sentence(row.meaning)}"
-    yield " ".join((f"{VERDICTS[cause]}.", *reasons, refused_by))
+    elif len(entries) > whole.total():
+        waiting = sorted({waiting.strategy for cycle in session_records.passes for waiting in cycle.waiting})
+        was = noun_for(len(waiting), "was", "were")
+        why = f"{names(waiting)} {was} not due" if waiting else "no strategy wanted any"
+        yield f"It sent no order: {why}, in {looked_in}."
+        yield from reasons
+    else:
+        yield " ".join((f"{_verdict(whole, shut)}.", *reasons))
+    for reason, count in whole.most_common():
+        was = noun_for(count, "was", "were")
+        yield f"{pluralize(count, 'pass', 'passes')} {was} refused as a whole: {mid_sentence(REASONS[reason].meaning)}"
 
 
 def _trades(summary: Summary) -> Iterator[str]:
