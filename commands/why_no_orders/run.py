@@ -108,7 +108,7 @@ def candidates_by_reason(reason: "Reason", cycles: "Sequence[CycleRecord]") -> R
 def _ends(reason: "Reason", cycles: "Sequence[CycleRecord]") -> "Iterator[tuple[str, datetime, Decision]]":
     for cycle in cycles:
         for record in cycle.candidates:
-            if record.terminal is not None and record.terminal.reason is reason:
+            if not record.is_cancel and record.terminal is not None and record.terminal.reason is reason:
                 yield record.candidate.symbol, cycle.at, record.terminal
 
 

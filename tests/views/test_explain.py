@@ -226,6 +226,15 @@ def test_way_of_a_symbol_has_every_pass_that_looked_at_it() -> None:
     ]  # fmt: skip
 
 
+def test_cancels_of_working_orders_are_neither_candidates_nor_orders() -> None:
+    close = record("AAPL")
+    cancel = replace(close, candidate=replace(close.candidate, source="cancel"))
+    seen = [cycle(cancel, close, record("MSFT", failed(Reason.COOLDOWN)))]
+    told = funnel(seen)
+    assert (told.candidates, told.orders) == (2, 1)
+    assert [way.record for way in gate_paths_of("AAPL", seen)] == [close]
+
+
 def test_numbers_are_written_in_plain_form() -> None:
     values = (None, "opens 14:30", 3, 0.25, 0.0, 100.0, Decimal("0.123456"), Decimal("12345.6"))
     assert [plain(value) for value in values] == ["", "opens 14:30", "3", "0.25", "0", "100", "0.1235", "12,346"]

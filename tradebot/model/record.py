@@ -12,6 +12,7 @@ from tradebot.model.bar import WaitingStrategy
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert, Quota
+from tradebot.model.intent import Operation
 from tradebot.model.margin import MarginSeen
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
@@ -77,6 +78,11 @@ class CandidateRecord(Struct, frozen=True):
     def terminal(self) -> Decision | None:
         """Return the first decision that didn't pass, or None if an order was sent and accepted."""
         return first_failure(self.decisions)
+
+    @property
+    def is_cancel(self) -> bool:
+        """Return True if this is the cancel of a working order, which is neither a candidate nor an order sent."""
+        return self.candidate.source == Operation.CANCEL
 
 
 class Outcome(NamedTuple):

@@ -148,7 +148,8 @@ def _each(cycles: Sequence[CycleRecord]) -> Iterator[SampledCandidate]:
     """Yield the candidates of passes, each representing only itself."""
     for cycle in cycles:
         for record in cycle.candidates:
-            yield SampledCandidate(cycle.at, record, 1)
+            if not record.is_cancel:
+                yield SampledCandidate(cycle.at, record, 1)
 
 
 def _by_strategy(ends: Sequence[EndPoint]) -> tuple[StrategyFunnel, ...]:
@@ -419,7 +420,7 @@ def gate_paths_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[GatePath,
     return tuple(
         GatePath(cycle.at, cycle.slot, record, cycle.id)
         for cycle, record in looked
-        if record.candidate.symbol == symbol
+        if record.candidate.symbol == symbol and not record.is_cancel
     )
 
 

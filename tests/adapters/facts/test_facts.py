@@ -254,6 +254,18 @@ def test_ends_counts_each_candidate_by_the_first_decision_that_stopped_it(facts:
     assert facts.ends(Job.TRADE_ONCE, minutes(9)) == (0, {})
 
 
+def test_cancels_of_working_orders_are_no_candidates(facts: SqliteFacts) -> None:
+    passed = make_cycle("sent", minutes(1), symbols=3)
+    first = passed.candidates[0]
+    cancel = replace(first, candidate=replace(first.candidate, source="cancel"), decisions=(PASSED,))
+    facts.record(replace(passed, candidates=(cancel, *passed.candidates)))
+    assert facts.ends(Job.TRADE_ONCE, NOW) == (3, {Reason.BUYING_POWER_SHORT: 3})
+    assert sum(end.candidates for end in facts.ended(Job.TRADE_ONCE).ends) == 3
+    assert sum(candidate.number for candidate in facts.span_ends(Job.TRADE_ONCE).standing) == 3
+    (outcome,) = facts.outcomes(Job.TRADE_ONCE, first.candidate.symbol).outcomes
+    assert outcome.terminal is not None
+
+
 def test_sent_returns_the_candidates_with_orders(facts: SqliteFacts) -> None:
     for minute in range(3):
         cycle = make_cycle(f"cycle-{minute}", minutes(minute), symbols=3)

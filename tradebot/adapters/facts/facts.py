@@ -15,7 +15,7 @@ from inspect import isfunction
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from tradebot.adapters.facts import history, schema
@@ -50,10 +50,12 @@ from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import UNFIT, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack, unpack_all
 from tradebot.errors import TemporaryError
+from tradebot.model.candidate import STRATEGY_SOURCE
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.event import EventKind
 from tradebot.model.fact_kind import AnyKind, Fact
 from tradebot.model.flow import FLOW_ALERTS, Intake
+from tradebot.model.intent import Operation
 from tradebot.model.parity import DayParity
 from tradebot.model.record import (
     RESUMABLE,
@@ -112,10 +114,22 @@ def count_refusals(
     )
 
 
+UNREAD = Raw(b"null")
+
+
 class _Wanted(Struct, array_like=True):
-    """The leading fields of a stored candidate that a query needs."""
+    """The leading fields of a stored candidate; a query reads the first and the last of them."""
 
     strategy: str
+    instrument: Raw = UNREAD
+    side: Raw = UNREAD
+    purpose: Raw = UNREAD
+    at: Raw = UNREAD
+    score: Raw = UNREAD
+    coverage: Raw = UNREAD
+    components: Raw = UNREAD
+    quantity: Raw = UNREAD
+    source: str = STRATEGY_SOURCE
 
 
 class _Judged(Struct, array_like=True):
@@ -144,7 +158,9 @@ def outcomes(
     passes = query_pass_heads(database, job, session=session, since=since, last=last)
     by_pass = {number: list[Outcome]() for number in passes}
     for number, body in rows_of_symbol(database, passes, symbol):
-        by_pass[number].append(_outcome(passes[number], _decode(body)))
+        judged = _decode(body)
+        if judged.candidate.source != Operation.CANCEL:
+            by_pass[number].append(_outcome(passes[number], judged))
     return SymbolOutcomes(tuple(passes.values()), tuple([outcome for some in by_pass.values() for outcome in some]))
 
 

@@ -132,9 +132,10 @@ LAST_TIMES = "SELECT (SELECT max(at) FROM cycles WHERE job = value) FROM json_ea
 REASONS = """SELECT (SELECT json_extract(decision.value, '$[2]') FROM json_each(candidates.body, '$[1]') AS decision
     WHERE json_extract(decision.value, '$[1]') != 'PASS' LIMIT 1) AS reason, count(*)
     FROM candidates JOIN cycles ON cycles.sequence = cycle
-    WHERE job = ? AND cycles.at BETWEEN ? AND ? GROUP BY reason"""
+    WHERE job = ? AND cycles.at BETWEEN ? AND ? AND candidates.body ->> '$[0][9]' IS NOT 'cancel'
+    GROUP BY reason"""
 
-"""Count the candidates of a job by the reason of the first decision that didn't pass."""
+"""Count the candidates of a job, except those whose source is a cancel, by the reason of the first decision that didn't pass."""
 
 ANSWERS = """SELECT endpoint, symbol, max(at), sum(at >= ?1), sum((at >= ?1) * received),
     sum((at >= ?1) * foreign_rows), sum((at >= ?1) * json_array_length(rejected))

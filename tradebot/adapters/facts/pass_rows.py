@@ -70,9 +70,11 @@ FARTHEST = sys.float_info.max
 
 
 def summarize_pass(records: Sequence[CandidateRecord]) -> list[OutcomeGroup]:
-    """Group the candidates of one pass by how they ended."""
+    """Group the candidates of one pass by how they ended; cancels of working orders are none."""
     groups: dict[tuple[Any, ...], OutcomeGroup] = {}
     for position, record in enumerate(records):
+        if record.is_cancel:
+            continue
         common, symbol = _common(record), record.candidate.symbol
         near, old = _measures(record.terminal, symbol, position)
         group = groups.get(common)

@@ -195,7 +195,7 @@ class Recorder:
     def _count(self, cycle: CycleRecord, sign: int) -> None:
         if self.level is RecordLevel.NONE or cycle.job is not Job.TRADE_ONCE:
             return
-        for record in cycle.candidates:
+        for record in (record for record in cycle.candidates if not record.is_cancel):
             end = record.terminal
             self._counts[cycle.session][end.reason if end else None] += sign
         for strategy, reason in {(refusal.strategy, refusal.decision.reason) for refusal in cycle.refused_strategies}:
