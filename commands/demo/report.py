@@ -153,7 +153,6 @@ def _data(app: "App", played: "Sequence[PlayedSession]", elapsed_s: float, confi
     sandbox = app.settings.sandbox
     reads_flow = bool(app.needed_facts)
     traded = app.facts.cycles(job=Job.TRADE_ONCE, since=session.open)
-    submitted = {record.intent.client_order_id for record in app.ledger.intents() if record.intent.makes_order}
     return DemoData(
         state_dir=str(app.folder.path),
         configuration=configuration,
@@ -167,9 +166,7 @@ def _data(app: "App", played: "Sequence[PlayedSession]", elapsed_s: float, confi
         flow=_flow(app, session) if reads_flow else None,
         funnel=funnel(traded),
         exits=_exits(app, session),
-        orders=dict(
-            Counter(str(o.status) for o in app.ledger.orders() if o.client_order_id in submitted).most_common()
-        ),
+        orders=dict(Counter(str(order.status) for order in app.ledger.orders()).most_common()),
         fills=totals.count,
         positions=tuple(_open_position(position, marks) for position in positions),
         profit=profit,

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -102,6 +103,21 @@ def test_the_commands_that_it_proposes_work(
             again = typed(capsys, *arguments)
             assert again.code in {0, 10}, again.err
             assert again.out.strip()
+
+
+def test_its_orders_are_those_that_the_list_of_orders_shows(
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, done = played
+    monkeypatch.chdir(folder)
+    orders = json.loads(typed(capsys, "orders", "--all", "--last", "500", "--json").out)["data"]["orders"]
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("Orders    "))
+    counts = Counter(order["status"] for order in orders)
+    assert sorted(line.removeprefix("Orders    ").partition(";")[0].split(", ")) == sorted(
+        f"{count:,} {status}" for status, count in counts.items()
+    )
 
 
 def test_it_leaves_a_bot_of_the_users_untouched(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -135,7 +135,7 @@ REASONS = """SELECT (SELECT json_extract(decision.value, '$[2]') FROM json_each(
     WHERE job = ? AND cycles.at BETWEEN ? AND ? AND candidates.body ->> '$[0][9]' IS NOT 'cancel'
     GROUP BY reason"""
 
-"""Count the candidates of a job, except those whose source is a cancel, by the reason of the first decision that didn't pass."""
+"""Count the candidates of a job by the reason of the first decision that didn't pass, without cancels of orders."""
 
 ANSWERS = """SELECT endpoint, symbol, max(at), sum(at >= ?1), sum((at >= ?1) * received),
     sum((at >= ?1) * foreign_rows), sum((at >= ?1) * json_array_length(rejected))
