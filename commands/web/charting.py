@@ -27,6 +27,7 @@ from commands.trades.candles import FEW, CandleChart, PlannedLevels, candle_char
 from commands.trades.report import read as read_trades
 from commands.web.html_rendering import PagePart, render_html
 from commands.why_no_orders.reading import cycles_of, known_symbol
+from tradebot.app.calendar import with_stored_sessions
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.lab.performance.report import AccountReport, CurvePoint
@@ -309,7 +310,7 @@ def load_day(app: App) -> DayCurve | None:
 
 def _day_marks(app: App, session: date, first: datetime) -> Iterator[DayMark]:
     ledger = app.ledger_view
-    totals, date_of = ledger.totals(), app.day.date_of
+    totals, date_of = ledger.totals(), with_stored_sessions(ledger, app.day).date_of
     for position in totals.own_positions():
         if date_of(position.opened_at) == session:
             yield DayMark(position.opened_at, ENTRY, f"entered {clean(position.symbol)}")

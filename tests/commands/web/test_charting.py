@@ -3,9 +3,11 @@
 import json
 from array import array
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
@@ -16,15 +18,22 @@ from commands.shared.span_options import PassSpan
 from commands.shared.times import local, show_utc, show_venue
 from commands.shared.verb_options import open_bot
 from commands.trades.candles import CandleChart
-from commands.web.charting import ScoredPoint, SymbolChart, draw_over_time, drawing, path_of
+from commands.web.charting import ScoredPoint, SymbolChart, draw_over_time, drawing, load_day, path_of
 from commands.why_no_orders.reading import cycles_of
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 from tests.kit.trades import account
+from tests.kit.values import fill
 from tradebot.__main__ import main
+from tradebot.app.wiring import App
+from tradebot.model.bar import Session
+from tradebot.model.candidate import Side
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.series import DAY, Series
 from tradebot.model.struct_tools import replace
+from tradebot.model.totals import Totals
 from tradebot.venues.alpaca.capabilities import ALPACA
+from tradebot.venues.ibkr.capabilities import IBKR
 
 BACKTEST = ("--sessions", "1", "--symbols", "SPY,IWM,UNH,JPM", "--name", "tried")
 FALL_BACK = datetime(2026, 11, 1, 5, 30, tzinfo=UTC)
@@ -197,6 +206,22 @@ def test_the_last_score_within_a_candle_counts_and_days_are_dates(venue_times: N
     assert chart["candles"][0]["text"].startswith("2026-11-02 open 9.00")
     several = drawn_of(series("IWM", [day], 9.0, DAY), *scored, ScoredPoint(at[0], "swing", {"score": 0.4}))
     assert [line["name"] for line in several["scores"]] == ["score, flow", "score, swing"]
+
+
+def test_a_session_that_begins_on_the_evening_before_has_the_entries_and_exits_of_that_evening() -> None:
+    begun = datetime(2026, 11, 15, 23, tzinfo=UTC)
+    day, at = date(2026, 11, 16), [begun + timedelta(minutes=minute) for minute in (2, 5, 9)]
+    trades = [fill(1, "MESZ6", at=at[0]), fill(2, "MESZ6", Side.SELL, at=at[1]), fill(3, "MNQZ6", at=at[2])]
+    read = CycleRecord("exits", Job.EVALUATE_EXITS, day, "open+1m", at[0], "sandbox", equity=Decimal(1))
+    ledger = SimpleNamespace(
+        totals=lambda: Totals.of(trades),
+        sessions=lambda *_: [Session(day, begun, begun + timedelta(hours=23))],
+        states_since=lambda *_: (),
+    )
+    facts = SimpleNamespace(last_read=lambda _: read, unpriced_passes=lambda _: [read])
+    curve = load_day(cast("App", SimpleNamespace(ledger_view=ledger, existing_facts=facts, day=IBKR.day)))
+    assert curve is not None
+    assert [(mark.at, mark.kind) for mark in curve.marks] == list(zip(at, ("entry", "exit", "entry"), strict=True))
 
 
 def test_exposure_and_rolling_figures_are_those_of_the_report() -> None:
