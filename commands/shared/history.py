@@ -31,10 +31,14 @@ def read_history(app: "App") -> "History":
         marks, notes = ledger.past.marks(), ledger.trade_notes()
         cash, opening_cash, acknowledged = ledger.past.cash_movements(), ledger.opening_cash(), ledger.acknowledged()
     times = (*(cycle.at for cycle in passes), *(owned.fill.at for owned in fills[-1:]), mark.at if mark else None)
+    day = with_stored_sessions(app.books, app.day)
+    if opened_at is not None:
+        # Until the first open, passes belong to a session that was over before the books were opened.
+        ends = tuple(end for end in ends if end.session >= day.date_of(opened_at))
     return History(
         account=app.account_tail,
         mode=app.mode_name,
-        day=with_stored_sessions(app.books, app.day),
+        day=day,
         opened_at=opened_at,
         opening_cash=opening_cash,
         fills=fills,

@@ -13,7 +13,7 @@ from commands.shared.history import read_history
 from commands.shared.verb_options import open_bot
 from tests.kit.bot.folder import Bot
 from tests.kit.ledgers import edit
-from tests.kit.values import NOW
+from tests.kit.values import DAY, NOW
 from tradebot.adapters.ledger import file as ledger_file
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import rebuild
@@ -52,6 +52,13 @@ def closed_trader(shared_trader: Bot) -> Bot:
     if not read(shared_trader).fills:
         trade_and_flatten(shared_trader)
     return shared_trader
+
+
+def test_sessions_before_the_books_were_opened_are_no_part_of_the_history(bot: Bot) -> None:
+    bot.says("trade-once")
+    assert read(bot).ends == ()
+    bot.does("exchange tick open", "exchange tick 5m", "evaluate-exits")
+    assert [end.session for end in read(bot).ends] == [DAY]
 
 
 def test_history_has_trades_with_their_orders(shared_trader: Bot) -> None:
