@@ -48,7 +48,7 @@ def test_comparison_of_the_books_ends_the_reconcile_that_made_it() -> None:
     ("record", "finished"),
     [
         (cycle(), True),
-        (cycle(why=Reason.MARKET_CLOSED), True),
+        (cycle(why=Reason.MARKET_CLOSED), False),
         (cycle(why=Reason.CUT_SHORT), False),
         (cycle(why=Reason.SLOT_MISSED), False),
         (cycle(why=Reason.CLOCKS_DISAGREE), False),

@@ -252,6 +252,7 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
     ("config", seen.Config(200, "line 3 is no YAML"), DEGRADED, "entries are blocked: line 3 is no YAML"),
     ("exits", past(cycles=()), FAILED, "1 of 1 slot claimed; 0 passes finished"),
     ("exits", past(cycles=[cycle(why=Reason.CUT_SHORT)]), FAILED, "0 passes finished"),
+    ("exits", past(cycles=[cycle(why=Reason.MARKET_CLOSED)]), FAILED, "0 passes finished"),
     ("exits", past(claims=()), OK, "0 of 1 slot claimed; 1 pass finished"),
     (
         "exits",
@@ -307,6 +308,7 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
     ("clock", past(cycles=[APART, BY_PRICES]), FAILED, "two clocks are 360.0 s apart"),
     ("clock", past(cycles=[BY_PRICES, cycle(at=ago(20))]), OK, "two clocks agreed in 1 pass"),
     ("clock", past(cycles=[APART, cycle()]), OK, "two clocks agreed in 1 pass"),
+    ("clock", past(cycles=[APART, cycle(why=Reason.MARKET_CLOSED)]), OK, "two clocks agreed in 1 pass"),
     ("clock", past(cycles=[cycle(at=ago(-360))]), FAILED, "dated 360 s after this machine's time"),
     ("clock", past(cycles=[cycle(why=Reason.CUT_SHORT)]), UNKNOWN, "nothing to examine"),
     ("replay", seen.Replays(30, NOW, 28, 2), DEGRADED, "28 of 30 passes kept; the last 2 have no record"),
@@ -331,6 +333,7 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
     ("storage", seen.Storage(STORED, 399 * MB), DEGRADED, "400 MB (limit: 399 MB)"),
     ("strategies", past(strategies=()), UNKNOWN, "none is in use"),
     ("strategies", past(cycles=()), FAILED, "not run yet"),
+    ("strategies", past(cycles=[cycle(Job.TRADE_ONCE, why=Reason.MARKET_CLOSED)]), FAILED, "not run yet"),
     ("strategies", past(cycles=[REFUSED]), DEGRADED, "flow is BROKEN (STRATEGY_FAILED)"),
     ("strategies", past(cycles=[REFUSED, cycle(Job.TRADE_ONCE)]), OK, "flow answered"),
     (
@@ -438,6 +441,14 @@ def test_part_is_not_due_until_its_first_slot_may_have_ended(part: str) -> None:
     late = replace(begun, now=first + budget + timedelta(seconds=1))
     assert judge_subject(part, late).state is UNKNOWN
     assert judge_subject(part, replace(new, coming={})).state is UNKNOWN, "nobody knows when it is due"
+
+
+def test_pass_by_hand_on_a_holiday_fails_no_part() -> None:
+    by_hand = [cycle(job, why=Reason.MARKET_CLOSED) for job in (Job.TRADE_ONCE, Job.EVALUATE_EXITS)]
+    seen_then = past(due=dict.fromkeys(Job, ()), claims=(), cycles=by_hand)
+    parts = dict.fromkeys(("entries", "exits", "strategies"), seen_then)
+    holiday = replace(at(NOW, **parts), due={}, coming=dict.fromkeys(Job, after(600)))
+    assert {judge_subject(part, holiday).state for part in parts} == {NOT_DUE}
 
 
 def test_bot_with_nothing_due_is_ok_if_any_part_is() -> None:

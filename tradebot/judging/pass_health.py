@@ -34,13 +34,13 @@ UNANSWERED = frozenset({Reason.VENUE_UNREACHABLE, Reason.KEYS_REFUSED})
 
 
 def is_finished(cycle: CycleRecord) -> bool:
-    """Return True if a pass completed its work, which may be to find that the market is closed.
+    """Return True if a pass completed its work.
 
-    A pass that was interrupted, refused or only recorded as missed has examined nothing.
+    A pass that was interrupted, refused (also because the market is closed) or only recorded as missed has examined
+    nothing.
     """
     # Submitted candidates have a pass of their own; strategies and their slot have another one.
-    counts = "/" not in cycle.slot and not cycle.dry_run
-    return counts and (cycle.job_decision is None or cycle.job_decision.reason is Reason.MARKET_CLOSED)
+    return "/" not in cycle.slot and not cycle.dry_run and cycle.job_decision is None
 
 
 def finished_passes(past: SessionEvidence, job: Job) -> list[CycleRecord]:
@@ -83,8 +83,7 @@ def of_job(job: Job) -> Judge:
         claimed = f"{sum(slot.key in run for slot in due):,} of {pluralize(len(due), 'slot')} claimed"
         finding, last = f"{claimed}; {pluralize(len(done), 'pass', 'passes')} finished", latest_pass(done)
         fresh = by_slots(evidence, last.at if last else None, job)
-        looked = latest_pass(cycle for cycle in done if cycle.job_decision is None)
-        stuck = [each for each in looked.refused_strategies if each.decision.gate is Gate.EXIT] if looked else []
+        stuck = [each for each in last.refused_strategies if each.decision.gate is Gate.EXIT] if last else []
         if stuck:
             stuck_text = ", ".join(f"{each.symbol} of {each.strategy}" for each in stuck[: component_health.SHOWN])
             return HealthVerdict(
@@ -97,9 +96,9 @@ def of_job(job: Job) -> Judge:
             return HealthVerdict(DEGRADED, f"{finding}; {bare}", len(done), fresh, "tradebot positions")
         if unlike:
             return HealthVerdict(DEGRADED, f"{finding}; {'; '.join(unlike)}", len(done), fresh, "tradebot reconcile")
-        if looked and looked.closed:
-            why = "; ".join(f"entries are blocked ({gate.reason}, {format_comparison(gate)})" for gate in looked.closed)
-            remedy = REASONS[looked.closed[0].reason or Reason.EQUITY_UNKNOWN].remedy
+        if last and last.closed:
+            why = "; ".join(f"entries are blocked ({gate.reason}, {format_comparison(gate)})" for gate in last.closed)
+            remedy = REASONS[last.closed[0].reason or Reason.EQUITY_UNKNOWN].remedy
             return HealthVerdict(DEGRADED, f"{finding}; {why}", len(done), fresh, remedy)
         return HealthVerdict(OK if last else UNKNOWN, finding, len(done), fresh)
 
@@ -191,7 +190,9 @@ def judge_clocks(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdi
     prices.
     """
     apart = [cycle for cycle in past.cycles if _clock_ahead_s(cycle) is not None]
-    agreed = [cycle for cycle in past.cycles if is_finished(cycle) and cycle.clock_ahead_s is None]
+    # The market's hours are checked after the clocks.
+    compared = [cycle for cycle in past.cycles if is_finished(cycle) or _is_of_closed_market(cycle)]
+    agreed = [cycle for cycle in compared if cycle.clock_ahead_s is None]
     last, last_apart = latest_pass([*agreed, *apart]), latest_pass(apart)
     if last is None:
         return None
@@ -206,6 +207,10 @@ def judge_clocks(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdi
         return HealthVerdict(OK, finding, len(agreed), fresh)
     finding = f"two clocks are {abs(_clock_ahead_s(last_apart) or 0.0):,.1f} s apart"
     return HealthVerdict(FAILED, finding, len(agreed) + len(apart), fresh)
+
+
+def _is_of_closed_market(cycle: CycleRecord) -> bool:
+    return cycle.job_decision is not None and cycle.job_decision.reason is Reason.MARKET_CLOSED
 
 
 def _clock_ahead_s(cycle: CycleRecord) -> float | None:
