@@ -38,6 +38,8 @@ class Chores(Struct, frozen=True):
     by: str
     run: Running
     stopping: Callable[[], bool] = lambda: False
+    nothing_to_do: Callable[[TimetableEntry, Slot], str] = lambda line, slot: ""
+    """Returns why a chore has nothing to do for a slot; empty if it has."""
 
     def __call__(self, slot: Slot, now: datetime, *, again: bool = False) -> Done:
         """Run a chore for its slot, and claim the slot's end.
@@ -62,7 +64,9 @@ class Chores(Struct, frozen=True):
         line = self.lines[slot.job]
         assert line.limit_s is not None, f"{slot.job} is a pass of serve, not a chore"
         words = line.command(slot.session)
-        if was_cut_short and not again and not self._begins_again(slot, now):
+        if nothing := self.nothing_to_do(line, slot):
+            ended = ChoreEnd(ExitCode.DONE, None, 0, nothing)
+        elif was_cut_short and not again and not self._begins_again(slot, now):
             ended = ChoreEnd(ExitCode.ERROR, f"interrupted {MOST_BEGINNINGS} times", 0, "")
         else:
             ended = self.run(words, line.limit_s, self.stopping)
@@ -70,17 +74,18 @@ class Chores(Struct, frozen=True):
             # Without an end it counts as cut short, and is run again by the next process.
             raise TradebotError(f"tradebot {' '.join(words)} was stopped because serve ended; the next serve reruns it")
         end = ENDED if _went_well(ended) else FAILED
-        text = f"{_outcome(ended)}, {ended.took_s:.1f} s"
+        outcome = nothing or _outcome(ended)
+        text = f"{outcome}, {ended.took_s:.1f} s"
         self.ledger.claim_slot(f"{slot.job}{end}", slot.session, slot.name, text, now)
-        return self._tell_end(slot, words, ended, now)
+        return self._tell_end(slot, words, ended, outcome, now)
 
     def _begins_again(self, slot: Slot, now: datetime) -> bool:
         """Claim another start of a chore that was interrupted; return False if it has used up its starts."""
         names = (f"{slot.job} again {number}" for number in range(1, MOST_BEGINNINGS))
         return any(self.ledger.claim_slot(name, slot.session, slot.name, self.by, now).won for name in names)
 
-    def _tell_end(self, slot: Slot, words: Sequence[str], ended: ChoreEnd, now: datetime) -> Done:
-        code, outcome = ExitCode(ended.code) if ended.code in set(ExitCode) else ExitCode.ERROR, _outcome(ended)
+    def _tell_end(self, slot: Slot, words: Sequence[str], ended: ChoreEnd, outcome: str, now: datetime) -> Done:
+        code = ExitCode(ended.code) if ended.code in set(ExitCode) else ExitCode.ERROR
         kind = EventKind.CHORE_RAN if _went_well(ended) else EventKind.CHORE_FAILED
         command = f"tradebot {' '.join(words)}"
         details = {"job": slot.job, "slot": slot.name, "command": command, "outcome": outcome, "output": ended.output}

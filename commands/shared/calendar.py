@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from datetime import datetime
+from functools import partial
 
 from jobs.chores import Chores, Running
 from jobs.due_slots import SlotTracker
@@ -18,7 +19,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
-from tradebot.timetable.entries import EntryNeed
+from tradebot.timetable.entries import EntryNeed, TimetableEntry
 from tradebot.timetable.sessions import Slot, is_due, session_of, slot_at
 
 ASKING = frozenset({Job.RECONCILE, Job.TRADE_ONCE})
@@ -145,7 +146,17 @@ def run_chore(
     with state_locks.hold(app.folder.path, f"chore {slot.job}", wait_s=0.0, name=state_locks.CHORE_LOCK):
         clock = app.reader.clock()
         require(clock, app.second_time(), app.settings)
-        return Chores(app.ledger, lines, app.events, by, run, stopping)(slot, clock.now, again=again)
+        chores = Chores(app.ledger, lines, app.events, by, run, stopping, partial(_nothing_to_do, app))
+        return chores(slot, clock.now, again=again)
+
+
+def _nothing_to_do(app: "App", line: TimetableEntry, slot: Slot) -> str:
+    """Return why `parity` has nothing to compare for a slot's session: a new bot, for one, has no pass of it."""
+    if line.verb != "parity" or str(slot.session) not in line.command(slot.session):
+        return ""
+    with suppress(TradebotError):
+        return "" if app.passes.passes(slot.session) else "nothing to compare: the session has no recorded pass"
+    return ""
 
 
 def unmet_need(app: "App", slot: Slot) -> EntryNeed | None:

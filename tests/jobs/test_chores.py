@@ -71,6 +71,18 @@ def test_its_exit_code_is_its_end_and_it_runs_once(ended: ChoreEnd, said: str, c
     assert len(program.ran) == 1
 
 
+def test_one_with_nothing_to_do_ends_well_without_running_and_says_why() -> None:
+    assert LINE is not None
+    ledger, program, events = MemoryLedger(ACCOUNT), Program(ChoreEnd(2, None, 1, "")), MemoryEvents()
+    chores = Chores(
+        ledger, {LINE.job: LINE}, events, "serve", program, nothing_to_do=lambda line, slot: f"no {line.job} to do"
+    )
+    done = chores(SLOT, NOW)
+    assert (done.said, done.exit_code) == (f"tradebot parity {SESSION.date}: no parity to do", ExitCode.DONE)
+    assert claims(ledger) == {"parity": "serve", "parity ended": "no parity to do, 0.0 s"}
+    assert (program.ran, [event.event_type for event in events.emitted]) == ([], ["chore_ran"])
+
+
 def test_one_that_is_cut_short_each_time_has_failed_after_the_third_time_unless_a_person_asks() -> None:
     ledger, program = MemoryLedger(ACCOUNT), Program(ChoreEnd(-15, STOPPED, 1, ""))
     said = [run(ledger, program)[0] for _ in range(4)]

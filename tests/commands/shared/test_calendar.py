@@ -243,6 +243,16 @@ def test_chore_that_needs_a_reconcile_waits_for_one_in_its_session(needing: Any)
     assert unmet_need(needing, chore) is None
 
 
+def test_parity_of_a_session_without_passes_has_nothing_to_do(needing: Any) -> None:
+    chore, ended = replace(slot(needing, "audit", "close+10m"), job="parity"), ChoreEnd(0, None, 1, "")
+    needing.passes = SimpleNamespace(passes=lambda day: [])
+    said = run_chore(needing, "cron", lambda *_: ended, lambda: False, chore).said
+    assert said == f"tradebot parity {SESSION.date}: nothing to compare: the session has no recorded pass"
+    needing.passes = SimpleNamespace(passes=lambda day: [day])
+    again = run_chore(needing, "cron", lambda *_: ended, lambda: False, chore, again=True).said
+    assert again == f"tradebot parity {SESSION.date}: exit 0"
+
+
 def test_second_chore_is_refused_and_leaves_its_slot_free_while_one_runs(needing: Any) -> None:
     chore = slot(needing, "audit", "close+10m")
     ended = ChoreEnd(0, None, 1, "")
