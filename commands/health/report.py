@@ -1,6 +1,5 @@
 """The data and screen of `tradebot health`: the state of each part of the bot, and a summary."""
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -13,7 +12,7 @@ from commands.shared.number_format import color_state
 from commands.shared.tables import table
 from commands.shared.verb_options import Report, identity
 from tradebot.errors import ExitCode
-from tradebot.judging.judgment import HealthState, Judgment, worst_state
+from tradebot.judging.judgment import HealthState, Judgment, count_parts, worst_state
 from tradebot.judging.pass_health import judge_passes
 
 if TYPE_CHECKING:
@@ -30,12 +29,11 @@ class Health(Struct, frozen=True):
 
 
 def summary(judgments: tuple[Judgment, ...]) -> str:
-    """Return how many parts are in each state, and the names of those that aren't OK, worst first."""
-    counts = Counter(judgment.state for judgment in judgments)
-    parts = [f"{counts[HealthState.OK]} of {len(judgments)} parts are OK"]
+    """Return how many parts are OK, and the names of those that need something, worst first."""
+    parts = [count_parts(judgments)]
     for state in reversed(HealthState):
         names = [judgment.subject for judgment in judgments if judgment.state is state]
-        if names and state is not HealthState.OK:
+        if names and state not in (HealthState.OK, HealthState.NOT_DUE):
             parts.append(f"{state} {', '.join(names)}")
     return "; ".join(parts)
 

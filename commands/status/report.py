@@ -42,7 +42,7 @@ from tradebot.app.promotion_status import unproven_strategies
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError, one_line
 from tradebot.judging.evidence import Halts, HealthEvidence, SessionEvidence, UnreadablePart
-from tradebot.judging.judgment import HealthState, Judgment, permission, rank_judgments, worst_state
+from tradebot.judging.judgment import HealthState, Judgment, count_parts, permission, rank_judgments, worst_state
 from tradebot.judging.pass_health import judge_passes, unfinished_claims
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
@@ -204,10 +204,7 @@ def _serve_judgments(data: "Status") -> list[Judgment]:
 
 def _health(console: "Console", data: "Status") -> None:
     """Print how many parts are well, and what to do about the others, the worst first."""
-    good = sum(not judgment.state.is_finding for judgment in data.health)
-    console.print(
-        f"Health {color_state(worst_state(data.health))}, {good} of {pluralize(len(data.health), 'part')} well"
-    )
+    console.print(f"Health {color_state(worst_state(data.health))}: {count_parts(data.health)}")
     findings = [judgment for judgment in rank_judgments(data.health) if judgment not in _serve_judgments(data)]
     for judgment in findings:
         if judgment.state is not HealthState.UNKNOWN:
@@ -354,6 +351,7 @@ def status_of(app: "App") -> Status:
     now, recent = (
         (past.now, past.cycles) if isinstance(past, SessionEvidence) else (age_reference_time(app, (as_of,)), ())
     )
+    current = past if isinstance(past, SessionEvidence) and not evidence.finished else None
     return Status(
         state_dir=str(app.folder.path),
         as_of=as_of,
@@ -368,7 +366,7 @@ def status_of(app: "App") -> Status:
         health=judge_passes(evidence),
         passes=passes,
         now=now,
-        next_slots=_next_slots(past) if isinstance(past, SessionEvidence) and not evidence.finished else (),
+        next_slots=_next_slots(current) if current else (),
         quota=quota(recent),
         equity=(recent_equity := equity(recent)),
         drawdown=drawdown(recent_equity, ledger.equity_peak()),
@@ -383,7 +381,7 @@ def status_of(app: "App") -> Status:
         realized_elsewhere_usd=sum((lot.realized_pnl for lot in positions if lot.strategy == FOREIGN), Decimal(0)),
         without_evidence=unproven_strategies(app),
         not_entering=tuple(_lacking_promotion(app, allowed)),
-        unended=tuple(map(unended_of, unfinished_claims(past))) if isinstance(past, SessionEvidence) else (),
+        unended=tuple(map(unended_of, unfinished_claims(current))) if current else (),
         notes=unlike_the_broker(app, now, recorded),
     )
 
@@ -565,8 +563,7 @@ def _overview_lines(data: Status, waiting: Sequence[Request]) -> Iterator[tuple[
     yield "Open", f"{pluralize(len(data.positions), 'position')}{unlike}, {orders}"
     due = min(data.next_slots, key=lambda slot: slot.at, default=None)
     yield "Next", f"{due.job} at {_at(due.at)}" if due else "no due job is known: tradebot schedule"
-    good = sum(not judgment.state.is_finding for judgment in data.health)
-    yield "Health", f"{color_state(worst_state(data.health))}, {good} of {pluralize(len(data.health), 'part')} well"
+    yield "Health", f"{color_state(worst_state(data.health))}: {count_parts(data.health)}"
     needs = [*_needs(data, waiting)]
     for need in needs[:MOST_NEEDS]:
         yield "Needs you", escape(need)

@@ -40,7 +40,7 @@ from commands.web.html_rendering import (
 )
 from commands.why_no_orders.past_passes import run_session
 from tradebot.app.wiring import App
-from tradebot.judging.judgment import worst_state
+from tradebot.judging.judgment import count_parts, worst_state
 from tradebot.model.limits import Limits
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
@@ -95,9 +95,9 @@ def _figures(app: App, data: Status) -> Iterator[CardFigure]:
     unknown = f"{len(data.unresolved)} with an unknown outcome" if data.unresolved else ""
     yield CardFigure("Working orders", f"{len(data.orders):,}", unknown or count_working_orders(data.orders))
     yield _next_figure(data)
-    state, good = worst_state(data.health), sum(not judgment.state.is_finding for judgment in data.health)
+    state = worst_state(data.health)
     health = Markup('<a href="/health">{}</a>').format(state)
-    yield CardFigure("Health", health, f"{good} of {pluralize(len(data.health), 'part')} well", STATE_STYLE[state])
+    yield CardFigure("Health", health, count_parts(data.health), STATE_STYLE[state])
 
 
 def _money_figures(data: Status) -> Iterator[CardFigure]:

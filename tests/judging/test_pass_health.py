@@ -68,7 +68,7 @@ def test_job_counts_its_own_passes_and_claimed_slots() -> None:
     cycles = [cycle(Job.SCORE, at=ago(300)), cycle(Job.SCORE, at=ago(600)), cycle(Job.TRADE_ONCE)]
     found = of_job(Job.SCORE)(at(NOW), past(due={Job.SCORE: slots}, claims=claims, cycles=cycles))
     assert found is not None
-    assert found.found == "1 of 2 slots claimed; 2 passes finished"
+    assert found.found == "ran in 1 of 2 slots; finished 2 passes"
     assert found.fresh is not None
     assert found.fresh.at == ago(300)
 
@@ -152,9 +152,12 @@ def test_slot_is_missed_if_it_is_noted_as_missed_or_is_over_and_unclaimed() -> N
         ("evaluate-exits", "open+29m", "it wasn't run"),
     }
     assert schedule(at(NOW), found).count == 5
+    assert schedule(at(NOW), found).next == "tradebot serve", "why-no-orders knows no reason of the last one"
+    recorded = replace(found, due={Job.TRADE_ONCE: entries})
+    assert schedule(at(NOW), recorded).next == "tradebot why-no-orders"
     entered = of_job(Job.TRADE_ONCE)(at(NOW), found)
     assert entered is not None
-    assert entered.found.startswith("0 of 2 slots claimed"), "a missed slot wasn't run"
+    assert entered.found.startswith("ran in 0 of 2 slots"), "a missed slot wasn't run"
 
 
 def test_last_run_of_a_chore_is_the_last_that_ended_or_was_cut_short() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.core.evidence import BUDGETS, EVERY_S, MB, YESTERDAY, at, claim, cycle, made_at, note, past, slot
-from tests.kit.values import NOW, ago, books, fill
+from tests.kit.values import NOW, SESSION, ago, books, fill
 from tests.model.test_lifecycle import ENTRY, EXIT, order, record
 from tradebot.judging import evidence as seen
 from tradebot.judging.component_health import ModelSeen, ModelsSeen, late_s
@@ -220,13 +220,23 @@ STUCK = StrategyRefusal("adopted", Decision(Gate.EXIT, Answer.UNKNOWN, Reason.IN
 FAILURES: list[tuple[str, Any, HealthState, str]] = [
     ("serve", seen.Serve(False, note(), 30, "serve 7", True), FAILED, "ended without recording why"),
     ("serve", seen.Serve(False, None, 30, "serve 7", True), DEGRADED, "stopped"),
-    ("serve", seen.Serve(False, None, 30, "cron 9", False), OK, "not in use"),
+    (
+        "serve",
+        seen.Serve(False, None, 30, "cron 9", False),
+        OK,
+        "other commands ran 30 slots",
+    ),
     ("serve", seen.Serve(False, None, 0, "", False), UNKNOWN, "no slot was claimed"),
     ("serve", seen.Serve(True, None, 30, "serve 7", True), UNKNOWN, "recorded no status"),
     ("serve", seen.Serve(True, note(ago(31)), 30, "serve 7", True), FAILED, "hangs or is stopped"),
     ("serve", seen.Serve(True, note(lanes={}), 30, "serve 7", True), DEGRADED, "starting or ending"),
     ("serve", seen.Serve(False, note(lanes={}), 30, "serve 7", True), DEGRADED, "it was stopped"),
-    ("serve", seen.Serve(False, note(lanes={}), 30, "cron 9", False), OK, "not in use"),
+    (
+        "serve",
+        seen.Serve(False, note(lanes={}), 30, "cron 9", False),
+        OK,
+        "other commands ran 30 slots",
+    ),
     ("serve", seen.Serve(False, note(lanes={}, troubles={"ended": "no key"}), 30, "cron 9", False), FAILED, "key"),
     (
         "serve",
@@ -250,10 +260,10 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
     ("serve", seen.Serve(True, note(ready_at=None), 30, "serve 7", True), DEGRADED, "aren't compared yet"),
     ("serve", seen.Serve(True, note(troubles={"config": "bad"}), 3, "", False), DEGRADED, "config: bad"),
     ("config", seen.Config(200, "line 3 is no YAML"), DEGRADED, "entries are blocked: line 3 is no YAML"),
-    ("exits", past(cycles=()), FAILED, "1 of 1 slot claimed; 0 passes finished"),
-    ("exits", past(cycles=[cycle(why=Reason.CUT_SHORT)]), FAILED, "0 passes finished"),
-    ("exits", past(cycles=[cycle(why=Reason.MARKET_CLOSED)]), FAILED, "0 passes finished"),
-    ("exits", past(claims=()), OK, "0 of 1 slot claimed; 1 pass finished"),
+    ("exits", past(cycles=()), FAILED, "ran in 1 of 1 slot; finished 0 passes"),
+    ("exits", past(cycles=[cycle(why=Reason.CUT_SHORT)]), FAILED, "finished 0 passes"),
+    ("exits", past(cycles=[cycle(why=Reason.MARKET_CLOSED)]), FAILED, "finished 0 passes"),
+    ("exits", past(claims=()), OK, "ran in 0 of 1 slot; finished 1 pass"),
     (
         "exits",
         past(cycles=[cycle(gaps=(Gap("flow", "AAPL", Decimal(10), ago(180), "suspended"),)), cycle(gaps=None)]),
@@ -266,16 +276,16 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
         FAILED,
         "can't be closed: AAPL of adopted",
     ),
-    ("exits", past(cycles=[cycle(at=ago(60), refused_strategies=(STUCK,)), cycle()]), OK, "2 passes finished"),
-    ("entries", past(cycles=()), FAILED, "0 passes finished"),
+    ("exits", past(cycles=[cycle(at=ago(60), refused_strategies=(STUCK,)), cycle()]), OK, "finished 2 passes"),
+    ("entries", past(cycles=()), FAILED, "finished 0 passes"),
     (
         "entries",
         past(cycles=[cycle(Job.TRADE_ONCE, closed=(FALLEN,))]),
         DEGRADED,
-        "1 pass finished; entries are blocked (DRAWDOWN_STAYS, 12.34% against 10.00%)",
+        "finished 1 pass; entries are blocked (DRAWDOWN_STAYS, 12.34% against 10.00%)",
     ),
     ("entries", past(cycles=[cycle(Job.TRADE_ONCE, at=ago(60), closed=(FALLEN,)), cycle(Job.TRADE_ONCE)]), OK, ""),
-    ("entries", past(cycles=[cycle(Job.TRADE_ONCE)], claims=[MISSED]), OK, "0 of 1 slot claimed"),
+    ("entries", past(cycles=[cycle(Job.TRADE_ONCE)], claims=[MISSED]), OK, "ran in 0 of 1 slot"),
     ("signals", seen.ReplyEvidence(60, NOW, "premium is text"), DEGRADED, "premium is text"),
     ("prices", seen.PriceEvidence(30, NOW, 2, ("AAPL",)), DEGRADED, "none for AAPL"),
     ("prices", seen.PriceEvidence(30, NOW, 2, age_s=120), OK, "the oldest quote was 2 min old (limit: 2 min)"),
@@ -441,6 +451,15 @@ def test_part_is_not_due_until_its_first_slot_may_have_ended(part: str) -> None:
     late = replace(begun, now=first + budget + timedelta(seconds=1))
     assert judge_subject(part, late).state is UNKNOWN
     assert judge_subject(part, replace(new, coming={})).state is UNKNOWN, "nobody knows when it is due"
+
+
+@pytest.mark.parametrize("part", ["exits", "entries"])
+def test_remedy_for_a_part_is_serve_while_passes_by_hand_are_refused(part: str) -> None:
+    frozen = replace(at(NOW, **{part: past(cycles=())}), past=past())
+    assert judge_subject(part, frozen).next == TABLE[part].next
+    closed = replace(frozen, past=past(now=SESSION.close, later=()))
+    assert judge_subject(part, closed).next == "tradebot serve"
+    assert judge_subject("books", replace(closed, parts={**closed.parts, "books": None})).next == "tradebot reconcile"
 
 
 def test_pass_by_hand_on_a_holiday_fails_no_part() -> None:

@@ -134,7 +134,8 @@ def serve(evidence: HealthEvidence, serve_evidence: records.Serve) -> HealthVerd
         )
     return HealthVerdict(
         OK,
-        f"not in use; {pluralize(serve_evidence.claims, 'claimed slot')}, the last by {serve_evidence.last_by}",
+        f"it isn't running; other commands ran {pluralize(serve_evidence.claims, 'slot')}, the last was run by "
+        f"{serve_evidence.last_by}",
         serve_evidence.claims,
     )
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.sentences import noun_for, pluralize
 from tradebot.model.trading import Permission
 
 
@@ -68,6 +69,14 @@ def rank_judgments(judgments: Iterable[Judgment]) -> tuple[Judgment, ...]:
     """Sort judgments by urgency: failures, unknowns, then others; equally urgent ones keep their order."""
     findings = [judgment for judgment in judgments if judgment.state.is_finding]
     return tuple(sorted(findings, key=lambda finding: -list(HealthState).index(finding.state)))
+
+
+def count_parts(judgments: Collection[Judgment]) -> str:
+    """Return how many parts of the bot are OK and how many aren't due yet, in the words of every command."""
+    states = [judgment.state for judgment in judgments]
+    well, waiting = states.count(HealthState.OK), states.count(HealthState.NOT_DUE)
+    not_due = f", {waiting:,} not due yet" if waiting else ""
+    return f"{well:,} of {pluralize(len(states), 'part')} {noun_for(well, 'is', 'are')} OK{not_due}"
 
 
 class Examination(Struct, frozen=True):

@@ -23,7 +23,7 @@ from tradebot.model.decision import Gate, format_comparison
 from tradebot.model.position import Position
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import DOUBTED, RESUMABLE, CycleRecord, Gap, Job
-from tradebot.model.sentences import pluralize
+from tradebot.model.sentences import pluralize, span
 from tradebot.model.trading import SlotClaim
 from tradebot.timetable.entries import ENDS, TimetableEntry
 from tradebot.timetable.sessions import Slot
@@ -80,8 +80,9 @@ def of_job(job: Job) -> Judge:
     def judge(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
         done, due = finished_passes(past, job), past.due[job]
         run = {_key(claim) for claim in past.claims if claim.job == job and claim.missed_reason is None}
-        claimed = f"{sum(slot.key in run for slot in due):,} of {pluralize(len(due), 'slot')} claimed"
-        finding, last = f"{claimed}; {pluralize(len(done), 'pass', 'passes')} finished", latest_pass(done)
+        ran = f"ran in {sum(slot.key in run for slot in due):,} of {pluralize(len(due), 'slot')}"
+        finished = f"finished {pluralize(len(done), 'pass', 'passes')}"
+        finding, last = f"{ran if due else 'no slot was due yet'}; {finished}", latest_pass(done)
         fresh = by_slots(evidence, last.at if last else None, job)
         stuck = [each for each in last.refused_strategies if each.decision.gate is Gate.EXIT] if last else []
         if stuck:
@@ -283,7 +284,9 @@ def schedule(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
         return HealthVerdict(OK, f"{due} due, none missed", count)
     job, slot, why = slots[-1]
     finding = f"{len(slots):,} of {due} missed; the last was {job} {slot}: {why}"
-    return HealthVerdict(DEGRADED, finding, count, next="tradebot why-no-orders")
+    # Only slots with a recorded reason are in the records that why-no-orders reads.
+    following = "tradebot why-no-orders" if why in set(Reason) else SERVE
+    return HealthVerdict(DEGRADED, finding, count, next=following)
 
 
 def last_run(
@@ -330,7 +333,7 @@ class Subject(NamedTuple):
     store: bool = False
 
 
-RECONCILE, RECOVER, DOCTOR = "tradebot reconcile", "tradebot recover", "tradebot doctor"
+RECONCILE, RECOVER, DOCTOR, SERVE = "tradebot reconcile", "tradebot recover", "tradebot doctor", "tradebot serve"
 EXITS, ENTRIES, FETCH = Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.FETCH_FLOW
 TABLE: Mapping[str, Subject] = {
     "ledger": Subject(component_health.ledger, "pages of ledger.db", RECOVER, store=True),
@@ -339,7 +342,7 @@ TABLE: Mapping[str, Subject] = {
     "backup": Subject(component_health.backup, "backups", "tradebot backup"),
     "orders": Subject(component_health.orders, "records", RECONCILE),
     "halts": Subject(component_health.halts, "trading state", "tradebot unhalt"),
-    "serve": Subject(component_health.serve, "notes and claims", "tradebot serve"),
+    "serve": Subject(component_health.serve, "notes and claims", SERVE),
     "exits": Subject(of_job(EXITS), "passes", f"tradebot {EXITS}", EXITS),
     "entries": Subject(of_job(ENTRIES), "passes", f"tradebot {ENTRIES}", ENTRIES),
     "flow": Subject(of_job(FETCH), "passes", f"tradebot {FETCH}", FETCH),
@@ -378,6 +381,16 @@ def judge_passes(evidence: HealthEvidence, subjects: Iterable[str] | None = None
     return tuple(judge_subject(name, evidence) for name in subjects if name in evidence.parts)
 
 
+def _remedy(name: str, evidence: HealthEvidence) -> str:
+    """Return a part's usual remedy. While the market is closed, a pass by hand is refused, but `serve` waits."""
+    past = evidence.past
+    if name in ("exits", "entries") and isinstance(past, SessionEvidence) and "schedule" in evidence.parts:
+        known = (*past.sessions, *past.later)
+        if known and not any(session.open <= past.now < session.close for session in known):
+            return SERVE
+    return TABLE[name].next
+
+
 def judge_subject(name: str, evidence: HealthEvidence) -> Judgment:
     """Judge the subject of this name by the evidence about it."""
     subject, part = TABLE[name], evidence.parts[name]
@@ -390,7 +403,8 @@ def judge_subject(name: str, evidence: HealthEvidence) -> Judgment:
     fresh = verdict.fresh or component_health.by_clock(evidence, evidence.at)
     state, finding = verdict.state, verdict.found
     if fresh.is_overdue and health_verdict is not None:
-        state, finding = HealthState.FAILED, f"{finding}; newer evidence has been due for {fresh.late_s:,.0f} s"
+        state = HealthState.FAILED
+        finding += f"; nothing newer for {span(fresh.late_s or 0)}, although it was due"
     until = verdict.until
     if state is HealthState.UNKNOWN and job and not verdict.count and fresh.late_s is not None and not fresh.is_overdue:
         until = component_health.due_by(evidence, job)
@@ -398,5 +412,5 @@ def judge_subject(name: str, evidence: HealthEvidence) -> Judgment:
     if state is HealthState.NOT_DUE and until:
         finding = f"{finding}; not due until {until:%Y-%m-%d %H:%M} UTC"
     freshness = fresh if health_verdict else component_health.UNKNOWABLE
-    following = (verdict.next or subject.next) if state.is_finding else ""
+    following = (verdict.next or _remedy(name, evidence)) if state.is_finding else ""
     return Judgment(name, state, subject.looked_at, verdict.count, finding, following, *freshness, until)

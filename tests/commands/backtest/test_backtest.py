@@ -233,7 +233,8 @@ def test_why_no_orders_says_what_was_not_recorded(player: Player, level: str) ->
         assert what in " ".join(one.split())
     health, status = player.types("health", *place), player.types("status", *place)
     assert (health.code, "Health OK: 6 of 6 parts are OK" in health.out) == (0, True), "nothing is due anymore"
-    assert (status.code, "Health OK, 6 of 6 parts well\n" in status.out) == (0, True)
+    assert (status.code, "Health OK: 6 of 6 parts are OK\n" in status.out) == (0, True)
+    assert "no end is recorded yet" not in status.out, "the run has ended"
 
 
 def test_a_run_is_not_replaced_unless_that_is_asked_for(player: Player) -> None:

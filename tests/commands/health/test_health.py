@@ -45,12 +45,12 @@ def found(bot: Bot, part: str) -> Any:
 def test_health_of_a_new_bot_is_not_ok_and_the_probe_is_one_line(bot: Bot) -> None:
     screen = bot.says("health")
     assert screen.code == 0
-    assert screen.out.splitlines()[1].startswith("Health UNKNOWN: 7 of 24 parts are OK; UNKNOWN books, ")
+    assert screen.out.splitlines()[1].startswith("Health UNKNOWN: 7 of 24 parts are OK, 1 not due yet; UNKNOWN books, ")
     said = bot.says("health", "--probe")
     assert (said.code, said.err) == (10, "")
     assert said.out == (
-        "UNKNOWN: 7 of 24 parts are OK; UNKNOWN books, backup, serve, exits, entries, flow, scores, schedule,"
-        " strategies, broker, prices, clock, calendar, signals, replay, facts; NOT_DUE chores\n"
+        "UNKNOWN: 7 of 24 parts are OK, 1 not due yet; UNKNOWN books, backup, serve, exits, entries, flow, scores, "
+        "schedule, strategies, broker, prices, clock, calendar, signals, replay, facts\n"
     )
     assert bot.says("health", "--probe", "--json").code == 10
 
@@ -64,7 +64,8 @@ def test_health_after_work_finds_only_the_missed_slots(bot: Bot) -> None:
     shown = bot.says("health").out
     assert "books and broker agree" in shown
     assert "Health UNKNOWN: 22 of 24 parts are OK; UNKNOWN chores; DEGRADED schedule" in shown
-    assert "tradebot why-no-orders" in shown
+    assert "it wasn't run" in shown
+    assert "next: tradebot serve" in shown, "nothing is recorded about a slot that nobody ran"
 
 
 def test_health_without_facts_calls_nothing_ok_that_needs_them(bot: Bot, copy: Bot) -> None:

@@ -34,7 +34,7 @@ def test_status_of_a_new_bot_is_empty_and_counts_what_it_read(bot: Bot) -> None:
         "Permission open\n"
         "Books never compared with the broker's. Next: tradebot reconcile\n"
         "serve UNKNOWN: it isn't running, and no slot was claimed\n"
-        "Health UNKNOWN, 8 of 24 parts well\n"
+        "Health UNKNOWN: 7 of 24 parts are OK, 1 not due yet\n"
         "  no evidence about books, backup, exits, entries, flow, scores, schedule, strategies, broker, prices, clock, "
         "calendar, signals, replay, facts. Next: tradebot health\n"
         "0 positions\n"

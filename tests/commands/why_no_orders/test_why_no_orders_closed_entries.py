@@ -46,7 +46,7 @@ SUMMED_UP = (
     "of them, because too few alerts point the same way within the cluster window."
 )
 HEALTH = (
-    "DEGRADED  entries     1 of 81 slots claimed; 1 pass finished; entries are blocked (DRAWDOWN_STAYS, 8.00% against "
+    "DEGRADED  entries     ran in 1 of 81 slots; finished 1 pass; entries are blocked (DRAWDOWN_STAYS, 8.00% against "
     f"5.00%) (1 pass)\n                      next: {REMEDY}\n"
 )
 
@@ -68,7 +68,7 @@ def test_each_verdict_is_blocked_by_the_limit_though_all_candidates_are_too_weak
     assert fallen.shown("why-no-orders") == EXPLAINED
     summary = fallen.shown("summary")
     assert SUMMED_UP in summary
-    assert f"1 pass finished; e{IN_WORDS}. Next: {REMEDY}" in summary
+    assert f"finished 1 pass; e{IN_WORDS}. Next: {REMEDY}" in summary
     assert HEALTH in fallen.shown("health")
     assert f"entries are blocked (DRAWDOWN_STAYS, 8.00% against 5.00%). Next: {REMEDY}" in fallen.shown("status")
 

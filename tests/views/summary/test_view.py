@@ -91,6 +91,10 @@ def refused(reason: Reason) -> Decision:
             "It sent no order: in 1 pass it evaluated 2 candidates, 2 waited for a person's approval.",
         ),
         ({"passes": ()}, "No pass looked for entries."),
+        (
+            {"passes": (replace(ENTRIES, job_decision=refused(Reason.MARKET_CLOSED)),)},
+            "No pass looked for entries while the market was open.",
+        ),
         ({"passes": (), "so_far": True}, "No pass has looked for entries yet."),
         ({"passes": (), "recorded": False}, ""),
         ({"passes": (NOT_DUE,)}, "It sent no order: flow was not due, in 1 pass."),
@@ -152,8 +156,11 @@ def test_what_needs_a_person_comes_first_in_words_and_is_counted() -> None:
     assert data.sections[0].title == "What needs you"
     assert data.headline.startswith(f"{SESSION.date:%A} {SESSION.date}: 2 things need you")
     assert data.needs[1:] == (PersonNeed("There is no evidence about flow and broker.", "tradebot health"),)
-    # What isn't due is well, and the permission is no part.
-    assert told(data, "Health") == "2 of 5 parts of the bot are well; strategies, flow and broker are not."
+    # The permission is no part.
+    assert told(data, "Health") == (
+        "1 of 5 parts is OK, 1 not due yet. Not OK: strategies. No evidence about: flow and broker. "
+        "Not due yet: backup."
+    )
     assert told(summary(SEEN), "What needs you") == "Nothing."
 
 

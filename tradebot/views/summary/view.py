@@ -13,7 +13,7 @@ from decimal import Decimal
 from textwrap import shorten
 
 from tradebot.exits.exit_reasons import parse
-from tradebot.judging.judgment import PERMISSION, HealthState, rank_judgments
+from tradebot.judging.judgment import PERMISSION, HealthState, count_parts, rank_judgments
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CycleRecord, Job
@@ -281,6 +281,9 @@ def _did(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
         yield "No pass looked for entries." if not session_records.so_far else "No pass has looked for entries yet."
         return
     entries = _entries(session_records)
+    if entries and all(entry.job_decision and entry.job_decision.reason is Reason.MARKET_CLOSED for entry in entries):
+        yield "No pass looked for entries while the market was open."
+        return
     shut = limits_blocking_entries(entries[-1:] if summary.orders else entries)
     # The reason is given in words, by its meaning.
     reasons = [in_words(sentence_of(decision, row_of(decision).meaning)) for decision in shut]
@@ -297,7 +300,8 @@ def _did(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
         yield from reasons
     elif counts:
         reason = deciding_reason(counts)
-        share = "each" if counts[reason] == summary.candidates else f"{counts[reason]:,} of them"
+        all_of_them = noun_for(summary.candidates, "it", "each")
+        share = all_of_them if counts[reason] == summary.candidates else f"{counts[reason]:,} of them"
         refused_by = f"and refused {share}, because {mid_sentence(REASONS[reason].meaning)}"
         looked += f"{waits}{',' * bool(waits)} {refused_by}"
         yield " ".join((f"{_verdict((*counts, *whole), shut)}.", *reasons, looked))
@@ -371,7 +375,9 @@ def _positions(summary: Summary, session_records: SessionRecords) -> Iterator[st
         )
     else:
         gains = [position.gain_usd for position in summary.positions if position.gain_usd is not None]
-        worth = f", together {format_signed_usd(sum(gains, Decimal(0)))} since they were opened" if gains else ""
+        amount = format_signed_usd(sum(gains, Decimal(0)))
+        since = noun_for(len(summary.positions), "since it was opened", "together since they were opened")
+        worth = f", {amount} {since}" if gains else ""
         verb = "holds" if session_records.judgments else "held"
         yield f"It {verb} {pluralize(len(summary.positions), 'position')}{worth}."
     if session_records.judgments and summary.positions:
@@ -413,19 +419,17 @@ def _slots(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
 
 
 def _health(session_records: SessionRecords) -> Iterator[str]:
-    states = Counter(judgment.state for judgment in session_records.judgments)
-    if not states:
+    if not session_records.judgments:
         return
-    well = states[HealthState.OK]
-    findings = [judgment.subject for judgment in rank_judgments(session_records.judgments)]
-    if findings:
-        ill = f"{names(findings)} {noun_for(len(findings), 'is', 'are')} not"
-        # Permission isn't a part of the bot, and anything not due counts as well, as in `status`.
-        parts = [judgment for judgment in session_records.judgments if judgment.subject != PERMISSION]
-        yield f"{sum(not part.state.is_finding for part in parts)} of {len(parts)} parts of the bot are well; {ill}."
-        return
+    findings = rank_judgments(session_records.judgments)
+    # Permission isn't a part of the bot.
+    counted = count_parts([part for part in session_records.judgments if part.subject != PERMISSION])
+    yield f"{counted}." if findings else f"All is well: {counted}."
+    if ill := [finding.subject for finding in findings if finding.state is not HealthState.UNKNOWN]:
+        yield f"Not OK: {names(ill)}."
+    if unknown := [finding.subject for finding in findings if finding.state is HealthState.UNKNOWN]:
+        yield f"No evidence about: {names(unknown)}."
     due = [judgment.subject for judgment in session_records.judgments if judgment.state is HealthState.NOT_DUE]
-    yield f"All is well: {pluralize(well, 'part')} of the bot {noun_for(well, 'is', 'are')} in order."
     if due:
         yield f"Not due yet: {names(due)}."
 
