@@ -1,5 +1,6 @@
 """The data of `tradebot compare`: first the differences in settings, then the runs side by side."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -153,7 +154,11 @@ def _cautions(runs: "Sequence[ComparedRun]") -> "Iterator[str]":
         yield "They cover different days, so they saw different markets."
     fewest = min(run.closed_trades for run in runs)
     if fewest < 30:
-        yield f"One of them closed only {pluralize(fewest, 'trade')}, so a difference may well be chance."
+        few = " and ".join(
+            letter for letter, run in zip(run_letters(runs), runs, strict=True) if run.closed_trades == fewest
+        )
+        closed = f"closed only {pluralize(fewest, 'trade')}" if fewest else "closed no trades"
+        yield f"{few} {closed}, so a difference may well be chance."
     if len({run.kind for run in runs}) > 1:
         yield "One is a backtest and one a bot, so their fills differ too: those of a backtest are assumed."
 
@@ -178,16 +183,22 @@ def render(out: "Console", data: "RunComparison") -> None:
         if any(map(interval_of, row.figures)):
             table.row("    95% interval", *(interval_of(figure) for figure in row.figures))
     out.print(table)
-    lacking = {
-        f"{row.figures[0].label}: {basis_of(each_figure)}": None
-        for row in data.rows
-        for each_figure in row.figures
-        if each_figure.lacks
-    }
-    for line in lacking:
-        out.print(f"  {line}", markup=False)
+    for row in data.rows:
+        for line in _lacking(names, row):
+            out.print(f"  {line}", markup=False)
     for line in data.cautions:
         out.print(line, markup=False)
+
+
+def _lacking(letters: "Sequence[str]", row: FigureRow) -> "Iterator[str]":
+    """Yield how many observations a figure lacks, and of which runs unless all lack the same."""
+    bases = defaultdict[str, list[str]](list)
+    for letter, figure in zip(letters, row.figures, strict=True):
+        if figure.lacks:
+            bases[basis_of(figure)].append(letter)
+    for basis, lacking in bases.items():
+        of = "" if len(lacking) == len(letters) else f" of {' and '.join(lacking)}"
+        yield f"{row.figures[0].label}{of}: {basis}"
 
 
 def run_words(run: "ComparedRun") -> str:

@@ -187,7 +187,8 @@ def number(value: float, unit: "FigureUnit", name: str = "") -> str:
     if unit is FigureUnit.RATIO:
         return f"{round(value, 2) + 0.0:.2f}"
     if name in UNSIGNED:
-        return f"{round(value, 3) + 0.0:.1%}"
+        places = 2 if name == "max_drawdown" else 1
+        return f"{round(value, places + 2) + 0.0:.{places}%}"
     return f"{format_signed(100 * value, 3 if name in MEANS else 2)}%"
 
 

@@ -5,10 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from commands.compare.report import ComparedRun, FigureRow, _cautions, _lacking
+from commands.report.report_text import number
 from tests.kit.backtest.playing import configured, traded_by
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import typed
 from tradebot.errors import ExitCode
+from tradebot.lab.performance.report import Figure, FigureUnit
+from tradebot.lab.performance.return_figures import RETURNS
+from tradebot.model.struct_tools import replace
 
 
 def test_runs_are_side_by_side_after_their_differences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,6 +30,7 @@ def test_runs_are_side_by_side_after_their_differences(tmp_path: Path, capsys: p
     assert "cheap (backtest): 2025-03-03 to 2025-03-03, 1 session" in lines[0]
     assert "Settings that differ" in lines
     assert "  market.costs.commission_bps  -  20" in lines
+    assert any(line.startswith("  Maximum drawdown, by session closes  ") for line in lines)
     data = typed(capsys, "compare", "cheap", "dear", *place, "--json").data
     assert [setting["name"] for setting in data["settings"]] == ["market.costs.commission_bps"]
     fees = next(row["figures"] for row in data["rows"] if row["name"] == "fees")
@@ -50,6 +56,36 @@ def test_runs_are_side_by_side_after_their_differences(tmp_path: Path, capsys: p
         assert typed(capsys, *play, "--name", "spelled", "--cash", "100000", "--cost", "volume_share=0.10").code == 0
     same = typed(capsys, "compare", "cheap", str(tmp_path / "state" / "backtests" / "spelled"), *place)
     assert "Their settings, markets and versions are the same." in same.out
+
+
+def test_what_only_one_run_lacks_names_that_run() -> None:
+    year = Figure("cagr", "CAGR", FigureUnit.YEARLY, 0.1, 252, 252, RETURNS)
+    few = replace(year, value=None, observations=1)
+    assert [*_lacking("AB", FigureRow("cagr", (few, year)))] == ["CAGR of A: 1 of 252 session returns"]
+    assert [*_lacking("AB", FigureRow("cagr", (few, few)))] == ["CAGR: 1 of 252 session returns"]
+    more = replace(few, observations=2)
+    assert [*_lacking("ABC", FigureRow("cagr", (few, more, few)))] == [
+        "CAGR of A and C: 1 of 252 session returns", "CAGR of B: 2 of 252 session returns"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("closed", "caution"),
+    [
+        ((0, 40), ["A closed no trades, so a difference may well be chance."]),
+        ((40, 1), ["B closed only 1 trade, so a difference may well be chance."]),
+        ((12, 12), ["A and B closed only 12 trades, so a difference may well be chance."]),
+        ((30, 40), []),
+    ],
+)
+def test_caution_about_chance_names_the_run_with_the_fewest_trades(closed: tuple[int, int], caution: list[str]) -> None:
+    assert [*_cautions([ComparedRun("x", "backtest", None, None, 1, count) for count in closed])] == caution
+
+
+def test_drawdown_is_of_session_closes_and_has_two_decimals() -> None:
+    assert number(-0.0011, FigureUnit.FRACTION, "max_drawdown") == "-0.11%"
+    assert number(-0.00001, FigureUnit.FRACTION, "max_drawdown") == "0.00%"
+    assert number(0.5, FigureUnit.FRACTION, "win_rate") == "50.0%"
 
 
 def test_compare_refuses_a_single_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from tradebot.lab.performance import statistics
 from tradebot.lab.performance.report import Chance, Figure, FigureUnit, Selected
-from tradebot.lab.performance.return_figures import A_QUARTER, LOST, NO_SPREAD, RETURNS, Returns
+from tradebot.lab.performance.return_figures import A_QUARTER, DRAWDOWN_LABEL, LOST, NO_SPREAD, RETURNS, Returns
 from tradebot.lab.performance.returns import Path
 from tradebot.lab.performance.statistics import CONFIDENCE, moments_of_returns, probabilistic_sharpe, sharpe_error
 from tradebot.model.evidence import Trials
@@ -257,7 +257,7 @@ def _figures(of: ReturnSeries, others: Sequence[tuple[str, str]], spans: dict[st
     values: list[tuple[str, str, FigureUnit, float | None]] = [
         ("cagr", "CAGR", FigureUnit.YEARLY, statistics.cagr(of.values, of.years)),
         ("sharpe", "Sharpe ratio", FigureUnit.RATIO, ratio.value if ratio else None),
-        ("max_drawdown", "Maximum drawdown", FigureUnit.FRACTION, statistics.max_drawdown(of.values)),
+        ("max_drawdown", DRAWDOWN_LABEL, FigureUnit.FRACTION, statistics.max_drawdown(of.values)),
     ]
     if spans:
         values += [

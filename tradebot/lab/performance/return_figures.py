@@ -28,6 +28,7 @@ A month's volatility is off by a sixth (one standard error). A Sharpe ratio also
 from a quarter it is still off by 2. Annual figures need a year.
 """
 RETURNS, TAIL_SESSIONS = "session returns", "sessions in the tail"
+DRAWDOWN_LABEL = "Maximum drawdown, by session closes"
 TOTALS = frozenset({"total_return", "max_drawdown"})
 COMPARED = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown")
 LOST = "everything was lost"
@@ -97,7 +98,7 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
         ),
         ("min_track_record", "MinTRL at 95%", FigureUnit.SESSIONS, A_QUARTER, lambda: _of(excess, track_record), never),
         ("sortino", "Sortino ratio", FigureUnit.RATIO, A_QUARTER, lambda: sortino(excess, per_year), NO_LOSS),
-        ("max_drawdown", "Maximum drawdown", FigureUnit.FRACTION, 1, lambda: statistics.max_drawdown(values), ""),
+        ("max_drawdown", DRAWDOWN_LABEL, FigureUnit.FRACTION, 1, lambda: statistics.max_drawdown(values), ""),
         ("calmar", "Calmar ratio", FigureUnit.RATIO, of.year, lambda: statistics.calmar(values, of.years), NO_FALL),
     )
     return tuple(
