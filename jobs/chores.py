@@ -65,7 +65,7 @@ class Chores(Struct, frozen=True):
         assert line.limit_s is not None, f"{slot.job} is a pass of serve, not a chore"
         words = line.command(slot.session)
         if nothing := self.nothing_to_do(line, slot):
-            ended = ChoreEnd(ExitCode.DONE, None, 0, nothing)
+            ended = ChoreEnd(ExitCode.DONE, None, 0, "")
         elif was_cut_short and not again and not self._begins_again(slot, now):
             ended = ChoreEnd(ExitCode.ERROR, f"interrupted {MOST_BEGINNINGS} times", 0, "")
         else:

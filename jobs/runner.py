@@ -26,6 +26,7 @@ from tradebot.errors import (
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
+from tradebot.model.sentences import span
 from tradebot.model.serving import Pause
 from tradebot.timetable.sessions import FETCHING, Slot
 
@@ -43,7 +44,8 @@ def tell_missed(slot_tracker: SlotTracker, context: RunnerContext, missed: Seque
         job = each.slot.job if now - each.slot.start <= DAY else None
         together.setdefault((job, each.reason), []).append(each.slot)
     for (job, reason), slots in together.items():
-        message = f"{_slots_text(slots, now)}: {reason}. {REASONS[reason].meaning}"
+        lost = " Missed entries aren't made up later." if job == ENTRIES else ""
+        message = f"{_slots_text(slots, now)}: {reason}. {REASONS[reason].meaning}{lost}"
         details = {"job": job or ALL_JOBS, "message": message}
         context.events.emit(EventKind.SLOT_MISSED.at(now, details))
         context.tell(LogLine(now, LogKind.MISSED, job, slots[0].name if job else None, message, ExitCode.DONE))
@@ -53,7 +55,7 @@ def _slots_text(slots: Sequence[Slot], now: datetime) -> str:
     """Describe the missed slots: how late a single one is, or how many there were, and from when to when."""
     first, last = slots[0], slots[-1]
     if len(slots) == 1:
-        return f"missed: it was due {int((now - first.start).total_seconds())} s ago"
+        return f"missed: it was due {span((now - first.start).total_seconds())} ago"
     until = f"{last.name}" if first.session == last.session else f"{last.session} {last.name}"
     day = f"{first.session} " if now - first.start > DAY else ""
     return f"missed {len(slots)} slots, {day}{first.name} to {until}"

@@ -234,7 +234,8 @@ def _slippage(total: "TotalSlippage") -> str:
         return f"{what}: not known for any fill"
     counted = f"{total.known:,} of {pluralize(total.of, 'fill')}"
     age = "" if total.oldest_quote_s is None else f"; the oldest quote was {total.oldest_quote_s:.0f} s old"
-    return f"{what}: {total.total.usd:+,.2f} USD, {total.total.bps:+.1f} bps, over {counted} (costs are positive){age}"
+    amount = f"{total.total.usd:+,.2f} USD, {total.total.bps:+.1f} bps (costs are positive)"
+    return f"{what}: {amount}, over {counted}, without those of stops and targets at the broker{age}"
 
 
 def show_margin(console: "Console", margin: "AccountMargin | None", most: int | None = None) -> None:

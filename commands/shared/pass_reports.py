@@ -338,7 +338,12 @@ def render_rows(console: "Console", data: PassData) -> None:
     count_text = pluralize(data.candidates, "candidate")
     waits = data.refused.get(Reason.APPROVAL_WAITING, 0)
     waiting = f" + {waits:,} waiting for approval" if waits else ""
-    console.print(f"  {count_text} = {passed:,} {what}{waiting} + {data.candidates - passed - waits:,} refused")
+    # A position that no rule closes isn't refused.
+    holds = data.refused.get(Reason.HOLD, 0)
+    lost = data.candidates - passed - waits - holds
+    parts = [f"{passed:,} {what}{waiting}", *([f"{holds:,} {Reason.HOLD}"] if holds else [])]
+    parts += [f"{lost:,} refused"] if lost or not holds else []
+    console.print(f"  {count_text} = {' + '.join(parts)}")
     several = len({row.strategy for row in data.rows}) > 1
     common = _common_evidence(data.rows)
     who = ("symbol", "strategy") if several else ("symbol",)

@@ -315,11 +315,23 @@ def _sums(totals: "TradeTotals") -> list[str]:
     return lines
 
 
+STOPS = {
+    RiskFrom.RESTING: "the first stop at the broker",
+    RiskFrom.ENTRY: "the stop that the entry asked for",
+}
+
+
 def _known_r(data: "Trades") -> list[str]:
     closed = [row for row in data.trades if row.status is TradeStatus.CLOSED]
     risks = [row.risk_from for row in closed if row.r is not None and row.risk_from]
     if not closed:
         return []
-    sources = [f"{risks.count(source):,} by the {source.value}" for source in RiskFrom if source in risks]
-    parts = f": {', '.join(sources)}" if sources else "; no stop is on record"
-    return [f"R is known for {len(risks):,} of {pluralize(len(closed), 'closed trade')}{parts}"]
+    count = pluralize(len(closed), "closed trade")
+    if not risks:
+        return [f"R isn't known for {count}: no stop is on record"]
+    known = f"{len(risks):,} of {count}" if len(risks) < len(closed) else count
+    sources = [source for source in RiskFrom if source in risks]
+    if len(sources) == 1:
+        return [f"R is known for {known}, from {STOPS[sources[0]]}"]
+    parts = (f"{risks.count(source):,} from {STOPS[source]}" for source in sources)
+    return [f"R is known for {known}: {', '.join(parts)}"]

@@ -29,6 +29,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode, TradingState
 from tradebot.timetable.sessions import session_of
 from tradebot.views.explain import (
+    FROM_NOTHING,
     Explanation,
     Funnel,
     GatePath,
@@ -381,6 +382,8 @@ def symbol_path(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: 
 
 
 def _what_if(app: "App", way: "SymbolWhy") -> str | None:
+    if way.remedy == FROM_NOTHING:
+        return None
     """Return the command that replays the pass with another value of the setting that refused a symbol, if any."""
     failed = next((decision for decision in way.decisions if not decision.passed), None)
     if failed is None or way.strategy is None:

@@ -178,8 +178,10 @@ def test_next_reason_of_most_candidates_is_shown_with_its_remedy() -> None:
     many = [record(f"S{n}", weak, wide, failed(Reason.SIZE_BELOW_ONE)) for n in range(3)]
     told = why_no_orders([cycle(*many, record("T", weak), record("U", wide))])
     remedy = REASONS[Reason.SPREAD_TOO_WIDE].remedy
-    assert told.then == f"3 of these 4 would be refused next by SPREAD_TOO_WIDE: {remedy}"
+    assert told.then == f"3 of these 4 would be refused next, by SPREAD_TOO_WIDE. {remedy}"
     assert why_no_orders([ended(Reason.CLUSTER_TOO_SMALL)]).then is None
+    alone = why_no_orders([cycle(record("S", weak, wide))])
+    assert alone.then == f"It would be refused next, by SPREAD_TOO_WIDE. {remedy}"
 
 
 @pytest.mark.parametrize(("observed", "helps"), [((0, 0), False), ((0, 1), True)])
@@ -187,7 +189,7 @@ def test_no_setting_helps_without_any_signal_also_for_the_next_reason(observed: 
     weak = [failed(Reason.CLUSTER_TOO_SMALL, each, 2) for each in observed]
     first = why_no_orders([cycle(*(record("AAPL", each) for each in weak))])
     later = why_no_orders([cycle(*(record("AAPL", failed(Reason.COOLDOWN), each) for each in weak))])
-    assert later.then == f"2 of these 2 would be refused next by CLUSTER_TOO_SMALL: {first.remedy}"
+    assert later.then == f"All 2 would be refused next, by CLUSTER_TOO_SMALL. {first.remedy}"
     assert first.remedy == (REASONS[Reason.CLUSTER_TOO_SMALL].remedy if helps else FROM_NOTHING)
 
 

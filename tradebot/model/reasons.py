@@ -37,7 +37,7 @@ class PassReasons:
         "Wait for its next slot, or use --force-slot. The hours are under timetable: in the configuration.",
     )
     SLOT_MISSED = broken(
-        "Nothing was done in this slot. Missed entries are not made up later.",
+        "Nothing was done in this slot.",
         "Wait for the next slot, or use --force-slot. tradebot events shows what was down or slow.",
         Unit.SECONDS,
     )
@@ -51,12 +51,12 @@ class PassReasons:
         "Nothing to do. If it happens often, the job takes longer than its slots allow: tradebot events",
     )
     NOT_RUNNING = broken(
-        "Nothing was running during this slot. Missed entries are not made up later.",
+        "Nothing was running during this slot.",
         "Keep tradebot serve running, or start the verbs by cron or systemd: see deploy/.",
         Unit.SECONDS,
     )
     ASLEEP = broken(
-        "The machine slept or the process was stopped in this slot. Missed entries aren't made up later.",
+        "The machine slept or the process was stopped in this slot.",
         "Turn off the machine's sleep while it trades.",
         Unit.SECONDS,
     )
@@ -150,7 +150,7 @@ class DeskReasons:
         "The broker has blocked the account.", "Ask the broker; tradebot live status shows the account's flags."
     )
     HALTED = blocked(
-        "Trading is halted: only orders that reduce risk are sent, and no position makes room.",
+        "Trading is halted. The bot opens no position, and closes none to make room for another.",
         "tradebot status names the cause. Run tradebot reconcile until the books agree, then unhalt.",
     )
     STATE_UNREADABLE = broken(

@@ -367,7 +367,9 @@ def _then(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCan
         return None
     worst, count = _most_first(counts)[0]
     remedy = remedy_of(worst, following[worst])
-    return f"{count} of these {sum(candidate.number for candidate in ended)} would be refused next by {worst}: {remedy}"
+    total = sum(candidate.number for candidate in ended)
+    who = f"{count:,} of these {total:,}" if count < total else noun_for(total, "It", f"All {total:,}")
+    return f"{who} would be refused next, by {worst}. {remedy}"
 
 
 def _message_of(cycles: Sequence[CycleRecord], reason: Reason) -> str:

@@ -19,7 +19,7 @@ from commands.evaluate_exits.run import run as evaluate_exits
 from commands.notify.delivery import evidence_time
 from commands.shared.ask_strategies import under_pass_lock
 from commands.shared.bot_records import age_reference_time
-from commands.shared.pass_reports import begin, is_pass_unfinished, record_begun_pass
+from commands.shared.pass_reports import PassData, begin, is_pass_unfinished, record_begun_pass, render_rows
 from commands.shared.skipped_passes import render_refusals
 from commands.trade_once.run import run as trade_once
 from tests.kit.bot.ending import refuses
@@ -150,6 +150,21 @@ def test_symbols_left_out_for_the_same_reason_are_one_entry() -> None:
     lines = shown(*(StrategyRefusal("momentum", few, symbol) for symbol in ("AAPL", "MSFT", "NVDA")))
     assert lines[0] == "Strategy momentum wasn't run for AAPL, MSFT, NVDA: BARS_MISSING (2 bars against 127 bars)"
     assert len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("refused", "ended"),
+    [
+        ({Reason.HOLD: 12}, "12 candidates = 0 sent + 12 HOLD"),
+        ({Reason.HOLD: 12, Reason.ORDER_WORKING: 1}, "13 candidates = 0 sent + 12 HOLD + 1 refused"),
+        ({}, "0 candidates = 0 sent + 0 refused"),
+    ],
+)
+def test_position_that_no_rule_closes_is_not_called_refused(refused: dict[Reason, int], ended: str) -> None:
+    console, count = Console(file=io.StringIO(), width=500), sum(refused.values())
+    render_rows(console, PassData("x", NOW, "open+2m", False, count, 0, refused, (), None, (), (), ()))
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines()[0].strip() == ended
 
 
 def test_waiting_slots_are_grouped_by_reason_and_strategy() -> None:

@@ -149,7 +149,7 @@ def test_late_entry_is_refused_and_its_slot_recorded_as_missed(trader: Bot, monk
         monkeypatch.setattr(module, "entry_grace_s", lambda app: 90)
     late = trader.says("trade-once")
     assert (late.code, late.err) == (0, "")
-    assert late.out.startswith("SLOT_MISSED: Nothing was done in this slot. Missed entries are not made up later (")
+    assert late.out.startswith("SLOT_MISSED: Nothing was done in this slot (")
     assert "at most 90 s" in late.out
     assert "use --force-slot" in late.out
     assert "SLOT_MISSED" in trader.says("why-no-orders").out

@@ -6,13 +6,15 @@ from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from benchmarks.support.traded import order_of
 from commands.shared.tables import Screen
 from commands.shared.times import show_utc
+from commands.trades.report import _known_r
 from commands.trades.swaps import EARNED, VALUES, Swaps, _is_chosen, show, swap_assumptions
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
@@ -26,7 +28,7 @@ from tradebot.model.order import Fee, Fill, OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Marks, OwnedFill
 from tradebot.model.struct_tools import replace
 from tradebot.views.trades.swaps import SwapRow
-from tradebot.views.trades.trade_row import Choice
+from tradebot.views.trades.trade_row import Choice, RiskFrom, TradeStatus
 from tradebot.views.trades.trades import rows_of
 
 D = Decimal
@@ -74,8 +76,9 @@ opened ET    symbol   held  shares   entry    exit  net USD  open      R   best 
                                        f4zqilq
 11-16 10:35  NVDA      55m    4/10  200.00  195.00   -20.00     -         +4.0%  -2.5%  +0.42 \
  scale_out                             4zl6hbd
-R is known for 1 of 1 closed trade: 1 by the stop asked for at entry
-Slippage against the midpoint at decision: -1.40 USD, -2.4 bps, over 5 of 5 fills (costs are positive)
+R is known for 1 closed trade, from the stop that the entry asked for
+Slippage against the midpoint at decision: -1.40 USD, -2.4 bps (costs are positive), over 5 of 5 fills, \
+without those of stops and targets at the broker
 The broker has booked no fees for these trades so far.
 R is a closed trade's net profit divided by its initial risk. The risk is the distance from the entry to the first \
 stop that rested at the broker, times all shares entered; without such a stop, it is the distance to the stop that the \
@@ -89,6 +92,26 @@ def test_trades_screen_shows_each_trade_and_the_totals(traded: Bot) -> None:
     assert traded.says("trades", "note", "AAPL", "the open", "--tag", "swing").code == 0
     said = traded.says("trades", "--explain")
     assert (said.code, said.out) == (0, EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("risks", "sentence"),
+    [
+        ((), []),
+        ((None,), ["R isn't known for 1 closed trade: no stop is on record"]),
+        (2 * (RiskFrom.RESTING,), ["R is known for 2 closed trades, from the first stop at the broker"]),
+        (
+            (RiskFrom.ENTRY, RiskFrom.RESTING, None),
+            [
+                "R is known for 2 of 3 closed trades: 1 from the first stop at the broker, "
+                "1 from the stop that the entry asked for"
+            ],
+        ),
+    ],
+)
+def test_where_r_comes_from_is_said_in_words(risks: tuple[RiskFrom | None, ...], sentence: list[str]) -> None:
+    rows = [SimpleNamespace(status=TradeStatus.CLOSED, r=risk and 1, risk_from=risk) for risk in risks]
+    assert _known_r(cast(Any, SimpleNamespace(trades=rows))) == sentence
 
 
 def test_trades_of_empty_books_say_what_to_do_next(copy: Bot) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.account import EquityPeak
+from tradebot.views.explain import FROM_NOTHING
 
 MEANING = "quity is so far below its peak that nothing is opened, so it can't recover by itself"
 SAID = f"Entries are blocked (DRAWDOWN_STAYS, 8.00% against 5.00%): E{MEANING}."
@@ -30,7 +31,7 @@ EXPLAINED = f"""\
 BLOCKED  {SAID} 2 of 4 candidates ended at CLUSTER_TOO_SMALL: Too few alerts point the same way within the cluster \
 window.
 Next: {REMEDY}
-Then: 2 of these 2 would be refused next by SCORE_BELOW_MIN: Nothing to do: the candidate is evaluated again whenever \
+Then: All 2 would be refused next, by SCORE_BELOW_MIN. Nothing to do: the candidate is evaluated again whenever \
 its strategy proposes it.
 
 Looked at: the pass at 2026-11-17 10:00:00 ET, slot open+27m
@@ -80,3 +81,5 @@ def test_symbol_that_a_threshold_refused_says_how_to_try_another(bot: Bot, monke
     what_if = "tradebot why-no-orders AMZN --what-if strategies.flow.limits.min_score=VALUE"
     assert bot.json("why-no-orders", "AMZN")["what_if"] == what_if
     assert f"What if: {what_if}" in bot.shown("why-no-orders", "AMZN")
+    without_signal = bot.json("why-no-orders", "AAPL")
+    assert (without_signal["remedy"], without_signal["what_if"]) == (FROM_NOTHING, None)

@@ -223,8 +223,10 @@ def test_stops_that_the_bot_watches_are_told_in_the_right_number() -> None:
         return Holding(symbol, "flow", *bought, *priced, (stop,), "stop_loss", "open", protection)
 
     one = told(summary(replace(SEEN, holdings=(held("AAPL"),))), "Positions")
+    assert "It holds 1 position, +0.00 USD since it was opened." in one
     assert "The stop of AAPL doesn't rest at the broker; the bot itself watches it." in one
     two = told(summary(replace(SEEN, holdings=(held("AAPL"), held("JPM")))), "Positions")
+    assert "It holds 2 positions, +0.00 USD together since they were opened." in two
     assert "The stops of AAPL and JPM don't rest at the broker; the bot itself watches them." in two
 
 
