@@ -329,9 +329,9 @@ def _known_r(data: "Trades") -> list[str]:
     count = pluralize(len(closed), "closed trade")
     if not risks:
         return [f"R isn't known for {count}: no stop is on record"]
-    known = f"{len(risks):,} of {count}" if len(risks) < len(closed) else count
+    which = f"{len(risks):,} of {count}" if len(risks) < len(closed) else count
     sources = [source for source in RiskFrom if source in risks]
     if len(sources) == 1:
-        return [f"R is known for {known}, from {STOPS[sources[0]]}"]
+        return [f"R is known for {which}, from {STOPS[sources[0]]}"]
     parts = (f"{risks.count(source):,} from {STOPS[source]}" for source in sources)
-    return [f"R is known for {known}: {', '.join(parts)}"]
+    return [f"R is known for {which}: {', '.join(parts)}"]

@@ -385,8 +385,8 @@ def _remedy(name: str, evidence: HealthEvidence) -> str:
     """Return a part's usual remedy. While the market is closed, a pass by hand is refused, but `serve` waits."""
     past = evidence.past
     if name in ("exits", "entries") and isinstance(past, SessionEvidence) and "schedule" in evidence.parts:
-        known = (*past.sessions, *past.later)
-        if known and not any(session.open <= past.now < session.close for session in known):
+        sessions = (*past.sessions, *past.later)
+        if sessions and not any(session.open <= past.now < session.close for session in sessions):
             return SERVE
     return TABLE[name].next
 
