@@ -457,6 +457,7 @@ def test_part_is_not_due_until_its_first_slot_may_have_ended(part: str) -> None:
 def test_remedy_for_a_part_is_serve_while_passes_by_hand_are_refused(part: str) -> None:
     frozen = replace(at(NOW, **{part: past(cycles=())}), past=past())
     assert judge_subject(part, frozen).next == TABLE[part].next
+    assert judge_subject(part, frozen).found.endswith("; nothing newer for 30 min, although it was due")
     closed = replace(frozen, past=past(now=SESSION.close, later=()))
     assert judge_subject(part, closed).next == "tradebot serve"
     assert judge_subject("books", replace(closed, parts={**closed.parts, "books": None})).next == "tradebot reconcile"
