@@ -22,7 +22,7 @@ from tradebot.desk.proposals import Proposals
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.decision import Gate
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import Hours, ListingRecord, Rolling
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.limits import Protection
@@ -34,7 +34,7 @@ from tradebot.model.series import Series
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission, RungReached, TradingState, TradingStateRecord
 from tradebot.model.venue import Edit, End, Pairs, Proof
-from tradebot.model.view import BarNeed, Target
+from tradebot.model.view import BarNeed, Close, Target, Want
 from tradebot.ports.world import World
 from tradebot.venues.ibkr.contracts import months_of, root_of, symbol_of
 
@@ -92,9 +92,11 @@ class RollingBot:
 
     def targets(self, **quantities: Decimal) -> CycleRecord:
         """Run a pass of entries in which the strategy wants so many contracts or shares."""
+        return self.wants(*(Target(symbol, quantity=quantity) for symbol, quantity in quantities.items()))
+
+    def wants(self, *wants: Want) -> CycleRecord:
         self.passes += 1
         self.scene.later(61)
-        wants = (Target(symbol, quantity=quantity) for symbol, quantity in quantities.items())
         strategies = [Wanting(*wants, name=self.owner)]
         return trade_once(replace(self.world(), strategies=strategies), call(slot=f"target {self.passes}"))
 
@@ -299,6 +301,44 @@ def test_second_half_of_a_roll_opens_nothing_that_the_strategy_no_longer_wants(
     bot.targets(**{NEW: shares})
     bot.fill_all()
     bot.targets(**{NEW: shares})
+    bot.fill_all()
+    assert bot.held == {NEW: shares}
+
+
+DECLINED = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_DECLINED, "no")
+
+
+@pytest.mark.parametrize(
+    ("wants", "opened"),
+    [
+        ([Target(NEW, quantity=Decimal(0), decisions=(DECLINED,))], None),
+        ([Target(NEW, quantity=Decimal(3))], 3),
+        ([Close(OLD, "its own word")], 0),
+    ],
+    ids=["declined", "smaller", "closed"],
+)
+def test_second_half_of_a_roll_opens_what_the_strategy_wants_last(wants: Sequence[Want], opened: int | None) -> None:
+    bot = RollingBot()
+    shares = bot.held[OLD]
+    bot.exits()
+    bot.fill_all(Decimal(1))
+    bot.wants(*wants)
+    for _ in range(9):
+        bot.fill_all()
+        bot.exits()
+        bot.trades()
+    assert bot.held.get(NEW, 0) == (shares if opened is None else opened)
+
+
+def test_second_half_of_a_roll_is_opened_after_a_halt_that_withheld_another_target() -> None:
+    bot = RollingBot()
+    shares = bot.held[OLD]
+    bot.exits()
+    halt(bot)
+    bot.targets(**{NEW: Decimal(0), "JPM": Decimal(5)})
+    bot.fill_all()
+    bot.scene.ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "over", bot.venue.now))
+    bot.trades()
     bot.fill_all()
     assert bot.held == {NEW: shares}
 

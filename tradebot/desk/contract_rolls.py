@@ -30,6 +30,7 @@ from tradebot.model.instrument import ContractMonth, Listing, Rolling
 from tradebot.model.intent import Intent, Operation, own_slot
 from tradebot.model.order import Order
 from tradebot.model.position import EntryTerms, Position
+from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.registry import DiscoveredContract, Discovery
 from tradebot.model.series import DAY
@@ -120,8 +121,8 @@ def owed_roll_entries(
 ) -> list[Candidate]:
     """Return the entries still to be made for rolls whose position in the old contract is closed.
 
-    `records_since` returns what strategies have wanted since a time. Nothing is opened that a strategy's last target no
-    longer wants: one that is flat, or on the other side.
+    `records_since` returns what strategies have wanted since a time. No more is opened than a strategy's last target
+    wants, and nothing if it is flat or on the other side.
     """
     candidates = list[Candidate]()
     for move in unfinished_rolls(desk.books, session):
@@ -129,10 +130,12 @@ def owed_roll_entries(
         if listing is None or position_of(desk, close.holding):
             continue
         sign, position = -close.side.sign, position_of(desk, (close.key.strategy, move.into))
+        now, owed = position.quantity if position else NOTHING, move.owed
         target = _last_target(move, records_since(close.at))
-        if target is not None and target * sign <= 0:
+        if target is not None:
+            owed = min(owed, (target - now) * sign)
+        if owed <= 0:
             continue
-        now = position.quantity if position else NOTHING
         candidates.append(
             Candidate(
                 strategy=close.key.strategy,
@@ -142,9 +145,9 @@ def owed_roll_entries(
                 at=desk.now,
                 score=close.score,
                 components=close.components,
-                quantity=move.owed,
+                quantity=owed,
                 source=SOURCE,
-                decisions=(Decision(Gate.TARGET, Verdict.PASS, None, now, now + sign * move.owed),),
+                decisions=(Decision(Gate.TARGET, Verdict.PASS, None, now, now + sign * owed),),
                 want=WantKind.TARGET,
                 stop_loss_fraction=close.stop_loss_fraction,
                 profit_target_fraction=close.profit_target_fraction,
@@ -160,14 +163,27 @@ def owed_roll_entries(
 
 
 def _last_target(move: Move, records: Iterable[CandidateRecord]) -> Decimal | None:
-    """Return the last target of a roll's strategy for the root, in contracts; None if it had none since."""
+    """Return the last target of a roll's strategy for the root, in contracts; None if it had none since.
+
+    A want to close is a target of zero. What the strategy itself declined, or the bot withheld, doesn't count.
+    """
     holdings, target = (move.close.holding, (move.close.key.strategy, move.into)), None
     for record in records:
         candidate = record.candidate
-        if (candidate.strategy, candidate.symbol) in holdings and candidate.source != SOURCE:
-            limits = (each.limit for each in record.decisions if each.gate is Gate.TARGET and each.limit is not None)
-            target = next(map(Decimal, limits), target)
+        if (candidate.strategy, candidate.symbol) not in holdings or candidate.source == SOURCE:
+            continue
+        if any(each.gate is Gate.STRATEGY and not each.passed for each in record.decisions):
+            continue
+        if candidate.want is WantKind.CLOSE:
+            target = NOTHING
+        for each in record.decisions:
+            if each.gate is Gate.TARGET and each.limit is not None and _counts(each):
+                target = Decimal(each.limit)
     return target
+
+
+def _counts(target: Decision) -> bool:
+    return target.passed or target.reason is Reason.TARGET_REACHED
 
 
 def _slot(close: Intent) -> str:

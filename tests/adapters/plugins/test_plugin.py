@@ -19,6 +19,7 @@ from tradebot.adapters.plugins.plugin import (
     code_in_force,
     end_changed,
     installed_strategies,
+    package_of,
     require_installed,
     strategies,
     strategies_to_ask,
@@ -279,6 +280,20 @@ def test_two_packages_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytes
     assert caught.value.hint == "uninstall one: pip uninstall rival"
     (rotation,) = strategies_to_ask({"rotation": {}}, SURROUNDINGS, {})
     assert rotation.name == "rotation", "the name of a strategy that isn't in use is no trouble"
+
+
+def test_package_whose_metadata_cannot_be_read_concerns_only_its_own_strategy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "other", "odd = odd_plugin:Odd")
+    (tmp_path / "other-1.0.dist-info" / "METADATA").write_bytes(b"Metadata-Version: 2.1\nName: other\nVersion: \xc3")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert package_of(installed_strategies()["odd"]) == "an unknown package"
+    odd, rotation = strategies_to_ask({"odd": {}, "rotation": {}}, SURROUNDINGS, {})
+    assert isinstance(odd, PluginStrategy)
+    with closing(odd):
+        assert isinstance(odd.propose(VIEW), Decision)
+    assert isinstance(rotation, RotationStrategy)
 
 
 def test_malformed_entry_point_concerns_only_its_own_strategy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

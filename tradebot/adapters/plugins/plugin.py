@@ -85,14 +85,20 @@ def _is_malformed(point: EntryPoint) -> bool:
 
 def package_of(point: EntryPoint) -> str:
     """Return an entry point's package; for a built-in strategy, the package name used in records."""
-    if is_built_in(point):
-        return OUR_PACKAGE
-    return point.dist.name if point.dist else "an unknown package"
+    return OUR_PACKAGE if is_built_in(point) else _distribution_name(point) or "an unknown package"
 
 
 def is_built_in(point: EntryPoint) -> bool:
     """Return True if a strategy is built in."""
-    return point.dist is not None and point.dist.name == DISTRIBUTION
+    return _distribution_name(point) == DISTRIBUTION
+
+
+def _distribution_name(point: EntryPoint) -> str | None:
+    """Return the name of the distribution that has an entry point; None if it has none that can be read."""
+    try:
+        return point.dist.name if point.dist else None
+    except (OSError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def strategies(
@@ -398,7 +404,10 @@ class MissingStrategy(PluginStrategy):
 
     def _start_process(self) -> PluginProcess:
         name = self._point.name
-        point = installed_strategies([name]).get(name)
+        try:
+            point = installed_strategies([name]).get(name)
+        except OperatorError as error:
+            raise _strategy_error(error.message) from error
         if point is None:
             raise _strategy_error(f"no strategy named {name} is installed")
         # Its package has been installed since.
