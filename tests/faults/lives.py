@@ -197,8 +197,8 @@ class Lives(RuleBasedStateMachine):
 
     @rule(
         owner=st.sampled_from(OWNERS),
-        begins=st.sampled_from([None, Side.BUY, Side.BUY, Side.SELL]),
-        quantities=st.tuples(*[st.sampled_from([0, 2, 6, -6])] * len(SYMBOLS)),
+        begins=st.sampled_from([None, Side.BUY, Side.BUY, Side.SELL, Side.SELL]),
+        quantities=st.tuples(st.sampled_from([0, 2, 12, -6, -6]), st.sampled_from([0, 6, -6])),
         blocks=st.sampled_from(["halt", "demote", "demote", None]),
         kill=st.one_of(*[st.none()] * 4, st.integers(1, 20)),
     )
@@ -207,11 +207,13 @@ class Lives(RuleBasedStateMachine):
     ) -> None:
         """Let a strategy want so many shares of each symbol, while it may open positions or, halted or demoted, not."""
         if begins:
+            self._do("passes", "unhalt", 61)
             self._enter(owner, Open(self._names[SYMBOLS[0]], begins, 0.9 * begins.sign, 1.0))
             self._do("passes", "exits", 61)
         if blocks == "halt":
             self._do("halted", TradingState.REDUCE_ONLY)
-        targets = {self._names[symbol]: quantity for symbol, quantity in zip(SYMBOLS, quantities, strict=True)}
+        side = begins.sign if begins else 1
+        targets = {self._names[symbol]: side * number for symbol, number in zip(SYMBOLS, quantities, strict=True)}
         self._do("rebalanced", owner, targets, {owner: DEMOTED} if blocks == "demote" else {}, self._killed(kill))
 
     @rule(

@@ -9,7 +9,7 @@ from tests.faults.programs import played
 from tests.suite.tiers import drawn
 
 LIVES = 60
-SHOWN_BY = {"first-rule-counts": 101}
+SHOWN_BY = {"first-rule-counts": 101, "makes-room-while-demoted": 4, "opens-while-demoted": 4}
 """What lives are drawn from that soon show a bot which is broken on purpose, where others take long."""
 SEEDS = [0, *drawn("lives", [], range(1, 10_000))]
 
